@@ -1,0 +1,80 @@
+# Compiler and linker flags of this project; each is asked for, none is assumed.
+
+# VGA_TRY_CFLAG(VARIABLE, FLAG): append FLAG to VARIABLE where the compiler takes it.
+AC_DEFUN([VGA_TRY_CFLAG], [
+  AC_MSG_CHECKING([whether $CC takes $2])
+  vga_saved_CFLAGS=$CFLAGS
+  CFLAGS="$CFLAGS -Werror $2"
+  AC_COMPILE_IFELSE([AC_LANG_PROGRAM([], [])],
+    [AC_MSG_RESULT([yes]); $1="$$1 $2"],
+    [AC_MSG_RESULT([no])])
+  CFLAGS=$vga_saved_CFLAGS
+])
+
+# VGA_TRY_LDFLAG(VARIABLE, FLAG): the same for a linker flag.
+AC_DEFUN([VGA_TRY_LDFLAG], [
+  AC_MSG_CHECKING([whether the linker takes $2])
+  vga_saved_LDFLAGS=$LDFLAGS
+  LDFLAGS="$LDFLAGS $2"
+  AC_LINK_IFELSE([AC_LANG_PROGRAM([], [])],
+    [AC_MSG_RESULT([yes]); $1="$$1 $2"],
+    [AC_MSG_RESULT([no])])
+  LDFLAGS=$vga_saved_LDFLAGS
+])
+
+# VGA_WARNINGS: the warnings the code is kept free of; --enable-werror for CI.
+AC_DEFUN([VGA_WARNINGS], [
+  AC_ARG_ENABLE([werror],
+    [AS_HELP_STRING([--enable-werror], [treat compiler warnings as errors])],
+    [], [enable_werror=no])
+  VGA_CFLAGS="-std=gnu17"
+  m4_foreach_w([vga_flag],
+    [-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
+     -Wformat=2 -Wundef -Wpointer-arith -Wvla -Wwrite-strings],
+    [VGA_TRY_CFLAG([VGA_CFLAGS], vga_flag)])
+  AS_VAR_IF([enable_werror], [yes], [VGA_CFLAGS="$VGA_CFLAGS -Werror"])
+  AC_SUBST([VGA_CFLAGS])
+])
+
+# VGA_HARDENING: position independence, RELRO, stack protection and FORTIFY,
+# and sections that the linker can drop; --disable-hardening for experiments.
+AC_DEFUN([VGA_HARDENING], [
+  AC_ARG_ENABLE([hardening],
+    [AS_HELP_STRING([--disable-hardening], [build without hardening flags])],
+    [], [enable_hardening=yes])
+  VGA_LDFLAGS=
+  AS_VAR_IF([enable_hardening], [yes], [
+    m4_foreach_w([vga_flag],
+      [-fstack-protector-strong -fstack-clash-protection -fcf-protection=full],
+      [VGA_TRY_CFLAG([VGA_CFLAGS], vga_flag)])
+    AS_CASE([" $CFLAGS "],
+      [*" -O0 "*], [],
+      [VGA_TRY_CFLAG([VGA_CFLAGS], [-D_FORTIFY_SOURCE=2])])
+    VGA_TRY_LDFLAG([VGA_LDFLAGS], [-Wl,-z,relro])
+    VGA_TRY_LDFLAG([VGA_LDFLAGS], [-Wl,-z,now])
+    VGA_TRY_LDFLAG([VGA_LDFLAGS], [-Wl,-z,noexecstack])
+    VGA_TRY_CFLAG([VGA_CFLAGS], [-fPIE])
+    AS_VAR_IF([enable_static], [yes],
+      [VGA_STATIC_LDFLAGS="-static-pie"], [VGA_TRY_LDFLAG([VGA_LDFLAGS], [-pie])])
+  ])
+  m4_foreach_w([vga_flag], [-ffunction-sections -fdata-sections],
+    [VGA_TRY_CFLAG([VGA_CFLAGS], vga_flag)])
+  VGA_TRY_LDFLAG([VGA_LDFLAGS], [-Wl,--gc-sections])
+  VGA_TRY_LDFLAG([VGA_LDFLAGS], [-Wl,--as-needed])
+  VGA_LDFLAGS="$VGA_LDFLAGS $VGA_STATIC_LDFLAGS"
+  AC_SUBST([VGA_LDFLAGS])
+])
+
+# VGA_SANITIZE: --enable-sanitize builds everything with ASan and UBSan.
+AC_DEFUN([VGA_SANITIZE], [
+  AC_ARG_ENABLE([sanitize],
+    [AS_HELP_STRING([--enable-sanitize],
+      [build with the address and undefined behaviour sanitizers])],
+    [], [enable_sanitize=no])
+  AS_VAR_IF([enable_sanitize], [yes], [
+    vga_san="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
+    VGA_CFLAGS=`AS_ECHO(["$VGA_CFLAGS"]) | sed 's/-D_FORTIFY_SOURCE=2//'`
+    VGA_CFLAGS="$VGA_CFLAGS $vga_san"
+    VGA_LDFLAGS="$VGA_LDFLAGS -fsanitize=address,undefined"
+  ])
+])
