@@ -1,0 +1,134 @@
+/*
+ * The wire contract between a microVM's host and the agent in its guest.
+ *
+ * This header is the whole of it in C: frame types, sizes, limits, exit codes.
+ * It includes nothing but <stdint.h> and may be used by any host program.
+ *
+ * A frame, in both directions and on both ports:
+ *
+ *     u8 type | u32 length, little endian | length bytes of payload
+ *
+ * One operation a connection. The host speaks first; the agent closes first,
+ * always, after its last frame. All integers are little endian.
+ *
+ * Who knows a frame: [1] hosts of the first day, [2] hosts of today,
+ * [3] hosts that were written for this agent.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef VMM_GUEST_PROTOCOL_H
+#define VMM_GUEST_PROTOCOL_H
+
+#include <stdint.h>
+
+/* The version that STATUS reports as "protocol". */
+#define VMM_GUEST_PROTOCOL_VERSION 1
+
+/* vsock: the guest listens on the first two, the host on the third. */
+#define VMM_GUEST_EXEC_PORT 52
+#define VMM_GUEST_FILE_PORT 53
+#define VMM_GUEST_READY_PORT 51
+
+/* The only CID that may talk to the agent: VMADDR_CID_HOST of vsock(7). */
+#define VMM_GUEST_HOST_CID 2
+
+/* ---- frames ---------------------------------------------------------- */
+
+#define VMM_GUEST_HEADER_LEN 5
+
+/* Largest legal length in a header; one more is a protocol error. */
+#define VMM_GUEST_FRAME_MAX (16u * 1024 * 1024)
+
+/* Largest JSON payload that is read at all. */
+#define VMM_GUEST_JSON_MAX (1024u * 1024)
+
+/* Undelivered standard input that the agent holds for a session. */
+#define VMM_GUEST_STDIN_HELD_MAX (1024u * 1024)
+
+/* Largest DATA payload that the agent sends; hosts may send up to FRAME_MAX. */
+#define VMM_GUEST_DATA_MAX (256u * 1024)
+
+/* Default largest file that WRITE takes, in bytes (configurable). */
+#define VMM_GUEST_FILE_MAX (256u * 1024 * 1024)
+
+/* Longest command text in a slot of STATUS, in bytes. */
+#define VMM_GUEST_COMMAND_MAX 256
+
+/* Port 52: host to agent. */
+enum vmm_guest_exec_request {
+	VMM_GUEST_START = 0x01,	       /* [1] first: JSON */
+	VMM_GUEST_STDIN = 0x02,	       /* [1] raw bytes; empty is not EOF */
+	VMM_GUEST_RESIZE = 0x03,       /* [1] u16 columns, u16 rows */
+	VMM_GUEST_EOF = 0x04,	       /* [1] end of standard input */
+	VMM_GUEST_CLOCK_SYNC = 0x05,   /* [1] first: i64 seconds, u32 ns, entropy */
+	VMM_GUEST_NET_RECONFIG = 0x06, /* [2] first: JSON */
+	VMM_GUEST_SIGNAL = 0x07,       /* [2] i32 signal, 1..64 */
+	VMM_GUEST_WAIT_PORT = 0x08,    /* [2] first: JSON */
+	VMM_GUEST_STATUS_REQ = 0x40,   /* [3] first: empty */
+	VMM_GUEST_SHUTDOWN = 0x41,     /* [3] first: JSON */
+	VMM_GUEST_CONNECT = 0x42,      /* [3] first: JSON */
+	VMM_GUEST_RESTORED = 0x43,     /* [3] first: JSON */
+	VMM_GUEST_KILL = 0x44,	       /* [3] first: JSON */
+};
+
+/* Port 52: agent to host. */
+enum vmm_guest_exec_reply {
+	VMM_GUEST_STDOUT = 0x10, /* [1] raw bytes; a tty's whole output */
+	VMM_GUEST_STDERR = 0x11, /* [1] raw bytes, or the agent's own words */
+	VMM_GUEST_EXIT = 0x12,	 /* [1] last: i32 code, [2] i32 signal */
+	VMM_GUEST_STATUS = 0x50, /* [3] JSON, only where the host asked */
+};
+
+/* Port 53: both directions. */
+enum vmm_guest_file_frame {
+	VMM_GUEST_FILE_WRITE_REQ = 0x20,  /* [1] JSON */
+	VMM_GUEST_FILE_DATA = 0x21,	  /* [1] raw bytes */
+	VMM_GUEST_FILE_DONE = 0x22,	  /* [1] ignored payload */
+	VMM_GUEST_FILE_READ_REQ = 0x23,	  /* [1] JSON */
+	VMM_GUEST_FILE_STAT_REQ = 0x24,	  /* [2] JSON */
+	VMM_GUEST_FILE_LIST_REQ = 0x25,	  /* [2] JSON */
+	VMM_GUEST_FILE_MKDIR_REQ = 0x26,  /* [2] JSON */
+	VMM_GUEST_FILE_REMOVE_REQ = 0x27, /* [2] JSON */
+	VMM_GUEST_FILE_MOVE_REQ = 0x28,	  /* [2] JSON */
+	VMM_GUEST_FILE_WATCH_REQ = 0x29,  /* [2] JSON */
+	VMM_GUEST_FILE_ACK = 0x30,	  /* [1] empty */
+	VMM_GUEST_FILE_ERR = 0x31,	  /* [1] last: UTF-8 text */
+	VMM_GUEST_FILE_STAT = 0x32,	  /* [2] JSON, one entry */
+	VMM_GUEST_FILE_LIST = 0x33,	  /* [2] JSON, array of entries */
+	VMM_GUEST_FILE_EVENT = 0x34,	  /* [2] JSON, one event */
+};
+
+/* ---- payloads of fixed shape ------------------------------------------ */
+
+#define VMM_GUEST_EXIT_LEN 8	    /* i32 code, i32 signal */
+#define VMM_GUEST_RESIZE_LEN 4	    /* u16 columns, u16 rows */
+#define VMM_GUEST_SIGNAL_LEN 4	    /* i32 signal */
+#define VMM_GUEST_CLOCK_SYNC_LEN 12 /* i64 seconds, u32 nanoseconds */
+#define VMM_GUEST_NET_EXIT_LEN 32   /* EXIT, then six u32 microseconds */
+
+/* Most entropy after the 12th byte of CLOCK_SYNC that is put to use. */
+#define VMM_GUEST_ENTROPY_MAX 1024
+
+/* ---- exit codes of the agent itself ------------------------------------ */
+
+enum vmm_guest_exit_code {
+	VMM_GUEST_EXIT_CONTROL_FAILED = -1, /* a control request failed */
+	VMM_GUEST_EXIT_OK = 0,
+	VMM_GUEST_EXIT_NOT_MADE = 1,	 /* WAIT_PORT, CONNECT, KILL: no */
+	VMM_GUEST_EXIT_AGENT = 125,	 /* the agent could not serve */
+	VMM_GUEST_EXIT_CANNOT_RUN = 126, /* there, but can't be run */
+	VMM_GUEST_EXIT_NOT_FOUND = 127,	 /* the program is not there */
+	VMM_GUEST_EXIT_SIGNAL_BASE = 128 /* plus the signal's number */
+};
+
+/* ---- time limits of the contract, in milliseconds ---------------------- */
+
+#define VMM_GUEST_DRAIN_QUIET_MS 100   /* a held pipe with nothing to read */
+#define VMM_GUEST_DRAIN_MAX_MS 500     /* after the main process ended */
+#define VMM_GUEST_HANGUP_GRACE_MS 2000 /* host gone: SIGHUP, then SIGKILL */
+#define VMM_GUEST_LINGER_MS 100	       /* after the last frame */
+#define VMM_GUEST_LINGER_SLOW_MS 10000 /* the same, for a slow host */
+#define VMM_GUEST_SLOW_WINDOW_MS 1000  /* a write that waited so lately: slow */
+#define VMM_GUEST_DISCARD_MS 30000     /* rest of a refused upload */
+
+#endif
