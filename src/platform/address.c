@@ -1,0 +1,40 @@
+/*
+ * address: where an agent listens or is found.
+ */
+#include "platform/address.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <linux/vm_sockets.h>
+
+#define ADDRESS_UNIX_PREFIX "unix:"
+#define ADDRESS_VSOCK_WORD "vsock"
+
+int
+address_parse(const char *text, struct address *ret)
+{
+	struct address address = { .kind = ADDRESS_VSOCK, .cid = VMADDR_CID_ANY };
+	const char *error;
+
+	if (strncmp(text, ADDRESS_UNIX_PREFIX, strlen(ADDRESS_UNIX_PREFIX)) == 0) {
+		const char *path = text + strlen(ADDRESS_UNIX_PREFIX);
+
+		address.kind = ADDRESS_UNIX;
+		if (path[0] == '\0')
+			return -EINVAL;
+		if (strlcpy(address.path, path, sizeof(address.path)) >= sizeof(address.path))
+			return -ENAMETOOLONG;
+	} else if (strncmp(text, ADDRESS_VSOCK_WORD ":", strlen(ADDRESS_VSOCK_WORD ":")) == 0) {
+		const char *cid = text + strlen(ADDRESS_VSOCK_WORD ":");
+
+		address.cid = (uint32_t)strtonum(cid, 0, UINT32_MAX, &error);
+		if (error != NULL)
+			return -EINVAL;
+	} else if (strcmp(text, ADDRESS_VSOCK_WORD) != 0) {
+		return -EINVAL;
+	}
+	*ret = address;
+	return 0;
+}

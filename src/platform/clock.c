@@ -1,0 +1,60 @@
+/*
+ * clock: the time that only goes forward, and the wall clock.
+ */
+#include "platform/clock.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <time.h>
+
+#define NS_PER_US 1000
+#define NS_PER_MS 1000000
+#define MS_PER_S 1000
+#define US_PER_S 1000000
+
+uint64_t
+clock_mono_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * MS_PER_S + (uint64_t)now.tv_nsec / NS_PER_MS;
+}
+
+uint64_t
+clock_mono_us(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * US_PER_S + (uint64_t)now.tv_nsec / NS_PER_US;
+}
+
+int64_t
+clock_wall_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * MS_PER_S + (int64_t)now.tv_nsec / NS_PER_MS;
+}
+
+int
+clock_set_wall(int64_t seconds, uint32_t nanoseconds)
+{
+	struct timespec wall = { .tv_sec = seconds, .tv_nsec = (long)nanoseconds };
+
+	return clock_settime(CLOCK_REALTIME, &wall) < 0 ? -errno : 0;
+}
+
+int
+clock_poll_timeout(uint64_t now_ms, uint64_t deadline_ms)
+{
+	if (deadline_ms == CLOCK_NEVER)
+		return -1;
+	if (deadline_ms <= now_ms)
+		return 0;
+	if (deadline_ms - now_ms > INT_MAX)
+		return INT_MAX;
+	return (int)(deadline_ms - now_ms);
+}

@@ -1,0 +1,28 @@
+/*
+ * clock: the time that only goes forward, for every duration; and the wall
+ * clock, which the host sets.
+ */
+#ifndef PLATFORM_CLOCK_H
+#define PLATFORM_CLOCK_H
+
+#include <stdint.h>
+
+/* No deadline, as an absolute time in ms. */
+#define CLOCK_NEVER UINT64_MAX
+
+/* CLOCK_MONOTONIC in milliseconds or microseconds; see clock_gettime(2). */
+uint64_t clock_mono_ms(void);
+uint64_t clock_mono_us(void);
+
+/* CLOCK_REALTIME in milliseconds since 1970. */
+int64_t clock_wall_ms(void);
+
+/* Steps CLOCK_REALTIME to SECONDS and NANOSECONDS since 1970. Returns 0 or
+ * -errno of clock_settime(2): -EINVAL for nanoseconds of a second or more. */
+int clock_set_wall(int64_t seconds, uint32_t nanoseconds);
+
+/* Milliseconds from NOW_MS to DEADLINE_MS as poll(2) takes them: 0 if it has
+ * passed, -1 for CLOCK_NEVER. */
+int clock_poll_timeout(uint64_t now_ms, uint64_t deadline_ms);
+
+#endif

@@ -1,0 +1,145 @@
+/*
+ * fd: descriptors that close themselves, and the few reads and writes that
+ * must be whole.
+ */
+#include "platform/fd.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+void
+fd_close(int *fd)
+{
+	int saved = errno;
+
+	if (*fd >= 0) {
+		(void)close(*fd);
+		*fd = -1;
+	}
+	errno = saved;
+}
+
+int
+fd_set_nonblock(int fd, bool on)
+{
+	int flags = fcntl(fd, F_GETFL);
+	int wanted;
+
+	if (flags < 0)
+		return -errno;
+	wanted = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+	if (wanted != flags && fcntl(fd, F_SETFL, wanted) < 0)
+		return -errno;
+	return 0;
+}
+
+ssize_t
+fd_read_full(int fd, void *buf, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = read(fd, (char *)buf + done, len - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+int
+fd_write_full(int fd, const void *buf, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = write(fd, (const char *)buf + done, len - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+ssize_t
+fd_read_file(int dir_fd, const char *path, char *buf, size_t size)
+{
+	int CLEANUP_FD fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	ssize_t len;
+
+	if (fd < 0)
+		return -errno;
+	len = fd_read_full(fd, buf, size);
+	if (len < 0)
+		return len;
+	if ((size_t)len == size)
+		return -EFBIG;
+	buf[len] = '\0';
+	return len;
+}
+
+int
+fd_write_file(int dir_fd, const char *path, const char *text)
+{
+	int CLEANUP_FD fd = openat(dir_fd, path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	do {
+		n = write(fd, text, strlen(text));
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return (size_t)n == strlen(text) ? 0 : -EIO;
+}
+
+void
+fd_open_standard(void)
+{
+	for (;;) {
+		int fd = open("/dev/null", O_RDWR | O_NOCTTY);
+
+		if (fd < 0)
+			fd = open("/", O_PATH);
+		if (fd < 0)
+			return;
+		if (fd > STDERR_FILENO) {
+			(void)close(fd);
+			return;
+		}
+	}
+}
+
+int
+fd_count_open(int proc_fd)
+{
+	int fd = openat(proc_fd, "self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *entry;
+	DIR *dir;
+	int count = 0;
+
+	if (fd < 0)
+		return -errno;
+	dir = fdopendir(fd);
+	if (dir == NULL) {
+		int error = errno;
+
+		(void)close(fd);
+		return -error;
+	}
+	while ((entry = readdir(dir)) != NULL)
+		count += entry->d_name[0] != '.';
+	(void)closedir(dir);
+	return count - 1;
+}

@@ -1,0 +1,62 @@
+/*
+ * fd: descriptors that close themselves, and the few reads and writes that
+ * must be whole. Not here: anything that knows what the bytes mean.
+ */
+#ifndef PLATFORM_FD_H
+#define PLATFORM_FD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+/* Closes *FD if it is open and leaves -1 there; errno is kept. close(2) is not
+ * tried again on EINTR: on Linux the descriptor is gone either way. */
+void fd_close(int *fd);
+
+/* A descriptor of this kind is closed when its scope ends: int CLEANUP_FD fd = -1; */
+#define CLEANUP_FD __attribute__((cleanup(fd_close)))
+
+/* Hands *FD to the caller, who now owns it, and leaves -1 behind. */
+static inline int
+fd_steal(int *fd)
+{
+	int stolen = *fd;
+
+	*fd = -1;
+	return stolen;
+}
+
+/* Sets or clears O_NONBLOCK on the open file behind FD (shared with its
+ * duplicates). Returns 0 or -errno of fcntl(2). */
+int fd_set_nonblock(int fd, bool on);
+
+/* Reads until LEN bytes are in BUF, end of file, or an error; EINTR is retried.
+ * Returns the number of bytes read, which is less than LEN only at end of
+ * file, or -errno. FD must be blocking. */
+ssize_t fd_read_full(int fd, void *buf, size_t len);
+
+/* Writes all LEN bytes of BUF; EINTR and short writes are continued. FD must be
+ * blocking. Returns 0 or -errno of write(2). */
+int fd_write_full(int fd, const void *buf, size_t len);
+
+/* Reads a whole small file, such as one of /proc, relative to DIR_FD (AT_FDCWD
+ * for the current directory) into BUF of SIZE bytes and puts a NUL behind it.
+ * Never blocks on a FIFO. Returns the length without the NUL, -EFBIG if it
+ * does not fit, or -errno. */
+ssize_t fd_read_file(int dir_fd, const char *path, char *buf, size_t size);
+
+/* Writes TEXT to an existing file in one write(2), as files of /proc and
+ * cgroupfs want it. Returns 0 or -errno. */
+int fd_write_file(int dir_fd, const char *path, const char *text);
+
+/* Opens descriptors 0, 1 and 2 on /dev/null (on "/" as O_PATH where there is
+ * no /dev/null yet) if they are closed, so that nothing else lands on them. */
+void fd_open_standard(void);
+
+/* The number of open descriptors of this process, by /proc/self/fd below
+ * PROC_FD; without the one that looks. Returns it or -errno. */
+int fd_count_open(int proc_fd);
+
+#endif

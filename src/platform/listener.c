@@ -1,0 +1,116 @@
+/*
+ * listener: the agent's listening sockets, and who may come in by them.
+ */
+#include "platform/listener.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <linux/vm_sockets.h>
+
+#include "platform/fd.h"
+
+int
+listener_open_vsock(uint32_t port, int *ret_fd)
+{
+	struct sockaddr_vm address = {
+		.svm_family = AF_VSOCK,
+		.svm_cid = VMADDR_CID_ANY,
+		.svm_port = port,
+	};
+	int CLEANUP_FD fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	if (listen(fd, LISTENER_BACKLOG) < 0)
+		return -errno;
+	*ret_fd = fd_steal(&fd);
+	return 0;
+}
+
+/* Clears the way for a bind to ADDRESS: a socket that nobody listens on goes. */
+static int
+listener_remove_stale(const struct sockaddr_un *address)
+{
+	int CLEANUP_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct stat status;
+
+	if (fd < 0)
+		return -errno;
+	if (lstat(address->sun_path, &status) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(status.st_mode))
+		return -EEXIST;
+	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN)
+		return -EADDRINUSE;
+	if (errno != ECONNREFUSED)
+		return -errno;
+	return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int
+listener_open_unix(const char *path, int *ret_fd)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int CLEANUP_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	mode_t mask;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	if (strlcpy(address.sun_path, path, sizeof(address.sun_path)) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	r = listener_remove_stale(&address);
+	if (r < 0)
+		return r;
+	mask = umask(0177);
+	r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	(void)umask(mask);
+	if (r < 0)
+		return r;
+	if (listen(fd, LISTENER_BACKLOG) < 0)
+		return -errno;
+	*ret_fd = fd_steal(&fd);
+	return 0;
+}
+
+int
+listener_accept(int listener_fd, int *ret_fd)
+{
+	int fd = accept4(listener_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0)
+		return errno == EINTR || errno == ECONNABORTED ? -EAGAIN : -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+int
+listener_check_peer(int conn_fd, uint32_t *ret_peer)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_vm vm;
+		struct sockaddr_un un;
+	} peer = { .any.sa_family = AF_UNSPEC };
+	socklen_t len = sizeof(peer);
+	struct ucred credentials;
+
+	if (getpeername(conn_fd, &peer.any, &len) < 0)
+		return -errno;
+	if (peer.any.sa_family == AF_VSOCK) {
+		*ret_peer = peer.vm.svm_cid;
+		return peer.vm.svm_cid == VMADDR_CID_HOST ? 0 : -EPERM;
+	}
+	if (peer.any.sa_family != AF_UNIX)
+		return -EPERM;
+	len = sizeof(credentials);
+	if (getsockopt(conn_fd, SOL_SOCKET, SO_PEERCRED, &credentials, &len) < 0)
+		return -errno;
+	*ret_peer = credentials.uid;
+	return credentials.uid == 0 || credentials.uid == geteuid() ? 0 : -EPERM;
+}

@@ -1,0 +1,32 @@
+/*
+ * listener: the agent's listening sockets, and who may come in by them.
+ * Sources: vsock(7), unix(7), accept(2).
+ */
+#ifndef PLATFORM_LISTENER_H
+#define PLATFORM_LISTENER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LISTENER_BACKLOG 1024
+
+/* Both return 0 with a listening, non-blocking, close-on-exec socket in *RET_FD,
+ * which the caller owns, or -errno.
+ *
+ * listener_open_vsock(): any CID, PORT. -EAFNOSUPPORT or -EADDRNOTAVAIL where
+ * vsock is not there (yet).
+ * listener_open_unix(): a stale socket at PATH is replaced; -EADDRINUSE if
+ * somebody listens there; -EEXIST if PATH is no socket. Mode 0600. */
+int listener_open_vsock(uint32_t port, int *ret_fd);
+int listener_open_unix(const char *path, int *ret_fd);
+
+/* Accepts one connection from LISTENER_FD: close-on-exec and non-blocking.
+ * Returns 0 with *RET_FD, -EAGAIN if another worker was faster, or -errno. */
+int listener_accept(int listener_fd, int *ret_fd);
+
+/* Whether the peer of CONN_FD may talk to the agent: on vsock CID 2, the host;
+ * on a Unix socket our own uid or 0. Returns 0, -EPERM with what it is in
+ * *RET_PEER (a CID or uid), or -errno. */
+int listener_check_peer(int conn_fd, uint32_t *ret_peer);
+
+#endif

@@ -1,0 +1,207 @@
+/*
+ * log: one line each, to standard error or the kernel's log.
+ */
+#include "platform/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "platform/clock.h"
+
+/* A line of /dev/kmsg is cut by the kernel at about this length. */
+#define LOG_LINE_MAX 900
+
+static struct {
+	const char *program;
+	enum log_level level;
+	int kmsg_fd;
+	char process[32];
+	uint64_t session;
+} log_state = { .program = "vmm-guest-agent", .level = LOG_LEVEL_INFO, .kmsg_fd = -1 };
+
+void
+log_init(const char *program, enum log_level level, enum log_target target)
+{
+	log_state.program = program;
+	log_state.level = level;
+	if (log_state.kmsg_fd >= 0)
+		(void)close(log_state.kmsg_fd);
+	log_state.kmsg_fd = -1;
+	if (target == LOG_TARGET_KMSG)
+		log_state.kmsg_fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC | O_NOCTTY);
+}
+
+void
+log_set_process(const char *name)
+{
+	(void)strlcpy(log_state.process, name, sizeof(log_state.process));
+}
+
+void
+log_set_session(uint64_t session)
+{
+	log_state.session = session;
+}
+
+/* Control characters of a guest's making must not forge a second line. */
+static void
+log_make_printable(char *line, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+			line[i] = '?';
+	}
+}
+
+static size_t
+log_append(char *line, size_t len, const char *format, va_list args)
+{
+	int n;
+
+	if (len >= LOG_LINE_MAX)
+		return len;
+	n = vsnprintf(line + len, LOG_LINE_MAX - len, format, args);
+	if (n < 0)
+		return len;
+	len += (size_t)n;
+	return len < LOG_LINE_MAX ? len : LOG_LINE_MAX - 1;
+}
+
+static size_t __attribute__((format(printf, 3, 4)))
+log_appendf(char *line, size_t len, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	len = log_append(line, len, format, args);
+	va_end(args);
+	return len;
+}
+
+static void
+log_line(int priority, const char *error, const char *format, va_list args)
+{
+	char line[LOG_LINE_MAX + 1];
+	size_t len = 0;
+	ssize_t ignored;
+	size_t prefix;
+
+	if (log_state.kmsg_fd >= 0)
+		len = log_appendf(line, len, "<%d>", priority);
+	prefix = len;
+	len = log_appendf(line, len, "%s:", log_state.program);
+	if (log_state.process[0] != '\0')
+		len = log_appendf(line, len, " %s:", log_state.process);
+	if (log_state.session != 0)
+		len =
+		    log_appendf(line, len, " session %llu:", (unsigned long long)log_state.session);
+	len = log_appendf(line, len, " ");
+	len = log_append(line, len, format, args);
+	if (error != NULL)
+		len = log_appendf(line, len, ": %s", error);
+	log_make_printable(line + prefix, len - prefix);
+	line[len++] = '\n';
+	ignored = write(log_state.kmsg_fd >= 0 ? log_state.kmsg_fd : STDERR_FILENO, line, len);
+	(void)ignored;
+}
+
+#define LOG_PRIORITY_ERROR 3
+#define LOG_PRIORITY_INFO 6
+#define LOG_PRIORITY_DEBUG 7
+
+void
+log_warn(const char *format, ...)
+{
+	const char *error = strerror(errno);
+	va_list args;
+
+	va_start(args, format);
+	log_line(LOG_PRIORITY_ERROR, error, format, args);
+	va_end(args);
+}
+
+void
+log_warnx(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_line(LOG_PRIORITY_ERROR, NULL, format, args);
+	va_end(args);
+}
+
+void
+log_info(const char *format, ...)
+{
+	va_list args;
+
+	if (log_state.level < LOG_LEVEL_INFO)
+		return;
+	va_start(args, format);
+	log_line(LOG_PRIORITY_INFO, NULL, format, args);
+	va_end(args);
+}
+
+void
+log_debug(const char *format, ...)
+{
+	va_list args;
+
+	if (log_state.level < LOG_LEVEL_DEBUG)
+		return;
+	va_start(args, format);
+	log_line(LOG_PRIORITY_DEBUG, NULL, format, args);
+	va_end(args);
+}
+
+void
+fatal(const char *format, ...)
+{
+	const char *error = strerror(errno);
+	va_list args;
+
+	va_start(args, format);
+	log_line(LOG_PRIORITY_ERROR, error, format, args);
+	va_end(args);
+	exit(1);
+}
+
+void
+fatalx(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_line(LOG_PRIORITY_ERROR, NULL, format, args);
+	va_end(args);
+	exit(1);
+}
+
+void
+log_limited(struct log_limit *limit, const char *format, ...)
+{
+	uint64_t now = clock_mono_ms();
+	va_list args;
+
+	if (limit->used == 0 || now - limit->started_ms >= limit->period_ms) {
+		if (limit->dropped > 0)
+			log_warnx("%u more lines of this kind were left out", limit->dropped);
+		limit->started_ms = now;
+		limit->used = 0;
+		limit->dropped = 0;
+	}
+	if (limit->used >= limit->burst) {
+		limit->dropped++;
+		return;
+	}
+	limit->used++;
+	va_start(args, format);
+	log_line(LOG_PRIORITY_ERROR, NULL, format, args);
+	va_end(args);
+}

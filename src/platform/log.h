@@ -1,0 +1,59 @@
+/*
+ * log: one line each, to standard error or the kernel's log, with the program,
+ * the process and the session in front. Nothing here is ever on the path of a
+ * reply: callers log after they have sent.
+ */
+#ifndef PLATFORM_LOG_H
+#define PLATFORM_LOG_H
+
+#include <stdint.h>
+
+enum log_level {
+	LOG_LEVEL_ERROR = 0,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG,
+};
+
+enum log_target {
+	LOG_TARGET_STDERR = 0,
+	LOG_TARGET_KMSG, /* /dev/kmsg, records as in the kernel's dev-kmsg document */
+};
+
+/* Sets the program's name (kept, not copied), what is logged, and where to.
+ * Where /dev/kmsg can't be opened, standard error is used. */
+void log_init(const char *program, enum log_level level, enum log_target target);
+
+/* Names the process in front of each line, as "supervisor" or "worker 3";
+ * copied, cut at 31 bytes. */
+void log_set_process(const char *name);
+
+/* Names the session in front of each line; 0 for none. */
+void log_set_session(uint64_t session);
+
+/* With errno's text behind a colon (log_warn), or without (log_warnx). */
+void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_warnx(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Logs with errno's text, or without, and exits with status 1. Only before the
+ * agent is ready. */
+_Noreturn void fatal(const char *format, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void fatalx(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A budget for what a guest program can provoke: PERIOD_MS must pass between
+ * BURST lines of it. Zero-initialised but for these two it is ready for use. */
+struct log_limit {
+	uint32_t burst;
+	uint32_t period_ms;
+	uint64_t started_ms; /* of the current period, CLOCK_MONOTONIC */
+	uint32_t used;
+	uint32_t dropped;
+};
+
+/* log_warnx() within LIMIT; what was dropped is counted and told in the first
+ * line of the next period. */
+void log_limited(struct log_limit *limit, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

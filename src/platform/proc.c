@@ -1,0 +1,23 @@
+/*
+ * proc: a descriptor of /proc that is kept for the agent's life.
+ */
+#include "platform/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+static int proc_fd = -1;
+
+int
+proc_init(void)
+{
+	if (proc_fd < 0)
+		proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return proc_fd < 0 ? -errno : 0;
+}
+
+int
+proc_dir_fd(void)
+{
+	return proc_fd;
+}
