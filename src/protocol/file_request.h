@@ -1,0 +1,42 @@
+/*
+ * file_request: the JSON of port 53's requests, both ways.
+ */
+#ifndef PROTOCOL_FILE_REQUEST_H
+#define PROTOCOL_FILE_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "protocol/json.h"
+
+/* Any request of port 53; each kind uses the members that the contract gives
+ * it. Strings are borrowed: after file_request_parse() from JSON. */
+struct file_request {
+	const char *path; /* MOVE: "from" */
+	const char *to;	  /* MOVE alone */
+	const char *user; /* "": the agent's own rights */
+	uint32_t mode;
+	bool fsync;
+	bool recursive;
+	uint64_t offset;
+	uint64_t length; /* UINT64_MAX: to the end */
+
+	struct json_object *json; /* owns the strings after file_request_parse() */
+};
+
+/* Reads the LEN bytes of TEXT as the payload of a frame of TYPE (of enum
+ * vmm_guest_file_frame). Returns 0 with *RET for file_request_done(), or -EINVAL
+ * with ERROR filled in. Paths are given as they came: an empty one is the
+ * session's to refuse. */
+int file_request_parse(
+    uint8_t type, const char *text, size_t len, struct file_request *ret, struct json_error *error);
+
+/* Frees what file_request_parse() made. */
+void file_request_done(struct file_request *request);
+
+/* The payload of a frame of TYPE in a new block that the caller frees. NULL: no
+ * memory. */
+char *file_request_format(uint8_t type, const struct file_request *request, size_t *ret_len);
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * start: START's JSON, both ways. The agent parses it, the client writes it.
+ */
+#ifndef PROTOCOL_START_H
+#define PROTOCOL_START_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "protocol/json.h"
+
+struct start_env {
+	const char *name;
+	const char *value;
+};
+
+/* Limits of a session; a member counts where its bit is in HAVE. */
+enum start_limit {
+	START_LIMIT_MEMORY_BYTES = 0,
+	START_LIMIT_PIDS,
+	START_LIMIT_CPU_PERCENT,
+	START_LIMIT_NOFILE,
+	START_LIMIT_CORE_BYTES,
+	START_LIMIT_FSIZE_BYTES,
+	START_LIMIT_COUNT
+};
+
+struct start_limits {
+	unsigned have; /* 1u << enum start_limit */
+	uint64_t value[START_LIMIT_COUNT];
+};
+
+/* The member's name in "limits", such as "memory_bytes". */
+const char *start_limit_name(enum start_limit limit);
+
+/* What a START asks for. Strings are borrowed: after start_parse() from JSON,
+ * and for start_format() from the caller. */
+struct start_request {
+	const char **argv; /* NULL at the end */
+	size_t argc;
+	struct start_env *env;
+	size_t env_count;
+	const char *working_dir; /* "": not given */
+	const char *user;	 /* "": not given */
+	bool tty;
+	uint16_t tty_width;
+	uint16_t tty_height;
+	uint32_t timeout_seconds; /* 0: none */
+	bool stdin_open;	  /* member "stdin" */
+	uint32_t kill_grace_seconds;
+	bool detach;
+	bool report;
+	struct start_limits limits;
+
+	struct json_object *json; /* owns the strings after start_parse() */
+};
+
+/* Reads the LEN bytes of TEXT. Returns 0 with *RET for start_done(); -EINVAL
+ * with ERROR filled in, which names the member; or -ENOMEM. */
+int start_parse(const char *text, size_t len, struct start_request *ret, struct json_error *error);
+
+/* Frees what start_parse() made. */
+void start_done(struct start_request *request);
+
+/* The request as JSON in a new block that the caller frees; members that have
+ * their default are left out. Strings must be UTF-8. NULL: no memory. */
+char *start_format(const struct start_request *request, size_t *ret_len);
+
+#endif
