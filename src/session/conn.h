@@ -1,0 +1,131 @@
+/*
+ * conn: the connection of one session. Frames are read through one buffer of
+ * fixed size, so that a payload of any announced length is a row of pieces;
+ * and are sent whole, with the slot told of it, so that the supervisor knows
+ * whether it may still speak if this worker dies. Not here: what frames mean.
+ *
+ * Two ways to use it:
+ *   - one after the other (files, control): conn_next_frame(),
+ *     conn_read_payload(), conn_send(). They wait, with a deadline.
+ *   - in a loop that waits for several things at once (relay.c): conn_fill(),
+ *     conn_parse_header(), conn_take(), conn_push(). They never wait.
+ *
+ * A worker has one session at a time, and the buffers are the worker's.
+ */
+#ifndef SESSION_CONN_H
+#define SESSION_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "protocol/frame.h"
+#include "session/scoreboard.h"
+
+/* Payloads that are sent stand at this offset of their buffer, aligned for the
+ * kernel's copy; the header stands right in front. */
+#define CONN_PAYLOAD_OFFSET 64
+
+struct conn {
+	int fd; /* non-blocking, owned */
+	struct slot *slot;
+	uint8_t *rx; /* what was received and not yet taken: [rx_head, rx_tail) */
+	size_t rx_head;
+	size_t rx_tail;
+	uint32_t payload_left; /* bytes of the frame being read, not yet taken */
+	const uint8_t *tx;     /* the frame being pushed: [tx_head, tx_tail) */
+	size_t tx_head;
+	size_t tx_tail;
+	bool tx_last;
+	bool saw_eof_frame; /* an EOF frame ends a quick linger */
+	uint64_t waited_ms; /* when sending last had to wait; 0: never */
+};
+
+/* Starts on FD, a connected non-blocking stream socket, which conn_close()
+ * closes. SLOT is told of phases and bytes; borrowed. */
+void conn_init(struct conn *conn, int fd, struct slot *slot);
+
+/* Closes the socket, without a word. */
+void conn_close(struct conn *conn);
+
+/* ---- waiting calls ----------------------------------------------------
+ *
+ * DEADLINE_MS is a time of CLOCK_MONOTONIC, or CLOCK_NEVER. They return
+ *   -EPIPE      the host has gone (orderly or not, between frames or in one)
+ *   -ETIMEDOUT  the deadline passed
+ *   -ECANCELED  this worker was told to stop (stop.h)
+ *   -EMSGSIZE   a header announced more than VMM_GUEST_FRAME_MAX
+ */
+
+/* Reads the next header, after skipping what is left of the frame before it. */
+int conn_next_frame(struct conn *conn, uint64_t deadline_ms, struct frame_header *ret);
+
+/* The next piece of the frame's payload, borrowed until the next call that
+ * reads. Returns its length, or 0 when the payload has been read. */
+ssize_t conn_read_payload(struct conn *conn, uint64_t deadline_ms, const uint8_t **ret);
+
+/* Reads the rest of the payload into one piece of memory, for payloads of at
+ * most VMM_GUEST_JSON_MAX bytes (-EMSGSIZE otherwise): borrowed until the next
+ * call that reads. Returns its length. */
+ssize_t conn_read_whole(struct conn *conn, uint64_t deadline_ms, const uint8_t **ret);
+
+/* Room for a payload of VMM_GUEST_DATA_MAX bytes, aligned, for conn_send() to
+ * send without a copy. Borrowed; good until the next conn_send() returns. */
+uint8_t *conn_tx_buffer(void);
+
+/* Sends one frame of at most VMM_GUEST_DATA_MAX bytes, or of any legal length
+ * where PAYLOAD is not conn_tx_buffer() (it is then sent without a copy too).
+ * Each wait for the host lasts at most STALL_MS (-1: no limit). */
+int conn_send(struct conn *conn, uint8_t type, const void *payload, size_t len, int stall_ms);
+
+/* The same for the last frame of the connection (EXIT, FILE_ERR, …). */
+int conn_send_last(struct conn *conn, uint8_t type, const void *payload, size_t len, int stall_ms);
+
+/* Reads and drops what the host still sends, for at most MAX_MS. Returns when
+ * the host has closed, or time is up, or at a frame of type UNTIL if that is
+ * not negative. For a refused upload: the host must see the reply, not a reset. */
+void conn_discard(struct conn *conn, int max_ms, int until);
+
+/* The end of a connection, after its last frame: "Closing" in the contract.
+ * Shuts down the sending side, reads and drops for 100 ms (an EOF frame ends
+ * that), or for 10 s where a write of the last second had to wait; closes. */
+void conn_finish(struct conn *conn);
+
+/* ---- calls that never wait -------------------------------------------- */
+
+/* Receives once into the free space of the buffer. Returns the number of bytes,
+ * 0 if the buffer is full, -EAGAIN if there is nothing, -EPIPE if the host has
+ * closed or the connection is broken. */
+ssize_t conn_fill(struct conn *conn);
+
+/* Takes a header out of the buffer, when the frame before it has been taken
+ * whole. Returns 0, -EAGAIN if it is not there yet, -EMSGSIZE. */
+int conn_parse_header(struct conn *conn, struct frame_header *ret);
+
+/* Takes up to MAX bytes of the payload that stand in the buffer; borrowed until
+ * the next conn_fill(). Returns how many, 0 if there are none. */
+size_t conn_take(struct conn *conn, size_t max, const uint8_t **ret);
+
+/* Whether payload of the current frame is still to come. */
+static inline bool
+conn_in_payload(const struct conn *conn)
+{
+	return conn->payload_left > 0;
+}
+
+/* Begins to push a frame whose LEN payload bytes stand in FRAME at offset
+ * CONN_PAYLOAD_OFFSET; FRAME must stay until conn_is_pushing() is false. */
+void conn_begin_push(struct conn *conn, uint8_t *frame, uint8_t type, size_t len, bool last);
+
+/* Sends as much of it as the host takes. Returns 0 when all has gone, -EAGAIN
+ * if the host must be waited for (POLLOUT), -EPIPE. */
+int conn_push(struct conn *conn);
+
+static inline bool
+conn_is_pushing(const struct conn *conn)
+{
+	return conn->tx_head < conn->tx_tail;
+}
+
+#endif

@@ -1,0 +1,105 @@
+/*
+ * scoreboard: what the workers tell of themselves, in memory that supervisor
+ * and workers share. One slot a worker.
+ *
+ * It is advisory. A worker writes its own slot only; the supervisor believes
+ * wait(2) alone and takes what stands here as it would a stranger's word; and
+ * STATUS copies before it looks.
+ */
+#ifndef SESSION_SCOREBOARD_H
+#define SESSION_SCOREBOARD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm-guest/protocol.h"
+
+#define SCOREBOARD_WORKERS_MAX 1024
+#define SCOREBOARD_CACHE_LINE 64
+#define SCOREBOARD_USER_MAX 32
+#define SCOREBOARD_KIND_MAX 16
+
+/* How far a connection is. What the supervisor may still say on the connection
+ * of a worker that died follows from it and from in_frame. */
+enum slot_phase {
+	SLOT_IDLE = 0,
+	SLOT_ACCEPTED,	/* a connection, not yet in the queue of duplicates */
+	SLOT_OPEN,	/* in the queue; nothing last has been sent */
+	SLOT_LAST_SENT, /* EXIT, FILE_ERR and the like have gone out whole */
+};
+
+/* Which way of refusing the connection's kind has; see session.h. */
+enum slot_voice {
+	SLOT_VOICE_NONE = 0, /* nothing may be said (no port yet) */
+	SLOT_VOICE_EXEC,     /* STDERR text, EXIT 125 */
+	SLOT_VOICE_CONTROL,  /* EXIT -1 */
+	SLOT_VOICE_FILE,     /* FILE_ERR text */
+};
+
+struct slot {
+	_Alignas(SCOREBOARD_CACHE_LINE) _Atomic uint8_t phase; /* enum slot_phase */
+	_Atomic uint8_t in_frame;	  /* between a frame's first byte and last */
+	_Atomic uint8_t voice;		  /* enum slot_voice */
+	_Atomic uint8_t spawning;	  /* between clone(2) and the child's exec */
+	_Atomic int32_t child_pid;	  /* main process of the session, or 0 */
+	_Atomic uint64_t session;	  /* number, from 1; 0: none */
+	_Atomic uint64_t started_ms;	  /* CLOCK_MONOTONIC, when it was accepted */
+	_Atomic uint64_t bytes_in;	  /* payload bytes from the host */
+	_Atomic uint64_t bytes_out;	  /* payload bytes to the host */
+	_Atomic int32_t worker_pid;	  /* written by the supervisor; 0: no worker */
+	_Atomic uint32_t sessions_served; /* by this worker */
+	/* What STATUS shows of it; text that a reader copies and ends itself. */
+	_Alignas(SCOREBOARD_CACHE_LINE) char kind[SCOREBOARD_KIND_MAX];
+	char user[SCOREBOARD_USER_MAX];
+	char command[VMM_GUEST_COMMAND_MAX + 1];
+};
+
+/* Counts since the agent's start, by whoever sees the event. */
+struct scoreboard_counts {
+	_Atomic uint64_t sessions; /* the last number given out */
+	_Atomic uint64_t started;
+	_Atomic uint64_t exited;
+	_Atomic uint64_t signaled;
+	_Atomic uint64_t timeouts;
+	_Atomic uint64_t oom;
+	_Atomic uint64_t refused;
+	_Atomic uint64_t bad_requests;
+	_Atomic uint64_t clock_syncs;
+};
+
+#define SCOREBOARD_SIGNAL_MAX 65
+
+struct scoreboard_deaths {
+	_Atomic uint64_t total;
+	_Atomic uint32_t by_signal[SCOREBOARD_SIGNAL_MAX];
+	_Atomic int32_t last_signal;
+	_Atomic int64_t last_unix_ms;
+};
+
+struct scoreboard {
+	uint32_t workers; /* N; fixed before the first fork, as are the next three */
+	uint32_t reserved;
+	int32_t supervisor_pid;
+	uint64_t started_ms;	   /* CLOCK_MONOTONIC */
+	_Atomic uint64_t ready_us; /* from the agent's start until it listened */
+	struct scoreboard_counts counts;
+	struct scoreboard_deaths deaths;
+	/* Words of the control lane, see places.h: slot index + 1, or 0 for free. */
+	_Atomic uint32_t exec_places[SCOREBOARD_WORKERS_MAX];
+	_Atomic uint32_t any_places[SCOREBOARD_WORKERS_MAX];
+	struct slot slots[];
+};
+
+/* A new scoreboard for WORKERS slots, all zero, in memory that fork(2) shares.
+ * Never freed. Returns 0 with *RET, or -errno of mmap(2). */
+int scoreboard_new(uint32_t workers, uint32_t reserved, struct scoreboard **ret);
+
+/* Puts a slot back to idle: phase, session, child and texts. */
+void scoreboard_clear_slot(struct slot *slot);
+
+/* The number of slots that are idle: a worker is there and has no connection. */
+uint32_t scoreboard_count_idle(const struct scoreboard *board);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * session: what every kind of session is given, and how one ends. A kind is a
+ * file with one serve function; kinds do not know each other. kinds.h has the
+ * table through which a worker finds them.
+ */
+#ifndef SESSION_SESSION_H
+#define SESSION_SESSION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "protocol/frame.h"
+#include "session/conn.h"
+#include "session/scoreboard.h"
+
+/* What the operator set, for all sessions. */
+struct session_settings {
+	uint64_t max_file_bytes; /* largest WRITE */
+	int stall_timeout_ms;	 /* a file transfer that does not move for so long ends */
+};
+
+struct session {
+	struct conn conn;
+	struct slot *slot;
+	uint32_t slot_index;
+	struct scoreboard *board;
+	const struct session_settings *settings;
+};
+
+/* Serves one request whose first frame had TYPE; PAYLOAD (LEN bytes) is borrowed
+ * and good only until the connection is read again. A serve function sends the
+ * last frame itself; the caller closes the connection. */
+typedef void session_serve_fn(
+    struct session *session, uint8_t type, const uint8_t *payload, size_t len);
+
+/* Sends the agent's own words on STDERR, a newline behind them, then EXIT 125,
+ * 126 or 127 with CODE. */
+void session_refuse_exec(struct session *session, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Sends EXIT, 8 bytes, as the last frame. */
+void session_send_exit(struct session *session, int32_t code, int32_t signal);
+
+/* Tells STATUS of the session: both are cut to what a slot holds. */
+void session_describe(struct session *session, const char *user, const char *command);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * stop: how a worker is told to go.
+ */
+#include "session/stop.h"
+
+static volatile sig_atomic_t stop_now;
+static volatile sig_atomic_t stop_soon;
+static sigset_t stop_mask;
+
+static void
+stop_on_signal(int signal)
+{
+	stop_soon = 1;
+	if (signal != SIGHUP)
+		stop_now = 1;
+}
+
+void
+stop_init(void)
+{
+	static const int handled[] = { SIGHUP, SIGTERM, SIGINT };
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS };
+	struct sigaction action = { .sa_handler = stop_on_signal };
+	sigset_t blocked;
+
+	(void)sigfillset(&action.sa_mask);
+	(void)sigfillset(&blocked);
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		(void)sigdelset(&blocked, faults[i]);
+	stop_mask = blocked;
+	for (size_t i = 0; i < sizeof(handled) / sizeof(handled[0]); i++) {
+		(void)sigaction(handled[i], &action, NULL);
+		(void)sigdelset(&stop_mask, handled[i]);
+	}
+	(void)sigprocmask(SIG_SETMASK, &blocked, NULL);
+}
+
+const sigset_t *
+stop_wait_mask(void)
+{
+	return &stop_mask;
+}
+
+bool
+stop_is_now(void)
+{
+	return stop_now != 0;
+}
+
+bool
+stop_is_requested(void)
+{
+	return stop_soon != 0;
+}

@@ -1,0 +1,26 @@
+/*
+ * stop: how a worker is told to go. Its signals are blocked but while it waits
+ * (epoll_pwait, ppoll), so that nothing else is ever interrupted.
+ *
+ *   SIGHUP   leave when the session under way has ended
+ *   SIGTERM  end the session now ("shutdown" is its reason), then leave
+ */
+#ifndef SESSION_STOP_H
+#define SESSION_STOP_H
+
+#include <signal.h>
+#include <stdbool.h>
+
+/* Blocks every signal but those that a fault raises, and installs the handlers. */
+void stop_init(void);
+
+/* The mask to wait with: SIGHUP, SIGTERM and SIGINT get through. Borrowed. */
+const sigset_t *stop_wait_mask(void);
+
+/* SIGTERM or SIGINT came: end the session. */
+bool stop_is_now(void);
+
+/* Any of them came: accept no more. */
+bool stop_is_requested(void);
+
+#endif
