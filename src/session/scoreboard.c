@@ -1,0 +1,54 @@
+/*
+ * scoreboard: what the workers tell of themselves, in shared memory.
+ */
+#include "session/scoreboard.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+int
+scoreboard_new(uint32_t workers, uint32_t reserved, struct scoreboard **ret)
+{
+	size_t size = sizeof(struct scoreboard) + workers * sizeof(struct slot);
+	struct scoreboard *board =
+	    mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (board == MAP_FAILED)
+		return -errno;
+	board->workers = workers;
+	board->reserved = reserved;
+	*ret = board;
+	return 0;
+}
+
+void
+scoreboard_clear_slot(struct slot *slot)
+{
+	atomic_store(&slot->in_frame, 0);
+	atomic_store(&slot->spawning, 0);
+	atomic_store(&slot->voice, SLOT_VOICE_NONE);
+	atomic_store(&slot->child_pid, 0);
+	atomic_store(&slot->session, 0);
+	atomic_store(&slot->bytes_in, 0);
+	atomic_store(&slot->bytes_out, 0);
+	slot->kind[0] = '\0';
+	slot->user[0] = '\0';
+	slot->command[0] = '\0';
+	/* Last: from here on the slot counts as idle. */
+	atomic_store(&slot->phase, SLOT_IDLE);
+}
+
+uint32_t
+scoreboard_count_idle(const struct scoreboard *board)
+{
+	uint32_t idle = 0;
+
+	for (uint32_t i = 0; i < board->workers; i++) {
+		const struct slot *slot = &board->slots[i];
+
+		if (atomic_load(&slot->worker_pid) != 0 && atomic_load(&slot->phase) == SLOT_IDLE)
+			idle++;
+	}
+	return idle;
+}

@@ -1,0 +1,49 @@
+/*
+ * session: how a session ends, in the words that every kind shares.
+ */
+#include "session/session.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The agent's own words to the host; longer ones are cut. */
+#define SESSION_TEXT_MAX 512
+
+void
+session_refuse_exec(struct session *session, int code, const char *format, ...)
+{
+	char text[SESSION_TEXT_MAX];
+	va_list args;
+	size_t len;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(text, sizeof(text) - 1, format, args);
+	va_end(args);
+	len = n < 0 ? 0 : (size_t)n;
+	if (len > sizeof(text) - 2)
+		len = sizeof(text) - 2;
+	text[len++] = '\n';
+	if (conn_send(&session->conn, VMM_GUEST_STDERR, text, len,
+		session->settings->stall_timeout_ms) < 0)
+		return;
+	session_send_exit(session, code, 0);
+}
+
+void
+session_send_exit(struct session *session, int32_t code, int32_t signal)
+{
+	uint8_t payload[VMM_GUEST_EXIT_LEN];
+
+	frame_exit_format(payload, (struct frame_exit){ .code = code, .signal = signal });
+	(void)conn_send_last(&session->conn, VMM_GUEST_EXIT, payload, sizeof(payload),
+	    session->settings->stall_timeout_ms);
+}
+
+void
+session_describe(struct session *session, const char *user, const char *command)
+{
+	(void)strlcpy(session->slot->user, user, sizeof(session->slot->user));
+	(void)strlcpy(session->slot->command, command, sizeof(session->slot->command));
+}
