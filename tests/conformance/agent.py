@@ -1,0 +1,527 @@
+"""The real agent, started on a Unix socket, and a host that talks to it.
+
+    with Agent("--workers=4") as agent:
+        result = agent.run(["echo", "x"])           one whole session
+        result.stdout, result.stderr, result.code, result.signal, result.frames
+
+        conn = agent.start(["cat"])                 a session to talk to
+        conn.send(codec.STDIN, b"hello"); conn.send(codec.EOF)
+        conn.result()                               reads on to the close
+
+        agent.write_file("/tmp/x", b"..."); agent.read_file("/tmp/x")
+        agent.file_request(codec.FILE_STAT_REQ, {"path": "/tmp/x"})
+
+Every wait has an end: what does not come within the connection's timeout
+raises TimeoutError, which fails the test.
+"""
+
+import os
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+
+import codec
+from codec import Decoder, Frame
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+# How long anything may take before a test gives it up, in seconds. Far above
+# what the contract gives: the machine may be busy.
+TIMEOUT = 30.0
+
+# What a sanitizer says in the log where it found something.
+SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehaviorSanitizer", "runtime error:")
+
+
+def agent_binary():
+    """The agent under test: $VMM_GUEST_AGENT, or the one of ./build."""
+    path = os.environ.get("VMM_GUEST_AGENT") or os.path.join(HERE, "../../build/vmm-guest-agent")
+    path = os.path.abspath(path)
+    if not os.access(path, os.X_OK):
+        raise FileNotFoundError("no agent at %s: set VMM_GUEST_AGENT" % path)
+    return path
+
+
+def is_sanitized(path=None):
+    """Whether the agent was built with the address sanitizer."""
+    with open(path or agent_binary(), "rb") as f:
+        return b"__asan_init" in f.read()
+
+
+class Refused(Exception):
+    """The agent closed a connection in its handshake."""
+
+
+class FileError(Exception):
+    """A FILE_ERR: str(error) is its text, error.name the errno's name."""
+
+    @property
+    def name(self):
+        return str(self).split(":", 1)[0]
+
+
+class Result:
+    """All that came on a connection until the agent closed it."""
+
+    def __init__(self, frames, elapsed):
+        self.frames = frames
+        self.elapsed = elapsed
+        self.stdout = b"".join(f.payload for f in frames if f.type == codec.STDOUT)
+        self.stderr = b"".join(f.payload for f in frames if f.type == codec.STDERR)
+        self.statuses = [f.json() for f in frames if f.type == codec.STATUS]
+        exits = [f for f in frames if f.type == codec.EXIT]
+        assert len(exits) <= 1, "more than one EXIT: %r" % (frames,)
+        self.exit = exits[0] if exits else None
+        assert not exits or frames[-1] is exits[0], "frames after EXIT: %r" % (frames,)
+        self.code = self.signal = None
+        if exits:
+            self.code, self.signal = struct.unpack_from("<ii", exits[0].payload.ljust(8, b"\0"))
+
+    @property
+    def text(self):
+        """The agent's own words, or the program's, on STDERR."""
+        return self.stderr.decode("utf-8", "replace")
+
+    def event(self, name):
+        """The STATUS with this "event"; fails where there is none."""
+        found = [s for s in self.statuses if s.get("event") == name]
+        assert found, "no STATUS %r in %r" % (name, self.frames)
+        return found[0]
+
+    def __repr__(self):
+        return "Result(code=%r, signal=%r, %.3f s, %r)" % (
+            self.code, self.signal, self.elapsed, self.frames[-8:])
+
+
+class Connection:
+    """One connection, its handshake done; frames go out and come in."""
+
+    def __init__(self, sock, timeout=TIMEOUT):
+        self.sock = sock
+        self.timeout = timeout
+        self.begun = time.monotonic()
+        self.frames = []        # all frames that came so far
+        self.closed = False     # the agent closed (end of file or reset)
+        self.reset = False      # it was a reset, or bytes of half a frame
+        self._unread = []       # frames that recv() has not given out yet
+        self._decoder = Decoder()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def fileno(self):
+        return self.sock.fileno()
+
+    # ---- sending
+
+    def send(self, kind, payload=b"", timeout=None):
+        """Sends a frame whole. Raises BrokenPipeError where the agent has closed."""
+        self.send_raw(codec.encode(kind, payload), timeout)
+
+    def send_raw(self, data, timeout=None):
+        """Sends bytes as they are, and reads nothing meanwhile."""
+        self.sock.settimeout(timeout or self.timeout)
+        self.sock.sendall(data)
+
+    def send_reading(self, data, timeout=None):
+        """Sends bytes and takes in what comes meanwhile, as a careful host does.
+        Returns how many were sent: fewer where the agent closed first."""
+        view = memoryview(data)
+        sent = 0
+        deadline = time.monotonic() + (timeout or self.timeout)
+        self.sock.setblocking(False)
+        while sent < len(view) and not self.closed:
+            r, w, _ = select.select([self.sock], [self.sock], [], max(0.0, deadline - time.monotonic()))
+            if not r and not w:
+                raise TimeoutError("sent %d of %d bytes" % (sent, len(view)))
+            if r:
+                self._receive()
+            if w and not self.closed:
+                try:
+                    sent += self.sock.send(view[sent:sent + 262144])
+                except BlockingIOError:
+                    pass
+                except (BrokenPipeError, ConnectionResetError):
+                    break
+        return sent
+
+    # ---- receiving
+
+    def _receive(self):
+        try:
+            data = self.sock.recv(262144)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            data = b""
+            self.reset = True
+        if not data:
+            self.closed = True
+            self.reset = self.reset or self._decoder.pending > 0
+            return
+        new = self._decoder.feed(data)
+        self.frames += new
+        self._unread += new
+
+    def wait_readable(self, timeout):
+        """Whether anything (the end too) is there within TIMEOUT seconds."""
+        return bool(select.select([self.sock], [], [], timeout)[0])
+
+    def recv(self, timeout=None):
+        """The next frame, or None when the agent has closed."""
+        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+        self.sock.setblocking(False)
+        while not self._unread and not self.closed:
+            left = deadline - time.monotonic()
+            if left <= 0 or not self.wait_readable(left):
+                raise TimeoutError("no frame; so far %r" % (self.frames[-8:],))
+            self._receive()
+        return self._unread.pop(0) if self._unread else None
+
+    def expect(self, kind, timeout=None):
+        """The next frame, which must be of this type."""
+        frame = self.recv(timeout)
+        assert frame is not None and frame.type == kind, "expected %s, got %r after %r" % (
+            Frame(kind, b"").name, frame, self.frames[-8:])
+        return frame
+
+    def read_output(self, until, timeout=None, kinds=(codec.STDOUT,)):
+        """Reads on until UNTIL (bytes) stands in the output of these types, and
+        returns that output, counted from here on."""
+        out = b""
+        while until not in out:
+            frame = self.recv(timeout)
+            assert frame is not None and frame.type != codec.EXIT, "ended before %r: %r, %r" % (
+                until, out[-200:], self.frames[-8:])
+            if frame.type in kinds:
+                out += frame.payload
+        return out
+
+    def result(self, timeout=None):
+        """Reads to the agent's close, closes, and returns all that ever came."""
+        deadline = time.monotonic() + (timeout or self.timeout)
+        while self.recv(max(0.0, deadline - time.monotonic())) is not None:
+            pass
+        self.close()
+        return Result(self.frames, time.monotonic() - self.begun)
+
+    def until_exit(self, timeout=None):
+        """Reads up to EXIT and keeps the connection open, as H1 and H2 do."""
+        while True:
+            frame = self.recv(timeout)
+            assert frame is not None, "closed without EXIT: %r" % (self.frames[-8:],)
+            if frame.type == codec.EXIT:
+                return Result(self.frames, time.monotonic() - self.begun)
+
+    # ---- ending
+
+    def half_close(self):
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def close(self):
+        self.sock.close()
+
+
+class Agent:
+    """A running agent. Options are the agent's own, as ("--workers=4", …)."""
+
+    def __init__(self, *options, ready="handshake", env=None, path=None, listen=True):
+        self.binary = agent_binary()
+        self.directory = tempfile.mkdtemp(prefix="vga-")
+        self.path = path or os.path.join(self.directory, "agent.sock")
+        self.log_path = os.path.join(self.directory, "log")
+        argv = [self.binary]
+        if listen:
+            argv.append("--listen=unix:" + self.path)
+        argv += options
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env,
+                start_new_session=True)
+        self.pid = self.process.pid
+        try:
+            self._wait_ready(ready)
+        except BaseException:
+            self.kill()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def _wait_ready(self, ready):
+        deadline = time.monotonic() + TIMEOUT
+        while ready is not None:
+            if self.process.poll() is not None:
+                raise RuntimeError("the agent exited with %d:\n%s" % (self.process.returncode, self.log()))
+            try:
+                if ready == "handshake":
+                    self.connect(timeout=5).close()
+                    return
+                if ready == "socket" and os.path.exists(self.path):
+                    return
+            except (OSError, Refused):
+                pass
+            if time.monotonic() > deadline:
+                raise TimeoutError("the agent does not answer:\n" + self.log())
+            time.sleep(0.005)
+
+    # ---- the process
+
+    def log(self):
+        """All that the agent wrote to its standard error so far."""
+        with open(self.log_path, "rb") as f:
+            return f.read().decode("utf-8", "replace")
+
+    def wait_log(self, text, timeout=TIMEOUT, start=0):
+        """Waits until TEXT stands in the log behind its first START characters."""
+        deadline = time.monotonic() + timeout
+        while text not in self.log()[start:]:
+            if time.monotonic() > deadline:
+                raise TimeoutError("%r is not in the log:\n%s" % (text, self.log()[start:]))
+            time.sleep(0.01)
+
+    def is_alive(self):
+        return self.process.poll() is None
+
+    def worker_pids(self):
+        """The supervisor's children that run the agent's own program."""
+        return [p for p in children(self.pid) if runs(p, self.pid)]
+
+    def terminate(self, timeout=TIMEOUT):
+        """SIGTERM; returns the exit status, and fails where it does not come.
+        The log can still be read; kill() takes it away."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError("no end %g s after SIGTERM:\n%s" % (timeout, self.log())) from None
+
+    def stop(self, timeout=TIMEOUT):
+        """terminate() and kill() in one; returns the exit status."""
+        try:
+            return self.terminate(timeout)
+        finally:
+            self.kill()
+
+    def kill(self):
+        """Makes sure that nothing is left, and takes the directory away."""
+        left = []
+        if self.process.poll() is None:
+            left = descendants(self.pid)
+            self.process.kill()
+            self.process.wait()
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    # ---- connections
+
+    def dial(self, timeout=TIMEOUT):
+        """A bare connection to the socket, before any handshake."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(timeout)
+        try:
+            sock.connect(self.path)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def connect(self, port=codec.EXEC_PORT, timeout=TIMEOUT):
+        """A connection to PORT with its handshake done. Raises Refused."""
+        sock = self.dial(timeout)
+        try:
+            sock.sendall(b"CONNECT %d\n" % port)
+            line = b""
+            while not line.endswith(b"\n"):
+                byte = sock.recv(1)
+                if not byte:
+                    raise Refused("closed in the handshake after %r" % line)
+                line += byte
+            assert line.startswith(b"OK ") and line[3:-1].isdigit(), "answered with %r" % line
+        except ConnectionResetError:
+            sock.close()
+            raise Refused("reset in the handshake") from None
+        except BaseException:
+            sock.close()
+            raise
+        return Connection(sock, timeout)
+
+    # ---- port 52
+
+    def start(self, cmd, timeout=TIMEOUT, **members):
+        """Starts a session (members as in START) and returns its connection."""
+        conn = self.connect(timeout=timeout)
+        conn.send(codec.START, codec.start(cmd, **members))
+        return conn
+
+    def run(self, cmd, stdin=b"", eof=True, timeout=TIMEOUT, **members):
+        """One whole session. STDIN goes out in frames of 64 KiB, then EOF. The
+        member "stdin" of START is given as stdin_member=False."""
+        if "stdin_member" in members:
+            members["stdin"] = members.pop("stdin_member")
+        conn = self.connect(timeout=timeout)
+        data = codec.encode(codec.START, codec.start(cmd, **members))
+        for i in range(0, len(stdin), 65536):
+            data += codec.encode(codec.STDIN, stdin[i:i + 65536])
+        if eof:
+            data += codec.encode(codec.EOF)
+        conn.send_reading(data)
+        return conn.result()
+
+    def sh(self, script, *args, **members):
+        """run() for a shell script."""
+        return self.run(["/bin/sh", "-c", script, "sh", *args], **members)
+
+    def request(self, kind, payload=b"", timeout=TIMEOUT):
+        """A request of one frame on port 52: all that is answered."""
+        conn = self.connect(timeout=timeout)
+        conn.send(kind, payload)
+        return conn.result()
+
+    def status(self):
+        """STATUS, as a dict."""
+        result = self.request(codec.STATUS_REQ)
+        assert result.code == 0 and len(result.statuses) == 1, result
+        return result.statuses[0]
+
+    # ---- port 53
+
+    def file_connect(self, kind, payload, timeout=TIMEOUT):
+        """A connection to the file port with its first frame sent."""
+        conn = self.connect(codec.FILE_PORT, timeout=timeout)
+        conn.send(kind, payload)
+        return conn
+
+    def file_request(self, kind, payload, timeout=TIMEOUT):
+        """A request of one frame on port 53: the frames that are answered."""
+        conn = self.file_connect(kind, payload, timeout)
+        return conn.result().frames
+
+    def file_call(self, kind, payload, timeout=TIMEOUT):
+        """The same where one frame is the answer; raises FileError."""
+        frames = self.file_request(kind, payload, timeout)
+        assert len(frames) == 1, frames
+        return raise_error(frames[0])
+
+    def write_file(self, path, data, mode=0, chunk=262144, timeout=TIMEOUT, **members):
+        """WRITE of DATA in frames of CHUNK bytes; raises FileError."""
+        conn = self.connect(codec.FILE_PORT, timeout=timeout)
+        parts = [codec.encode(codec.FILE_WRITE_REQ, dict(members, path=path, mode=mode))]
+        parts += [codec.encode(codec.FILE_DATA, data[i:i + chunk]) for i in range(0, len(data), chunk)]
+        parts.append(codec.encode(codec.FILE_DONE))
+        for part in parts:
+            if conn.closed or conn.send_reading(part) < len(part):
+                break
+        frames = conn.result().frames
+        assert len(frames) == 1, frames
+        assert raise_error(frames[0]).type == codec.FILE_ACK, frames
+
+    def read_file(self, path, timeout=TIMEOUT, **members):
+        """READ, as bytes; raises FileError."""
+        frames = self.file_request(codec.FILE_READ_REQ, dict(members, path=path), timeout)
+        assert frames, "closed without an answer"
+        raise_error(frames[-1])
+        assert frames[-1].type == codec.FILE_DONE, frames[-8:]
+        assert all(f.type == codec.FILE_DATA for f in frames[:-1]), frames[:8]
+        return b"".join(f.payload for f in frames[:-1])
+
+
+def raise_error(frame):
+    """Raises FileError for a FILE_ERR, else gives the frame back."""
+    if frame.type == codec.FILE_ERR:
+        raise FileError(frame.payload.decode("utf-8"))
+    return frame
+
+
+# ---- looking at processes ---------------------------------------------------
+
+
+def stat_of(pid):
+    """(state, parent) from /proc/PID/stat, or None where it is gone."""
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as f:
+            fields = f.read().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return fields[0].decode(), int(fields[1])
+
+
+def children(pid):
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            stat = stat_of(int(entry))
+            if stat is not None and stat[1] == pid:
+                found.append(int(entry))
+    return sorted(found)
+
+
+def descendants(pid):
+    parents = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            stat = stat_of(int(entry))
+            if stat is not None:
+                parents.setdefault(stat[1], []).append(int(entry))
+    found, todo = [], [pid]
+    while todo:
+        new = parents.get(todo.pop(), [])
+        found += new
+        todo += new
+    return sorted(found)
+
+
+def runs(pid, other):
+    """Whether PID runs the same program file as OTHER."""
+    try:
+        return os.stat("/proc/%d/exe" % pid).st_ino == os.stat("/proc/%d/exe" % other).st_ino
+    except OSError:
+        return False
+
+
+def is_running(pid):
+    """Whether PID exists and is no zombie."""
+    stat = stat_of(pid)
+    return stat is not None and stat[0] not in "ZX"
+
+
+def descriptors(pid):
+    """{number: what it is} of the open descriptors of PID."""
+    found = {}
+    try:
+        for entry in os.listdir("/proc/%d/fd" % pid):
+            try:
+                found[int(entry)] = os.readlink("/proc/%d/fd/%s" % (pid, entry))
+            except FileNotFoundError:
+                pass
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return found
+
+
+def wait_until(condition, timeout=TIMEOUT, message="condition"):
+    """Polls CONDITION until it is true; fails after TIMEOUT seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError("not within %g s: %s" % (timeout, message))
+        time.sleep(0.01)

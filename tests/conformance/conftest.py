@@ -1,0 +1,167 @@
+"""Fixtures, and the look at the agent that follows every test.
+
+    agent           one agent for all tests of a file
+    start_agent     start_agent("--workers=2", …): another one, for one test
+
+After each test every agent that it used must be as it was before: the same
+supervisor, no worker lost, no descriptor, zombie or process more. A test that
+kills workers says so: @pytest.mark.kills_workers; one that ends the agent:
+@pytest.mark.ends_agent.
+"""
+
+import os
+import sys
+import time
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import agent as agent_module  # noqa: E402
+from agent import Agent, descendants, descriptors, stat_of  # noqa: E402
+
+DEFAULT_OPTIONS = ("--workers=8", "--log=debug")
+
+# A worker may linger for 100 ms after its last frame, a session that lost its
+# host is killed 2 s later; the rest is for a busy machine.
+SETTLE_SECONDS = 6.0
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "kills_workers: the test ends workers on purpose")
+    config.addinivalue_line("markers", "ends_agent: the test ends the supervisor on purpose")
+
+
+class Watch:
+    """What an agent was like before a test, and how it differs after it."""
+
+    def __init__(self, agent):
+        self.agent = agent
+        self.log_start = 0
+        self.idle = {}          # pid -> descriptors while it was idle
+        self.remember()
+
+    def remember(self):
+        agent = self.agent
+        self.log_start = len(agent.log())
+        self.workers = set(agent.worker_pids())
+        known = self.idle
+        self.idle = {p: known.get(p) or len(descriptors(p)) for p in self.workers | {agent.pid}}
+        self.deaths = agent.status()["worker_deaths"]["total"]
+
+    def complaint(self, kills_workers):
+        """What is wrong with the agent at this moment, or None."""
+        agent = self.agent
+        if not agent.is_alive():
+            return "the supervisor is gone (%r)" % agent.process.returncode
+        workers = set(agent.worker_pids())
+        for pid in descendants(agent.pid):
+            stat = stat_of(pid)
+            if stat is None:
+                continue
+            if stat[0] == "Z":
+                return "zombie %d, child of %d" % (pid, stat[1])
+            if pid not in workers:
+                return "process %d is left: %r" % (pid, command(pid))
+        if len(workers) < len(self.workers):
+            return "%d workers instead of %d" % (len(workers), len(self.workers))
+        limit = max([n for p, n in self.idle.items() if p != agent.pid] or [0])
+        for pid in workers | {agent.pid}:
+            there = descriptors(pid)
+            allowed = self.idle.get(pid, limit)
+            if len(there) > allowed:
+                return "process %d has %d descriptors instead of %d: %r" % (
+                    pid, len(there), allowed, there)
+        if not kills_workers:
+            deaths = agent.status()["worker_deaths"]
+            if deaths["total"] != self.deaths:
+                return "a worker died: %r" % (deaths,)
+        return None
+
+    def check(self, kills_workers=False):
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while True:
+            wrong = self.complaint(kills_workers)
+            if wrong is None or time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
+        log = self.agent.log()[self.log_start:]
+        assert wrong is None, "after the test %s\nlog of the agent:\n%s" % (wrong, log[-4000:])
+        check_sanitizers(log)
+
+
+def command(pid):
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as f:
+            return f.read().replace(b"\0", b" ").decode("utf-8", "replace")
+    except OSError:
+        return "?"
+
+
+def check_sanitizers(log):
+    for word in agent_module.SANITIZER_WORDS:
+        assert word not in log, "a sanitizer speaks:\n" + log[-8000:]
+
+
+def end(agent):
+    """SIGTERM must end it, with all that it had, and its log must be clean."""
+    family = descendants(agent.pid)
+    try:
+        status = agent.terminate()
+        log = agent.log()
+    finally:
+        agent.kill()
+    check_sanitizers(log)
+    assert status == 0, "exit status %r\n%s" % (status, log[-4000:])
+    left = [p for p in family if agent_module.is_running(p)]
+    assert not left, "left behind: %r\n%s" % ([(p, command(p)) for p in left], log[-4000:])
+
+
+@pytest.fixture(scope="module")
+def shared_agent(request):
+    options = getattr(request.module, "AGENT_OPTIONS", DEFAULT_OPTIONS)
+    agent = Agent(*options)
+    yield agent
+    if agent.is_alive():
+        end(agent)
+
+
+@pytest.fixture(scope="module")
+def shared_watch(shared_agent):
+    return Watch(shared_agent)
+
+
+@pytest.fixture
+def agent(request, shared_agent, shared_watch):
+    """The agent of this file (its options: AGENT_OPTIONS), checked after the test."""
+    shared_watch.remember()
+    yield shared_agent
+    shared_watch.check(request.node.get_closest_marker("kills_workers") is not None)
+
+
+@pytest.fixture
+def start_agent(request):
+    """A function that starts an agent with the given options for this test alone.
+    It is checked and ended after the test."""
+    started = []
+
+    def start(*options, **more):
+        one = Agent(*options, **more)
+        watch = None
+        if more.get("ready", "handshake") == "handshake" and not request.node.get_closest_marker("ends_agent"):
+            watch = Watch(one)
+        started.append((one, watch))
+        return one
+
+    yield start
+    killing = request.node.get_closest_marker("kills_workers") is not None
+    ending = request.node.get_closest_marker("ends_agent") is not None
+    try:
+        for one, watch in started:
+            if watch is not None:
+                watch.check(killing)
+            if not ending:
+                end(one)
+    finally:
+        for one, _ in started:
+            one.kill()
