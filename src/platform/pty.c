@@ -1,0 +1,67 @@
+/*
+ * pty: a pseudo-terminal and the few things that are done to it.
+ */
+#include "platform/pty.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "platform/fd.h"
+
+#define PTY_TTY_GROUP 5
+#define PTY_SLAVE_MODE 0620
+
+int
+pty_open(int *ret_master_fd, int *ret_slave_fd)
+{
+	int CLEANUP_FD master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	int slave;
+
+	if (master < 0)
+		return -errno;
+	if (unlockpt(master) < 0)
+		return -errno;
+	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (slave < 0)
+		return -errno;
+	*ret_master_fd = fd_steal(&master);
+	*ret_slave_fd = slave;
+	return 0;
+}
+
+int
+pty_set_owner(int slave_fd, uid_t uid)
+{
+	if (fchown(slave_fd, uid, PTY_TTY_GROUP) < 0)
+		return -errno;
+	return fchmod(slave_fd, PTY_SLAVE_MODE) < 0 ? -errno : 0;
+}
+
+int
+pty_set_size(int master_fd, uint16_t columns, uint16_t rows)
+{
+	struct winsize size = { .ws_col = columns, .ws_row = rows };
+
+	if (columns == 0 || rows == 0)
+		return 0;
+	return ioctl(master_fd, TIOCSWINSZ, &size) < 0 ? -errno : 0;
+}
+
+int
+pty_get_eof(int master_fd, char *ret_eof, bool *ret_canonical)
+{
+	struct termios settings;
+
+	if (tcgetattr(master_fd, &settings) < 0)
+		return -errno;
+	if (settings.c_cc[VEOF] == _POSIX_VDISABLE)
+		return -ENODATA;
+	*ret_eof = (char)settings.c_cc[VEOF];
+	*ret_canonical = (settings.c_lflag & ICANON) != 0;
+	return 0;
+}

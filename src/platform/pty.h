@@ -1,0 +1,27 @@
+/*
+ * pty: a pseudo-terminal and the few things that are done to it. See pty(7),
+ * ioctl_tty(2).
+ */
+#ifndef PLATFORM_PTY_H
+#define PLATFORM_PTY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Opens a new pair, both close-on-exec, the master non-blocking; the caller owns
+ * both. The slave is reached through its master, so that nothing planted in
+ * /dev/pts is opened in its place. Returns 0 or -errno. */
+int pty_open(int *ret_master_fd, int *ret_slave_fd);
+
+/* Gives the slave to UID, with group 5 (tty) and mode 0620. */
+int pty_set_owner(int slave_fd, uid_t uid);
+
+/* Sets the window's size in characters; 0 in either leaves it as it is. */
+int pty_set_size(int master_fd, uint16_t columns, uint16_t rows);
+
+/* The terminal's end-of-file character (VEOF), and whether it reads by lines
+ * (ICANON). Returns 0, -ENODATA if the character is disabled, or -errno. */
+int pty_get_eof(int master_fd, char *ret_eof, bool *ret_canonical);
+
+#endif
