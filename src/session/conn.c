@@ -21,7 +21,11 @@
 /* The receive buffer takes a whole JSON payload; larger ones are seen in pieces. */
 #define CONN_RX_SIZE (VMM_GUEST_JSON_MAX + CONN_PAGE)
 
-/* One recv(2) takes at most so much, so that a session touches few pages anew. */
+/* Where a header comes next, little is asked for: small frames come together, and
+ * the payload of a large one then comes by itself, to an aligned address. */
+#define CONN_RECV_HEADERS 4096
+
+/* One recv(2) of payload takes at most so much: a session touches few pages. */
 #define CONN_RECV_MAX (256u * 1024)
 
 /* What a session may leave in memory for the next one, above which it is given
@@ -76,18 +80,31 @@ conn_make_room(struct conn *conn)
 	}
 }
 
+/* Not beyond the payload that is being received, if there is much of it. */
+static size_t
+conn_recv_limit(const struct conn *conn)
+{
+	size_t missing = conn->payload_left - (conn->rx_tail - conn->rx_head);
+
+	if (conn->payload_left < conn->rx_tail - conn->rx_head || missing < CONN_RECV_HEADERS)
+		return CONN_RECV_HEADERS;
+	return missing < CONN_RECV_MAX ? missing : CONN_RECV_MAX;
+}
+
 ssize_t
 conn_fill(struct conn *conn)
 {
 	size_t room;
+	size_t limit;
 	ssize_t n;
 
 	conn_make_room(conn);
 	room = CONN_RX_SIZE - conn->rx_tail;
 	if (room == 0)
 		return 0;
-	if (room > CONN_RECV_MAX)
-		room = CONN_RECV_MAX;
+	limit = conn_recv_limit(conn);
+	if (room > limit)
+		room = limit;
 	do {
 		n = recv(conn->fd, conn->rx + conn->rx_tail, room, MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
@@ -136,9 +153,11 @@ conn_take(struct conn *conn, size_t max, const uint8_t **ret)
 	return len;
 }
 
-/* Waits until EVENTS, or the host's going, show on the connection. */
+/* Waits until EVENTS, or the host's going, show on the connection. Where a request
+ * is waited for, a word to stop ends it; what is to be said at the end is said
+ * all the same. */
 static int
-conn_wait(struct conn *conn, short events, uint64_t deadline_ms, short *ret_shown)
+conn_wait(struct conn *conn, short events, bool can_stop, uint64_t deadline_ms, short *ret_shown)
 {
 	struct pollfd wait = { .fd = conn->fd, .events = events };
 	uint64_t now = clock_mono_ms();
@@ -146,7 +165,7 @@ conn_wait(struct conn *conn, short events, uint64_t deadline_ms, short *ret_show
 	struct timespec *timeout = NULL;
 	int n;
 
-	if (stop_is_now())
+	if (can_stop && stop_is_now())
 		return -ECANCELED;
 	if (deadline_ms != CLOCK_NEVER) {
 		uint64_t ms = deadline_ms > now ? deadline_ms - now : 0;
@@ -155,9 +174,9 @@ conn_wait(struct conn *conn, short events, uint64_t deadline_ms, short *ret_show
 		left.tv_nsec = (long)(ms % 1000) * 1000000;
 		timeout = &left;
 	}
-	n = ppoll(&wait, 1, timeout, stop_wait_mask());
+	n = ppoll(&wait, 1, timeout, can_stop ? stop_wait_mask() : NULL);
 	if (n < 0 && errno == EINTR)
-		return stop_is_now() ? -ECANCELED : -EINTR;
+		return can_stop && stop_is_now() ? -ECANCELED : -EINTR;
 	if (n < 0)
 		return -errno;
 	if (n == 0)
@@ -168,7 +187,7 @@ conn_wait(struct conn *conn, short events, uint64_t deadline_ms, short *ret_show
 
 /* Receives something, waiting for it. */
 static int
-conn_fill_wait(struct conn *conn, uint64_t deadline_ms)
+conn_fill_wait(struct conn *conn, bool can_stop, uint64_t deadline_ms)
 {
 	for (;;) {
 		ssize_t n = conn_fill(conn);
@@ -179,7 +198,7 @@ conn_fill_wait(struct conn *conn, uint64_t deadline_ms)
 			return 0;
 		if (n != -EAGAIN)
 			return n == 0 ? -EMSGSIZE : (int)n;
-		r = conn_wait(conn, POLLIN, deadline_ms, &shown);
+		r = conn_wait(conn, POLLIN, can_stop, deadline_ms, &shown);
 		if (r < 0 && r != -EINTR)
 			return r;
 	}
@@ -198,7 +217,7 @@ conn_next_frame(struct conn *conn, uint64_t deadline_ms, struct frame_header *re
 			return (int)n;
 	} while (n > 0);
 	while ((r = conn_parse_header(conn, ret)) == -EAGAIN) {
-		r = conn_fill_wait(conn, deadline_ms);
+		r = conn_fill_wait(conn, true, deadline_ms);
 		if (r < 0)
 			return r;
 	}
@@ -211,7 +230,7 @@ conn_read_payload(struct conn *conn, uint64_t deadline_ms, const uint8_t **ret)
 	if (conn->payload_left == 0)
 		return 0;
 	if (conn->rx_head == conn->rx_tail) {
-		int r = conn_fill_wait(conn, deadline_ms);
+		int r = conn_fill_wait(conn, true, deadline_ms);
 
 		if (r < 0)
 			return r;
@@ -230,7 +249,7 @@ conn_read_whole(struct conn *conn, uint64_t deadline_ms, const uint8_t **ret)
 		conn->rx_head = 0;
 	}
 	while (conn->rx_tail - conn->rx_head < conn->payload_left) {
-		int r = conn_fill_wait(conn, deadline_ms);
+		int r = conn_fill_wait(conn, true, deadline_ms);
 
 		if (r < 0)
 			return r;
@@ -257,11 +276,10 @@ conn_frame_sent(struct conn *conn, size_t payload_len, bool last)
 }
 
 void
-conn_begin_push(struct conn *conn, uint8_t *frame, uint8_t type, size_t len, bool last)
+conn_begin_push(struct conn *conn, uint8_t type, size_t len, bool last)
 {
 	frame_header_format(
-	    frame + CONN_PAYLOAD_OFFSET - VMM_GUEST_HEADER_LEN, type, (uint32_t)len);
-	conn->tx = frame;
+	    conn_tx + CONN_PAYLOAD_OFFSET - VMM_GUEST_HEADER_LEN, type, (uint32_t)len);
 	conn->tx_head = CONN_PAYLOAD_OFFSET - VMM_GUEST_HEADER_LEN;
 	conn->tx_tail = CONN_PAYLOAD_OFFSET + len;
 	conn->tx_last = last;
@@ -272,7 +290,7 @@ int
 conn_push(struct conn *conn)
 {
 	while (conn->tx_head < conn->tx_tail) {
-		ssize_t n = send(conn->fd, conn->tx + conn->tx_head, conn->tx_tail - conn->tx_head,
+		ssize_t n = send(conn->fd, conn_tx + conn->tx_head, conn->tx_tail - conn->tx_head,
 		    MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)
@@ -298,7 +316,7 @@ conn_wait_for_host(struct conn *conn, int stall_ms)
 	int r;
 
 	do {
-		r = conn_wait(conn, POLLOUT | POLLRDHUP, deadline, &shown);
+		r = conn_wait(conn, POLLOUT | POLLRDHUP, false, deadline, &shown);
 	} while (r == -EINTR);
 	conn->waited_ms = clock_mono_ms();
 	if (r < 0)
@@ -418,7 +436,7 @@ conn_discard(struct conn *conn, int max_ms, int until)
 	uint64_t deadline = clock_mono_ms() + (uint64_t)max_ms;
 
 	while (!conn_drop_buffered(conn, until)) {
-		if (conn_fill_wait(conn, deadline) < 0)
+		if (conn_fill_wait(conn, false, deadline) < 0)
 			return;
 	}
 }

@@ -34,8 +34,7 @@ struct conn {
 	size_t rx_head;
 	size_t rx_tail;
 	uint32_t payload_left; /* bytes of the frame being read, not yet taken */
-	const uint8_t *tx;     /* the frame being pushed: [tx_head, tx_tail) */
-	size_t tx_head;
+	size_t tx_head;	       /* the frame being pushed: [tx_head, tx_tail) of the buffer */
 	size_t tx_tail;
 	bool tx_last;
 	bool saw_eof_frame; /* an EOF frame ends a quick linger */
@@ -114,9 +113,9 @@ conn_in_payload(const struct conn *conn)
 	return conn->payload_left > 0;
 }
 
-/* Begins to push a frame whose LEN payload bytes stand in FRAME at offset
- * CONN_PAYLOAD_OFFSET; FRAME must stay until conn_is_pushing() is false. */
-void conn_begin_push(struct conn *conn, uint8_t *frame, uint8_t type, size_t len, bool last);
+/* Begins to push a frame whose LEN payload bytes stand in conn_tx_buffer(), which
+ * must be left alone until conn_is_pushing() is false. */
+void conn_begin_push(struct conn *conn, uint8_t type, size_t len, bool last);
 
 /* Sends as much of it as the host takes. Returns 0 when all has gone, -EAGAIN
  * if the host must be waited for (POLLOUT), -EPIPE. */

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 #include "protocol/frame.h"
 #include "session/conn.h"
@@ -17,6 +18,9 @@
 struct session_settings {
 	uint64_t max_file_bytes; /* largest WRITE */
 	int stall_timeout_ms;	 /* a file transfer that does not move for so long ends */
+	const char *home;	 /* of the agent's own user */
+	const char *term;	 /* the agent's terminal type for its sessions, or NULL */
+	struct rlimit nofile;	 /* RLIMIT_NOFILE of sessions; 0: as the agent's own */
 };
 
 struct session {

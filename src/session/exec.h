@@ -1,0 +1,12 @@
+/*
+ * exec: START: a program, run for the host, on pipes or a terminal.
+ */
+#ifndef SESSION_EXEC_H
+#define SESSION_EXEC_H
+
+#include "session/session.h"
+
+/* Serves START: every path through it ends in EXIT, unless the host has gone. */
+session_serve_fn exec_serve;
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * group: everything that one session started.
+ */
+#include "session/group.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+
+#include "platform/fd.h"
+
+void
+group_signal(const struct group *group, int signal)
+{
+	(void)kill(-group->pid, signal);
+}
+
+void
+group_kill(const struct group *group)
+{
+	(void)kill(-group->pid, SIGKILL);
+}
+
+bool
+group_has_ended(const struct group *group, struct group_end *ret)
+{
+	siginfo_t info = { .si_pid = 0 };
+
+	if (waitid(P_PID, (id_t)group->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+	    info.si_pid == 0)
+		return false;
+	ret->signaled = info.si_code != CLD_EXITED;
+	ret->code = ret->signaled ? 0 : info.si_status;
+	ret->signal = ret->signaled ? info.si_status : 0;
+	return true;
+}
+
+void
+group_reap(struct group *group, struct rusage *ret_usage)
+{
+	/* From here on the supervisor has nothing to kill if this worker dies. */
+	atomic_store(&group->slot->child_pid, 0);
+	while (wait4(group->pid, NULL, 0, ret_usage) < 0 && errno == EINTR)
+		continue;
+	fd_close(&group->pid_fd);
+}

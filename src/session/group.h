@@ -1,0 +1,44 @@
+/*
+ * group: everything that one session started, as far as the kernel lets us name
+ * it: its cgroup where there is one, else its process group.
+ *
+ * The main process is waited for with WNOWAIT and reaped last (group_reap), so
+ * that the group's number can't be used again while anything still signals it.
+ */
+#ifndef SESSION_GROUP_H
+#define SESSION_GROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "session/scoreboard.h"
+
+struct group {
+	pid_t pid;  /* of the main process, which leads the process group */
+	int pid_fd; /* pidfd of the main process, owned */
+	struct slot *slot;
+};
+
+/* How the main process ended. */
+struct group_end {
+	bool signaled;
+	int code;   /* exit status, if not SIGNALED */
+	int signal; /* that killed it, if SIGNALED */
+};
+
+/* Sends SIGNAL to the process group. No error: who is gone needs none. */
+void group_signal(const struct group *group, int signal);
+
+/* Kills everything. */
+void group_kill(const struct group *group);
+
+/* Whether the main process has ended; it stays a zombie. *RET only if true. */
+bool group_has_ended(const struct group *group, struct group_end *ret);
+
+/* Reaps the main process, which must have ended, and closes the pidfd; after
+ * this nothing may be signalled any more. *RET_USAGE as of wait4(2). */
+void group_reap(struct group *group, struct rusage *ret_usage);
+
+#endif

@@ -1,0 +1,212 @@
+/*
+ * input: from the host to the program.
+ */
+#include "session/input.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "platform/fd.h"
+#include "platform/pty.h"
+
+/* A pipe that was found full is made this large, if the kernel lets us. */
+#define INPUT_PIPE_LARGE (1024 * 1024)
+
+void
+input_init(struct input *input, int fd, int tty_fd, const struct group *group)
+{
+	*input = (struct input){ .fd = fd, .tty_fd = tty_fd, .group = group, .last_typed = '\n' };
+	held_input_init(&input->held);
+}
+
+void
+input_close(struct input *input)
+{
+	fd_close(&input->fd);
+	input->eof_pending = false;
+	held_input_done(&input->held);
+}
+
+/* Writes as much as is taken without waiting; closes where nobody reads. */
+static size_t
+input_write(struct input *input, const uint8_t *bytes, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = write(input->fd, bytes + done, len - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			break;
+		if (n < 0) {
+			input_close(input);
+			return len;
+		}
+		done += (size_t)n;
+	}
+	if (done > 0)
+		input->last_typed = (char)bytes[done - 1];
+	if (done < len && input->tty_fd < 0 && !input->pipe_is_large) {
+		input->pipe_is_large = true;
+		if (fcntl(input->fd, F_SETPIPE_SZ, INPUT_PIPE_LARGE) > 0)
+			return done + input_write(input, bytes + done, len - done);
+	}
+	return done;
+}
+
+/* Takes what fits of the STDIN payload that stands in the buffer. Returns false
+ * if some of it must wait there. */
+static bool
+input_take_stdin(struct input *input, struct conn *conn)
+{
+	const uint8_t *bytes;
+	size_t len;
+	size_t done = 0;
+
+	if (input->fd < 0 || (input->eof_pending && input->tty_fd < 0)) {
+		(void)conn_take(conn, SIZE_MAX, &bytes);
+		return true;
+	}
+	if (held_input_len(&input->held) == 0) {
+		len = conn_take(conn, VMM_GUEST_STDIN_HELD_MAX, &bytes);
+		if (len > 0)
+			done = input_write(input, bytes, len);
+	} else {
+		len = conn_take(
+		    conn, VMM_GUEST_STDIN_HELD_MAX - held_input_len(&input->held), &bytes);
+	}
+	if (done < len)
+		(void)held_input_append(&input->held, bytes + done, len - done);
+	return !input_is_full(input, conn);
+}
+
+/* Types the terminal's end-of-file character behind what is held: twice where a
+ * line was begun, as the first only ends the line. */
+static void
+input_type_eof(struct input *input)
+{
+	size_t held = held_input_len(&input->held);
+	char last = held > 0 ? (char)held_input_bytes(&input->held)[held - 1] : input->last_typed;
+	char eof[2];
+	bool canonical;
+
+	input->eof_pending = false;
+	if (pty_get_eof(input->tty_fd, &eof[0], &canonical) < 0)
+		return;
+	eof[1] = eof[0];
+	(void)held_input_append(&input->held, eof, canonical && last != '\n' ? 2 : 1);
+}
+
+static void
+input_take_eof(struct input *input)
+{
+	if (input->fd < 0)
+		return;
+	if (input->eof_pending && input->tty_fd >= 0)
+		input_type_eof(input);
+	input->eof_pending = true;
+	input_flush(input);
+}
+
+/* Acts on a frame whose payload has been taken whole. */
+static void
+input_act(struct input *input)
+{
+	struct frame_resize size;
+	int signal;
+
+	if (input->type == VMM_GUEST_RESIZE && input->tty_fd >= 0 &&
+	    frame_resize_parse(input->control, input->control_len, &size) == 0)
+		(void)pty_set_size(input->tty_fd, size.columns, size.rows);
+	if (input->type == VMM_GUEST_SIGNAL &&
+	    frame_signal_parse(input->control, input->control_len, &signal) == 0)
+		group_signal(input->group, signal);
+}
+
+/* Takes what is there of the current payload. Returns false if it must wait. */
+static bool
+input_take_payload(struct input *input, struct conn *conn)
+{
+	const uint8_t *bytes;
+	size_t len;
+
+	if (input->type == VMM_GUEST_STDIN)
+		return input_take_stdin(input, conn);
+	while ((len = conn_take(conn, SIZE_MAX, &bytes)) > 0) {
+		size_t room = sizeof(input->control) - input->control_len;
+
+		if (len > room)
+			len = room;
+		memcpy(input->control + input->control_len, bytes, len);
+		input->control_len += len;
+	}
+	return true;
+}
+
+int
+input_take_frames(struct input *input, struct conn *conn)
+{
+	struct frame_header header;
+	int r;
+
+	for (;;) {
+		if (conn_in_payload(conn)) {
+			if (!input_take_payload(input, conn))
+				return 0;
+			if (conn_in_payload(conn))
+				return 0;
+			input_act(input);
+		}
+		r = conn_parse_header(conn, &header);
+		if (r == -EAGAIN)
+			return 0;
+		if (r < 0)
+			return r;
+		input->type = header.type;
+		input->control_len = 0;
+		if (header.type == VMM_GUEST_STDIN && header.len > 0 && input->eof_pending &&
+		    input->tty_fd >= 0 && input->fd >= 0)
+			input_type_eof(input);
+		if (header.type == VMM_GUEST_EOF) {
+			conn->saw_eof_frame = true;
+			input_take_eof(input);
+		}
+	}
+}
+
+void
+input_flush(struct input *input)
+{
+	size_t len;
+
+	while (input->fd >= 0) {
+		len = held_input_len(&input->held);
+		if (len > 0) {
+			size_t done = input_write(input, held_input_bytes(&input->held), len);
+
+			if (input->fd < 0)
+				return;
+			held_input_drop(&input->held, done);
+			if (done < len)
+				return;
+		}
+		if (!input->eof_pending)
+			return;
+		if (input->tty_fd < 0) {
+			input_close(input);
+			return;
+		}
+		input_type_eof(input);
+	}
+}
+
+bool
+input_is_full(const struct input *input, const struct conn *conn)
+{
+	return input->fd >= 0 && input->type == VMM_GUEST_STDIN && conn_in_payload(conn) &&
+	       held_input_len(&input->held) == VMM_GUEST_STDIN_HELD_MAX;
+}

@@ -1,0 +1,48 @@
+/*
+ * relay: the one loop that moves bytes between the host and a running program, on
+ * pipes or a terminal, until the session has ended. Its rules stand in relay.c.
+ */
+#ifndef SESSION_RELAY_H
+#define SESSION_RELAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "session/conn.h"
+#include "session/group.h"
+
+/* Why a session ended. */
+enum relay_reason {
+	RELAY_EXITED = 0, /* of its own accord: exited, or killed by others */
+	RELAY_TIMEOUT,
+	RELAY_DISCONNECTED,
+	RELAY_SHUTDOWN,
+	RELAY_PROTOCOL, /* the host announced a frame above the limit */
+};
+
+/* Descriptors are given away: the relay closes them. */
+struct relay_options {
+	struct conn *conn;
+	struct group *group;
+	int stdin_fd;  /* to the program, non-blocking; -1: none */
+	int stdout_fd; /* from it, non-blocking; with a terminal -1 */
+	int stderr_fd;
+	int tty_fd;	     /* the terminal's master, non-blocking; -1: pipes */
+	int tty_slave_fd;    /* kept open until the main process ends; -1 */
+	uint64_t timeout_ms; /* from now; 0: none */
+	uint64_t grace_ms;   /* between SIGTERM and SIGKILL at the timeout; 0: SIGKILL at once */
+};
+
+struct relay_end {
+	enum relay_reason reason;
+	struct group_end end; /* of the main process */
+	bool output_held;     /* a descendant still held the output open */
+	bool is_gone;	      /* there is no host to send anything to */
+	bool is_stuck;	      /* the main process did not die of SIGKILL: don't wait for it */
+};
+
+/* Runs until the session has ended and all of its output has gone to the host.
+ * The main process is left unreaped. */
+void relay_run(const struct relay_options *options, struct relay_end *ret);
+
+#endif

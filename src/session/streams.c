@@ -1,0 +1,139 @@
+/*
+ * streams: the three standard streams of a session's program.
+ */
+#include "session/streams.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "platform/fd.h"
+#include "platform/pty.h"
+
+#define STREAMS_NONE                                                                               \
+	(struct streams)                                                                           \
+	{                                                                                          \
+		{ -1, -1, -1 }, -1, -1, -1, -1, -1                                                 \
+	}
+
+static int
+streams_open_null(int *ret_fd)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+/* A pipe of which OURS is the end that we keep: 0 to read from, 1 to write to. */
+static int
+streams_open_pipe(const struct user *user, int ours, int *ret_ours_fd, int *ret_child_fd)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	*ret_ours_fd = fds[ours];
+	*ret_child_fd = fds[1 - ours];
+	if (user != NULL && fchown(fds[0], user->uid, user->gid) < 0)
+		return -errno;
+	return fd_set_nonblock(fds[ours], true);
+}
+
+static int
+streams_open_stdin(
+    const struct start_request *request, const struct user *user, struct streams *streams)
+{
+	if (!request->stdin_open || request->detach)
+		return streams_open_null(&streams->child[0]);
+	return streams_open_pipe(user, 1, &streams->stdin_fd, &streams->child[0]);
+}
+
+static int
+streams_open_pipes(
+    const struct start_request *request, const struct user *user, struct streams *streams)
+{
+	int r = streams_open_stdin(request, user, streams);
+
+	if (r < 0)
+		return r;
+	if (request->detach) {
+		r = streams_open_null(&streams->child[1]);
+		return r < 0 ? r : streams_open_null(&streams->child[2]);
+	}
+	r = streams_open_pipe(user, 0, &streams->stdout_fd, &streams->child[1]);
+	if (r < 0)
+		return r;
+	return streams_open_pipe(user, 0, &streams->stderr_fd, &streams->child[2]);
+}
+
+static int
+streams_dup(int fd, int *ret_fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	if (copy < 0)
+		return -errno;
+	*ret_fd = copy;
+	return 0;
+}
+
+static int
+streams_open_tty(
+    const struct start_request *request, const struct user *user, struct streams *streams)
+{
+	int r = pty_open(&streams->tty_fd, &streams->tty_slave_fd);
+
+	if (r < 0)
+		return r;
+	r = pty_set_owner(streams->tty_slave_fd, user != NULL ? user->uid : geteuid());
+	/* Without the right to give it away it is our own already. */
+	if (r < 0 && user != NULL)
+		return r;
+	(void)pty_set_size(streams->tty_fd, request->tty_width, request->tty_height);
+	for (int i = 0; i < 3; i++) {
+		if (i == 0 && !request->stdin_open)
+			r = streams_open_null(&streams->child[0]);
+		else
+			r = streams_dup(streams->tty_slave_fd, &streams->child[i]);
+		if (r < 0)
+			return r;
+	}
+	return request->stdin_open ? streams_dup(streams->tty_fd, &streams->stdin_fd) : 0;
+}
+
+int
+streams_open(const struct start_request *request, const struct user *user, struct streams *ret)
+{
+	struct streams streams = STREAMS_NONE;
+	int r;
+
+	if (request->tty)
+		r = streams_open_tty(request, user, &streams);
+	else
+		r = streams_open_pipes(request, user, &streams);
+	if (r < 0)
+		streams_close(&streams);
+	*ret = streams;
+	return r;
+}
+
+void
+streams_close_child(struct streams *streams)
+{
+	for (int i = 0; i < 3; i++)
+		fd_close(&streams->child[i]);
+}
+
+void
+streams_close(struct streams *streams)
+{
+	streams_close_child(streams);
+	fd_close(&streams->stdin_fd);
+	fd_close(&streams->stdout_fd);
+	fd_close(&streams->stderr_fd);
+	fd_close(&streams->tty_fd);
+	fd_close(&streams->tty_slave_fd);
+}

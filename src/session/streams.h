@@ -1,0 +1,33 @@
+/*
+ * streams: the three standard streams of a session's program, both ends of each:
+ * pipes, a terminal, or /dev/null.
+ */
+#ifndef SESSION_STREAMS_H
+#define SESSION_STREAMS_H
+
+#include "platform/users.h"
+#include "protocol/start.h"
+
+/* Descriptors are owned, close-on-exec, -1 where there is none; ours are
+ * non-blocking. */
+struct streams {
+	int child[3]; /* the program's 0, 1 and 2 */
+	int stdin_fd; /* ours */
+	int stdout_fd;
+	int stderr_fd;
+	int tty_fd; /* the terminal's master */
+	int tty_slave_fd;
+};
+
+/* Opens what REQUEST asks for; with USER (or NULL) the program's ends are his, so
+ * that he can open /dev/stdout. Returns 0 with *RET for streams_close(), or
+ * -errno. */
+int streams_open(const struct start_request *request, const struct user *user, struct streams *ret);
+
+/* Closes the program's ends, once it has them. */
+void streams_close_child(struct streams *streams);
+
+/* Closes everything that is still there. */
+void streams_close(struct streams *streams);
+
+#endif
