@@ -1,0 +1,44 @@
+"""Guests for the tests, and what is known of one when a test fails."""
+
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from guest import Guest  # noqa: E402
+
+IP = "ip=10.0.2.15::10.0.2.2:255.255.255.0:clone-7:eth0:off:10.0.2.3:10.0.2.4"
+
+
+def pytest_configure(config):
+    config.build = pathlib.Path(os.environ["VMM_GUEST_BUILD"])
+
+
+@pytest.fixture(scope="session")
+def boot(pytestconfig):
+    """Guest(), with the programs that were just built."""
+
+    def start(arguments="", **options):
+        return Guest(pytestconfig.build, arguments, **options)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def guest(boot):
+    """The one guest of all tests that leave it as they found it: five workers,
+    loopback allowed, a full ip=."""
+    with boot(f"vmm_agent.workers=5 vmm_agent.peer=any {IP}") as started:
+        started.wait_ready()
+        yield started
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    report = (yield).get_result()
+    running = getattr(item, "funcargs", {}).get("guest")
+    if report.failed and running is not None:
+        report.sections.append(("guest", running.report()))

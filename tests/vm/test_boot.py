@@ -1,0 +1,87 @@
+"""What the agent has made of the guest when it answers as PID 1."""
+
+import pytest
+import state
+
+MOUNTS = {
+    "/proc": ("proc", {"nosuid", "nodev", "noexec"}),
+    "/sys": ("sysfs", {"nosuid", "nodev", "noexec"}),
+    "/dev": ("devtmpfs", {"nosuid", "mode=755"}),
+    "/dev/pts": ("devpts", {"nosuid", "noexec", "gid=5", "mode=620", "ptmxmode=666"}),
+    "/dev/shm": ("tmpfs", {"nosuid", "nodev"}),
+    "/run": ("tmpfs", {"nosuid", "nodev", "mode=755"}),
+    "/sys/fs/cgroup": ("cgroup2", {"nosuid", "nodev", "noexec", "nsdelegate"}),
+}
+
+LINKS = {
+    "/dev/ptmx": "pts/ptmx",
+    "/dev/fd": "/proc/self/fd",
+    "/dev/stdin": "/proc/self/fd/0",
+    "/dev/stdout": "/proc/self/fd/1",
+    "/dev/stderr": "/proc/self/fd/2",
+}
+
+
+def test_the_agent_is_process_1(guest):
+    assert "vmm-guest-agent" in guest.output("readlink /proc/1/exe")
+    assert state.status(guest)["pid"] == 1
+
+
+@pytest.mark.parametrize("target", MOUNTS)
+def test_file_system_is_mounted_with_its_type_and_flags(guest, target):
+    kind, options = MOUNTS[target]
+    found = [(k, o) for t, k, o in state.mounts(guest) if t == target]
+    assert [k for k, _ in found] == [kind]
+    assert options <= found[0][1]
+
+
+def test_dev_takes_device_nodes_though_other_mounts_do_not(guest):
+    options = {t: o for t, _, o in state.mounts(guest)}
+    assert "nodev" not in options["/dev"] | options["/dev/pts"]
+
+
+def test_shared_memory_is_open_to_all_and_sticky(guest):
+    assert guest.output("stat -c %a /dev/shm") == "1777"
+
+
+def test_tmp_that_can_be_written_is_left_alone(guest):
+    assert "/tmp" not in [target for target, _, _ in state.mounts(guest)]
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_link_in_dev_points_where_programs_expect(guest, link):
+    assert guest.output(f"readlink {link}") == LINKS[link]
+
+
+def test_resolv_conf_holds_the_name_servers_of_ip(guest):
+    lines = guest.output("cat /etc/resolv.conf").splitlines()
+    servers = [line.split() for line in lines if not line.startswith("#")]
+    assert servers == [["nameserver", "10.0.2.3"], ["nameserver", "10.0.2.4"]]
+
+
+def test_resolv_conf_can_be_read_by_everyone(guest):
+    assert guest.output("stat -c %a:%u:%g /etc/resolv.conf") == "644:0:0"
+
+
+def test_worker_count_comes_from_the_kernel_command_line(guest):
+    assert state.status(guest)["workers"]["configured"] == 5
+    assert len(state.workers(guest)) == 5
+
+
+def test_ready_line_tells_the_time_it_took(guest):
+    assert guest.wait_console(r"ready: 5 workers.*\d")
+
+
+def test_agent_is_the_last_that_the_kernel_would_kill_for_memory(guest):
+    assert guest.output("cat /proc/1/oom_score_adj") == "-1000"
+    worker = next(iter(state.workers(guest)))
+    assert guest.output(f"cat /proc/{worker}/oom_score_adj") == "-900"
+
+
+def test_ctrl_alt_del_is_the_agents_to_handle(guest):
+    assert guest.output("cat /proc/sys/kernel/ctrl-alt-del") == "0"
+
+
+def test_nothing_the_kernel_handed_init_stands_on_the_console_as_an_error(guest):
+    assert "Kernel panic" not in guest.console()
+    assert "Attempted to kill init" not in guest.console()

@@ -1,0 +1,51 @@
+"""Boots of their own: other command lines, other hands on the transport."""
+
+import state
+
+PEER = "vmm_agent.peer=any"
+FULL = "10.0.2.15::10.0.2.2:255.255.255.0:clone-7:eth0:off"
+
+
+def test_guests_own_programs_are_refused_unless_the_operator_says_otherwise(boot):
+    with boot("vmm_agent.workers=3") as guest:
+        guest.wait_console(r"ready: 3 workers")
+        for command in ("exec -- true", "exec -u guest -- true", "status", "cp vm:/etc/passwd -"):
+            result = guest.run(f"vmm-guest-ctl {command}")
+            assert result.status != 0
+            assert "root:x" not in result.output
+        assert guest.run("vsock-raw 1 52 </dev/null").output == ""
+
+
+def test_workers_default_to_one_for_8_mib_of_memory(boot):
+    with boot(PEER) as guest:
+        guest.wait_ready()
+        kib = int(guest.output("sed -n 's/MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo"))
+        assert 16 < kib // 8192 < 64
+        assert state.status(guest)["workers"]["configured"] in (kib // 8192, kib // 8192 + 1)
+
+
+def test_agent_waits_for_a_transport_that_comes_late(boot):
+    with boot(f"{PEER} test_modules=late") as guest:
+        assert guest.output("lsmod | grep -c vsock || true") == "0"
+        guest.wait_console(r"vsock")
+        guest.wait_ready()
+        assert guest.output("vmm-guest-ctl exec -- echo served") == "served"
+
+
+def test_name_server_is_the_gateway_where_ip_names_none(boot):
+    with boot(f"{PEER} ip={FULL}") as guest:
+        guest.wait_ready()
+        assert "nameserver 10.0.2.2" in guest.output("cat /etc/resolv.conf").splitlines()
+
+
+def test_garbage_on_the_command_line_is_logged_and_does_not_stop_the_boot(boot):
+    garbage = (
+        "vmm_agent.workers=lots vmm_agent.nonsense=1 vmm_agent. vmm_agent.listen=carrier:pigeon "
+        'ip=banana::: "a b" --frobnicate =x vmm_agent.log=loud single'
+    )
+    with boot(f"{PEER} {garbage}") as guest:
+        guest.wait_ready()
+        assert guest.output("vmm-guest-ctl exec -- echo served") == "served"
+        for word in ("workers", "nonsense", "listen"):
+            guest.wait_console(word)
+        assert guest.run("cat /etc/resolv.conf").status != 0
