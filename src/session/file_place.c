@@ -1,0 +1,192 @@
+/*
+ * file_place: where a path leads.
+ */
+#include "session/file_place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/vfs.h>
+
+#include "platform/proc.h"
+#include "session/file_path.h"
+
+/* As many links as the kernel follows: path_resolution(7). */
+#define FILE_PLACE_LINKS_MAX 40
+
+#define FILE_PLACE_DIR_MODE 0755
+
+void
+file_place_close(struct file_place *place)
+{
+	fd_close(&place->fd);
+	fd_close(&place->dir_fd);
+}
+
+static int
+file_place_mkdir(int base_fd, const char *dir)
+{
+	mode_t umask_before = umask(0);
+	int r = mkdirat(base_fd, dir, FILE_PLACE_DIR_MODE) < 0 ? -errno : 0;
+
+	(void)umask(umask_before);
+	return r;
+}
+
+int
+file_place_make_dirs(int base_fd, const char *dir)
+{
+	char path[PATH_MAX];
+	struct stat status;
+	int r = 0;
+
+	if (strlcpy(path, dir, sizeof(path)) >= sizeof(path))
+		return -ENAMETOOLONG;
+	for (char *p = path; *p != '\0'; p++) {
+		if (*p != '/' || p == path)
+			continue;
+		*p = '\0';
+		(void)file_place_mkdir(base_fd, path);
+		*p = '/';
+	}
+	/* What failed on the way, if it matters, fails here once more. */
+	r = file_place_mkdir(base_fd, path);
+	if (r != -EEXIST)
+		return r;
+	if (fstatat(base_fd, path, &status, 0) < 0)
+		return -errno;
+	return S_ISDIR(status.st_mode) ? 0 : -ENOTDIR;
+}
+
+static int
+file_place_open_dir(int base_fd, const char *dir, int flags, struct file_place *place)
+{
+	const int how = O_PATH | O_DIRECTORY | O_CLOEXEC;
+	int fd = openat(base_fd, dir, how);
+
+	if (fd < 0 && errno == ENOENT && (flags & FILE_PLACE_MAKE_DIRS)) {
+		int r = file_place_make_dirs(base_fd, dir);
+
+		if (r < 0)
+			return r;
+		place->made_dirs = true;
+		fd = openat(base_fd, dir, how);
+	}
+	if (fd < 0)
+		return -errno;
+	fd_close(&place->dir_fd);
+	place->dir_fd = fd;
+	return 0;
+}
+
+/* One step: PATH, relative to BASE_FD, to a directory and a name; and a look at
+ * what stands there. BASE_FD may be the place's own directory. */
+static int
+file_place_step(int base_fd, const char *path, int flags, struct file_place *place)
+{
+	struct file_parts parts;
+	int r = file_path_split(path, &parts);
+
+	if (r < 0)
+		return r;
+	r = file_place_open_dir(base_fd, parts.dir, flags, place);
+	if (r < 0)
+		return r;
+	memcpy(place->name, parts.name, sizeof(place->name));
+	place->slash = place->slash || parts.slash;
+	fd_close(&place->fd);
+	place->fd = openat(place->dir_fd, place->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (place->fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return fstat(place->fd, &place->status) < 0 ? -errno : 0;
+}
+
+/* The rule of fs.protected_symlinks. It is applied here, to a link that can't be
+ * swapped any more, because the text of the link is read here too. */
+static int
+file_place_may_follow(const struct file_place *place)
+{
+	const mode_t shared = S_ISVTX | S_IWOTH;
+	struct stat dir;
+
+	if (fstat(place->dir_fd, &dir) < 0)
+		return -errno;
+	if ((dir.st_mode & shared) != shared || place->status.st_uid == geteuid() ||
+	    place->status.st_uid == dir.st_uid)
+		return 0;
+	return -EACCES;
+}
+
+/* Follows the link that stands at PLACE. */
+static int
+file_place_follow(int flags, struct file_place *place)
+{
+	char text[PATH_MAX];
+	struct statfs fs;
+	ssize_t len;
+	int r = file_place_may_follow(place);
+
+	if (r < 0)
+		return r;
+	if (fstatfs(place->fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC) {
+		int fd = openat(place->dir_fd, place->name, O_PATH | O_CLOEXEC);
+
+		if (fd < 0)
+			return -errno;
+		fd_close(&place->fd);
+		place->fd = fd;
+		place->magic = true;
+		return fstat(fd, &place->status) < 0 ? -errno : 0;
+	}
+	len = readlinkat(place->fd, "", text, sizeof(text));
+	if (len < 0)
+		return -errno;
+	if ((size_t)len == sizeof(text))
+		return -ENAMETOOLONG;
+	text[len] = '\0';
+	return file_place_step(place->dir_fd, text, flags, place);
+}
+
+static int
+file_place_walk(const char *path, int flags, struct file_place *place)
+{
+	int r = file_place_step(AT_FDCWD, path, flags, place);
+
+	for (int links = 0; r == 0 && (flags & FILE_PLACE_FOLLOW); links++) {
+		if (place->fd < 0 || !S_ISLNK(place->status.st_mode))
+			break;
+		if (links == FILE_PLACE_LINKS_MAX)
+			return -ELOOP;
+		r = file_place_follow(flags, place);
+	}
+	if (r == 0 && place->slash && place->fd >= 0 && !S_ISDIR(place->status.st_mode))
+		return -ENOTDIR;
+	return r;
+}
+
+int
+file_place_open(const char *path, int flags, struct file_place *ret)
+{
+	struct file_place place = FILE_PLACE_NONE;
+	int r = file_place_walk(path, flags, &place);
+
+	if (r < 0) {
+		file_place_close(&place);
+		return r;
+	}
+	*ret = place;
+	return 0;
+}
+
+int
+file_place_reopen(const struct file_place *place, int flags)
+{
+	char link[sizeof("self/fd/") + 16];
+	int fd;
+
+	(void)snprintf(link, sizeof(link), "self/fd/%d", place->fd);
+	fd = openat(proc_dir_fd(), link, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	return fd < 0 ? -errno : fd;
+}

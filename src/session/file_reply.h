@@ -1,0 +1,38 @@
+/*
+ * file_reply: how a file session answers, in the words that all its kinds share.
+ */
+#ifndef SESSION_FILE_REPLY_H
+#define SESSION_FILE_REPLY_H
+
+#include "protocol/file_request.h"
+#include "session/session.h"
+
+/* Sends FILE_ACK as the last frame. */
+void file_reply_ack(struct session *session);
+
+/* Sends FILE_ERR with the name of ERROR (-errno) and PATH: "ENOENT: /x". Nothing
+ * is sent where the host has gone (-EPIPE stands for that alone). */
+void file_reply_error(struct session *session, int error, const char *path);
+
+/* Sends FILE_ERR with the name of ERROR, then what FORMAT says. */
+void file_reply_text(struct session *session, int error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Parses the payload of a request of TYPE. Returns 0 with *RET for
+ * file_request_done(); where it can't be read, answers with FILE_ERR, counts it
+ * as a bad request and returns -EINVAL. */
+int file_reply_parse(struct session *session, uint8_t type, const uint8_t *payload, size_t len,
+    struct file_request *ret);
+
+/* Turns a path of a request into an absolute one; see file_path_parse(). Where
+ * it is empty or too long, answers with FILE_ERR and returns -EINVAL. */
+int file_reply_path(struct session *session, const char *given, char *ret);
+
+/* For work that does not wait: whether to go on. Returns 0, -EPIPE if the host
+ * has gone, or -ECANCELED if this worker was told to stop. */
+int file_reply_check(struct session *session);
+
+/* The time at which a peer that does nothing from now on has stalled. */
+uint64_t file_reply_deadline(const struct session *session);
+
+#endif

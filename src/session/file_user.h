@@ -1,0 +1,31 @@
+/*
+ * file_user: doing the path calls of a request with a user's rights. A worker is
+ * one process with one thread, so its effective ids and its groups are changed
+ * and the kernel decides; its real and saved ids stay 0, by which it gets back,
+ * and which keep that user from signalling or tracing it meanwhile.
+ * Source: credentials(7), capabilities(7) on what a change of ids does to them.
+ */
+#ifndef SESSION_FILE_USER_H
+#define SESSION_FILE_USER_H
+
+#include <stdbool.h>
+
+#include "session/session.h"
+
+/* Declared with FILE_USER_SCOPE, the agent's own ids come back at its end. */
+struct file_user {
+	bool entered;
+};
+
+#define FILE_USER_SCOPE __attribute__((cleanup(file_user_leave)))
+
+/* Takes on the ids of the user that SPEC names (see users_lookup()); nothing
+ * happens for "". Returns 0; else FILE_ERR has been sent, the ids are as they
+ * were, and -errno is returned. */
+int file_user_enter(struct file_user *user, struct session *session, const char *spec);
+
+/* Takes back the agent's own ids; nothing happens if none were taken on. Where
+ * that fails the worker exits: it is nobody's to serve with. */
+void file_user_leave(struct file_user *user);
+
+#endif
