@@ -9,6 +9,7 @@
 #ifndef SESSION_SCOREBOARD_H
 #define SESSION_SCOREBOARD_H
 
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -91,6 +92,21 @@ struct scoreboard {
 	_Atomic uint32_t any_places[SCOREBOARD_WORKERS_MAX];
 	struct slot slots[];
 };
+
+/* A temporary name that a worker's file session has given, or is about to; what
+ * became of it if the worker dies, the next one of the slot looks up. Written
+ * and read by file_litter.c alone. */
+struct scoreboard_litter {
+	_Atomic uint32_t standing; /* the rest counts */
+	uint64_t number;	   /* in the name */
+	uint64_t dev;
+	uint64_t ino; /* 0: not known yet */
+	char dir[PATH_MAX];
+};
+
+/* The record of the slot of INDEX. It stands behind the slots, in pages that
+ * nothing touches until a file is replaced. */
+struct scoreboard_litter *scoreboard_litter(struct scoreboard *board, uint32_t index);
 
 /* A new scoreboard for WORKERS slots, all zero, in memory that fork(2) shares.
  * Never freed. Returns 0 with *RET, or -errno of mmap(2). */

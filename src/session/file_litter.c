@@ -1,0 +1,96 @@
+/*
+ * file_litter: the temporary names that replacing a file takes for a moment.
+ */
+#include "session/file_litter.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "platform/clock.h"
+#include "platform/fd.h"
+#include "platform/proc.h"
+#include "session/session.h"
+
+static void
+file_litter_name(uint32_t slot, uint64_t number, char ret[FILE_LITTER_NAME_MAX])
+{
+	(void)snprintf(ret, FILE_LITTER_NAME_MAX, ".vmm-guest-%" PRIu32 "-%" PRIu64, slot, number);
+}
+
+/* Microseconds since boot are new after each restart of a worker; only the same
+ * microsecond needs the step. */
+static uint64_t
+file_litter_number(void)
+{
+	static uint64_t last;
+	uint64_t number = clock_mono_us();
+
+	last = number > last ? number : last + 1;
+	return last;
+}
+
+void
+file_litter_announce(struct session *session, int dir_fd, const struct stat *file,
+    char ret_name[FILE_LITTER_NAME_MAX])
+{
+	struct scoreboard_litter *record = scoreboard_litter(session->board, session->slot_index);
+	uint64_t number = file_litter_number();
+	char link[sizeof("self/fd/") + 16];
+	ssize_t len;
+
+	file_litter_name(session->slot_index, number, ret_name);
+	atomic_store(&record->standing, 0);
+	(void)snprintf(link, sizeof(link), "self/fd/%d", dir_fd);
+	len = readlinkat(proc_dir_fd(), link, record->dir, sizeof(record->dir));
+	if (len <= 0 || (size_t)len >= sizeof(record->dir))
+		return;
+	record->dir[len] = '\0';
+	record->number = number;
+	record->ino = 0;
+	if (file != NULL) {
+		record->dev = file->st_dev;
+		record->ino = file->st_ino;
+	}
+	atomic_store(&record->standing, 1);
+}
+
+void
+file_litter_identify(struct session *session, const struct stat *file)
+{
+	struct scoreboard_litter *record = scoreboard_litter(session->board, session->slot_index);
+
+	record->dev = file->st_dev;
+	record->ino = file->st_ino;
+}
+
+void
+file_litter_forget(struct session *session)
+{
+	atomic_store(&scoreboard_litter(session->board, session->slot_index)->standing, 0);
+}
+
+void
+file_collect_litter(struct scoreboard *board, uint32_t index)
+{
+	struct scoreboard_litter *record = scoreboard_litter(board, index);
+	int CLEANUP_FD dir_fd = -1;
+	char name[FILE_LITTER_NAME_MAX];
+	struct stat status;
+
+	if (atomic_exchange(&record->standing, 0) == 0)
+		return;
+	record->dir[sizeof(record->dir) - 1] = '\0';
+	file_litter_name(index, record->number, name);
+	dir_fd = open(record->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir_fd < 0 || fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	if (!S_ISREG(status.st_mode))
+		return;
+	if (record->ino != 0 && (status.st_ino != record->ino || status.st_dev != record->dev))
+		return;
+	(void)unlinkat(dir_fd, name, 0);
+}

@@ -1,0 +1,40 @@
+/*
+ * file_litter: the temporary names that replacing a file takes for a moment, and
+ * how one that a killed worker left is found and unlinked by the next worker of
+ * its slot. The record is in the scoreboard, which outlives both.
+ *
+ * Not by the supervisor: unlinking on a dead FUSE server may hang for ever.
+ */
+#ifndef SESSION_FILE_LITTER_H
+#define SESSION_FILE_LITTER_H
+
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "session/scoreboard.h"
+
+/* Room for ".vmm-guest-SLOT-N" and its NUL. */
+#define FILE_LITTER_NAME_MAX 48
+
+struct session;
+
+/* Writes a new temporary name of SESSION's slot to RET_NAME and records that it is
+ * about to stand in the directory of DIR_FD. FILE is what will have it; NULL if
+ * that is not made yet. A directory whose path has no name, or too long a one,
+ * is not recorded: the worker still unlinks it unless it is killed. */
+void file_litter_announce(struct session *session, int dir_fd, const struct stat *file,
+    char ret_name[FILE_LITTER_NAME_MAX]);
+
+/* Records which file it is, once it was made. */
+void file_litter_identify(struct session *session, const struct stat *file);
+
+/* The name does not stand any more. */
+void file_litter_forget(struct session *session);
+
+/* For a worker that starts in the slot of INDEX: unlinks what a predecessor left
+ * there, if it is a regular file with a name of this slot and, where that is
+ * known, the very file. The record is dropped first, so that a file system that
+ * hangs can hold one worker and not each that follows. */
+void file_collect_litter(struct scoreboard *board, uint32_t index);
+
+#endif
