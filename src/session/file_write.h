@@ -1,0 +1,18 @@
+/*
+ * file_write: WRITE of port 53.
+ */
+#ifndef SESSION_FILE_WRITE_H
+#define SESSION_FILE_WRITE_H
+
+#include "session/session.h"
+
+/* Receives a file. Where an error comes before the host has sent all of it, the
+ * host is told at once, and the rest is read and dropped for at most
+ * VMM_GUEST_DISCARD_MS, so that it does not meet a broken pipe first. */
+session_serve_fn file_write_serve;
+
+/* That end of a WRITE for whoever refused it in words of his own: FILE_ERR has
+ * been sent; reads and drops up to FILE_DONE. */
+void file_write_discard(struct session *session);
+
+#endif
