@@ -257,6 +257,25 @@ conn_read_whole(struct conn *conn, uint64_t deadline_ms, const uint8_t **ret)
 	return (ssize_t)conn_take(conn, SIZE_MAX, ret);
 }
 
+size_t
+conn_peek(const struct conn *conn, const uint8_t **ret)
+{
+	*ret = conn->rx + conn->rx_head;
+	return conn->rx_tail - conn->rx_head;
+}
+
+int
+conn_receive(struct conn *conn, uint64_t deadline_ms)
+{
+	return conn_fill_wait(conn, true, deadline_ms);
+}
+
+void
+conn_skip(struct conn *conn, size_t len)
+{
+	conn->rx_head += len;
+}
+
 /* ---- sending ---------------------------------------------------------- */
 
 /* The slot is told before a frame's first byte and after its last, so that the
@@ -359,6 +378,14 @@ conn_send_pieces(struct conn *conn, struct iovec *pieces, size_t count, int stal
 			return r;
 	}
 	return 0;
+}
+
+int
+conn_send_raw(struct conn *conn, const void *bytes, size_t len)
+{
+	struct iovec piece = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = len };
+
+	return conn_send_pieces(conn, &piece, 1, 0);
 }
 
 static int

@@ -69,6 +69,14 @@ ssize_t conn_read_payload(struct conn *conn, uint64_t deadline_ms, const uint8_t
  * call that reads. Returns its length. */
 ssize_t conn_read_whole(struct conn *conn, uint64_t deadline_ms, const uint8_t **ret);
 
+/* For what comes before frames (a handshake): the bytes that stand in the buffer,
+ * borrowed; conn_receive() waits for more of them, conn_skip() takes the first
+ * LEN away, conn_send_raw() answers with bytes that are no frame. */
+size_t conn_peek(const struct conn *conn, const uint8_t **ret);
+int conn_receive(struct conn *conn, uint64_t deadline_ms);
+void conn_skip(struct conn *conn, size_t len);
+int conn_send_raw(struct conn *conn, const void *bytes, size_t len);
+
 /* Room for a payload of VMM_GUEST_DATA_MAX bytes, aligned, for conn_send() to
  * send without a copy. Borrowed; good until the next conn_send() returns. */
 uint8_t *conn_tx_buffer(void);

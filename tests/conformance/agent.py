@@ -23,6 +23,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+import threading
 import time
 
 import codec
@@ -175,6 +176,13 @@ class Connection:
         """Whether anything (the end too) is there within TIMEOUT seconds."""
         return bool(select.select([self.sock], [], [], timeout)[0])
 
+    def wait_hangup(self, timeout):
+        """Whether the agent closes for good, not only its sending side, within
+        TIMEOUT seconds. Reads nothing."""
+        poll = select.poll()
+        poll.register(self.sock, 0)
+        return bool(poll.poll(timeout * 1000))
+
     def recv(self, timeout=None):
         """The next frame, or None when the agent has closed."""
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
@@ -322,11 +330,7 @@ class Agent:
             left = descendants(self.pid)
             self.process.kill()
             self.process.wait()
-        for pid in left:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        kill_hard(*left)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     # ---- connections
@@ -525,3 +529,34 @@ def wait_until(condition, timeout=TIMEOUT, message="condition"):
         if time.monotonic() > deadline:
             raise AssertionError("not within %g s: %s" % (timeout, message))
         time.sleep(0.01)
+
+
+def together(functions):
+    """Calls them all at once, each in a thread; returns what each returned. What
+    one raised is raised here, once all have ended."""
+    results = [None] * len(functions)
+    errors = []
+
+    def call(i, function):
+        try:
+            results[i] = function()
+        except BaseException as error:  # pylint: disable=broad-except
+            errors.append(error)
+
+    threads = [threading.Thread(target=call, args=pair) for pair in enumerate(functions)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return results
+
+
+def kill_hard(*pids):
+    """SIGKILL to each of PIDS that is still there."""
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass

@@ -10,12 +10,17 @@ kills workers says so: @pytest.mark.kills_workers; one that ends the agent:
 """
 
 import os
+import pathlib
+import shutil
 import sys
+import tempfile
 import time
 
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+pytest.register_assert_rewrite("agent", "answers")
 
 import agent as agent_module  # noqa: E402
 from agent import Agent, descendants, descriptors, stat_of  # noqa: E402
@@ -30,6 +35,14 @@ SETTLE_SECONDS = 6.0
 def pytest_configure(config):
     config.addinivalue_line("markers", "kills_workers: the test ends workers on purpose")
     config.addinivalue_line("markers", "ends_agent: the test ends the supervisor on purpose")
+
+
+def pytest_make_parametrize_id(config, val):
+    """Short names for long values."""
+    if isinstance(val, (bytes, str, int, float, dict, list, tuple)) or val is None:
+        text = repr(val).encode("ascii", "backslashreplace").decode()
+        return text if len(text) <= 40 else "%s...%d" % (text[:32], len(text))
+    return None
 
 
 class Watch:
@@ -165,3 +178,12 @@ def start_agent(request):
     finally:
         for one, _ in started:
             one.kill()
+
+
+@pytest.fixture
+def public_dir():
+    """A directory that every user may enter and write (tmp_path is root's own)."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="vga-pub-"))
+    path.chmod(0o777)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)

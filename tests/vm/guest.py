@@ -24,6 +24,7 @@ import initramfs
 
 HERE = pathlib.Path(__file__).resolve().parent
 QEMU = "qemu-system-x86_64"
+MACHINE = "microvm,acpi=off,isa-serial=on"
 KERNEL_ARGUMENTS = "console=ttyS0 quiet reboot=t panic=-1"
 BOOT_SECONDS = 60
 KVM_SECONDS = 5
@@ -38,10 +39,10 @@ def kernel_folder():
     return pathlib.Path(found.stdout.strip())
 
 
-def qemu_command(accel, kernel, initrd, arguments, memory_mib, extra):
+def qemu_command(accel, kernel, initrd, arguments, memory_mib, extra, machine=MACHINE):
     cpu = "host" if accel == "kvm" else "max"
     return [
-        QEMU, "-M", "microvm,acpi=off,isa-serial=on", "-accel", accel, "-cpu", cpu,
+        QEMU, "-M", machine, "-accel", accel, "-cpu", cpu,
         "-m", f"{memory_mib}M", "-nodefaults", "-no-user-config", "-display", "none",
         "-no-reboot", "-kernel", kernel / "vmlinuz", "-initrd", initrd,
         "-append", arguments, *extra,
@@ -83,9 +84,15 @@ def accelerator(kernel):
 
 class Guest:
     """One boot. ARGUMENTS are added to the kernel's command line, DEVICES to
-    QEMU's. As a context it is ended with the block."""
+    QEMU's, as ("-netdev", "user,id=n", "-device", "virtio-net-pci,netdev=n"); PCI
+    ones want MACHINE to be "q35", others an ACPI to be found by. INITRD is a file
+    of the caller's own instead of the usual guest, and DRIVER False says that
+    nothing in it listens. As a context it is ended with the block."""
 
-    def __init__(self, build, arguments="", memory_mib=256, devices=(), initrd=None, driver=True):
+    def __init__(
+        self, build, arguments="", memory_mib=256, devices=(), machine=MACHINE, initrd=None,
+        driver=True,
+    ):  # fmt: skip
         kernel = kernel_folder()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vmm-guest-"))
         self.accel = accelerator(kernel)
@@ -102,7 +109,7 @@ class Guest:
         ]  # fmt: skip
         command = qemu_command(
             self.accel, kernel, initrd, f"{KERNEL_ARGUMENTS} {arguments}", memory_mib,
-            [*channels, *devices],
+            [*channels, *devices], machine,
         )  # fmt: skip
         with open(self.folder / "qemu", "wb") as errors:
             self._qemu = subprocess.Popen(

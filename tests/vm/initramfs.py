@@ -15,7 +15,13 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 # What the guests load, and all that these need. Loopback lets a client inside
 # the guest reach the agent at CID 1; the virtio transport is for a host's.
-MODULES = ("vsock_loopback", "vmw_vsock_virtio_transport", "virtio_pci")
+MODULES = (
+    "vsock_loopback",
+    "vmw_vsock_virtio_transport",
+    "virtio_pci",
+    "virtio_mmio",
+    "virtio_net",
+)
 
 PASSWD = """\
 root:x:0:0:root:/root:/bin/sh
@@ -126,7 +132,7 @@ def add_busybox(archive):
             archive.link(f"/bin/{applet}", "busybox")
 
 
-def write_guest(path, build, kernel, modules=MODULES):
+def write_guest(path, build, kernel):
     """Writes the usual guest: the agent and its client as BUILD has them, the
     raw client of these tests where it was built, busybox, modules, two users."""
     archive = Archive()
@@ -135,7 +141,7 @@ def write_guest(path, build, kernel, modules=MODULES):
     if (build / "tests/vm/vsock_raw").exists():
         archive.program(build / "tests/vm/vsock_raw", "/bin/vsock-raw")
     add_busybox(archive)
-    add_modules(archive, kernel / "modules", modules)
+    add_modules(archive, kernel / "modules", MODULES)
     archive.copy(HERE / "guest/init", "/init")
     archive.copy(HERE / "guest/driver", "/driver")
     archive.file("/etc/passwd", PASSWD.encode())

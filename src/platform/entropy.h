@@ -1,0 +1,16 @@
+/*
+ * entropy: the kernel's random pool, fed by the host. See random(4).
+ */
+#ifndef PLATFORM_ENTROPY_H
+#define PLATFORM_ENTROPY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Adds LEN bytes (at most ENTROPY_MAX) to the pool, credits them in full, and
+ * has the generator seed itself anew: after a snapshot its clones would draw
+ * the same numbers. Returns 0; -EPERM without CAP_SYS_ADMIN; or -errno. */
+#define ENTROPY_MAX 1024
+int entropy_credit(const uint8_t *bytes, size_t len);
+
+#endif

@@ -1,0 +1,22 @@
+/*
+ * fdpass: a descriptor put into the queue of a socket pair and taken out again.
+ * While it lies there the file behind it stays open, whoever dies. See unix(7),
+ * SCM_RIGHTS.
+ */
+#ifndef PLATFORM_FDPASS_H
+#define PLATFORM_FDPASS_H
+
+/* A queue for one: whoever holds the reading end can take out what was put into
+ * the writing end. Both non-blocking and close-on-exec, owned by the caller.
+ * Returns 0 or -errno. */
+int fdpass_open(int *ret_read_fd, int *ret_write_fd);
+
+/* Puts a duplicate of FD into the queue; FD stays the caller's. Nobody is woken.
+ * Returns 0 or -errno. */
+int fdpass_put(int write_fd, int fd);
+
+/* Takes one out: close-on-exec, the caller's. Returns 0, -EAGAIN if the queue is
+ * empty, or -errno. */
+int fdpass_take(int read_fd, int *ret_fd);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * status: STATUS's JSON, as the agent answers STATUS_REQ with it.
+ */
+#ifndef PROTOCOL_STATUS_H
+#define PROTOCOL_STATUS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define STATUS_SIGNAL_MAX 65
+
+/* One entry a busy worker or detached session. Texts are borrowed; bytes that are
+ * no UTF-8 are sent as U+FFFD. */
+struct status_slot {
+	const char *kind;
+	uint64_t session;
+	int32_t pid; /* of the session's main process, or of the worker that serves */
+	const char *user;
+	const char *command;
+	uint64_t age_ms;
+	uint64_t bytes_in;
+	uint64_t bytes_out;
+};
+
+struct status {
+	const char *version;
+	const char *const *features; /* names of the frames served */
+	size_t features_count;
+	int32_t pid;
+	uint64_t uptime_ms;
+	double boot_ms; /* start of the agent until it listened */
+	struct {
+		uint32_t configured, idle, exec, file, control, reserved;
+	} workers;
+	struct {
+		uint64_t started, exited, signaled, timeouts, oom, refused, bad_requests;
+	} sessions;
+	struct {
+		uint64_t total;
+		uint32_t by_signal[STATUS_SIGNAL_MAX]; /* [0]: exits with a status */
+		int32_t last_signal;
+		int64_t last_unix_ms; /* 0: none yet */
+	} worker_deaths;
+	uint64_t clock_syncs;
+	const struct status_slot *slots;
+	size_t slots_count;
+};
+
+/* The JSON in a new block that the caller frees; NULL: no memory. */
+char *status_format(const struct status *status, size_t *ret_len);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * clock_sync: CLOCK_SYNC: the host's time, and its randomness, for the guest.
+ */
+#include "session/clock_sync.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "platform/clock.h"
+#include "platform/entropy.h"
+#include "platform/log.h"
+
+void
+clock_sync_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
+{
+	struct frame_clock_sync request;
+	int clock_result;
+	int entropy_result = 0;
+	int r = frame_clock_sync_parse(payload, len, &request);
+
+	(void)type;
+	if (r < 0) {
+		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
+		session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);
+		log_warnx("clock sync: %zu bytes are too few, %d are needed", len,
+		    VMM_GUEST_CLOCK_SYNC_LEN);
+		return;
+	}
+	clock_result = clock_set_wall(request.seconds, request.nanoseconds);
+	if (request.entropy_len > 0)
+		entropy_result = entropy_credit(request.entropy, request.entropy_len);
+	r = clock_result < 0 ? clock_result : entropy_result;
+	session_send_exit(session, r < 0 ? VMM_GUEST_EXIT_CONTROL_FAILED : VMM_GUEST_EXIT_OK, 0);
+	if (clock_result == 0)
+		(void)atomic_fetch_add(&session->board->counts.clock_syncs, 1);
+	errno = -clock_result;
+	if (clock_result < 0)
+		log_warn("clock sync: can't set the clock");
+	errno = -entropy_result;
+	if (entropy_result < 0)
+		log_warn("clock sync: can't credit %zu bytes of entropy", request.entropy_len);
+}

@@ -1,0 +1,80 @@
+/*
+ * kinds: the table of what a connection may ask for first.
+ */
+#include "session/kinds.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "platform/log.h"
+#include "session/clock_sync.h"
+#include "session/exec.h"
+#include "session/status.h"
+
+static const struct session_kind kinds_table[] = {
+	{ VMM_GUEST_START, SLOT_VOICE_EXEC, PLACES_EXEC, "exec", "START", exec_serve },
+	{ VMM_GUEST_CLOCK_SYNC, SLOT_VOICE_CONTROL, PLACES_NONE, "clock", "CLOCK_SYNC",
+	    clock_sync_serve },
+	{ VMM_GUEST_STATUS_REQ, SLOT_VOICE_CONTROL, PLACES_NONE, "status", "STATUS_REQ",
+	    status_serve },
+};
+
+#define KINDS_COUNT (sizeof(kinds_table) / sizeof(kinds_table[0]))
+
+/* What a refusal on the file port may still have to read of an upload. */
+#define KINDS_DISCARD_BUSY_MS 1000
+
+const struct session_kind *
+kinds_find(bool is_file_port, uint8_t type)
+{
+	for (size_t i = 0; i < KINDS_COUNT; i++) {
+		const struct session_kind *kind = &kinds_table[i];
+
+		if (kind->type == type && (kind->voice == SLOT_VOICE_FILE) == is_file_port)
+			return kind;
+	}
+	return NULL;
+}
+
+const char *const *
+kinds_features(size_t *ret_count)
+{
+	/* Frames of a running session, which no kind begins with. */
+	static const char *const in_session[] = { "STDIN", "RESIZE", "EOF", "SIGNAL" };
+	static const size_t in_session_count = sizeof(in_session) / sizeof(in_session[0]);
+	static const char *names[KINDS_COUNT + sizeof(in_session) / sizeof(in_session[0])];
+
+	for (size_t i = 0; i < KINDS_COUNT; i++)
+		names[i] = kinds_table[i].feature;
+	memcpy(&names[KINDS_COUNT], in_session, sizeof(in_session));
+	*ret_count = KINDS_COUNT + in_session_count;
+	return names;
+}
+
+void
+kinds_refuse(
+    struct session *session, enum slot_voice voice, const char *errno_name, const char *text)
+{
+	char line[VMM_GUEST_COMMAND_MAX];
+	int n;
+
+	switch (voice) {
+	case SLOT_VOICE_NONE:
+		break;
+	case SLOT_VOICE_EXEC:
+		session_refuse_exec(session, VMM_GUEST_EXIT_AGENT, "%s", text);
+		break;
+	case SLOT_VOICE_CONTROL:
+		session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);
+		log_warnx("%s", text);
+		break;
+	case SLOT_VOICE_FILE:
+		n = snprintf(line, sizeof(line), "%s: %s", errno_name, text);
+		if (conn_send_last(&session->conn, VMM_GUEST_FILE_ERR, line, (size_t)n,
+			session->settings->stall_timeout_ms) == 0)
+			conn_discard(&session->conn, KINDS_DISCARD_BUSY_MS, VMM_GUEST_FILE_DONE);
+		break;
+	}
+}

@@ -1,0 +1,38 @@
+/*
+ * kinds: the table of what a connection may ask for first, through which a worker
+ * finds the kind of session that serves it.
+ */
+#ifndef SESSION_KINDS_H
+#define SESSION_KINDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "session/places.h"
+#include "session/session.h"
+
+struct session_kind {
+	uint8_t type;	     /* of the first frame */
+	uint8_t voice;	     /* enum slot_voice: its port, and how it is refused */
+	uint8_t places;	     /* enum places_kind */
+	const char *name;    /* in titles, logs and STATUS */
+	const char *feature; /* in STATUS's features */
+	session_serve_fn *serve;
+};
+
+/* The kind for a first frame of TYPE on the exec port or the file port; NULL if
+ * there is none. */
+const struct session_kind *kinds_find(bool is_file_port, uint8_t type);
+
+/* The names of all frames served, for STATUS. *RET_COUNT of them; static. */
+const char *const *kinds_features(size_t *ret_count);
+
+/* Refuses a request in the way of VOICE (STDERR and EXIT 125, EXIT -1, FILE_ERR)
+ * with TEXT; for FILE_ERR, ERRNO_NAME stands in front ("EBUSY"). What the host
+ * has on its way on the file port is read for a second, so that it sees the
+ * answer and not a reset; not longer, as this worker may be the last one. */
+void kinds_refuse(
+    struct session *session, enum slot_voice voice, const char *errno_name, const char *text);
+
+#endif

@@ -1,0 +1,137 @@
+/*
+ * status: STATUS_REQ: what the agent is doing, copied from the scoreboard.
+ */
+#include "session/status.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "platform/clock.h"
+#include "protocol/status.h"
+#include "session/kinds.h"
+
+#define STATUS_US_PER_MS 1000.0
+
+/* A busy slot's texts, copied once: a worker may be writing them. */
+struct status_texts {
+	char kind[SCOREBOARD_KIND_MAX];
+	char user[SCOREBOARD_USER_MAX];
+	char command[VMM_GUEST_COMMAND_MAX + 1];
+};
+
+static void
+status_copy_text(char *copy, const char *text, size_t size)
+{
+	memcpy(copy, text, size);
+	copy[size - 1] = '\0';
+}
+
+/* Copies one slot. Returns false if it is idle, or became so. */
+static bool
+status_copy_slot(const struct slot *slot, struct status_texts *texts, struct status_slot *ret)
+{
+	uint64_t now = clock_mono_ms();
+	uint64_t session = atomic_load(&slot->session);
+	uint64_t started = atomic_load(&slot->started_ms);
+	int32_t child = atomic_load(&slot->child_pid);
+
+	if (atomic_load(&slot->phase) == SLOT_IDLE || session == 0)
+		return false;
+	status_copy_text(texts->kind, slot->kind, sizeof(texts->kind));
+	status_copy_text(texts->user, slot->user, sizeof(texts->user));
+	status_copy_text(texts->command, slot->command, sizeof(texts->command));
+	*ret = (struct status_slot){
+		.kind = texts->kind,
+		.session = session,
+		.pid = child != 0 ? child : atomic_load(&slot->worker_pid),
+		.user = texts->user,
+		.command = texts->command,
+		.age_ms = now > started ? now - started : 0,
+		.bytes_in = atomic_load(&slot->bytes_in),
+		.bytes_out = atomic_load(&slot->bytes_out),
+	};
+	return atomic_load(&slot->session) == session;
+}
+
+/* Counts busy workers by what they hold a place for: none is control. */
+static void
+status_count_workers(const struct scoreboard *board, uint32_t busy, struct status *status)
+{
+	uint32_t held = places_count_taken(board, PLACES_FILE);
+	uint32_t exec = places_count_taken(board, PLACES_EXEC);
+
+	status->workers.configured = board->workers;
+	status->workers.reserved = board->reserved;
+	status->workers.idle = scoreboard_count_idle(board);
+	status->workers.exec = exec;
+	status->workers.file = held > exec ? held - exec : 0;
+	status->workers.control = busy > held ? busy - held : 0;
+}
+
+static void
+status_count_sessions(const struct scoreboard *board, struct status *status)
+{
+	const struct scoreboard_counts *counts = &board->counts;
+	const struct scoreboard_deaths *deaths = &board->deaths;
+
+	status->sessions.started = atomic_load(&counts->started);
+	status->sessions.exited = atomic_load(&counts->exited);
+	status->sessions.signaled = atomic_load(&counts->signaled);
+	status->sessions.timeouts = atomic_load(&counts->timeouts);
+	status->sessions.oom = atomic_load(&counts->oom);
+	status->sessions.refused = atomic_load(&counts->refused);
+	status->sessions.bad_requests = atomic_load(&counts->bad_requests);
+	status->clock_syncs = atomic_load(&counts->clock_syncs);
+	status->worker_deaths.total = atomic_load(&deaths->total);
+	for (int i = 0; i < STATUS_SIGNAL_MAX; i++)
+		status->worker_deaths.by_signal[i] = atomic_load(&deaths->by_signal[i]);
+	status->worker_deaths.last_signal = atomic_load(&deaths->last_signal);
+	status->worker_deaths.last_unix_ms = atomic_load(&deaths->last_unix_ms);
+}
+
+static char *
+status_collect(const struct scoreboard *board, struct status_slot *slots,
+    struct status_texts *texts, size_t *ret_len)
+{
+	struct status status = {
+		.version = PACKAGE_VERSION,
+		.pid = board->supervisor_pid,
+		.uptime_ms = clock_mono_ms() - board->started_ms,
+		.boot_ms = (double)atomic_load(&board->ready_us) / STATUS_US_PER_MS,
+		.slots = slots,
+	};
+
+	status.features = kinds_features(&status.features_count);
+	for (uint32_t i = 0; i < board->workers; i++)
+		status.slots_count += status_copy_slot(
+		    &board->slots[i], &texts[status.slots_count], &slots[status.slots_count]);
+	status_count_workers(board, (uint32_t)status.slots_count, &status);
+	status_count_sessions(board, &status);
+	return status_format(&status, ret_len);
+}
+
+void
+status_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
+{
+	uint32_t workers = session->board->workers;
+	struct status_slot *slots = calloc(workers, sizeof(*slots));
+	struct status_texts *texts = calloc(workers, sizeof(*texts));
+	char *text = NULL;
+	size_t text_len = 0;
+
+	(void)type;
+	(void)payload;
+	(void)len;
+	if (slots != NULL && texts != NULL)
+		text = status_collect(session->board, slots, texts, &text_len);
+	if (text != NULL && conn_send(&session->conn, VMM_GUEST_STATUS, text, text_len,
+				session->settings->stall_timeout_ms) == 0)
+		session_send_exit(session, VMM_GUEST_EXIT_OK, 0);
+	else if (text == NULL)
+		session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);
+	free(text);
+	free(texts);
+	free(slots);
+}

@@ -1,0 +1,11 @@
+/*
+ * status: STATUS_REQ: what the agent is doing.
+ */
+#ifndef SESSION_STATUS_H
+#define SESSION_STATUS_H
+
+#include "session/session.h"
+
+session_serve_fn status_serve;
+
+#endif

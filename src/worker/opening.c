@@ -1,0 +1,136 @@
+/*
+ * opening: the first words of a connection.
+ */
+#include "worker/opening.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "platform/clock.h"
+#include "platform/listener.h"
+#include "protocol/handshake.h"
+
+/* While no worker is idle, a connection has so long for its first frame. The
+ * pool may fill up later, so this is looked at again as often. */
+#define OPENING_CROWDED_MS 1000
+
+struct opening_limit {
+	const struct scoreboard *board;
+	uint64_t start_ms;
+	uint64_t end_ms;
+};
+
+static bool
+opening_is_over(const struct opening_limit *limit)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (now >= limit->end_ms)
+		return true;
+	return now >= limit->start_ms + OPENING_CROWDED_MS &&
+	       scoreboard_count_idle(limit->board) == 0;
+}
+
+static uint64_t
+opening_next_look(const struct opening_limit *limit)
+{
+	uint64_t look = clock_mono_ms() + OPENING_CROWDED_MS;
+
+	return look < limit->end_ms ? look : limit->end_ms;
+}
+
+/* Whether a call that gave R is to be made again. */
+static bool
+opening_goes_on(const struct opening_limit *limit, ssize_t r)
+{
+	return r == -ETIMEDOUT && !opening_is_over(limit);
+}
+
+/* Reads the CONNECT line of a vsock device's socket, and answers it. */
+static int
+opening_shake_hands(struct session *session, const struct worker_settings *settings,
+    const struct opening_limit *limit, bool *ret_is_file_port)
+{
+	char answer[HANDSHAKE_LINE_MAX];
+	const uint8_t *line;
+	uint32_t port;
+	size_t len;
+	int r;
+
+	for (;;) {
+		len = conn_peek(&session->conn, &line);
+		r = handshake_parse((const char *)line, len, &port, &len);
+		if (r == 0)
+			break;
+		if (r == -EAGAIN)
+			r = conn_receive(&session->conn, opening_next_look(limit));
+		if (r < 0 && !opening_goes_on(limit, r))
+			return r;
+	}
+	if (port != settings->exec_port && port != settings->file_port)
+		return -EBADMSG;
+	conn_skip(&session->conn, len);
+	*ret_is_file_port = port == settings->file_port;
+	len = handshake_format_ok(answer, sizeof(answer), port);
+	return conn_send_raw(&session->conn, answer, len);
+}
+
+/* Drops a payload that no request may have. */
+static int
+opening_drop_payload(struct session *session, const struct opening_limit *limit)
+{
+	const uint8_t *bytes;
+	ssize_t n;
+
+	do {
+		n = conn_read_payload(&session->conn, opening_next_look(limit), &bytes);
+	} while (n > 0 || opening_goes_on(limit, n));
+	return (int)n;
+}
+
+static int
+opening_read_frame(
+    struct session *session, const struct opening_limit *limit, struct opening *opening)
+{
+	struct frame_header header;
+	ssize_t n;
+	int r;
+
+	do {
+		r = conn_next_frame(&session->conn, opening_next_look(limit), &header);
+	} while (opening_goes_on(limit, r));
+	if (r < 0)
+		return r;
+	opening->type = header.type;
+	opening->is_too_long = header.len > VMM_GUEST_JSON_MAX;
+	if (opening->is_too_long)
+		return opening_drop_payload(session, limit);
+	do {
+		n = conn_read_whole(&session->conn, opening_next_look(limit), &opening->payload);
+	} while (opening_goes_on(limit, n));
+	if (n < 0)
+		return (int)n;
+	opening->len = (size_t)n;
+	return 0;
+}
+
+int
+opening_read(struct session *session, enum worker_port port, const struct worker_settings *settings,
+    struct opening *ret, uint32_t *ret_peer)
+{
+	uint64_t now = atomic_load(&session->slot->started_ms);
+	struct opening_limit limit = {
+		.board = session->board,
+		.start_ms = now,
+		.end_ms = now + (uint64_t)settings->first_frame_timeout_ms,
+	};
+	int r = settings->any_peer ? 0 : listener_check_peer(session->conn.fd, ret_peer);
+
+	*ret = (struct opening){ .is_file_port = port == WORKER_PORT_FILE };
+	if (r == 0 && port == WORKER_PORT_BY_HANDSHAKE)
+		r = opening_shake_hands(session, settings, &limit, &ret->is_file_port);
+	if (r < 0)
+		return r;
+	atomic_store(&session->slot->voice, ret->is_file_port ? SLOT_VOICE_FILE : SLOT_VOICE_EXEC);
+	return opening_read_frame(session, &limit, ret);
+}

@@ -1,0 +1,32 @@
+/*
+ * opening: the first words of a connection: who it is, which port it wants, and
+ * the whole of its first frame, within the time that is given for that.
+ */
+#ifndef WORKER_OPENING_H
+#define WORKER_OPENING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "session/session.h"
+#include "worker/worker.h"
+
+struct opening {
+	bool is_file_port;
+	uint8_t type;		/* of the first frame */
+	const uint8_t *payload; /* borrowed from the connection */
+	size_t len;
+	bool is_too_long; /* the payload is above what any request may have: it was
+			   * read and dropped */
+};
+
+/* Reads the opening of SESSION's connection, which came by a listener of PORT, and
+ * tells its slot by which voice it may be refused. Returns 0 with *RET. Where
+ * nothing is to be said: -EPERM (not the host; *RET_PEER is who), -EBADMSG (no
+ * handshake), -EPIPE, -ETIMEDOUT, -ECANCELED. -EMSGSIZE, with the port in *RET:
+ * the frame is longer than a frame may be. */
+int opening_read(struct session *session, enum worker_port port,
+    const struct worker_settings *settings, struct opening *ret, uint32_t *ret_peer);
+
+#endif

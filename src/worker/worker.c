@@ -1,0 +1,290 @@
+/*
+ * worker: a process of the pool.
+ *
+ * The listeners have an epoll of their own (EPOLLEXCLUSIVE), on which a worker
+ * waits only when it is idle: a busy one must not swallow a wake-up that an idle
+ * one could follow. Signals are blocked outside of waiting.
+ */
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "platform/clock.h"
+#include "platform/fd.h"
+#include "platform/fdpass.h"
+#include "platform/listener.h"
+#include "platform/log.h"
+#include "session/kinds.h"
+#include "session/places.h"
+#include "session/stop.h"
+#include "worker/opening.h"
+
+#define WORKER_NAME_MAX 32
+
+/* After an accept that failed for want of something, before the next. */
+#define WORKER_ACCEPT_PAUSE_MS 100
+
+/* What a stranger may make us write into the log. */
+static struct log_limit worker_log_limit = { .burst = 10, .period_ms = 10000 };
+
+struct worker {
+	const struct worker_options *options;
+	struct slot *slot;
+	int epoll_fd;
+	int conn_fd_number; /* that a connection has, as long as nothing has leaked */
+	uint32_t served;
+};
+
+/* ---- one session ------------------------------------------------------- */
+
+static void
+worker_set_title(const struct worker *worker, const char *doing)
+{
+	setproctitle("worker %u: %s", worker->options->index, doing);
+}
+
+/* The refusals that need no kind of session. */
+static void
+worker_refuse_bad(struct session *session, enum slot_voice voice, const char *text)
+{
+	(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
+	kinds_refuse(session, voice, "EPROTO", text);
+}
+
+static void
+worker_refuse_busy(struct session *session, const struct session_kind *kind)
+{
+	uint32_t total = places_total(session->board, kind->places);
+	uint32_t taken = places_count_taken(session->board, kind->places);
+	char text[128];
+
+	/* What was full may have emptied by now; it was full all the same. */
+	if (kind->places == PLACES_EXEC && taken == total)
+		(void)snprintf(
+		    text, sizeof(text), "busy: %u of %u exec workers are in use", taken, total);
+	else
+		(void)snprintf(text, sizeof(text),
+		    "busy: all %u workers that may serve this are in use",
+		    places_total(session->board, PLACES_FILE));
+	(void)atomic_fetch_add(&session->board->counts.refused, 1);
+	kinds_refuse(session, kind->voice, "EBUSY", text);
+}
+
+static void
+worker_dispatch(struct worker *worker, struct session *session, const struct opening *opening)
+{
+	const struct session_kind *kind = kinds_find(opening->is_file_port, opening->type);
+	char text[64];
+
+	if (kind == NULL) {
+		(void)snprintf(
+		    text, sizeof(text), "no request begins with frame 0x%02x", opening->type);
+		worker_refuse_bad(
+		    session, opening->is_file_port ? SLOT_VOICE_FILE : SLOT_VOICE_EXEC, text);
+		return;
+	}
+	atomic_store(&session->slot->voice, kind->voice);
+	(void)strlcpy(session->slot->kind, kind->name, sizeof(session->slot->kind));
+	if (opening->is_too_long) {
+		(void)snprintf(
+		    text, sizeof(text), "the request is above %u bytes", VMM_GUEST_JSON_MAX);
+		worker_refuse_bad(session, kind->voice, text);
+		return;
+	}
+	if (!places_take(session->board, session->slot_index, kind->places)) {
+		worker_refuse_busy(session, kind);
+		return;
+	}
+	worker_set_title(worker, kind->name);
+	kind->serve(session, opening->type, opening->payload, opening->len);
+}
+
+static void
+worker_converse(struct worker *worker, struct session *session, enum worker_port port)
+{
+	const struct worker_settings *settings = worker->options->settings;
+	struct opening opening;
+	uint32_t peer = 0;
+	int r = opening_read(session, port, settings, &opening, &peer);
+
+	if (r == 0) {
+		worker_dispatch(worker, session, &opening);
+	} else if (r == -EMSGSIZE) {
+		worker_refuse_bad(session, opening.is_file_port ? SLOT_VOICE_FILE : SLOT_VOICE_EXEC,
+		    "the frame is longer than a frame may be");
+	} else {
+		conn_close(&session->conn);
+		if (r == -EPERM)
+			log_limited(
+			    &worker_log_limit, "refused a connection of %u: not the host", peer);
+		return;
+	}
+	/* The place is free for the next while we still see the host off. */
+	places_free(session->board, session->slot_index);
+	conn_finish(&session->conn);
+}
+
+/* Serves the connection FD, which becomes the session's. The order of the slot's
+ * phases is what the supervisor relies on when we die; see scoreboard.h. */
+static void
+worker_serve(struct worker *worker, int fd, enum worker_port port)
+{
+	const struct worker_options *options = worker->options;
+	struct scoreboard *board = options->board;
+	struct slot *slot = worker->slot;
+	struct session session = {
+		.slot = slot,
+		.slot_index = options->index,
+		.board = board,
+		.settings = &options->settings->session,
+	};
+	int CLEANUP_FD duplicate = -1;
+	uint64_t number;
+
+	atomic_store(&slot->started_ms, clock_mono_ms());
+	number = atomic_fetch_add(&board->counts.sessions, 1) + 1;
+	atomic_store(&slot->phase, SLOT_ACCEPTED);
+	atomic_store(&slot->session, number);
+	conn_init(&session.conn, fd, slot);
+	log_set_session(number);
+	if (options->queue_write_fd >= 0 && fdpass_put(options->queue_write_fd, fd) == 0)
+		atomic_store(&slot->phase, SLOT_OPEN);
+	worker_converse(worker, &session, port);
+	if (options->queue_read_fd >= 0)
+		(void)fdpass_take(options->queue_read_fd, &duplicate);
+	log_set_session(0);
+	atomic_store(&slot->sessions_served, ++worker->served);
+	scoreboard_clear_slot(slot);
+	worker_set_title(worker, "idle");
+}
+
+/* ---- the pool's side --------------------------------------------------- */
+
+static void
+worker_init(struct worker *worker, const struct worker_options *options)
+{
+	char name[WORKER_NAME_MAX];
+
+	*worker = (struct worker){
+		.options = options,
+		.slot = &options->board->slots[options->index],
+		.epoll_fd = -1,
+		.conn_fd_number = -1,
+	};
+	stop_init();
+	(void)snprintf(name, sizeof(name), "worker %u", options->index);
+	log_set_process(name);
+	worker_set_title(worker, "idle");
+}
+
+static int
+worker_watch_listeners(struct worker *worker)
+{
+	const struct worker_options *options = worker->options;
+
+	worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (worker->epoll_fd < 0)
+		return -errno;
+	for (int i = 0; i < options->listeners_count; i++) {
+		struct epoll_event event = { .events = EPOLLIN | EPOLLEXCLUSIVE,
+			.data.u32 = (uint32_t)i };
+
+		if (epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, options->listeners[i].fd, &event) <
+		    0)
+			return -errno;
+	}
+	return 0;
+}
+
+/* Waits for a connection. Returns 0 with *RET_FD and its listener's index,
+ * -EAGAIN if another worker was faster, -EINTR if it is time to look whether to
+ * leave, or -errno. */
+static int
+worker_accept(struct worker *worker, int *ret_fd, int *ret_listener)
+{
+	struct epoll_event event;
+	int n = epoll_pwait(worker->epoll_fd, &event, 1, -1, stop_wait_mask());
+
+	if (n < 0)
+		return -errno;
+	*ret_listener = (int)event.data.u32;
+	return listener_accept(worker->options->listeners[*ret_listener].fd, ret_fd);
+}
+
+/* A session must leave nothing behind: neither a child nor a descriptor. The
+ * kernel gives a new descriptor the lowest free number, so that a leaked one
+ * shows in the number of the next connection. */
+static bool
+worker_has_leftovers(const struct worker *worker, int conn_fd)
+{
+	siginfo_t info;
+
+	if (worker->conn_fd_number >= 0 && conn_fd != worker->conn_fd_number)
+		return true;
+	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
+}
+
+_Noreturn void
+worker_run(const struct worker_options *options)
+{
+	struct worker worker;
+	int r;
+
+	worker_init(&worker, options);
+	r = worker_watch_listeners(&worker);
+	errno = -r;
+	if (r < 0)
+		fatal("can't watch the listeners");
+	while (!stop_is_requested()) {
+		int listener;
+		bool is_last;
+		int fd;
+
+		r = worker_accept(&worker, &fd, &listener);
+		if (r == -EINTR || r == -EAGAIN)
+			continue;
+		if (r < 0) {
+			errno = -r;
+			log_warn("can't accept");
+			(void)usleep(WORKER_ACCEPT_PAUSE_MS * 1000);
+			continue;
+		}
+		is_last = worker_has_leftovers(&worker, fd);
+		worker.conn_fd_number = fd;
+		worker_serve(&worker, fd, options->listeners[listener].port);
+		if (is_last || worker_has_leftovers(&worker, fd) ||
+		    (options->settings->recycle > 0 && worker.served >= options->settings->recycle))
+			break;
+	}
+	exit(0);
+}
+
+int
+worker_run_once(const struct worker_options *options)
+{
+	struct worker worker;
+	int listener;
+	int fd;
+	int r;
+
+	worker_init(&worker, options);
+	r = worker_watch_listeners(&worker);
+	while (r == 0 && !stop_is_requested()) {
+		r = worker_accept(&worker, &fd, &listener);
+		if (r == 0) {
+			worker_serve(&worker, fd, options->listeners[listener].port);
+			break;
+		}
+		if (r == -EINTR || r == -EAGAIN)
+			r = 0;
+	}
+	fd_close(&worker.epoll_fd);
+	return r;
+}

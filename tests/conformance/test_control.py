@@ -1,0 +1,165 @@
+"""CLOCK_SYNC and STATUS_REQ.
+
+The clock is this machine's own: it is set only to the time that it has, and
+only a few times."""
+
+import os
+import time
+
+import pytest
+
+import codec
+from agent import wait_until
+from answers import control_failed
+
+
+@pytest.mark.parametrize("length", [0, 1, 4, 8, 11])
+def test_clock_sync_under_12_bytes_is_an_error(agent, length):
+    control_failed(agent.request(codec.CLOCK_SYNC, codec.clock_sync(2**31, 0)[:length]))
+
+
+@pytest.mark.parametrize("seconds,nanoseconds", [(-1, 2**32 - 1), (-2**63, 2**32 - 1), (-5, 10**9)])
+def test_clock_sync_to_what_is_no_time_is_an_error(agent, seconds, nanoseconds):
+    control_failed(agent.request(codec.CLOCK_SYNC, codec.clock_sync(seconds, nanoseconds)))
+
+
+def test_a_failed_clock_sync_leaves_its_reason_in_the_log(agent):
+    start = len(agent.log())
+    control_failed(agent.request(codec.CLOCK_SYNC, b"short"))
+    wait_until(lambda: "clock" in agent.log()[start:].lower(), 5, "a line about the clock")
+
+
+def sync_now(agent, entropy):
+    """Sets the clock to what it says; the error is how far it moved, in seconds."""
+    conn = agent.connect()
+    offset = time.time() - time.monotonic()
+    seconds, nanoseconds = divmod(time.time_ns(), 10**9)
+    conn.send(codec.CLOCK_SYNC, codec.clock_sync(seconds, nanoseconds, entropy))
+    result = conn.result()
+    return result, abs(time.time() - time.monotonic() - offset)
+
+
+@pytest.mark.parametrize("entropy", [b"", os.urandom(64), os.urandom(4000)],
+                         ids=["as_h1_and_h2", "64_bytes_of_entropy", "4000_bytes_of_entropy"])
+def test_clock_sync_sets_the_clock_and_answers_exit_0_alone(agent, entropy):
+    before = agent.status()["clock_syncs"]
+    result, moved = sync_now(agent, entropy)
+    assert [f.type for f in result.frames] == [codec.EXIT]
+    assert codec.exit_status(result.frames[0].payload) == (0, 0)
+    assert moved < 0.5
+    assert agent.status()["clock_syncs"] == before + 1
+
+
+# ---- STATUS -------------------------------------------------------------------
+
+NUMBERS = {
+    None: ("protocol", "pid", "uptime_ms", "boot_ms", "clock_syncs"),
+    "workers": ("configured", "idle", "exec", "file", "control", "reserved"),
+    "sessions": ("started", "exited", "signaled", "timeouts", "oom", "refused", "bad_requests"),
+    "worker_deaths": ("total", "last_signal", "last_unix_ms"),
+}
+
+
+@pytest.mark.parametrize("group", NUMBERS)
+def test_status_has_every_number_of_the_contract(agent, group):
+    status = agent.status()
+    part = status if group is None else status[group]
+    for name in NUMBERS[group]:
+        assert isinstance(part[name], (int, float)) and part[name] >= 0, (name, part)
+
+
+def test_status_is_one_frame_then_exit_0(agent):
+    result = agent.request(codec.STATUS_REQ)
+    assert [f.type for f in result.frames] == [codec.STATUS, codec.EXIT] and result.code == 0
+
+
+def test_status_says_who_it_is(agent):
+    status = agent.status()
+    assert status["protocol"] == 1 and status["pid"] == agent.pid
+    assert isinstance(status["version"], str) and status["version"]
+    assert "by_signal" in status["worker_deaths"]
+    assert status["workers"]["configured"] == len(agent.worker_pids())
+
+
+def test_status_names_the_frames_that_are_served(agent):
+    features = agent.status()["features"]
+    assert all(isinstance(f, str) for f in features)
+    assert {"START", "STDIN", "EOF", "STATUS_REQ", "CLOCK_SYNC"} <= {f.upper() for f in features}
+
+
+def test_status_knows_a_running_session(agent):
+    conn = agent.start(["sh", "-c", "echo $$; cat; " + ": " * 300], user="daemon")
+    pid = int(conn.read_output(b"\n"))
+    conn.send(codec.STDIN, b"x" * 1000)
+    conn.read_output(b"x" * 1000)
+    slots = [s for s in agent.status()["slots"] if s.get("pid") == pid]
+    assert len(slots) == 1, slots
+    slot = slots[0]
+    assert slot["kind"] == "exec" and slot["user"] == "daemon" and slot["session"] > 0
+    assert slot["command"].startswith("sh") and len(slot["command"].encode()) <= 256
+    assert 0 <= slot["age_ms"] < 60000
+    assert slot["bytes_in"] >= 1000 and slot["bytes_out"] >= 1000
+    conn.send(codec.EOF)
+    conn.result()
+
+
+def test_a_command_that_is_cut_stays_utf8(agent):
+    """256 bytes end in the middle of a two-byte character."""
+    for pad in ("", "x"):
+        conn = agent.start(["sh", "-c", "echo up; exec cat", pad + "é" * 300])
+        conn.read_output(b"up\n")
+        assert any("é" in s["command"] for s in agent.status()["slots"])
+        conn.send(codec.EOF)
+        conn.result()
+
+
+def test_counts_rise_with_what_happens(agent):
+    def change(action):
+        before = agent.status()["sessions"]
+        action()
+        after = agent.status()["sessions"]
+        return {k: after[k] - before[k] for k in after if after[k] != before[k]}
+
+    seen = change(lambda: agent.run(["true"]))
+    assert seen["started"] == 1 and seen["exited"] == 1 and "signaled" not in seen
+    seen = change(lambda: agent.sh("kill -9 $$"))
+    assert seen["started"] == 1 and seen["signaled"] == 1
+    seen = change(lambda: agent.run(["sleep", "9"], timeout_seconds=1))
+    assert seen["timeouts"] == 1
+    seen = change(lambda: agent.request(codec.START, b"{"))
+    assert seen.get("bad_requests") == 1 and "started" not in seen
+
+
+def test_session_numbers_are_never_given_twice(agent):
+    seen = set()
+    for _ in range(5):
+        conn = agent.start(["sh", "-c", "echo $$; exec cat"])
+        pid = int(conn.read_output(b"\n"))
+        number = [s["session"] for s in agent.status()["slots"] if s.get("pid") == pid][0]
+        assert number not in seen
+        seen.add(number)
+        conn.send(codec.EOF)
+        conn.result()
+
+
+def test_uptime_rises(agent):
+    first = agent.status()["uptime_ms"]
+    time.sleep(0.05)
+    assert agent.status()["uptime_ms"] >= first + 40
+
+
+def test_net_reconfig_that_cannot_be_read_is_exit_minus_1_and_changes_nothing(agent):
+    """Only what can't be carried out: this is the machine's own network."""
+    bad = [b"", b"{", b"[]", b"null", b"{}", b'{"ip":1,"netmask":2,"gateway":3}',
+           b'{"ip":"a.b.c.d","netmask":"x","gateway":"y"}', b'{"ip":"300.1.1.1","netmask":"","gateway":""}',
+           b'{"ip":"","netmask":"255.255.255.0","gateway":"10.0.0.1"}',
+           b'{"ip":"10.0.0.1.2","netmask":"255.255.255.0","gateway":"10.0.0.1"}',
+           b'{"ip":null,"netmask":"255.255.255.0","gateway":"10.0.0.1"}',
+           b'{"netmask":"255.255.255.0","gateway":"10.0.0.1"}',
+           b'{"ip":"10.0.0.1 ","netmask":"255.255.255.0","gateway":"10.0.0.1"}']
+    with open("/proc/net/route") as f:
+        before = f.read()
+    for payload in bad:
+        control_failed(agent.request(codec.NET_RECONFIG, payload))
+    with open("/proc/net/route") as f:
+        assert f.read() == before

@@ -1,0 +1,212 @@
+"""Places: what may hold a worker for days, and what always finds one."""
+
+import os
+import re
+import time
+
+import pytest
+
+import codec
+from agent import kill_hard, together, wait_until
+from answers import refused
+
+AGENT_OPTIONS = ("--workers=4", "--reserved=2", "--log=debug")
+
+
+def hold(agent):
+    """A session that runs until it is let go, and holds an exec place."""
+    conn = agent.start(["sh", "-c", "echo up; exec cat"])
+    conn.read_output(b"up\n")
+    return conn
+
+
+def let_go(*conns):
+    for conn in conns:
+        conn.send(codec.EOF)
+        conn.result()
+
+
+@pytest.fixture
+def full(agent):
+    """The agent with all its exec places in use."""
+    conns = [hold(agent), hold(agent)]
+    yield agent
+    for conn in conns:
+        let_go(conn)
+
+
+def fastest(function, times=5):
+    took = []
+    for _ in range(times):
+        begun = time.monotonic()
+        function()
+        took.append(time.monotonic() - begun)
+    return min(took)
+
+
+def test_a_start_that_finds_no_place_is_refused_in_words(full):
+    result = full.run(["echo", "x"])
+    assert re.search(r"busy: 2 of 2 exec workers are in use", refused(result)), result
+
+
+def test_the_refusal_comes_within_100_ms(full):
+    def call():
+        conn = full.start(["echo", "x"])
+        assert conn.until_exit().code == 125
+        conn.close()
+
+    assert fastest(call) < 0.1
+
+
+def test_full_pool_still_answers_status_within_100_ms(full):
+    def call():
+        conn = full.connect()
+        conn.send(codec.STATUS_REQ)
+        assert conn.until_exit().code == 0
+        conn.close()
+
+    assert fastest(call) < 0.1
+
+
+def test_full_pool_still_syncs_the_clock(full):
+    """Answered at once; the answer is of a request that fails on purpose."""
+    def call():
+        conn = full.connect()
+        conn.send(codec.CLOCK_SYNC, b"short")
+        assert conn.until_exit().code == -1
+        conn.close()
+
+    assert fastest(call) < 0.1
+
+
+def test_full_pool_still_carries_files(full, tmp_path):
+    path = str(tmp_path / "x")
+
+    def call():
+        full.write_file(path, b"through")
+        assert full.read_file(path) == b"through"
+
+    assert fastest(call) < 0.4
+
+
+def test_status_counts_what_is_in_use(full):
+    workers = full.status()["workers"]
+    assert (workers["configured"], workers["reserved"], workers["exec"]) == (4, 2, 2)
+    assert len([s for s in full.status()["slots"] if s["kind"] == "exec"]) == 2
+
+
+def test_refusals_are_counted(full):
+    before = full.status()["sessions"]["refused"]
+    full.run(["true"])
+    assert full.status()["sessions"]["refused"] == before + 1
+
+
+def test_wait_port_connect_and_watch_need_an_exec_place(full, tmp_path):
+    assert full.request(codec.WAIT_PORT, {"port": 1, "timeout_ms": 5000}).code not in (0, 1, None)
+    assert full.request(codec.CONNECT, {"port": 1}).code == 125
+    frames = full.file_request(codec.FILE_WATCH_REQ, {"path": str(tmp_path), "recursive": False})
+    assert frames[-1].type == codec.FILE_ERR and frames[-1].payload.startswith(b"EBUSY: "), frames
+
+
+def test_files_and_programs_together_leave_one_worker(full, tmp_path):
+    upload = full.file_connect(codec.FILE_WRITE_REQ, {"path": str(tmp_path / "a")})
+    upload.send(codec.FILE_DATA, b"x")
+    wait_until(lambda: full.status()["workers"]["file"] == 1, 5, "the upload has its place")
+    frames = full.file_request(codec.FILE_READ_REQ, {"path": "/etc/passwd"})
+    assert frames[-1].type == codec.FILE_ERR and frames[-1].payload.startswith(b"EBUSY: "), frames
+    assert full.status()["workers"]["exec"] == 2
+    upload.send(codec.FILE_DONE)
+    assert upload.result().frames[-1].type == codec.FILE_ACK
+
+
+def test_a_place_is_free_again_when_its_session_ends(agent):
+    for _ in range(15):
+        one, two = hold(agent), hold(agent)
+        refused(agent.run(["true"]))
+        let_go(one, two)
+
+
+def test_a_place_is_free_again_when_its_host_goes(agent):
+    for _ in range(5):
+        one, two = hold(agent), hold(agent)
+        one.close()
+        two.close()
+        wait_until(lambda: agent.status()["workers"]["exec"] == 0, 8, "both places are free")
+
+
+def test_a_place_is_free_again_after_a_refused_start(agent):
+    for _ in range(6):
+        assert agent.run(["no-such-program"]).code == 127
+        assert agent.request(codec.START, b"{").code == 125
+    one, two = hold(agent), hold(agent)
+    let_go(one, two)
+
+
+@pytest.mark.kills_workers
+def test_a_place_is_free_again_when_its_worker_dies(agent):
+    for _ in range(4):
+        conn = agent.start(["sh", "-c", "echo $PPID; exec cat"])
+        kill_hard(int(conn.read_output(b"\n")))
+        conn.result(timeout=10)
+    wait_until(lambda: len(agent.worker_pids()) == 4, 20, "four workers again")
+    wait_until(lambda: agent.status()["workers"]["exec"] == 0, 5, "no place is held")
+    one, two = hold(agent), hold(agent)
+    let_go(one, two)
+
+
+def test_many_at_once_take_no_more_places_than_there_are(agent):
+    for _ in range(4):
+        conns = [None] * 20
+
+        def one(i):
+            def call():
+                conns[i] = agent.start(["sh", "-c", "echo up; exec cat"])
+                while (frame := conns[i].recv()) is not None:
+                    if frame.type == codec.STDOUT:
+                        return "runs"
+                    if frame.type == codec.EXIT:
+                        assert conns[i].frames[-2].payload.startswith(b"busy: 2 of 2")
+                        return "refused"
+                raise AssertionError("neither ran nor was refused")
+            return call
+
+        answers = together([one(i) for i in range(20)])
+        assert answers.count("runs") == 2, answers
+        for conn, answer in zip(conns, answers):
+            if answer == "runs":
+                let_go(conn)
+            conn.close()
+
+
+def test_reserved_0_leaves_one_worker_all_the_same(start_agent):
+    agent = start_agent("--workers=3", "--reserved=0")
+    conns = [hold(agent), hold(agent)]
+    refused(agent.run(["true"]))
+    assert agent.status()["workers"]["exec"] == 2
+    let_go(*conns)
+
+
+def test_reserved_is_at_most_one_less_than_the_workers(start_agent):
+    agent = start_agent("--workers=3", "--reserved=9")
+    conn = hold(agent)
+    refused(agent.run(["true"]))
+    let_go(conn)
+    assert agent.status()["workers"]["reserved"] == 2
+
+
+def test_the_places_by_default_are_all_but_two(start_agent):
+    agent = start_agent("--workers=6")
+    conns = [hold(agent) for _ in range(4)]
+    assert "4 of 4" in refused(agent.run(["true"]))
+    let_go(*conns)
+
+
+@pytest.mark.ends_agent
+def test_full_pool_can_still_be_shut_down(start_agent):
+    agent = start_agent("--workers=4", "--reserved=2")
+    conns = [hold(agent), hold(agent)]
+    assert agent.request(codec.SHUTDOWN, {"action": "halt", "grace_seconds": 0}).code == 0
+    assert agent.process.wait(20) == 0
+    for conn in conns:
+        conn.result(timeout=5)
+    assert not os.path.exists("/proc/%d" % agent.pid)

@@ -1,0 +1,216 @@
+"""A worker that dies takes one session with it, and its host is told."""
+
+import os
+import signal
+import time
+
+import pytest
+
+import codec
+from agent import Refused, is_running, kill_hard, wait_until
+
+pytestmark = pytest.mark.kills_workers
+
+AGENT_OPTIONS = ("--workers=8", "--log=debug")
+
+
+def running(agent, script="exec sleep 60", **members):
+    """(connection, worker, program): the program's parent is its worker."""
+    conn = agent.start(["sh", "-c", "echo $PPID $$; " + script], **members)
+    worker, pid = (int(x) for x in conn.read_output(b"\n").split())
+    assert worker in agent.worker_pids()
+    return conn, worker, pid
+
+
+@pytest.mark.parametrize("tty", [False, True], ids=["pipes", "tty"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS],
+                         ids=lambda n: n.name)
+def test_the_death_of_a_worker_ends_only_its_session_and_says_so(agent, number, tty):
+    other = agent.start(["cat"])
+    conn, worker, pid = running(agent, tty=tty)
+    begun = time.monotonic()
+    os.kill(worker, number)
+    result = conn.result(timeout=10)
+    assert (result.code, result.signal) == (125, 0) and b"worker" in result.stderr, result
+    assert time.monotonic() - begun < 5
+    wait_until(lambda: not is_running(pid), 5, "the program is killed")
+    other.send(codec.STDIN, b"other")
+    other.send(codec.EOF)
+    assert other.result().stdout == b"other"
+    assert agent.run(["echo", "next"]).stdout == b"next\n"
+    wait_until(lambda: len(agent.worker_pids()) == 8, 20, "a new worker")
+
+
+def test_what_the_session_had_started_is_killed(agent):
+    conn, worker, pid = running(agent, "trap '' HUP TERM; sleep 60 & echo $!; wait; sleep 60")
+    child = int(conn.read_output(b"\n").split()[-1])
+    kill_hard(worker)
+    assert conn.result(timeout=10).code == 125
+    wait_until(lambda: not is_running(pid) and not is_running(child), 5, "all of it is killed")
+
+
+def test_status_counts_the_death(agent):
+    before = agent.status()["worker_deaths"]
+    conn, worker, _ = running(agent)
+    kill_hard(worker)
+    conn.result(timeout=10)
+    after = agent.status()["worker_deaths"]
+    assert after["total"] == before["total"] + 1 and after["last_signal"] == 9
+    assert abs(after["last_unix_ms"] / 1000 - time.time()) < 60
+    assert after["by_signal"]
+
+
+def test_kill9_of_a_worker_while_output_flows(agent):
+    """A frame was under way, or none was: a close, or an answer. Never half of both."""
+    for i in range(8):
+        conn, worker, pid = running(agent, "exec yes")
+        time.sleep(0.01 * i)
+        kill_hard(worker)
+        result = conn.result(timeout=10)
+        if result.exit:
+            assert result.code == 125 and not conn.reset
+        wait_until(lambda p=pid: not is_running(p), 5, "the program is killed")
+
+
+def test_kill9_of_a_worker_while_the_host_does_not_read(agent):
+    """The supervisor waits for nobody."""
+    conn, worker, pid = running(agent, "exec yes")
+    time.sleep(0.5)
+    kill_hard(worker)
+    assert agent.run(["echo", "x"]).stdout == b"x\n"
+    wait_until(lambda: not is_running(pid), 5, "the program is killed")
+    wait_until(lambda: len(agent.worker_pids()) == 8, 20, "a new worker")
+    conn.result(timeout=10)
+
+
+def test_a_host_that_is_still_sending_gets_its_answer(agent):
+    conn, worker, _ = running(agent)
+    conn.send(codec.STDIN, b"x" * 300000)
+    kill_hard(worker)
+    frames = []
+    try:
+        while (frame := conn.recv(timeout=10)) is not None:
+            frames.append(frame)
+    finally:
+        conn.close()
+    assert frames and frames[-1].type == codec.EXIT and codec.exit_status(frames[-1].payload)[0] == 125
+
+
+def test_a_dead_worker_of_the_file_port_says_eio(agent, tmp_path):
+    path = tmp_path / "target"
+    path.write_bytes(b"old")
+    conn = agent.file_connect(codec.FILE_WRITE_REQ, {"path": str(path)})
+    conn.send(codec.FILE_DATA, b"half of the new")
+    slot = wait_until(lambda: [s for s in agent.status()["slots"] if s["kind"].startswith("file")
+                               or "write" in s["kind"]], 5, "the upload in STATUS")[0]
+    worker = slot.get("pid") or 0
+    busy = [p for p in agent.worker_pids() if b"file" in open("/proc/%d/cmdline" % p, "rb").read()]
+    kill_hard(*(busy or [worker]))
+    frames = conn.result(timeout=10).frames
+    assert [f.type for f in frames] == [codec.FILE_ERR], frames
+    assert frames[0].payload.startswith(b"EIO: worker lost")
+    assert path.read_bytes() == b"old"
+
+
+def test_a_dead_worker_of_another_request_says_minus_1(agent):
+    conn = agent.connect()
+    before = set(agent.worker_pids())
+    conn.send(codec.WAIT_PORT, {"port": 1, "timeout_ms": 60000})
+    wait_until(lambda: [s for s in agent.status()["slots"] if s["kind"] != "status"], 5, "it waits")
+    busy = [p for p in before if b"wait" in open("/proc/%d/cmdline" % p, "rb").read()]
+    assert len(busy) == 1, "no worker's title speaks of waiting"
+    kill_hard(*busy)
+    assert conn.result(timeout=10).code == -1
+
+
+def test_a_worker_that_dies_before_the_first_frame_closes(agent):
+    conns = [agent.connect() for _ in range(3)]
+    kill_hard(*agent.worker_pids())
+    for conn in conns:
+        conn.result(timeout=10)
+    assert agent.run(["echo", "x"]).stdout == b"x\n"
+    wait_until(lambda: len(agent.worker_pids()) == 8, 20, "eight workers again")
+
+
+def test_a_worker_that_dies_after_exit_says_nothing_more(agent):
+    for _ in range(5):
+        conn = agent.start(["sh", "-c", "echo $PPID"])
+        result = conn.until_exit()
+        kill_hard(int(result.stdout))
+        frames = len(conn.frames)
+        assert conn.recv(timeout=10) is None and len(conn.frames) == frames
+        conn.close()
+
+
+def test_connections_in_the_queue_outlive_the_workers(agent):
+    """They belong to the listener, not to a worker."""
+    for _ in range(3):
+        socks = [agent.dial() for _ in range(20)]
+        kill_hard(*agent.worker_pids())
+        served = 0
+        for sock in socks:
+            sock.settimeout(20)
+            try:
+                sock.sendall(b"CONNECT 52\n" + codec.encode(codec.STATUS_REQ))
+                served += sock.recv(3) == b"OK "
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            sock.close()
+        assert served >= 20 - 8, served
+    wait_until(lambda: len(agent.worker_pids()) == 8, 20, "eight workers again")
+
+
+def test_deaths_that_follow_each_other_are_slowed_down(start_agent):
+    agent = start_agent("--workers=4")
+    seen = set(agent.worker_pids())
+    until = time.monotonic() + 2
+    while time.monotonic() < until:
+        pids = agent.worker_pids()
+        seen |= set(pids)
+        kill_hard(*pids)
+        time.sleep(0.005)
+    assert len(seen) < 120, "%d workers in 2 s" % len(seen)
+    wait_until(lambda: len(agent.worker_pids()) == 4, 15, "four workers again")
+    assert agent.run(["echo", "x"], timeout=20).stdout == b"x\n"
+
+
+def test_a_single_death_is_made_good_at_once(start_agent):
+    agent = start_agent("--workers=4")
+    victim = agent.worker_pids()[0]
+    kill_hard(victim)
+    begun = time.monotonic()
+    wait_until(lambda: len(agent.worker_pids()) == 4, 5, "four workers again")
+    assert time.monotonic() - begun < 2
+
+
+def test_a_stopped_worker_hurts_its_session_alone(agent):
+    conn, worker, _ = running(agent, "exec cat")
+    os.kill(worker, signal.SIGSTOP)
+    for _ in range(10):
+        assert agent.run(["echo", "x"]).stdout == b"x\n"
+    os.kill(worker, signal.SIGCONT)
+    conn.send(codec.STDIN, b"awake")
+    conn.send(codec.EOF)
+    assert conn.result().stdout.endswith(b"awake")
+
+
+def test_the_moment_between_accept_and_registration(agent):
+    """A race, many times: workers are killed while connections come in."""
+    for i in range(15):
+        pids = agent.worker_pids()
+        sock = agent.dial()
+        sock.sendall(b"CONNECT 52\n" + codec.encode(codec.START, codec.start(["true"])))
+        time.sleep((i % 8) * 0.0003)
+        kill_hard(*pids[:4])
+        sock.settimeout(20)
+        try:
+            while sock.recv(1000):
+                pass
+        except ConnectionResetError:
+            pass
+        sock.close()
+        wait_until(lambda: len(agent.worker_pids()) == 8, 20, "eight workers again")
+    try:
+        assert agent.run(["echo", "x"]).stdout == b"x\n"
+    except Refused:
+        raise AssertionError("not served after the race") from None

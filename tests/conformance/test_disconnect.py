@@ -1,0 +1,163 @@
+"""The host goes away: closed, half-closed or reset, at every moment."""
+
+import os
+import time
+
+import pytest
+
+import codec
+from agent import is_running, together, wait_until
+
+LEAVE = pytest.mark.parametrize("leave", ["close", "half_close"])
+SCRIPTS = {
+    "silent": "echo $$; exec sleep 60",
+    "writing_slowly": "echo $$; while :; do echo tick; sleep 0.1; done",
+    "writing_faster_than_anyone_reads": "echo $$; exec yes",
+    "waiting_for_input": "echo $$; exec cat",
+    "with_its_output_closed": "echo $$; exec >&- 2>&-; exec sleep 60",
+    "with_everything_closed": "echo $$; exec <&- >&- 2>&-; exec sleep 60",
+}
+
+
+def first_number(conn):
+    return int(conn.read_output(b"\n").split()[0])
+
+
+@LEAVE
+@pytest.mark.parametrize("tty", [False, True], ids=["pipes", "tty"])
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS.keys())
+def test_a_program_ends_when_the_host_goes(agent, script, leave, tty):
+    conn = agent.start(["sh", "-c", script], tty=tty)
+    pid = first_number(conn)
+    getattr(conn, leave)()
+    wait_until(lambda: not is_running(pid), 8, "the program ends")
+    conn.close()
+
+
+@LEAVE
+def test_sighup_comes_first(agent, tmp_path, leave):
+    note = tmp_path / "note"
+    conn = agent.start(["sh", "-c", "trap 'echo hup >%s; exit' HUP; echo $$; "
+                        "while :; do sleep 0.05; done" % note])
+    first_number(conn)
+    getattr(conn, leave)()
+    wait_until(lambda: note.exists() and note.read_text() == "hup\n", 5, "SIGHUP")
+    conn.close()
+
+
+@LEAVE
+def test_what_ignores_sighup_is_killed_2_s_later(agent, leave):
+    conn = agent.start(["sh", "-c", "trap '' HUP TERM; sleep 60 & echo $$ $!; wait; sleep 60"])
+    pid, child = (int(x) for x in conn.read_output(b"\n").split())
+    gone = time.monotonic()
+    getattr(conn, leave)()
+    wait_until(lambda: not is_running(pid), 10, "the program is killed")
+    assert 1.8 < time.monotonic() - gone
+    wait_until(lambda: not is_running(child), 2, "its child is killed")
+    conn.close()
+
+
+def test_a_background_child_is_killed_with_its_group(agent):
+    conn = agent.start(["sh", "-c", "trap 'exit 0' HUP; (trap '' HUP; exec sleep 60) & echo $!; wait"])
+    child = first_number(conn)
+    conn.close()
+    wait_until(lambda: not is_running(child), 8, "all of the group is killed")
+
+
+@LEAVE
+def test_the_worker_is_free_again_soon(agent, leave):
+    conn = agent.start(["sh", "-c", "echo $$; exec sleep 60"])
+    first_number(conn)
+    getattr(conn, leave)()
+    wait_until(lambda: agent.status()["workers"]["exec"] == 0, 8, "the worker is idle")
+    conn.close()
+
+
+def test_a_half_close_behind_start_is_the_hosts_going(agent, tmp_path):
+    """Firecracker makes a full close of a half one."""
+    note = tmp_path / "note"
+    conn = agent.start(["sh", "-c", "echo $$ >%s; exec sleep 60" % note])
+    conn.half_close()
+    conn.result(timeout=10)
+    time.sleep(0.2)
+    if note.exists() and note.read_text().strip():
+        assert not is_running(int(note.read_text()))
+
+
+@LEAVE
+@pytest.mark.parametrize("data", [
+    b"", b"\x01", codec.header(codec.START, 10), codec.header(codec.START, 10) + b"{",
+    codec.header(codec.START, codec.FRAME_MAX), codec.header(codec.CLOCK_SYNC, 12) + b"1234",
+    codec.header(0x99, 100) + b"x"], ids=lambda d: "%d_bytes" % len(d))
+def test_leaving_within_the_first_frame_frees_the_worker(agent, data, leave):
+    conn = agent.connect()
+    conn.send_raw(data)
+    getattr(conn, leave)()
+    if leave == "half_close":
+        conn.result(timeout=10)
+
+
+@LEAVE
+def test_leaving_within_a_stdin_frame_ends_the_session(agent, leave):
+    conn = agent.start(["sh", "-c", "echo $$; exec cat"])
+    pid = first_number(conn)
+    conn.send_raw(codec.header(codec.STDIN, 1000000) + b"only a part")
+    getattr(conn, leave)()
+    wait_until(lambda: not is_running(pid), 8, "the program ends")
+    conn.close()
+
+
+def test_leaving_with_output_unread_ends_the_session(agent):
+    """A Unix socket that is closed with unread input resets."""
+    conn = agent.start(["sh", "-c", "echo $$; exec yes"])
+    pid = first_number(conn)
+    time.sleep(0.3)
+    conn.close()
+    wait_until(lambda: not is_running(pid), 8, "the program ends")
+
+
+def test_a_host_that_writes_without_ever_reading_is_held_and_its_going_ends_it(agent, tmp_path):
+    note = tmp_path / "note"
+    conn = agent.start(["sh", "-c", "echo $$ >%s; exec cat" % note])
+    data = codec.encode(codec.STDIN, os.urandom(65536)) * 400
+    conn.sock.settimeout(1.5)
+    try:
+        conn.sock.sendall(data)
+        raise AssertionError("26 MB were taken though nobody reads the output")
+    except TimeoutError:
+        pass
+    pid = int(note.read_text())
+    assert is_running(pid)
+    conn.close()
+    wait_until(lambda: not is_running(pid), 8, "the program ends")
+
+
+def test_a_hundred_connections_that_say_nothing_and_go(agent):
+    for _ in range(100):
+        agent.connect().close()
+        agent.dial().close()
+    assert agent.run(["echo", "x"]).stdout == b"x\n"
+
+
+def test_a_hundred_hosts_that_leave_right_behind_start(agent):
+    def leave():
+        for i in range(25):
+            conn = agent.start(["sh", "-c", "sleep 0.0%d; echo x" % i])
+            conn.close()
+
+    together([leave] * 4)
+    wait_until(lambda: agent.status()["workers"]["exec"] == 0, 10, "all workers are idle")
+    assert agent.run(["echo", "x"]).stdout == b"x\n"
+
+
+def test_the_program_ends_while_the_host_leaves(agent):
+    """A race, many times: a program that ends in the very moment."""
+    def once(i):
+        conn = agent.start(["sh", "-c", "read x"])
+        conn.send(codec.STDIN, b"go\n")
+        time.sleep((i % 20) * 0.0002)
+        conn.close()
+
+    for i in range(100):
+        once(i)
+    assert agent.run(["echo", "x"]).stdout == b"x\n"

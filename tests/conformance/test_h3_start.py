@@ -1,0 +1,292 @@
+"""START's members that only hosts of our own day send."""
+
+import os
+import time
+
+import pytest
+
+import codec
+from agent import is_running, kill_hard, wait_until
+from answers import refused
+
+BOTH = pytest.mark.parametrize("tty", [False, True], ids=["pipes", "tty"])
+
+
+# ---- stdin: false -------------------------------------------------------------
+
+
+def test_stdin_false_is_dev_null(agent):
+    result = agent.run(["readlink", "/proc/self/fd/0"], stdin_member=False, eof=False)
+    assert result.stdout == b"/dev/null\n"
+
+
+def test_stdin_false_ignores_stdin_frames(agent):
+    conn = agent.start(["sh", "-c", "cat; sleep 0.5; echo end"], stdin=False)
+    data = codec.encode(codec.STDIN, b"x" * 1048576) * 8
+    assert conn.send_reading(data) == len(data), "frames were not taken"
+    conn.send(codec.EOF)
+    assert conn.result().stdout == b"end\n"
+
+
+def test_stdin_true_is_the_default(agent):
+    assert agent.run(["cat"], stdin=b"x", stdin_member=True).stdout == b"x"
+
+
+# ---- kill_grace_seconds -------------------------------------------------------
+
+
+def test_kill_grace_sends_sigterm_first(agent):
+    result = agent.sh("trap 'echo term; exit 7' TERM; while :; do sleep 0.05; done",
+                      timeout_seconds=1, kill_grace_seconds=5, report=True)
+    assert (result.stdout, result.code, result.signal) == (b"term\n", 7, 0)
+    assert 0.9 < result.elapsed < 5 and result.event("exited")["reason"] == "timeout"
+
+
+@BOTH
+def test_kill_grace_ends_with_sigkill(agent, tty):
+    result = agent.sh("trap '' TERM; while :; do sleep 0.05; done", tty=tty,
+                      timeout_seconds=1, kill_grace_seconds=1)
+    assert (result.code, result.signal) == (137, 9) and 1.9 < result.elapsed < 8
+
+
+def test_kill_grace_without_timeout_does_nothing(agent):
+    assert agent.sh("sleep 1.3; exit 3", kill_grace_seconds=1).code == 3
+
+
+def test_what_outlives_sigterm_in_the_group_is_killed_too(agent):
+    conn = agent.start(["sh", "-c", "(trap '' TERM; exec sleep 60) & echo $!; exec sleep 60"],
+                       timeout_seconds=1, kill_grace_seconds=1)
+    pid = int(conn.read_output(b"\n"))
+    result = conn.result(timeout=15)
+    assert (result.code, result.signal) == (143, 15)
+    wait_until(lambda: not is_running(pid), 5, "the rest of the group is killed")
+
+
+# ---- detach ---------------------------------------------------------------------
+
+
+def test_detach_lets_the_program_go_and_answers_at_once(agent, tmp_path):
+    note = tmp_path / "note"
+    result = agent.sh("sleep 1; readlink /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 >%s" % note,
+                      detach=True, report=True)
+    assert (result.code, result.signal, result.stdout) == (0, 0, b"") and result.elapsed < 0.9
+    pid = result.event("started")["pid"]
+    assert is_running(pid) and [s["event"] for s in result.statuses] == ["started"]
+    wait_until(lambda: not is_running(pid), 10, "the program ends")
+    assert note.read_text().split()[0] == "/dev/null" and note.read_text().split()[2] == "/dev/null"
+
+
+def test_a_detached_program_is_listed_until_it_ends(agent):
+    pid = agent.run(["sleep", "2"], detach=True, report=True).event("started")["pid"]
+    slots = [s for s in agent.status()["slots"] if s.get("pid") == pid]
+    assert len(slots) == 1 and slots[0]["session"] > 0, agent.status()["slots"]
+    wait_until(lambda: not [s for s in agent.status()["slots"] if s.get("pid") == pid], 10, "it goes")
+
+
+def test_a_detached_program_holds_no_worker(start_agent):
+    agent = start_agent("--workers=4")
+    pids = [agent.run(["sleep", "60"], detach=True, report=True).event("started")["pid"] for _ in range(6)]
+    try:
+        assert all(is_running(p) for p in pids)
+        assert agent.run(["echo", "x"]).stdout == b"x\n"
+    finally:
+        kill_hard(*pids)
+
+
+def test_a_detached_program_outlives_its_worker(start_agent):
+    agent = start_agent("--workers=2", "--recycle=1")
+    pid = agent.run(["sleep", "60"], detach=True, report=True).event("started")["pid"]
+    try:
+        for _ in range(4):
+            agent.run(["true"])
+        assert is_running(pid)
+    finally:
+        kill_hard(pid)
+
+
+def test_a_detached_session_can_be_killed_by_its_number(agent):
+    pid = agent.run(["sleep", "60"], detach=True, report=True).event("started")["pid"]
+    session = [s["session"] for s in agent.status()["slots"] if s.get("pid") == pid][0]
+    assert agent.request(codec.KILL, {"session": session, "signal": 9}).code == 0
+    wait_until(lambda: not is_running(pid), 5, "it is killed")
+
+
+def test_detach_without_report_sends_exit_alone(agent):
+    result = agent.run(["true"], detach=True)
+    assert [f.type for f in result.frames] == [codec.EXIT] and result.code == 0
+
+
+def test_detach_still_tells_what_can_not_be_run(agent):
+    refused(agent.run(["no-such-program"], detach=True), 127)
+    refused(agent.run(["true"], detach=True, user="no-such-user"), 126)
+
+
+@pytest.mark.parametrize("members", [
+    {"tty": True}, {"timeout_seconds": 5}, {"kill_grace_seconds": 5}], ids=lambda m: list(m)[0])
+def test_detach_does_not_go_with(agent, members):
+    assert "detach" in refused(agent.run(["true"], detach=True, **members))
+
+
+@pytest.mark.ends_agent
+def test_a_detached_program_is_stopped_with_the_agent(start_agent):
+    """A service stops its sessions before it exits."""
+    agent = start_agent("--workers=2")
+    pid = agent.run(["sleep", "60"], detach=True, report=True).event("started")["pid"]
+    try:
+        agent.terminate()
+        wait_until(lambda: not is_running(pid), 5, "it is stopped")
+    finally:
+        kill_hard(pid)
+
+
+# ---- report ---------------------------------------------------------------------
+
+
+def test_report_tells_of_the_start_and_of_the_end(agent):
+    result = agent.sh("echo $$; exit 3", report=True)
+    assert [f.type for f in result.frames] == [codec.STATUS, codec.STDOUT, codec.STATUS, codec.EXIT]
+    assert result.statuses[0] == dict(result.statuses[0], event="started", pid=int(result.stdout))
+    end = result.event("exited")
+    assert (end["code"], end["signal"], end["reason"], end["output_held"]) == (3, 0, "exited", False)
+
+
+def test_report_measures(agent):
+    result = agent.run(["python3", "-c", "x = bytearray(50000000); [i for i in range(6000000)]"], report=True)
+    end = result.event("exited")
+    assert end["user_ms"] > 50 and end["wall_ms"] >= end["user_ms"] * 0.5
+    assert 45000 < end["max_rss_kb"] < 2000000
+    assert end["system_ms"] >= 0
+    quick = agent.sh("sleep 0.5", report=True).event("exited")
+    assert 450 < quick["wall_ms"] < 5000 and quick["user_ms"] < 400
+    assert quick["max_rss_kb"] < 40000, "the largest of another session's"
+
+
+@BOTH
+@pytest.mark.parametrize("script,code,number,reason", [
+    ("exit 0", 0, 0, "exited"), ("exit 200", 200, 0, "exited"), ("kill -9 $$", 137, 9, "signaled"),
+    ("kill -TERM $$", 143, 15, "signaled")])
+def test_report_gives_code_signal_and_reason(agent, script, code, number, reason, tty):
+    result = agent.sh(script, report=True, tty=tty)
+    end = result.event("exited")
+    assert (end["code"], end["signal"], end["reason"]) == (code, number, reason)
+    assert (result.code, result.signal) == (code, number)
+
+
+def test_report_names_the_timeout(agent):
+    end = agent.run(["sleep", "60"], report=True, timeout_seconds=1).event("exited")
+    assert (end["code"], end["signal"], end["reason"]) == (137, 9, "timeout")
+
+
+def test_report_says_when_a_descendant_held_the_output(agent):
+    result = agent.sh("sleep 30 & echo $!", report=True)
+    kill_hard(int(result.stdout))
+    assert result.event("exited")["output_held"] is True
+
+
+def test_report_of_what_never_ran_has_no_start(agent):
+    result = agent.run(["no-such-program"], report=True)
+    assert result.code == 127 and not [s for s in result.statuses if s["event"] == "started"]
+
+
+@pytest.mark.ends_agent
+def test_report_names_the_shutdown(start_agent):
+    agent = start_agent("--workers=3")
+    conn = agent.start(["sh", "-c", "echo up; exec sleep 60"], report=True)
+    conn.read_output(b"up\n")
+    os.kill(agent.pid, 15)
+    result = conn.result(timeout=20)
+    assert result.event("exited")["reason"] == "shutdown" and result.exit is not None
+    assert agent.process.wait(20) == 0
+
+
+# ---- limits ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name,line", [
+    ("nofile", "Max open files"), ("core_bytes", "Max core file size"), ("fsize_bytes", "Max file size")])
+@pytest.mark.parametrize("user", ["", "nobody"], ids=["root", "nobody"])
+def test_rlimits_are_set_soft_and_hard(agent, name, line, user):
+    out = agent.run(["cat", "/proc/self/limits"], limits={name: 100}, user=user).stdout.decode()
+    found = [l for l in out.splitlines() if l.startswith(line)][0]
+    assert found[len(line):].split()[:2] == ["100", "100"], found
+
+
+def test_fsize_stops_a_program(agent, tmp_path):
+    result = agent.sh("exec head -c 100000 /dev/zero >%s" % (tmp_path / "x"), limits={"fsize_bytes": 5000})
+    assert (result.code, result.signal) == (153, 25) and (tmp_path / "x").stat().st_size == 5000
+
+
+def test_limits_are_of_their_session_alone(agent):
+    before = agent.sh("ulimit -n").stdout
+    agent.run(["true"], limits={"nofile": 20})
+    for _ in range(8):
+        assert agent.sh("ulimit -n").stdout == before
+
+
+def test_limits_together(agent):
+    out = agent.run(["cat", "/proc/self/limits"], limits={"nofile": 64, "core_bytes": 0, "fsize_bytes": 1000000}).stdout
+    assert out.count(b" 64 ") == 2 and out.count(b" 1000000 ") == 2
+
+
+def test_empty_limits_are_none(agent):
+    assert agent.run(["echo", "x"], limits={}).stdout == b"x\n"
+
+
+def test_nofile_beyond_what_can_be_had_is_125_that_names_it(agent):
+    assert "nofile" in refused(agent.run(["true"], limits={"nofile": 2**62}))
+
+
+CGROUP_LIMITS = {
+    "memory_bytes": (64 * 1024 * 1024, "exec python3 -c 'x = bytearray(400000000)'"),
+    "pids": (10, "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do sleep 2 & done; wait"),
+    "cpu_percent": (20, "timeout 1 sh -c 'while :; do :; done'; times"),
+}
+
+
+@pytest.mark.parametrize("name", CGROUP_LIMITS)
+def test_a_cgroup_limit_holds_or_is_refused_by_name(agent, name):
+    """Which of the two depends on the machine; a silent no is wrong on all."""
+    value, script = CGROUP_LIMITS[name]
+    result = agent.sh(script, limits={name: value}, report=True, timeout=60)
+    if result.code == 125:
+        assert name in refused(result)
+        return
+    end = result.event("exited")
+    if name == "memory_bytes":
+        assert end["reason"] == "oom" and end["memory_peak_bytes"] <= value
+    elif name == "pids":
+        assert result.code != 0
+    else:
+        assert end["user_ms"] + end["system_ms"] < 600
+    assert agent.run(["echo", "x"]).stdout == b"x\n"
+
+
+# ---- all of a session -------------------------------------------------------------
+
+
+def has_cgroup_kill(agent):
+    """Whether this agent has put a session into a cgroup of its own."""
+    theirs = agent.run(["cat", "/proc/self/cgroup"]).stdout.decode()
+    own = [l for l in theirs.splitlines() if l.startswith("0::")]
+    with open("/proc/%d/cgroup" % agent.pid) as f:
+        return bool(own) and own[0] not in f.read()
+
+
+@pytest.mark.parametrize("how", ["timeout", "disconnect"])
+def test_setsid_escapee_is_killed(agent, how):
+    """By its cgroup. Where there is none this can't hold, and the group is all."""
+    members = {"timeout_seconds": 1} if how == "timeout" else {}
+    conn = agent.start(["sh", "-c", "setsid sleep 60 & echo $!; exec sleep 60"], **members)
+    escapee = int(conn.read_output(b"\n"))
+    try:
+        if how == "timeout":
+            assert conn.result().code == 137
+        conn.close()
+        if has_cgroup_kill(agent):
+            wait_until(lambda: not is_running(escapee), 10, "the escapee is killed")
+        else:
+            time.sleep(2.5)
+            assert is_running(escapee), "without a cgroup nothing can have killed it"
+            assert "cgroup" in agent.log(), "said once in the log"
+    finally:
+        kill_hard(escapee)

@@ -1,0 +1,339 @@
+"""The supervisor and its workers: first frame, recycling, signals, load."""
+
+import os
+import re
+import signal
+import threading
+import time
+
+import pytest
+
+import codec
+from agent import Refused, children, is_running, kill_hard, together, wait_until
+
+
+def voluntary_switches(pid):
+    with open("/proc/%d/status" % pid) as f:
+        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", f.read(), re.M).group(1))
+
+
+def title(pid):
+    with open("/proc/%d/cmdline" % pid, "rb") as f:
+        return f.read().split(b"\0")[0].decode("utf-8", "replace")
+
+
+def test_ready_is_said_in_the_log(agent):
+    assert re.search(r"ready: 8 workers", agent.log())
+
+
+def test_as_many_workers_as_asked_for(start_agent):
+    for number in (1, 3, 12):
+        agent = start_agent("--workers=%d" % number)
+        wait_until(lambda: len(agent.worker_pids()) == number, 5, "%d workers" % number)
+        assert agent.status()["workers"]["configured"] == number
+
+
+def test_without_workers_there_are_16_to_64(start_agent):
+    assert 16 <= start_agent().status()["workers"]["configured"] <= 64
+
+
+def test_one_worker_serves_one_after_the_other(start_agent):
+    agent = start_agent("--workers=1")
+    for i in range(20):
+        assert agent.run(["echo", str(i)]).stdout == b"%d\n" % i
+    agent.write_file(os.path.join(agent.directory, "x"), b"content")
+    assert agent.read_file(os.path.join(agent.directory, "x")) == b"content"
+
+
+def test_a_workers_title_says_what_it_does(agent):
+    assert all("worker" in title(p) for p in agent.worker_pids())
+    conn = agent.start(["sh", "-c", "echo $PPID; exec cat"])
+    worker = int(conn.read_output(b"\n"))
+    assert re.search(r"worker \d+: exec", title(worker)), title(worker)
+    conn.send(codec.EOF)
+    conn.result()
+
+
+def test_an_idle_pool_never_wakes_up(agent):
+    time.sleep(1)
+    pids = agent.worker_pids() + [agent.pid]
+    before = {p: voluntary_switches(p) for p in pids}
+    time.sleep(2)
+    assert {p: voluntary_switches(p) for p in pids} == before
+
+
+# ---- the first frame ----------------------------------------------------------
+
+
+def timed_close(conn, trickle=None):
+    """How long the agent keeps a connection that says too little."""
+    begun = time.monotonic()
+    while time.monotonic() - begun < 10:
+        if conn.wait_readable(0.2):
+            break
+        if trickle:
+            try:
+                conn.send_raw(trickle)
+            except (BrokenPipeError, ConnectionResetError):
+                break
+    took = time.monotonic() - begun
+    conn.result(timeout=5)
+    return took
+
+
+def test_a_connection_that_says_nothing_gives_its_worker_back(start_agent):
+    agent = start_agent("--workers=4", "--first-frame-timeout=2")
+    first = codec.encode(codec.START, codec.start(["true"]))
+
+    def silent(port, data, trickle=None):
+        def call():
+            conn = agent.connect(port)
+            conn.send_raw(data)
+            took = timed_close(conn, trickle)
+            assert 1.8 < took < 6, (port, data, took)
+        return call
+
+    together([silent(codec.EXEC_PORT, b""), silent(codec.FILE_PORT, b"")])
+    together([silent(codec.EXEC_PORT, first[:7]), silent(codec.FILE_PORT, b"\x23"),
+              silent(codec.EXEC_PORT, codec.header(codec.START, 1000), b"x")])
+    assert agent.run(["echo", "x"]).stdout == b"x\n"
+
+
+def test_the_first_frames_limit_is_not_the_sessions(start_agent):
+    agent = start_agent("--workers=4", "--first-frame-timeout=1")
+    conn = agent.start(["sh", "-c", "sleep 1.6; cat"])
+    time.sleep(1.6)
+    conn.send(codec.STDIN, b"late")
+    conn.send(codec.EOF)
+    assert conn.result().stdout == b"late"
+
+
+def test_while_no_worker_is_idle_the_limit_is_1_s(start_agent):
+    agent = start_agent("--workers=3")
+    silent = [agent.connect() for _ in range(3)]
+    begun = time.monotonic()
+    assert agent.run(["echo", "x"]).stdout == b"x\n"
+    assert time.monotonic() - begun < 8
+    for conn in silent:
+        conn.close()
+
+
+def test_connections_beyond_the_pool_wait_in_the_queue(start_agent):
+    agent = start_agent("--workers=3", "--reserved=0")
+    silent = [agent.connect() for _ in range(3)]
+    sock = agent.dial()
+    sock.sendall(b"CONNECT 52\n")
+    sock.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        sock.recv(10)
+    silent[0].close()
+    sock.settimeout(8)
+    assert sock.recv(10).startswith(b"OK ")
+    sock.close()
+    for conn in silent:
+        conn.close()
+
+
+# ---- recycling, HUP, USR1, and other signals ------------------------------------
+
+
+def test_a_worker_leaves_after_recycle_sessions_and_nobody_notices(start_agent):
+    agent = start_agent("--workers=2", "--recycle=3")
+    before = set(agent.worker_pids())
+    for i in range(20):
+        assert agent.run(["echo", str(i)]).stdout == b"%d\n" % i
+    wait_until(lambda: len(agent.worker_pids()) == 2, 5, "two workers")
+    assert not before & set(agent.worker_pids())
+    assert agent.status()["worker_deaths"]["total"] == 0
+
+
+def test_sighup_replaces_all_workers_and_refuses_no_connection(start_agent):
+    agent = start_agent("--workers=8")
+    before = set(agent.worker_pids())
+    stop = threading.Event()
+    counts = []
+
+    def client():
+        done = 0
+        while not stop.is_set():
+            result = agent.run(["echo", "x"])
+            assert (result.stdout, result.code) == (b"x\n", 0), result
+            done += 1
+        counts.append(done)
+
+    def hup():
+        try:
+            time.sleep(0.2)
+            os.kill(agent.pid, signal.SIGHUP)
+            wait_until(lambda: not before & set(agent.worker_pids())
+                       and len(agent.worker_pids()) == 8, 20, "all workers are new")
+        finally:
+            stop.set()
+
+    together([client, client, client, hup])
+    assert min(counts) > 0
+    assert agent.status()["worker_deaths"]["total"] == 0
+
+
+def test_sighup_lets_a_running_session_end_in_peace(start_agent):
+    agent = start_agent("--workers=4")
+    conn = agent.start(["cat"])
+    conn.send(codec.STDIN, b"before ")
+    conn.read_output(b"before ")
+    os.kill(agent.pid, signal.SIGHUP)
+    time.sleep(0.5)
+    conn.send(codec.STDIN, b"after")
+    conn.send(codec.EOF)
+    result = conn.result()
+    assert result.stdout == b"before after" and result.code == 0
+
+
+def test_sigusr1_logs_the_scoreboard(agent):
+    start = len(agent.log())
+    conn = agent.start(["sh", "-c", "echo up; exec cat"])
+    conn.read_output(b"up\n")
+    os.kill(agent.pid, signal.SIGUSR1)
+    wait_until(lambda: "exec" in agent.log()[start:] and agent.log()[start:].count("\n") > 1, 5,
+               "the scoreboard")
+    conn.send(codec.EOF)
+    conn.result()
+
+
+def test_the_supervisor_survives_every_other_signal(agent):
+    harmless = {signal.SIGUSR2, signal.SIGPIPE, signal.SIGALRM, signal.SIGCHLD, signal.SIGWINCH,
+                signal.SIGURG, signal.SIGIO, signal.SIGVTALRM, signal.SIGPROF, signal.SIGCONT,
+                signal.SIGTTIN, signal.SIGTTOU, signal.SIGTSTP, signal.SIGQUIT, 34, 64}
+    for number in sorted(harmless):
+        os.kill(agent.pid, number)
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert agent.is_alive()
+    assert agent.run(["echo", "x"]).stdout == b"x\n"
+
+
+def test_workers_survive_the_signals_of_a_terminal(agent):
+    for pid in agent.worker_pids():
+        for number in (signal.SIGWINCH, signal.SIGPIPE, signal.SIGCHLD, signal.SIGCONT):
+            os.kill(pid, number)
+    time.sleep(0.1)
+    assert agent.run(["echo", "x"]).stdout == b"x\n"
+
+
+@pytest.mark.ends_agent
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_sigterm_and_sigint_stop_the_sessions_and_end_the_agent(start_agent, number):
+    agent = start_agent("--workers=6")
+    workers = agent.worker_pids()
+    conns = [agent.start(["sh", "-c", "echo $$; exec sleep 60"]) for _ in range(3)]
+    pids = [int(c.read_output(b"\n")) for c in conns]
+    begun = time.monotonic()
+    os.kill(agent.pid, number)
+    results = [c.result(timeout=20) for c in conns]
+    assert agent.process.wait(20) == 0
+    assert time.monotonic() - begun < 15
+    assert all(r.exit is not None and r.code != 0 for r in results), results
+    assert not [p for p in workers + pids if is_running(p)]
+
+
+@pytest.mark.ends_agent
+def test_a_program_that_ignores_sigterm_does_not_hold_the_agents_end(start_agent):
+    agent = start_agent("--workers=4")
+    conn = agent.start(["sh", "-c", "trap '' TERM HUP INT; echo $$; while :; do sleep 0.1; done"])
+    pid = int(conn.read_output(b"\n"))
+    os.kill(agent.pid, signal.SIGTERM)
+    assert agent.process.wait(20) == 0
+    assert not is_running(pid)
+    conn.result(timeout=5)
+
+
+@pytest.mark.ends_agent
+def test_an_idle_agent_ends_at_once(start_agent):
+    agent = start_agent("--workers=8")
+    begun = time.monotonic()
+    os.kill(agent.pid, signal.SIGTERM)
+    assert agent.process.wait(20) == 0
+    assert time.monotonic() - begun < 4
+
+
+@pytest.mark.ends_agent
+def test_workers_do_not_outlive_a_supervisor_that_is_killed(start_agent):
+    agent = start_agent("--workers=4")
+    workers = agent.worker_pids()
+    agent.process.kill()
+    agent.process.wait()
+    wait_until(lambda: not [p for p in workers if is_running(p)], 5, "the workers end")
+
+
+# ---- once -----------------------------------------------------------------------
+
+
+@pytest.mark.ends_agent
+def test_once_serves_one_connection_in_this_very_process(start_agent):
+    agent = start_agent("--once", ready="socket")
+    conn = None
+    while conn is None:
+        try:
+            conn = agent.start(["sh", "-c", "echo $PPID; exec cat"])
+        except (ConnectionRefusedError, Refused):
+            time.sleep(0.01)
+    assert int(conn.read_output(b"\n")) == agent.pid
+    conn.send(codec.EOF)
+    assert conn.result().code == 0
+    assert agent.process.wait(10) == 0
+
+
+# ---- load -----------------------------------------------------------------------
+
+
+@pytest.mark.kills_workers
+def test_killing_every_worker_while_ten_clients_work(start_agent):
+    """Every client gets an answer or a close, and the next connection is served."""
+    agent = start_agent("--workers=16")
+    stop = threading.Event()
+    answered, cut = [], []
+
+    def client():
+        while not stop.is_set():
+            try:
+                conn = agent.start(["sh", "-c", "head -c 50000 /dev/zero; sleep 0.02; echo x >&2"])
+                result = conn.result(timeout=20)
+                (answered if result.exit else cut).append(result)
+                if result.code == 0:
+                    assert len(result.stdout) == 50000 and result.stderr == b"x\n"
+                elif result.exit:
+                    assert result.code == 125 and result.stderr
+            except (Refused, BrokenPipeError, ConnectionResetError):
+                cut.append(None)
+
+    def killer():
+        try:
+            for _ in range(3):
+                time.sleep(0.4)
+                kill_hard(*agent.worker_pids())
+        finally:
+            time.sleep(0.3)
+            stop.set()
+
+    together([client] * 10 + [killer])
+    assert agent.is_alive()
+    assert agent.run(["echo", "x"], timeout=20).stdout == b"x\n"
+    assert len(answered) > 10
+    wait_until(lambda: len(agent.worker_pids()) == 16, 20, "sixteen workers again")
+
+
+def test_thousand_sessions_leave_no_trace(start_agent):
+    agent = start_agent("--workers=16", "--recycle=100000")
+
+    def client():
+        for i in range(125):
+            assert agent.run(["echo", str(i)]).stdout == b"%d\n" % i
+
+    together([client] * 8)
+    assert agent.status()["sessions"]["started"] == 1000
+
+
+def test_orphans_are_reaped(agent):
+    """Each round leaves children behind whose parent is gone."""
+    for _ in range(10):
+        agent.sh("for i in 1 2 3 4 5 6 7 8 9 10; do (sleep 0.0$i >/dev/null 2>&1 </dev/null &); done")
+    wait_until(lambda: all(p in agent.worker_pids() for p in children(agent.pid)), 5, "all are reaped")
