@@ -1,0 +1,244 @@
+/*
+ * file_stat: STAT and LIST of port 53.
+ */
+#include "session/file_stat.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "platform/fd.h"
+#include "protocol/file_entry.h"
+#include "session/file_path.h"
+#include "session/file_reply.h"
+
+#define FILE_STAT_MODE_BITS 07777
+
+/* More names than this can't make a list that fits into a frame. */
+#define FILE_STAT_NAMES_MAX (VMM_GUEST_FRAME_MAX / FILE_ENTRY_TEXT_MIN)
+
+/* Between two looks at the host. */
+#define FILE_STAT_CHECK_EVERY 1024
+
+static enum file_entry_kind
+file_stat_kind(mode_t mode)
+{
+	if (S_ISREG(mode))
+		return FILE_ENTRY_FILE;
+	if (S_ISDIR(mode))
+		return FILE_ENTRY_DIR;
+	return S_ISLNK(mode) ? FILE_ENTRY_SYMLINK : FILE_ENTRY_OTHER;
+}
+
+/* Looks at PATH below DIR_FD and calls it NAME. TARGET has room for a link's text. */
+static int
+file_stat_look(
+    int dir_fd, const char *path, const char *name, char target[PATH_MAX], struct file_entry *ret)
+{
+	struct stat status;
+
+	if (fstatat(dir_fd, path, &status, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	target[0] = '\0';
+	if (S_ISLNK(status.st_mode)) {
+		ssize_t len = readlinkat(dir_fd, path, target, PATH_MAX - 1);
+
+		target[len < 0 ? 0 : len] = '\0';
+	}
+	*ret = (struct file_entry){
+		.name = name,
+		.kind = file_stat_kind(status.st_mode),
+		.size = S_ISREG(status.st_mode) ? (uint64_t)status.st_size : 0,
+		.mode = status.st_mode & FILE_STAT_MODE_BITS,
+		.mtime_secs = status.st_mtim.tv_sec,
+		.mtime_nanos = (uint32_t)status.st_mtim.tv_nsec,
+		.uid = status.st_uid,
+		.gid = status.st_gid,
+		.symlink_target = target,
+	};
+	return 0;
+}
+
+static void
+file_stat_send(struct session *session, const char *path)
+{
+	char target[PATH_MAX];
+	char name[NAME_MAX + 1];
+	struct file_entry entry;
+	size_t len;
+	char *text;
+	int r;
+
+	file_path_last(path, name);
+	r = file_stat_look(AT_FDCWD, path, name, target, &entry);
+	if (r < 0) {
+		file_reply_error(session, r, path);
+		return;
+	}
+	text = file_entry_format(&entry, &len);
+	if (text == NULL)
+		file_reply_error(session, -ENOMEM, path);
+	else
+		(void)conn_send_last(&session->conn, VMM_GUEST_FILE_STAT, text, len,
+		    session->settings->stall_timeout_ms);
+	free(text);
+}
+
+void
+file_stat_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
+{
+	struct file_request request = { 0 };
+	char path[PATH_MAX];
+
+	if (file_reply_parse(session, type, payload, len, &request) < 0)
+		return;
+	if (file_reply_path(session, request.path, path) == 0) {
+		session_describe(session, "", path);
+		file_stat_send(session, path);
+	}
+	file_request_done(&request);
+}
+
+/* ---- LIST -------------------------------------------------------------- */
+
+struct file_names {
+	char **names;
+	size_t count;
+	size_t size;
+};
+
+static void
+file_names_done(struct file_names *names)
+{
+	for (size_t i = 0; i < names->count; i++)
+		free(names->names[i]);
+	free(names->names);
+}
+
+static int
+file_names_add(struct file_names *names, const char *name)
+{
+	if (names->count == FILE_STAT_NAMES_MAX)
+		return -EOVERFLOW;
+	if (names->count == names->size) {
+		size_t size = names->size > 0 ? names->size * 2 : 64;
+		char **grown = reallocarray(names->names, size, sizeof(*grown));
+
+		if (grown == NULL)
+			return -ENOMEM;
+		names->names = grown;
+		names->size = size;
+	}
+	names->names[names->count] = strdup(name);
+	if (names->names[names->count] == NULL)
+		return -ENOMEM;
+	names->count++;
+	return 0;
+}
+
+static int
+file_names_compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int
+file_names_read(DIR *dir, struct session *session, struct file_names *names)
+{
+	int r = 0;
+
+	while (r == 0) {
+		struct dirent *entry;
+
+		errno = 0;
+		entry = readdir(dir);
+		if (entry == NULL)
+			return -errno;
+		if (file_path_is_dots(entry->d_name))
+			continue;
+		r = file_names_add(names, entry->d_name);
+		if (r == 0 && names->count % FILE_STAT_CHECK_EVERY == 0)
+			r = file_reply_check(session);
+	}
+	return r;
+}
+
+/* What went away since its name was read is left out. */
+static int
+file_list_look(
+    int dir_fd, struct session *session, const struct file_names *names, struct file_list *list)
+{
+	char target[PATH_MAX];
+	struct file_entry entry;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < names->count; i++) {
+		const char *name = names->names[i];
+
+		r = file_stat_look(dir_fd, name, name, target, &entry);
+		if (r == 0)
+			r = file_list_add(list, &entry);
+		else if (r == -ENOENT)
+			r = 0;
+		if (r == 0 && i % FILE_STAT_CHECK_EVERY == 0)
+			r = file_reply_check(session);
+	}
+	return r == 0 ? file_list_finish(list) : r;
+}
+
+static int
+file_list_make(struct session *session, const char *path, struct file_list *list)
+{
+	struct file_names names = { 0 };
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	int r;
+
+	if (dir == NULL) {
+		r = -errno;
+		fd_close(&fd);
+		return r;
+	}
+	r = file_names_read(dir, session, &names);
+	if (r == 0 && names.count > 0)
+		qsort(names.names, names.count, sizeof(*names.names), file_names_compare);
+	if (r == 0)
+		r = file_list_look(dirfd(dir), session, &names, list);
+	file_names_done(&names);
+	(void)closedir(dir);
+	return r;
+}
+
+void
+file_list_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
+{
+	struct file_request request = { 0 };
+	struct file_list list = { 0 };
+	char path[PATH_MAX];
+	int r;
+
+	if (file_reply_parse(session, type, payload, len, &request) < 0)
+		return;
+	if (file_reply_path(session, request.path, path) == 0) {
+		session_describe(session, "", path);
+		r = file_list_make(session, path, &list);
+		if (r == -EOVERFLOW)
+			file_reply_text(session, r, "%s: the list is longer than %u bytes", path,
+			    VMM_GUEST_FRAME_MAX);
+		else if (r < 0)
+			file_reply_error(session, r, path);
+		else
+			(void)conn_send_last(&session->conn, VMM_GUEST_FILE_LIST, list.text,
+			    list.len, session->settings->stall_timeout_ms);
+	}
+	file_list_done(&list);
+	file_request_done(&request);
+	/* A long list is not to stay in this worker's memory. */
+	(void)malloc_trim(0);
+}
