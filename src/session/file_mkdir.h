@@ -1,0 +1,13 @@
+/*
+ * file_mkdir: MKDIR of port 53.
+ */
+#ifndef SESSION_FILE_MKDIR_H
+#define SESSION_FILE_MKDIR_H
+
+#include "session/session.h"
+
+/* Makes a directory with exactly the mode asked for (0: 0755), and those on the way
+ * to it, 0755. One that is there already is no error and keeps its mode. */
+session_serve_fn file_mkdir_serve;
+
+#endif

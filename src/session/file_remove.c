@@ -1,0 +1,272 @@
+/*
+ * file_remove: REMOVE of port 53.
+ *
+ * The tree is a guest's: it may be a million levels deep, and change under us.
+ * So the way down is a heap array of which directory each level is, and only the
+ * deepest levels are open. Where the way back leads to a level that was closed,
+ * ".." must be the directory that we came from, else a directory was moved and
+ * we stop. Names are only ever looked up in an open directory, links never
+ * followed; a directory that is swapped for a link is unlinked as the link.
+ */
+#include "session/file_remove.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "platform/fd.h"
+#include "session/file_path.h"
+#include "session/file_place.h"
+#include "session/file_reply.h"
+
+/* The deepest levels, whose directories are open. */
+#define FILE_REMOVE_OPEN_MAX 16
+
+/* How often a directory is emptied that somebody keeps filling. */
+#define FILE_REMOVE_TRIES 8
+
+/* Between two looks at the host. */
+#define FILE_REMOVE_CHECK_EVERY 256
+
+struct file_remove_level {
+	dev_t dev;
+	ino_t ino;
+	DIR *dir;	      /* NULL: closed, as it is far up */
+	struct dirent *entry; /* of DIR, that was entered; NULL: none */
+	int tries;	      /* to remove that entry */
+};
+
+struct file_remove {
+	struct session *session;
+	struct file_remove_level *levels;
+	size_t depth;
+	size_t size;
+	unsigned steps;
+};
+
+static const int file_remove_open_flags =
+    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+
+/* What came of an entry. */
+enum {
+	FILE_REMOVE_GONE = 0,
+	FILE_REMOVE_ENTER = 1
+};
+
+/* Removes NAME unless it is a directory with something in it: FILE_REMOVE_ENTER.
+ * rmdir(2) says EBUSY of what something is mounted on, before anything else. */
+static int
+file_remove_entry(int dir_fd, const char *name, bool is_dir)
+{
+	for (int tries = 0; tries < 2; tries++, is_dir = !is_dir) {
+		if (unlinkat(dir_fd, name, is_dir ? AT_REMOVEDIR : 0) == 0 || errno == ENOENT)
+			return FILE_REMOVE_GONE;
+		if (errno == ENOTEMPTY || errno == EEXIST)
+			return FILE_REMOVE_ENTER;
+		if (errno != (is_dir ? ENOTDIR : EISDIR))
+			return -errno;
+	}
+	/* Swapped between the two calls. */
+	return -EBUSY;
+}
+
+/* Opens FD (which it takes over) as the directory stream of LEVEL. */
+static int
+file_remove_open_level(int fd, struct file_remove_level *level)
+{
+	struct stat status;
+	DIR *dir;
+
+	if (fd < 0)
+		return -errno;
+	dir = fstat(fd, &status) == 0 ? fdopendir(fd) : NULL;
+	if (dir == NULL) {
+		int error = errno;
+
+		(void)close(fd);
+		return -error;
+	}
+	*level =
+	    (struct file_remove_level){ .dev = status.st_dev, .ino = status.st_ino, .dir = dir };
+	return 0;
+}
+
+static void
+file_remove_close_level(struct file_remove_level *level)
+{
+	if (level->dir != NULL)
+		(void)closedir(level->dir);
+	level->dir = NULL;
+	level->entry = NULL;
+}
+
+static int
+file_remove_push(struct file_remove *remove, int dir_fd, const char *name)
+{
+	struct file_remove_level level;
+	int r;
+
+	if (remove->depth == remove->size) {
+		size_t size = remove->size > 0 ? remove->size * 2 : FILE_REMOVE_OPEN_MAX;
+		struct file_remove_level *grown =
+		    reallocarray(remove->levels, size, sizeof(*grown));
+
+		if (grown == NULL)
+			return -ENOMEM;
+		remove->levels = grown;
+		remove->size = size;
+	}
+	r = file_remove_open_level(openat(dir_fd, name, file_remove_open_flags), &level);
+	if (r < 0)
+		return r;
+	remove->levels[remove->depth++] = level;
+	if (remove->depth > FILE_REMOVE_OPEN_MAX)
+		file_remove_close_level(&remove->levels[remove->depth - 1 - FILE_REMOVE_OPEN_MAX]);
+	return 0;
+}
+
+/* Leaves the deepest directory for the one above it. */
+static int
+file_remove_pop(struct file_remove *remove)
+{
+	struct file_remove_level *child = &remove->levels[remove->depth - 1];
+	struct file_remove_level *parent = child - 1;
+	struct file_remove_level again = { 0 };
+	int r = 0;
+
+	if (remove->depth > 1 && parent->dir == NULL) {
+		r = file_remove_open_level(
+		    openat(dirfd(child->dir), "..", file_remove_open_flags), &again);
+		if (r == 0 && (again.dev != parent->dev || again.ino != parent->ino)) {
+			file_remove_close_level(&again);
+			r = -ESTALE;
+		}
+		if (r == 0)
+			*parent = again;
+	}
+	file_remove_close_level(child);
+	remove->depth--;
+	return r;
+}
+
+/* Removes the entry of the deepest level, or enters it. */
+static int
+file_remove_try(struct file_remove *remove)
+{
+	struct file_remove_level *level = &remove->levels[remove->depth - 1];
+	const char *name = level->entry->d_name;
+	int r = file_remove_entry(dirfd(level->dir), name, level->entry->d_type == DT_DIR);
+
+	if (r == FILE_REMOVE_GONE)
+		level->entry = NULL;
+	if (r != FILE_REMOVE_ENTER)
+		return r;
+	if (level->tries++ == FILE_REMOVE_TRIES)
+		return -ENOTEMPTY;
+	r = file_remove_push(remove, dirfd(level->dir), name);
+	/* Gone or swapped since: the next step sees what is there now. */
+	return r == -ENOENT || r == -ENOTDIR || r == -ELOOP ? 0 : r;
+}
+
+/* One step at the deepest level: its next entry, or the way back up. */
+static int
+file_remove_step(struct file_remove *remove)
+{
+	struct file_remove_level *level = &remove->levels[remove->depth - 1];
+
+	if (level->entry != NULL)
+		return file_remove_try(remove);
+	errno = 0;
+	level->entry = readdir(level->dir);
+	level->tries = 0;
+	if (level->entry == NULL)
+		return errno != 0 ? -errno : file_remove_pop(remove);
+	if (file_path_is_dots(level->entry->d_name)) {
+		level->entry = NULL;
+		return 0;
+	}
+	return file_remove_try(remove);
+}
+
+/* Empties the directory NAME. */
+static int
+file_remove_empty(struct file_remove *remove, int dir_fd, const char *name)
+{
+	int r = file_remove_push(remove, dir_fd, name);
+
+	while (r == 0 && remove->depth > 0) {
+		r = file_remove_step(remove);
+		if (r == 0 && ++remove->steps % FILE_REMOVE_CHECK_EVERY == 0)
+			r = file_reply_check(remove->session);
+	}
+	while (remove->depth > 0)
+		file_remove_close_level(&remove->levels[--remove->depth]);
+	return r;
+}
+
+static int
+file_remove_place(struct session *session, const struct file_place *place, bool recursive)
+{
+	struct file_remove remove = { .session = session };
+	int r = FILE_REMOVE_ENTER;
+
+	for (int tries = 0; r == FILE_REMOVE_ENTER; tries++) {
+		r = file_remove_entry(place->dir_fd, place->name, S_ISDIR(place->status.st_mode));
+		if (r != FILE_REMOVE_ENTER)
+			break;
+		if (!recursive || tries == FILE_REMOVE_TRIES)
+			r = -ENOTEMPTY;
+		else
+			r = file_remove_empty(&remove, place->dir_fd, place->name);
+		if (r == 0)
+			r = FILE_REMOVE_ENTER;
+	}
+	free(remove.levels);
+	return r;
+}
+
+static int
+file_remove_path(struct session *session, const char *path, bool recursive)
+{
+	struct file_place FILE_PLACE_SCOPE place = FILE_PLACE_NONE;
+	char last[NAME_MAX + 1];
+	int r = file_place_open(path, 0, &place);
+
+	if (r < 0)
+		return r;
+	file_path_last(path, last);
+	if (strcmp(last, "/") == 0)
+		return -EBUSY;
+	if (file_path_is_dots(last))
+		return -EINVAL;
+	if (place.fd < 0)
+		return -ENOENT;
+	return file_remove_place(session, &place, recursive);
+}
+
+void
+file_remove_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
+{
+	struct file_request request = { 0 };
+	char path[PATH_MAX];
+	int r;
+
+	if (file_reply_parse(session, type, payload, len, &request) < 0)
+		return;
+	if (file_reply_path(session, request.path, path) == 0) {
+		session_describe(session, "", path);
+		r = file_remove_path(session, path, request.recursive);
+		if (r == 0)
+			file_reply_ack(session);
+		else
+			file_reply_error(session, r, path);
+	}
+	file_request_done(&request);
+	(void)malloc_trim(0);
+}
