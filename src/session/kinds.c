@@ -11,6 +11,12 @@
 #include "platform/log.h"
 #include "session/clock_sync.h"
 #include "session/exec.h"
+#include "session/file_mkdir.h"
+#include "session/file_move.h"
+#include "session/file_read.h"
+#include "session/file_remove.h"
+#include "session/file_stat.h"
+#include "session/file_write.h"
 #include "session/status.h"
 
 static const struct session_kind kinds_table[] = {
@@ -19,6 +25,20 @@ static const struct session_kind kinds_table[] = {
 	    clock_sync_serve },
 	{ VMM_GUEST_STATUS_REQ, SLOT_VOICE_CONTROL, PLACES_NONE, "status", "STATUS_REQ",
 	    status_serve },
+	{ VMM_GUEST_FILE_WRITE_REQ, SLOT_VOICE_FILE, PLACES_FILE, "write", "FILE_WRITE_REQ",
+	    file_write_serve },
+	{ VMM_GUEST_FILE_READ_REQ, SLOT_VOICE_FILE, PLACES_FILE, "read", "FILE_READ_REQ",
+	    file_read_serve },
+	{ VMM_GUEST_FILE_STAT_REQ, SLOT_VOICE_FILE, PLACES_FILE, "stat", "FILE_STAT_REQ",
+	    file_stat_serve },
+	{ VMM_GUEST_FILE_LIST_REQ, SLOT_VOICE_FILE, PLACES_FILE, "list", "FILE_LIST_REQ",
+	    file_list_serve },
+	{ VMM_GUEST_FILE_MKDIR_REQ, SLOT_VOICE_FILE, PLACES_FILE, "mkdir", "FILE_MKDIR_REQ",
+	    file_mkdir_serve },
+	{ VMM_GUEST_FILE_REMOVE_REQ, SLOT_VOICE_FILE, PLACES_FILE, "remove", "FILE_REMOVE_REQ",
+	    file_remove_serve },
+	{ VMM_GUEST_FILE_MOVE_REQ, SLOT_VOICE_FILE, PLACES_FILE, "move", "FILE_MOVE_REQ",
+	    file_move_serve },
 };
 
 #define KINDS_COUNT (sizeof(kinds_table) / sizeof(kinds_table[0]))

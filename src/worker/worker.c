@@ -21,6 +21,7 @@
 #include "platform/fdpass.h"
 #include "platform/listener.h"
 #include "platform/log.h"
+#include "session/file_litter.h"
 #include "session/kinds.h"
 #include "session/places.h"
 #include "session/stop.h"
@@ -182,6 +183,7 @@ worker_init(struct worker *worker, const struct worker_options *options)
 	(void)snprintf(name, sizeof(name), "worker %u", options->index);
 	log_set_process(name);
 	worker_set_title(worker, "idle");
+	file_collect_litter(options->board, options->index);
 }
 
 static int
