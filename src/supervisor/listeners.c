@@ -1,0 +1,68 @@
+/*
+ * listeners: the sockets that all workers accept on.
+ */
+#include "supervisor/listeners.h"
+
+#include <unistd.h>
+
+#include "platform/fd.h"
+#include "platform/listener.h"
+
+static int
+listeners_add(struct listeners *listeners, int r, int fd, enum worker_port port)
+{
+	if (r == 0)
+		listeners->list[listeners->count++] =
+		    (struct worker_listener){ .fd = fd, .port = port };
+	return r;
+}
+
+static int
+listeners_open_all(struct listeners *listeners, const struct address *address, uint32_t exec_port,
+    uint32_t file_port)
+{
+	int fd = -1;
+	int r;
+
+	if (address->kind == ADDRESS_UNIX) {
+		r = listener_open_unix(address->path, &fd);
+		return listeners_add(listeners, r, fd, WORKER_PORT_BY_HANDSHAKE);
+	}
+	r = listener_open_vsock(exec_port, &fd);
+	if (listeners_add(listeners, r, fd, WORKER_PORT_EXEC) < 0)
+		return r;
+	r = listener_open_vsock(file_port, &fd);
+	return listeners_add(listeners, r, fd, WORKER_PORT_FILE);
+}
+
+static void
+listeners_drop(struct listeners *listeners)
+{
+	for (int i = 0; i < listeners->count; i++)
+		fd_close(&listeners->list[i].fd);
+	listeners->count = 0;
+}
+
+int
+listeners_open(struct listeners *listeners, const struct address *address, uint32_t exec_port,
+    uint32_t file_port)
+{
+	int r = listeners_open_all(listeners, address, exec_port, file_port);
+
+	if (r == 0)
+		return 0;
+	listeners_drop(listeners);
+	listeners->retry_ms =
+	    listeners->retry_ms == 0 ? LISTENERS_RETRY_FIRST_MS : 2 * listeners->retry_ms;
+	if (listeners->retry_ms > LISTENERS_RETRY_MAX_MS)
+		listeners->retry_ms = LISTENERS_RETRY_MAX_MS;
+	return r;
+}
+
+void
+listeners_close(struct listeners *listeners, const struct address *address)
+{
+	if (address->kind == ADDRESS_UNIX && listeners->count > 0)
+		(void)unlink(address->path);
+	listeners_drop(listeners);
+}

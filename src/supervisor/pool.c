@@ -1,0 +1,304 @@
+/*
+ * pool: the workers: forked, buried, replaced.
+ */
+#include "supervisor/pool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "platform/clock.h"
+#include "platform/fd.h"
+#include "platform/fdpass.h"
+#include "platform/log.h"
+#include "session/places.h"
+#include "supervisor/obituary.h"
+
+#define POOL_FORK_RETRY_MS 500
+#define POOL_CAUSE_MAX 64
+
+/* The queues' reading ends lie together from this number on, so that a worker
+ * can close those of the others in two calls. */
+#define POOL_QUEUE_FD_MIN 100
+
+static struct log_limit pool_fork_limit = { .burst = 1, .period_ms = 60000 };
+
+int
+pool_init(struct pool *pool, const struct worker_settings *settings, struct scoreboard *board,
+    const struct worker_listener *listeners, int listeners_count)
+{
+	*pool = (struct pool){
+		.options = { .settings = settings,
+		    .board = board,
+		    .listeners_count = listeners_count,
+		    .queue_read_fd = -1,
+		    .queue_write_fd = -1 },
+		.board = board,
+		.count = board->workers,
+		.workers = calloc(board->workers, sizeof(struct pool_worker)),
+	};
+	if (pool->workers == NULL)
+		return -ENOMEM;
+	for (int i = 0; i < listeners_count; i++)
+		pool->options.listeners[i] = listeners[i];
+	for (uint32_t i = 0; i < pool->count; i++)
+		pool->workers[i].queue_fd = -1;
+	return 0;
+}
+
+/* ---- births ------------------------------------------------------------ */
+
+/* Opens the queue of a worker that is about to be forked. */
+static int
+pool_open_queue(struct pool_worker *worker, int *ret_write_fd)
+{
+	int CLEANUP_FD read_fd = -1;
+	int CLEANUP_FD write_fd = -1;
+	int r = fdpass_open(&read_fd, &write_fd);
+
+	if (r < 0)
+		return r;
+	worker->queue_fd = fcntl(read_fd, F_DUPFD_CLOEXEC, POOL_QUEUE_FD_MIN);
+	if (worker->queue_fd < 0)
+		return -errno;
+	*ret_write_fd = fd_steal(&write_fd);
+	return 0;
+}
+
+/* In the new worker: what belongs to others goes. */
+static void
+pool_close_other_queues(int own_fd)
+{
+	if (own_fd > POOL_QUEUE_FD_MIN)
+		(void)close_range(POOL_QUEUE_FD_MIN, (unsigned)own_fd - 1, 0);
+	(void)close_range((unsigned)own_fd + 1, ~0U, 0);
+}
+
+static int
+pool_fork(struct pool *pool, uint32_t index, uint64_t now)
+{
+	struct pool_worker *worker = &pool->workers[index];
+	int CLEANUP_FD write_fd = -1;
+	pid_t pid;
+	int r = pool_open_queue(worker, &write_fd);
+
+	if (r < 0)
+		return r;
+	pid = fork();
+	if (pid < 0) {
+		r = -errno;
+		fd_close(&worker->queue_fd);
+		return r;
+	}
+	if (pid == 0) {
+		struct worker_options options = pool->options;
+
+		options.index = index;
+		options.queue_read_fd = worker->queue_fd;
+		options.queue_write_fd = fd_steal(&write_fd);
+		pool_close_other_queues(worker->queue_fd);
+		worker_run(&options);
+	}
+	worker->pid = pid;
+	worker->started_ms = now;
+	worker->is_stale = false;
+	atomic_store(&pool->board->slots[index].worker_pid, pid);
+	return 0;
+}
+
+uint64_t
+pool_fork_due(struct pool *pool, uint64_t now_ms)
+{
+	uint64_t next = CLOCK_NEVER;
+
+	for (uint32_t i = 0; i < pool->count && !pool->is_closing; i++) {
+		struct pool_worker *worker = &pool->workers[i];
+		int r;
+
+		if (worker->pid != 0)
+			continue;
+		if (worker->start_at_ms <= now_ms) {
+			r = pool_fork(pool, i, now_ms);
+			if (r == 0)
+				continue;
+			worker->start_at_ms = now_ms + POOL_FORK_RETRY_MS;
+			log_limited(&pool_fork_limit, "can't fork worker %u: %s; trying again", i,
+			    strerror(-r));
+		}
+		if (worker->start_at_ms < next)
+			next = worker->start_at_ms;
+	}
+	return next;
+}
+
+/* ---- deaths ------------------------------------------------------------ */
+
+static struct pool_worker *
+pool_find(struct pool *pool, pid_t pid)
+{
+	for (uint32_t i = 0; i < pool->count; i++) {
+		if (pool->workers[i].pid == pid)
+			return &pool->workers[i];
+	}
+	return NULL;
+}
+
+/* Kills the group of a lost session's main process. The number came from a worker
+ * that is dead, so it is believed only if it is now our own unreaped child. */
+static void
+pool_kill_session(struct pool *pool, int32_t child)
+{
+	siginfo_t info;
+
+	if (child <= 1 || pool_find(pool, child) != NULL)
+		return;
+	if (waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+		return;
+	(void)kill(child, SIGKILL);
+	(void)kill(-child, SIGKILL);
+}
+
+static void
+pool_describe_death(const siginfo_t *info, bool is_spawning, char *cause, size_t size)
+{
+	if (info->si_code == CLD_EXITED)
+		(void)snprintf(cause, size, "exit status %d", info->si_status);
+	else
+		(void)snprintf(cause, size, "signal %d (%s)%s", info->si_status,
+		    strsignal(info->si_status), is_spawning ? " while starting the program" : "");
+}
+
+static void
+pool_count_death(struct scoreboard *board, const siginfo_t *info)
+{
+	int signal = info->si_code == CLD_EXITED ? 0 : info->si_status;
+
+	(void)atomic_fetch_add(&board->deaths.total, 1);
+	if (signal >= 0 && signal < SCOREBOARD_SIGNAL_MAX)
+		(void)atomic_fetch_add(&board->deaths.by_signal[signal], 1);
+	atomic_store(&board->deaths.last_signal, signal);
+	atomic_store(&board->deaths.last_unix_ms, clock_wall_ms());
+}
+
+static void
+pool_bury_worker(struct pool *pool, struct pool_worker *worker, const siginfo_t *info)
+{
+	uint32_t index = (uint32_t)(worker - pool->workers);
+	struct slot *slot = &pool->board->slots[index];
+	bool is_clean = info->si_code == CLD_EXITED && info->si_status == 0;
+	uint64_t now = clock_mono_ms();
+	char cause[POOL_CAUSE_MAX];
+	bool had_session;
+
+	pool_describe_death(info, atomic_load(&slot->spawning) != 0, cause, sizeof(cause));
+	pool_kill_session(pool, atomic_load(&slot->child_pid));
+	had_session = obituary_send(worker->queue_fd, slot, cause);
+	fd_close(&worker->queue_fd);
+	places_free(pool->board, index);
+	scoreboard_clear_slot(slot);
+	atomic_store(&slot->worker_pid, 0);
+	atomic_store(&slot->sessions_served, 0);
+	worker->pid = 0;
+	worker->start_at_ms =
+	    now + backoff_next_ms(&worker->backoff, is_clean, now - worker->started_ms);
+	if (is_clean)
+		return;
+	pool_count_death(pool->board, info);
+	log_warnx("worker %u (pid %d) died: %s%s; the next starts in %u ms", index,
+	    (int)info->si_pid, cause, had_session ? "; its session was told" : "",
+	    (unsigned)(worker->start_at_ms - now));
+}
+
+void
+pool_bury(struct pool *pool, const siginfo_t *info)
+{
+	struct pool_worker *worker = pool_find(pool, info->si_pid);
+
+	if (worker != NULL) {
+		pool_bury_worker(pool, worker, info);
+		return;
+	}
+	/* An orphan. If a slot names it, its worker is dying: kill the group while the
+	 * number is still ours. */
+	for (uint32_t i = 0; i < pool->count; i++) {
+		if (atomic_load(&pool->board->slots[i].child_pid) == info->si_pid)
+			pool_kill_session(pool, info->si_pid);
+	}
+}
+
+/* ---- all of them ------------------------------------------------------- */
+
+void
+pool_signal(const struct pool *pool, int signal)
+{
+	for (uint32_t i = 0; i < pool->count; i++) {
+		if (pool->workers[i].pid != 0)
+			(void)kill(pool->workers[i].pid, signal);
+	}
+}
+
+void
+pool_replace_all(struct pool *pool)
+{
+	for (uint32_t i = 0; i < pool->count; i++)
+		pool->workers[i].is_stale = pool->workers[i].pid != 0;
+	pool_replace_step(pool);
+}
+
+/* Whether the one that was told to leave, and was idle, has no successor yet. */
+static bool
+pool_is_awaiting(const struct pool *pool)
+{
+	const struct pool_worker *worker = &pool->workers[pool->awaited];
+
+	if (!pool->is_awaiting || pool->is_closing)
+		return false;
+	if (worker->pid == 0)
+		return true;
+	return worker->pid == pool->awaited_pid &&
+	       atomic_load(&pool->board->slots[pool->awaited].phase) == SLOT_IDLE;
+}
+
+void
+pool_replace_step(struct pool *pool)
+{
+	if (pool_is_awaiting(pool))
+		return;
+	pool->is_awaiting = false;
+	for (uint32_t i = 0; i < pool->count; i++) {
+		struct pool_worker *worker = &pool->workers[i];
+
+		if (!worker->is_stale || worker->pid == 0)
+			continue;
+		worker->is_stale = false;
+		(void)kill(worker->pid, SIGHUP);
+		if (atomic_load(&pool->board->slots[i].phase) != SLOT_IDLE)
+			continue;
+		pool->is_awaiting = true;
+		pool->awaited = i;
+		pool->awaited_pid = worker->pid;
+		return;
+	}
+}
+
+uint32_t
+pool_count(const struct pool *pool)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < pool->count; i++)
+		count += pool->workers[i].pid != 0;
+	return count;
+}
+
+void
+pool_close(struct pool *pool)
+{
+	pool->is_closing = true;
+}

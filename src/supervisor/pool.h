@@ -1,0 +1,68 @@
+/*
+ * pool: the workers: forked, buried, replaced. It believes wait(2) alone; of the
+ * scoreboard it takes only what it can check.
+ */
+#ifndef SUPERVISOR_POOL_H
+#define SUPERVISOR_POOL_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "session/scoreboard.h"
+#include "supervisor/backoff.h"
+#include "worker/worker.h"
+
+struct pool_worker {
+	pid_t pid;    /* 0: none, to be forked at START_AT_MS */
+	int queue_fd; /* reading end of its queue of duplicates */
+	uint64_t started_ms;
+	uint64_t start_at_ms;
+	bool is_stale; /* to be replaced by a SIGHUP that came */
+	struct backoff backoff;
+};
+
+struct pool {
+	struct worker_options options; /* of every worker, but for the index */
+	struct scoreboard *board;
+	bool is_closing;  /* who leaves is not replaced */
+	bool is_awaiting; /* a replacement is under way: of AWAITED, who was AWAITED_PID */
+	uint32_t awaited;
+	pid_t awaited_pid;
+	uint32_t count;
+	struct pool_worker *workers;
+};
+
+/* Prepares COUNT workers; none is forked yet. SETTINGS and LISTENERS are borrowed
+ * for the pool's life. Returns 0 or -errno. */
+int pool_init(struct pool *pool, const struct worker_settings *settings, struct scoreboard *board,
+    const struct worker_listener *listeners, int listeners_count);
+
+/* Forks every worker whose time has come. A fork that fails is tried again.
+ * Returns when the next is due (CLOCK_MONOTONIC ms), or CLOCK_NEVER. */
+uint64_t pool_fork_due(struct pool *pool, uint64_t now_ms);
+
+/* A child of ours, PID, has ended and is still a zombie. If it is a worker, kills
+ * what its session had started, tells the host, and arranges for the next one;
+ * if it was the main process of a lost session, kills its group. The caller
+ * reaps. */
+void pool_bury(struct pool *pool, const siginfo_t *info);
+
+/* Sends SIGNAL to all workers. */
+void pool_signal(const struct pool *pool, int signal);
+
+/* Asks for all workers to be replaced, which pool_replace_step() then does one by
+ * one: an idle one must have a successor before the next leaves; a busy one
+ * leaves after its session. The step is to be called whenever a worker has left
+ * and pool_fork_due() has run; it does nothing where nothing was asked. */
+void pool_replace_all(struct pool *pool);
+void pool_replace_step(struct pool *pool);
+
+/* No worker is forked any more. */
+void pool_close(struct pool *pool);
+
+/* How many workers there are. */
+uint32_t pool_count(const struct pool *pool);
+
+#endif

@@ -1,0 +1,151 @@
+/*
+ * shutdown: the end of the machine that the agent is PID 1 of.
+ */
+#include "supervisor/shutdown.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/reboot.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "platform/clock.h"
+#include "platform/fd.h"
+#include "platform/log.h"
+#include "platform/proc.h"
+
+#define SHUTDOWN_SYNC_MS 10000
+#define SHUTDOWN_POLL_MS 10
+
+/* ---- what to do -------------------------------------------------------- */
+
+static bool
+shutdown_vendor_is(const char *vendor, const char *name)
+{
+	return strncmp(vendor, name, strlen(name)) == 0;
+}
+
+static enum shutdown_action
+shutdown_by_vendor(void)
+{
+	char vendor[64];
+
+	if (fd_read_file(AT_FDCWD, "/sys/class/dmi/id/sys_vendor", vendor, sizeof(vendor)) < 0)
+		return SHUTDOWN_REBOOT;
+	if (shutdown_vendor_is(vendor, "QEMU") || shutdown_vendor_is(vendor, "Cloud Hypervisor"))
+		return SHUTDOWN_POWEROFF;
+	return SHUTDOWN_REBOOT;
+}
+
+static bool
+shutdown_can_power_off(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	return access("/sys/firmware/acpi/tables", F_OK) == 0;
+#else
+	return true; /* PSCI */
+#endif
+}
+
+enum shutdown_action
+shutdown_resolve(enum shutdown_action action)
+{
+	if (action == SHUTDOWN_AUTO)
+		action = shutdown_by_vendor();
+	if (action == SHUTDOWN_POWEROFF && !shutdown_can_power_off())
+		action = SHUTDOWN_REBOOT;
+	return action;
+}
+
+/* ---- the processes ----------------------------------------------------- */
+
+/* A kernel thread has no command line, and neither has a zombie; PF_KTHREAD stands
+ * in the ninth field of stat (proc(5)). */
+static bool
+shutdown_is_kernel_thread(int proc_fd, const char *pid)
+{
+	static const unsigned long kthread_flag = 0x00200000;
+	char path[32];
+	char text[512];
+	const char *field;
+	unsigned long flags;
+
+	(void)snprintf(path, sizeof(path), "%.16s/stat", pid);
+	if (fd_read_file(proc_fd, path, text, sizeof(text)) < 0)
+		return true; /* gone, or nothing that a signal would do good */
+	field = strrchr(text, ')');
+	if (field == NULL || sscanf(field, ") %*c %*d %*d %*d %*d %*d %lu", &flags) != 1)
+		return false;
+	return (flags & kthread_flag) != 0;
+}
+
+int
+shutdown_signal_all(int signal, bool (*spare)(pid_t pid, void *context), void *context)
+{
+	int fd = openat(proc_dir_fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *entry;
+	int count = 0;
+
+	if (dir == NULL) {
+		fd_close(&fd);
+		return 0;
+	}
+	while ((entry = readdir(dir)) != NULL) {
+		pid_t pid = (pid_t)strtonum(entry->d_name, 1, INT32_MAX, NULL);
+
+		if (pid <= 1 || pid == getpid() || spare(pid, context) ||
+		    shutdown_is_kernel_thread(dirfd(dir), entry->d_name))
+			continue;
+		count++;
+		(void)kill(pid, signal);
+		if (signal == SIGTERM)
+			(void)kill(pid, SIGCONT);
+	}
+	(void)closedir(dir);
+	return count;
+}
+
+/* ---- the machine ------------------------------------------------------- */
+
+void
+shutdown_sync(void)
+{
+	uint64_t deadline = clock_mono_ms() + SHUTDOWN_SYNC_MS;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		sync();
+		_exit(0);
+	}
+	while (pid > 0 && waitpid(pid, NULL, WNOHANG) == 0) {
+		if (clock_mono_ms() >= deadline) {
+			log_warnx("sync hangs: going on without it");
+			return;
+		}
+		(void)poll(NULL, 0, SHUTDOWN_POLL_MS);
+	}
+}
+
+_Noreturn void
+shutdown_machine(enum shutdown_action action)
+{
+	static const unsigned commands[] = {
+		[SHUTDOWN_AUTO] = RB_AUTOBOOT,
+		[SHUTDOWN_REBOOT] = RB_AUTOBOOT,
+		[SHUTDOWN_POWEROFF] = RB_POWER_OFF,
+		[SHUTDOWN_HALT] = RB_HALT_SYSTEM,
+	};
+
+	for (;;) {
+		(void)reboot((int)commands[action]);
+		log_warn("reboot");
+		(void)poll(NULL, 0, 1000);
+	}
+}

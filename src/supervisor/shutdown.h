@@ -1,0 +1,35 @@
+/*
+ * shutdown: the end of the machine that the agent is PID 1 of.
+ */
+#ifndef SUPERVISOR_SHUTDOWN_H
+#define SUPERVISOR_SHUTDOWN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* What the machine does then. */
+enum shutdown_action {
+	SHUTDOWN_AUTO = 0, /* whatever ends this machine's monitor */
+	SHUTDOWN_REBOOT,
+	SHUTDOWN_POWEROFF,
+	SHUTDOWN_HALT,
+};
+
+/* The action that ACTION stands for on this machine: AUTO is power-off where the
+ * monitor is QEMU or Cloud Hypervisor (by DMI), else reboot, since on x86 only
+ * a reboot ends a Firecracker VM; power-off on x86 without ACPI is a reboot. */
+enum shutdown_action shutdown_resolve(enum shutdown_action action);
+
+/* Sends SIGNAL to every process but kernel threads, ourselves and those for which
+ * SPARE says so. Returns how many there were. */
+int shutdown_signal_all(int signal, bool (*spare)(pid_t pid, void *context), void *context);
+
+/* Writes everything out, in a child that gets 10 s, as it can hang for ever. */
+void shutdown_sync(void);
+
+/* Ends the machine. Does not return; where reboot(2) fails, it waits for ever, as
+ * PID 1 must not exit. */
+_Noreturn void shutdown_machine(enum shutdown_action action);
+
+#endif

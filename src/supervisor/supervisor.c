@@ -1,0 +1,392 @@
+/*
+ * supervisor: the process that keeps the pool.
+ *
+ * One loop: it waits for a signal (signalfd) or for the time at which a worker or
+ * the listeners are due, and nothing else can wake it. Nothing that it meets
+ * after it began makes it exit but a shutdown.
+ */
+#include "supervisor/supervisor.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/sysinfo.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "platform/clock.h"
+#include "platform/dial.h"
+#include "platform/fd.h"
+#include "platform/log.h"
+#include "supervisor/listeners.h"
+#include "supervisor/pool.h"
+
+#define SUPERVISOR_US_PER_MS 1000.0
+#define SUPERVISOR_SIGNALS 64
+
+/* What a shutdown gives the sessions, and then the workers, to end. */
+#define SUPERVISOR_GRACE_MS 5000
+#define SUPERVISOR_WORKERS_MS 3000
+#define SUPERVISOR_KILL_ROUNDS 5
+#define SUPERVISOR_LOOK_MS 20
+
+/* The host's readiness listener, if there is one, answers at once. */
+#define SUPERVISOR_READY_MS 1000
+
+static struct log_limit supervisor_listen_limit = { .burst = 1, .period_ms = 60000 };
+
+struct supervisor {
+	const struct supervisor_settings *settings;
+	struct scoreboard *board;
+	struct listeners listeners;
+	struct pool pool;
+	bool is_serving;
+	int signal_fd;
+	uint64_t listen_at_ms;
+	int stop_signal; /* 0: none yet */
+};
+
+uint32_t
+supervisor_default_workers(uint64_t memory_bytes)
+{
+	uint64_t workers = memory_bytes / SUPERVISOR_BYTES_PER_WORKER;
+
+	if (workers < SUPERVISOR_WORKERS_MIN)
+		return SUPERVISOR_WORKERS_MIN;
+	return workers > SUPERVISOR_WORKERS_MAX ? SUPERVISOR_WORKERS_MAX : (uint32_t)workers;
+}
+
+uint32_t
+supervisor_clamp_reserved(uint32_t wanted, uint32_t workers)
+{
+	return wanted < workers ? wanted : workers - 1;
+}
+
+static uint32_t
+supervisor_count_workers(const struct supervisor_settings *settings)
+{
+	struct sysinfo info;
+
+	if (settings->workers > 0)
+		return settings->workers;
+	if (sysinfo(&info) < 0)
+		return SUPERVISOR_WORKERS_MIN;
+	return supervisor_default_workers((uint64_t)info.totalram * info.mem_unit);
+}
+
+/* ---- the beginning ----------------------------------------------------- */
+
+/* Default dispositions for us and all whom we start; and all signals blocked, to
+ * be read from a descriptor. */
+static int
+supervisor_take_signals(void)
+{
+	struct sigaction action = { .sa_handler = SIG_DFL };
+	sigset_t all;
+
+	for (int signal = 1; signal <= SUPERVISOR_SIGNALS; signal++)
+		(void)sigaction(signal, &action, NULL);
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, NULL);
+	return signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void
+supervisor_make_board(struct supervisor *supervisor)
+{
+	const struct supervisor_settings *settings = supervisor->settings;
+	uint32_t workers = supervisor_count_workers(settings);
+	uint32_t reserved = supervisor_clamp_reserved(settings->reserved, workers);
+	int r = scoreboard_new(workers, reserved, &supervisor->board);
+
+	errno = -r;
+	if (r < 0)
+		fatal("no memory for %u workers", workers);
+	supervisor->board->supervisor_pid = getpid();
+	supervisor->board->started_ms = settings->started_us / 1000;
+}
+
+/* ---- serving ----------------------------------------------------------- */
+
+/* Tells the host that it can come; nobody listening there is no error. */
+static void
+supervisor_tell_ready(const struct supervisor_settings *settings)
+{
+	struct address host = { .kind = ADDRESS_VSOCK, .cid = VMM_GUEST_HOST_CID };
+	int CLEANUP_FD fd = -1;
+	int r;
+
+	if (settings->listen.kind != ADDRESS_VSOCK || settings->ready_port == 0)
+		return;
+	r = dial_open(&host, settings->ready_port, SUPERVISOR_READY_MS, &fd);
+	if (r == 0)
+		r = fd_write_full(fd, "R", 1);
+	log_debug("readiness to port %u: %s", settings->ready_port, r < 0 ? strerror(-r) : "sent");
+}
+
+/* Opens the listeners if it is time; the first success begins the service. */
+static void
+supervisor_try_listen(struct supervisor *supervisor, uint64_t now)
+{
+	const struct supervisor_settings *settings = supervisor->settings;
+	uint64_t ready_us;
+	int r;
+
+	if (supervisor->is_serving || now < supervisor->listen_at_ms)
+		return;
+	r = listeners_open(&supervisor->listeners, &settings->listen, settings->worker.exec_port,
+	    settings->worker.file_port);
+	if (r < 0 && settings->listen.kind == ADDRESS_UNIX && !settings->is_init) {
+		errno = -r;
+		fatal("can't listen on unix:%s", settings->listen.path);
+	}
+	if (r < 0) {
+		supervisor->listen_at_ms = now + supervisor->listeners.retry_ms;
+		log_limited(
+		    &supervisor_listen_limit, "can't listen yet: %s; trying again", strerror(-r));
+		return;
+	}
+	r = pool_init(&supervisor->pool, &settings->worker, supervisor->board,
+	    supervisor->listeners.list, supervisor->listeners.count);
+	if (r < 0) {
+		listeners_close(&supervisor->listeners, &settings->listen);
+		return;
+	}
+	supervisor->is_serving = true;
+	(void)pool_fork_due(&supervisor->pool, now);
+	ready_us = clock_mono_us() - settings->started_us;
+	atomic_store(&supervisor->board->ready_us, ready_us);
+	supervisor_tell_ready(settings);
+	log_info("ready: %u workers, %u reserved, after %.1f ms", supervisor->board->workers,
+	    supervisor->board->reserved, (double)ready_us / SUPERVISOR_US_PER_MS);
+}
+
+/* Buries the workers that have ended, and reaps every orphan of the guest. */
+static void
+supervisor_reap(struct supervisor *supervisor)
+{
+	for (;;) {
+		siginfo_t info = { .si_pid = 0 };
+
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+			return;
+		if (supervisor->is_serving)
+			pool_bury(&supervisor->pool, &info);
+		(void)waitpid(info.si_pid, NULL, WNOHANG);
+	}
+}
+
+static void
+supervisor_log_slot(const struct scoreboard *board, uint32_t index)
+{
+	const struct slot *slot = &board->slots[index];
+
+	if (atomic_load(&slot->phase) == SLOT_IDLE)
+		return;
+	log_info("slot %u: pid %d, %.*s, session %llu, child %d, in %llu, out %llu", index,
+	    atomic_load(&slot->worker_pid), SCOREBOARD_KIND_MAX - 1, slot->kind,
+	    (unsigned long long)atomic_load(&slot->session), atomic_load(&slot->child_pid),
+	    (unsigned long long)atomic_load(&slot->bytes_in),
+	    (unsigned long long)atomic_load(&slot->bytes_out));
+}
+
+static void
+supervisor_log_scoreboard(const struct supervisor *supervisor)
+{
+	const struct scoreboard *board = supervisor->board;
+
+	log_info("scoreboard: %u workers, %u idle; sessions: %llu started, %llu refused; "
+		 "worker deaths: %llu",
+	    board->workers, scoreboard_count_idle(board),
+	    (unsigned long long)atomic_load(&board->counts.started),
+	    (unsigned long long)atomic_load(&board->counts.refused),
+	    (unsigned long long)atomic_load(&board->deaths.total));
+	for (uint32_t i = 0; i < board->workers; i++)
+		supervisor_log_slot(board, i);
+}
+
+static void
+supervisor_on_signal(struct supervisor *supervisor, int signal)
+{
+	switch (signal) {
+	case SIGTERM:
+	case SIGINT:
+	case SIGPWR:
+		supervisor->stop_signal = signal;
+		break;
+	case SIGHUP:
+		log_info("replacing all workers");
+		if (supervisor->is_serving)
+			pool_replace_all(&supervisor->pool);
+		break;
+	case SIGUSR1:
+		supervisor_log_scoreboard(supervisor);
+		break;
+	default:
+		break; /* SIGCHLD is looked at in any case; others are nothing to us */
+	}
+}
+
+/* Waits until NEXT_MS or a signal, and acts on all that have come. */
+static void
+supervisor_wait(struct supervisor *supervisor, uint64_t next_ms)
+{
+	struct pollfd wait = { .fd = supervisor->signal_fd, .events = POLLIN };
+	struct signalfd_siginfo info;
+
+	(void)poll(&wait, 1, clock_poll_timeout(clock_mono_ms(), next_ms));
+	while (read(supervisor->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		supervisor_on_signal(supervisor, (int)info.ssi_signo);
+	supervisor_reap(supervisor);
+}
+
+static void
+supervisor_serve(struct supervisor *supervisor)
+{
+	while (supervisor->stop_signal == 0) {
+		uint64_t now = clock_mono_ms();
+		uint64_t next = CLOCK_NEVER;
+
+		supervisor_try_listen(supervisor, now);
+		if (supervisor->is_serving) {
+			next = pool_fork_due(&supervisor->pool, now);
+			pool_replace_step(&supervisor->pool);
+		} else {
+			next = supervisor->listen_at_ms;
+		}
+		supervisor_wait(supervisor, next);
+	}
+}
+
+/* ---- the end ----------------------------------------------------------- */
+
+/* Waits until the workers have left, at most until DEADLINE_MS. */
+static void
+supervisor_await_workers(struct supervisor *supervisor, uint64_t deadline_ms)
+{
+	while (pool_count(&supervisor->pool) > 0 && clock_mono_ms() < deadline_ms)
+		supervisor_wait(supervisor, deadline_ms);
+}
+
+/* As a service: the sessions are ended by their own workers. */
+static _Noreturn void
+supervisor_leave(struct supervisor *supervisor)
+{
+	log_info("stopping: %s", strsignal(supervisor->stop_signal));
+	if (supervisor->is_serving) {
+		pool_close(&supervisor->pool);
+		pool_signal(&supervisor->pool, SIGTERM);
+		supervisor_await_workers(
+		    supervisor, clock_mono_ms() + SUPERVISOR_GRACE_MS + SUPERVISOR_WORKERS_MS);
+		pool_signal(&supervisor->pool, SIGKILL);
+		supervisor_await_workers(supervisor, clock_mono_ms() + SUPERVISOR_WORKERS_MS);
+		listeners_close(&supervisor->listeners, &supervisor->settings->listen);
+	}
+	exit(0);
+}
+
+static bool
+supervisor_is_worker(pid_t pid, void *context)
+{
+	const struct pool *pool = context;
+
+	for (uint32_t i = 0; i < pool->count; i++) {
+		if (pool->workers[i].pid == pid)
+			return true;
+	}
+	return false;
+}
+
+/* Waits until none but us and the workers is left, at most until DEADLINE_MS. */
+static bool
+supervisor_await_processes(struct supervisor *supervisor, uint64_t deadline_ms)
+{
+	while (shutdown_signal_all(0, supervisor_is_worker, &supervisor->pool) > 0) {
+		uint64_t now = clock_mono_ms();
+
+		if (now >= deadline_ms)
+			return false;
+		supervisor_wait(supervisor, now + SUPERVISOR_LOOK_MS);
+	}
+	return true;
+}
+
+/* As PID 1: everything else ends first; the workers see their sessions off. */
+static _Noreturn void
+supervisor_shut_down(struct supervisor *supervisor)
+{
+	enum shutdown_action action = shutdown_resolve(supervisor->settings->on_exit);
+	struct pool *pool = &supervisor->pool;
+
+	log_info("shutting down: %s", strsignal(supervisor->stop_signal));
+	pool_close(pool);
+	pool_signal(pool, SIGHUP);
+	(void)shutdown_signal_all(SIGTERM, supervisor_is_worker, pool);
+	if (!supervisor_await_processes(supervisor, clock_mono_ms() + SUPERVISOR_GRACE_MS)) {
+		for (int i = 0; i < SUPERVISOR_KILL_ROUNDS; i++) {
+			(void)shutdown_signal_all(SIGKILL, supervisor_is_worker, pool);
+			if (supervisor_await_processes(
+				supervisor, clock_mono_ms() + SUPERVISOR_LOOK_MS))
+				break;
+		}
+	}
+	supervisor_await_workers(supervisor, clock_mono_ms() + SUPERVISOR_WORKERS_MS);
+	shutdown_sync();
+	shutdown_machine(action);
+}
+
+_Noreturn void
+supervisor_run(const struct supervisor_settings *settings)
+{
+	struct supervisor supervisor = { .settings = settings };
+
+	log_set_process("supervisor");
+	setproctitle("supervisor");
+	supervisor.signal_fd = supervisor_take_signals();
+	if (supervisor.signal_fd < 0)
+		fatal("signalfd");
+	if (!settings->is_init && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+		log_warn("can't become the reaper of what sessions leave");
+	supervisor_make_board(&supervisor);
+	for (;;) {
+		supervisor_serve(&supervisor);
+		if (settings->is_init)
+			supervisor_shut_down(&supervisor);
+		supervisor_leave(&supervisor);
+	}
+}
+
+_Noreturn void
+supervisor_run_once(const struct supervisor_settings *settings)
+{
+	struct supervisor supervisor = { .settings = settings };
+	struct worker_options options = {
+		.settings = &settings->worker,
+		.queue_read_fd = -1,
+		.queue_write_fd = -1,
+	};
+	int r;
+
+	supervisor_make_board(&supervisor);
+	r = listeners_open(&supervisor.listeners, &settings->listen, settings->worker.exec_port,
+	    settings->worker.file_port);
+	errno = -r;
+	if (r < 0)
+		fatal("can't listen");
+	options.board = supervisor.board;
+	memcpy(options.listeners, supervisor.listeners.list, sizeof(options.listeners));
+	options.listeners_count = supervisor.listeners.count;
+	atomic_store(&supervisor.board->slots[0].worker_pid, getpid());
+	log_info("ready: one connection");
+	r = worker_run_once(&options);
+	listeners_close(&supervisor.listeners, &settings->listen);
+	errno = -r;
+	if (r < 0)
+		fatal("can't serve");
+	exit(0);
+}
