@@ -1,0 +1,36 @@
+/*
+ * config_table: the one table of options, from which the parsers and --help take
+ * names, ranges and defaults.
+ */
+#ifndef AGENT_CONFIG_TABLE_H
+#define AGENT_CONFIG_TABLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/config.h"
+
+enum config_kind {
+	CONFIG_NUMBER,	/* uint32_t within [min, max] */
+	CONFIG_WORD,	/* uint32_t, the index in WORDS */
+	CONFIG_TEXT,	/* char[CONFIG_TEXT_MAX] */
+	CONFIG_ADDRESS, /* struct address */
+	CONFIG_FLAG,	/* uint32_t, 1 if it is given; on the command line alone */
+};
+
+struct config_option {
+	const char *name;
+	enum config_kind kind;
+	size_t offset; /* in struct config */
+	uint32_t min;
+	uint32_t max;
+	const char *const *words; /* NULL at the end */
+	const char *initial;	  /* the default, as one would write it */
+	const char *value_name;	  /* in --help */
+	const char *help;
+};
+
+extern const struct config_option config_table[];
+extern const size_t config_table_len;
+
+#endif

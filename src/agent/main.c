@@ -1,0 +1,137 @@
+/*
+ * main: the agent begins: what it is (PID 1 or a service), what the operator set,
+ * then the supervisor.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "agent/config.h"
+#include "platform/clock.h"
+#include "platform/fd.h"
+#include "platform/log.h"
+#include "platform/proc.h"
+#include "platform/users.h"
+#include "protocol/kcmdline.h"
+#include "supervisor/supervisor.h"
+
+#define MAIN_PROGRAM "vmm-guest-agent"
+#define MAIN_MS_PER_S 1000
+#define MAIN_BYTES_PER_MIB (1024ull * 1024)
+
+/* The kernel's own terminal type for init says nothing about a session's. */
+#define MAIN_KERNEL_TERM "linux"
+
+/* So many descriptors the supervisor may need: a queue for each worker. */
+#define MAIN_NOFILE 8192
+
+static void
+main_complain(const char *text)
+{
+	log_warnx("%s", text);
+}
+
+/* Reads the configuration. As PID 1 nothing that stands there can stop the boot;
+ * as a service a wrong option is an error. */
+static void
+main_configure(struct config *config, int argc, char **argv, bool is_init)
+{
+	char line[KCMDLINE_MAX];
+
+	config_init(config);
+	if (fd_read_file(proc_dir_fd(), "cmdline", line, sizeof(line)) > 0)
+		config_read_kernel(config, line, main_complain);
+	if (config_read_argv(config, argc, argv, main_complain) > 0 && !is_init)
+		exit(2);
+	if (!is_init && config->help) {
+		config_print_help(MAIN_PROGRAM);
+		exit(0);
+	}
+	if (!is_init && config->version) {
+		(void)printf("%s %s\n", MAIN_PROGRAM, PACKAGE_VERSION);
+		exit(0);
+	}
+	log_init(MAIN_PROGRAM, config->log, config->log_to);
+}
+
+/* The home of the user that the agent itself is. */
+static const char *
+main_find_home(void)
+{
+	static struct user user;
+	const char *problem;
+	char uid[16];
+
+	(void)snprintf(uid, sizeof(uid), "%u", geteuid());
+	if (users_lookup(USERS_DIRECTORY, uid, &user, &problem) == 0 &&
+	    access(user.home, X_OK) == 0)
+		return user.home;
+	return "/";
+}
+
+/* Raises the limit of descriptors for the agent; sessions get the old one. */
+static struct rlimit
+main_raise_nofile(void)
+{
+	struct rlimit old = { 0 };
+	struct rlimit raised;
+
+	if (getrlimit(RLIMIT_NOFILE, &old) < 0 || old.rlim_cur >= MAIN_NOFILE)
+		return (struct rlimit){ 0 };
+	raised = old;
+	raised.rlim_cur = MAIN_NOFILE;
+	if (raised.rlim_max < MAIN_NOFILE)
+		raised.rlim_max = MAIN_NOFILE;
+	if (setrlimit(RLIMIT_NOFILE, &raised) < 0)
+		return (struct rlimit){ 0 };
+	return old;
+}
+
+static struct session_settings
+main_session_settings(const struct config *config)
+{
+	const char *term = getenv("TERM");
+
+	return (struct session_settings){
+		.max_file_bytes = config->max_file_mib * MAIN_BYTES_PER_MIB,
+		.stall_timeout_ms = (int)config->stall_timeout * MAIN_MS_PER_S,
+		.home = main_find_home(),
+		.term = term != NULL && strcmp(term, MAIN_KERNEL_TERM) != 0 ? term : NULL,
+		.nofile = main_raise_nofile(),
+	};
+}
+
+int
+main(int argc, char **argv, char **environment)
+{
+	static struct config config;
+	static struct supervisor_settings settings;
+	uint64_t started_us = clock_mono_us();
+	bool is_init = getpid() == 1;
+
+	fd_open_standard();
+	setproctitle_init(argc, argv, environment);
+	(void)proc_init();
+	main_configure(&config, argc, argv, is_init);
+	settings = (struct supervisor_settings){
+		.worker = { .session = main_session_settings(&config),
+		    .any_peer = config.any_peer != 0,
+		    .exec_port = config.exec_port,
+		    .file_port = config.file_port,
+		    .recycle = config.recycle,
+		    .first_frame_timeout_ms = (int)config.first_frame_timeout * MAIN_MS_PER_S },
+		.listen = config.listen,
+		.workers = config.workers,
+		.reserved = config.reserved,
+		.ready_port = config.ready_port,
+		.is_init = is_init,
+		.on_exit = config.on_exit,
+		.started_us = started_us,
+	};
+	if (config.once && !is_init)
+		supervisor_run_once(&settings);
+	supervisor_run(&settings);
+}
