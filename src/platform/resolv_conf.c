@@ -1,0 +1,198 @@
+/*
+ * resolv_conf: /etc/resolv.conf, replaced whole.
+ */
+#include "platform/resolv_conf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "platform/fd.h"
+#include "platform/mount_point.h"
+
+#define RESOLV_CONF_PATH "/etc/resolv.conf"
+#define RESOLV_CONF_RUN_PATH "/run/vmm-guest/resolv.conf"
+#define RESOLV_CONF_MODE 0644
+#define RESOLV_CONF_DIR_MODE 0755
+
+/* As many links as the kernel follows; see path_resolution(7). */
+#define RESOLV_CONF_LINKS_MAX 40
+
+static int
+resolv_conf_open_dir(int root_fd, const char *path)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_IN_ROOT,
+	};
+	long fd = syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+/* Opens the directory PATH, which begins with a slash and is scratch space;
+ * what is missing of it is made. "" is the root. */
+static int
+resolv_conf_make_dir(int root_fd, char *path)
+{
+	int fd = resolv_conf_open_dir(root_fd, path[0] != '\0' ? path : "/");
+	char *slash = strrchr(path, '/');
+	int CLEANUP_FD parent_fd = -1;
+
+	if (fd != -ENOENT || slash == NULL)
+		return fd;
+	*slash = '\0';
+	parent_fd = resolv_conf_make_dir(root_fd, path);
+	*slash = '/';
+	if (parent_fd < 0)
+		return parent_fd;
+	if (mkdirat(parent_fd, slash + 1, RESOLV_CONF_DIR_MODE) < 0)
+		return -errno;
+	fd = openat(parent_fd, slash + 1, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Puts the last part of PATH into NAME and cuts it off from PATH. */
+static int
+resolv_conf_split(char path[PATH_MAX], char name[NAME_MAX + 1])
+{
+	char *slash = strrchr(path, '/');
+
+	if (strlcpy(name, slash + 1, NAME_MAX + 1) > NAME_MAX)
+		return -ENAMETOOLONG;
+	if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return -EISDIR;
+	*slash = '\0';
+	return 0;
+}
+
+/* Makes PATH what a link with the contents TARGET in the directory PATH means. */
+static int
+resolv_conf_follow(char path[PATH_MAX], const char *target)
+{
+	size_t len = target[0] == '/' ? 0 : strlcat(path, "/", PATH_MAX);
+
+	if (len >= PATH_MAX || strlcpy(path + len, target, PATH_MAX - len) >= PATH_MAX - len)
+		return -ENAMETOOLONG;
+	return 0;
+}
+
+/* Opens the directory where the file PATH is, or would be once it is made, when
+ * its links are followed, and puts its name there into NAME. */
+static int
+resolv_conf_find(int root_fd, const char *start, char name[NAME_MAX + 1], int *ret_dir_fd)
+{
+	char path[PATH_MAX];
+
+	(void)strlcpy(path, start, sizeof(path));
+	for (int links = 0; links < RESOLV_CONF_LINKS_MAX; links++) {
+		char target[PATH_MAX];
+		int CLEANUP_FD dir_fd = -1;
+		ssize_t len;
+		int r = resolv_conf_split(path, name);
+
+		if (r < 0)
+			return r;
+		dir_fd = resolv_conf_make_dir(root_fd, path);
+		if (dir_fd < 0)
+			return dir_fd;
+		len = readlinkat(dir_fd, name, target, sizeof(target) - 1);
+		if (len < 0 && errno != EINVAL && errno != ENOENT)
+			return -errno;
+		if (len < 0) {
+			*ret_dir_fd = fd_steal(&dir_fd);
+			return 0;
+		}
+		target[len] = '\0';
+		r = resolv_conf_follow(path, target);
+		if (r < 0)
+			return r;
+	}
+	return -ELOOP;
+}
+
+/* Writes a file of its own, then gives it the name. */
+static int
+resolv_conf_replace(int dir_fd, const char *name, const char *text)
+{
+	char temporary[sizeof(".resolv.conf.2147483647")];
+	int CLEANUP_FD fd = -1;
+	int r;
+
+	(void)snprintf(temporary, sizeof(temporary), ".resolv.conf.%d", (int)getpid());
+	if (unlinkat(dir_fd, temporary, 0) < 0 && errno != ENOENT)
+		return -errno;
+	fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, RESOLV_CONF_MODE);
+	if (fd < 0)
+		return -errno;
+	r = fd_write_full(fd, text, strlen(text));
+	if (r == 0 && fchmod(fd, RESOLV_CONF_MODE) < 0)
+		r = -errno;
+	if (r == 0 && renameat(dir_fd, temporary, dir_fd, name) < 0)
+		r = -errno;
+	if (r < 0)
+		(void)unlinkat(dir_fd, temporary, 0);
+	return r;
+}
+
+/* Writes into the file as it stands; it is never shorter than old or new. */
+static int
+resolv_conf_overwrite(int dir_fd, const char *name, const char *text)
+{
+	int CLEANUP_FD fd =
+	    openat(dir_fd, name, O_WRONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = fd_write_full(fd, text, strlen(text));
+	if (r == 0 && ftruncate(fd, (off_t)strlen(text)) < 0)
+		r = -errno;
+	return r;
+}
+
+int
+resolv_conf_write_below(int root_fd, const char *text)
+{
+	char name[NAME_MAX + 1];
+	int CLEANUP_FD dir_fd = -1;
+	int r = resolv_conf_find(root_fd, RESOLV_CONF_PATH, name, &dir_fd);
+
+	if (r < 0)
+		return r == -EROFS ? -ENOENT : r;
+	r = resolv_conf_replace(dir_fd, name, text);
+	if (r == -EBUSY || r == -EROFS)
+		r = resolv_conf_overwrite(dir_fd, name, text);
+	return r;
+}
+
+static int
+resolv_conf_bind(int root_fd, const char *text)
+{
+	char name[NAME_MAX + 1];
+	int CLEANUP_FD dir_fd = -1;
+	int r = resolv_conf_find(root_fd, RESOLV_CONF_RUN_PATH, name, &dir_fd);
+
+	if (r == 0)
+		r = resolv_conf_replace(dir_fd, name, text);
+	if (r == 0)
+		r = mount_point_bind(RESOLV_CONF_RUN_PATH, RESOLV_CONF_PATH);
+	return r;
+}
+
+int
+resolv_conf_write(const char *text)
+{
+	int CLEANUP_FD root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	if (root_fd < 0)
+		return -errno;
+	r = resolv_conf_write_below(root_fd, text);
+	return r == -EROFS ? resolv_conf_bind(root_fd, text) : r;
+}
