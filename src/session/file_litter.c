@@ -73,6 +73,19 @@ file_litter_forget(struct session *session)
 	atomic_store(&scoreboard_litter(session->board, session->slot_index)->standing, 0);
 }
 
+bool
+file_litter_is_name(const char *name)
+{
+	uint32_t slot;
+	uint64_t number;
+	char same[FILE_LITTER_NAME_MAX];
+
+	if (sscanf(name, ".vmm-guest-%" SCNu32 "-%" SCNu64, &slot, &number) != 2)
+		return false;
+	file_litter_name(slot, number, same);
+	return strcmp(name, same) == 0;
+}
+
 void
 file_collect_litter(struct scoreboard *board, uint32_t index)
 {

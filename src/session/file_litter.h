@@ -8,6 +8,7 @@
 #ifndef SESSION_FILE_LITTER_H
 #define SESSION_FILE_LITTER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 
@@ -30,6 +31,9 @@ void file_litter_identify(struct session *session, const struct stat *file);
 
 /* The name does not stand any more. */
 void file_litter_forget(struct session *session);
+
+/* Whether NAME is such a name, of whatever slot. */
+bool file_litter_is_name(const char *name);
 
 /* For a worker that starts in the slot of INDEX: unlinks what a predecessor left
  * there, if it is a regular file with a name of this slot and, where that is

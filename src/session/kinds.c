@@ -16,6 +16,7 @@
 #include "session/file_read.h"
 #include "session/file_remove.h"
 #include "session/file_stat.h"
+#include "session/file_watch.h"
 #include "session/file_write.h"
 #include "session/status.h"
 
@@ -39,6 +40,8 @@ static const struct session_kind kinds_table[] = {
 	    file_remove_serve },
 	{ VMM_GUEST_FILE_MOVE_REQ, SLOT_VOICE_FILE, PLACES_FILE, "move", "FILE_MOVE_REQ",
 	    file_move_serve },
+	{ VMM_GUEST_FILE_WATCH_REQ, SLOT_VOICE_FILE, PLACES_EXEC, "watch", "FILE_WATCH_REQ",
+	    file_watch_serve },
 };
 
 #define KINDS_COUNT (sizeof(kinds_table) / sizeof(kinds_table[0]))
