@@ -16,6 +16,7 @@
 #include "platform/proc.h"
 #include "platform/users.h"
 #include "protocol/kcmdline.h"
+#include "supervisor/boot.h"
 #include "supervisor/supervisor.h"
 
 #define MAIN_PROGRAM "vmm-guest-agent"
@@ -104,6 +105,20 @@ main_session_settings(const struct config *config)
 	};
 }
 
+static void
+main_boot(const struct config *config, bool is_begun)
+{
+	struct boot_settings settings = {
+		.hostname = config->hostname,
+		.dns = config->dns,
+		.kernel_ip = config->kernel_ip,
+	};
+
+	if (!is_begun)
+		boot_begin();
+	boot_finish(&settings);
+}
+
 int
 main(int argc, char **argv, char **environment)
 {
@@ -114,8 +129,12 @@ main(int argc, char **argv, char **environment)
 
 	fd_open_standard();
 	setproctitle_init(argc, argv, environment);
+	if (is_init)
+		boot_begin();
 	(void)proc_init();
 	main_configure(&config, argc, argv, is_init);
+	if (is_init || config.boot)
+		main_boot(&config, is_init);
 	settings = (struct supervisor_settings){
 		.worker = { .session = main_session_settings(&config),
 		    .any_peer = config.any_peer != 0,

@@ -1,0 +1,161 @@
+/*
+ * boot: the steps in their order, and how long each took.
+ */
+#include "supervisor/boot.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/reboot.h>
+#include <unistd.h>
+
+#include "platform/clock.h"
+#include "platform/fd.h"
+#include "platform/log.h"
+#include "platform/netif.h"
+#include "platform/proc.h"
+#include "supervisor/boot_console.h"
+#include "supervisor/boot_dns.h"
+#include "supervisor/boot_hostname.h"
+#include "supervisor/boot_links.h"
+#include "supervisor/boot_mounts.h"
+#include "supervisor/boot_sysctl.h"
+
+/* The kernel never kills for memory who has this. */
+#define BOOT_OOM_SCORE "-1000"
+
+struct boot_step {
+	const char *name;
+	void (*run)(const struct boot_settings *settings);
+	uint64_t took_us;
+};
+
+static void
+boot_mounts(const struct boot_settings *settings)
+{
+	(void)settings;
+	boot_mounts_run();
+}
+
+static void
+boot_links(const struct boot_settings *settings)
+{
+	(void)settings;
+	boot_links_run();
+}
+
+static void
+boot_console(const struct boot_settings *settings)
+{
+	(void)settings;
+	boot_console_run();
+}
+
+static void
+boot_proc(const struct boot_settings *settings)
+{
+	int r = proc_init();
+
+	(void)settings;
+	if (r < 0)
+		log_warnx("boot: can't open /proc: %s", strerror(-r));
+}
+
+/* Ctrl-Alt-Del, by which Firecracker asks for a clean stop, becomes SIGINT to
+ * PID 1; if that is not us, it is not ours to say. */
+static void
+boot_ctrl_alt_del(const struct boot_settings *settings)
+{
+	(void)settings;
+	if (getpid() == 1 && reboot(RB_DISABLE_CAD) < 0)
+		log_warn("boot: can't take Ctrl-Alt-Del");
+}
+
+static void
+boot_oom_score(const struct boot_settings *settings)
+{
+	int r = fd_write_file(proc_dir_fd(), "self/oom_score_adj", BOOT_OOM_SCORE);
+
+	(void)settings;
+	if (r < 0)
+		log_warnx("boot: can't set oom_score_adj: %s", strerror(-r));
+}
+
+static void
+boot_loopback(const struct boot_settings *settings)
+{
+	int r = netif_set_up("lo");
+
+	(void)settings;
+	if (r < 0)
+		log_warnx("boot: can't set lo up: %s", strerror(-r));
+}
+
+static void
+boot_hostname(const struct boot_settings *settings)
+{
+	boot_hostname_run(settings->hostname, settings->kernel_ip);
+}
+
+static void
+boot_dns(const struct boot_settings *settings)
+{
+	boot_dns_run(settings->dns, settings->kernel_ip);
+}
+
+static void
+boot_sysctl(const struct boot_settings *settings)
+{
+	(void)settings;
+	boot_sysctl_run();
+}
+
+static struct boot_step boot_first_steps[] = {
+	{ .name = "mounts", .run = boot_mounts },
+	{ .name = "links", .run = boot_links },
+	{ .name = "console", .run = boot_console },
+	{ .name = "proc", .run = boot_proc },
+};
+
+static struct boot_step boot_other_steps[] = {
+	{ .name = "ctrl-alt-del", .run = boot_ctrl_alt_del },
+	{ .name = "oom score", .run = boot_oom_score },
+	{ .name = "loopback", .run = boot_loopback },
+	{ .name = "hostname", .run = boot_hostname },
+	{ .name = "dns", .run = boot_dns },
+	{ .name = "sysctl", .run = boot_sysctl },
+};
+
+#define BOOT_COUNT(steps) (sizeof(steps) / sizeof((steps)[0]))
+
+static void
+boot_run_steps(struct boot_step *steps, size_t count, const struct boot_settings *settings)
+{
+	for (size_t i = 0; i < count; i++) {
+		uint64_t start = clock_mono_us();
+
+		steps[i].run(settings);
+		steps[i].took_us = clock_mono_us() - start;
+	}
+}
+
+static void
+boot_log_steps(const struct boot_step *steps, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		log_debug("boot: %s: %llu µs", steps[i].name, (unsigned long long)steps[i].took_us);
+}
+
+void
+boot_begin(void)
+{
+	boot_run_steps(boot_first_steps, BOOT_COUNT(boot_first_steps), NULL);
+}
+
+void
+boot_finish(const struct boot_settings *settings)
+{
+	boot_run_steps(boot_other_steps, BOOT_COUNT(boot_other_steps), settings);
+	boot_log_steps(boot_first_steps, BOOT_COUNT(boot_first_steps));
+	boot_log_steps(boot_other_steps, BOOT_COUNT(boot_other_steps));
+}

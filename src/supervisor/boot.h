@@ -1,0 +1,23 @@
+/*
+ * boot: what the agent makes of the guest as PID 1, or where it is told to
+ * (--boot), before it serves. Each step can be done again without harm, logs
+ * its own failure, and stops none of the others.
+ */
+#ifndef SUPERVISOR_BOOT_H
+#define SUPERVISOR_BOOT_H
+
+struct boot_settings {
+	const char *hostname;  /* of the operator; "": none */
+	const char *dns;       /* see protocol/name_servers.h */
+	const char *kernel_ip; /* the value of ip=; "": none */
+};
+
+/* The steps that the configuration itself needs: file systems, the console,
+ * proc_init(). Called once, before anything is read from /proc. */
+void boot_begin(void);
+
+/* All others; then, at level debug, a line for each step of either kind with the
+ * time that it took. */
+void boot_finish(const struct boot_settings *settings);
+
+#endif

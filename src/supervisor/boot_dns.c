@@ -1,0 +1,34 @@
+/*
+ * boot_dns: the guest's name servers, from the kernel command line.
+ */
+#include "supervisor/boot_dns.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "platform/log.h"
+#include "platform/resolv_conf.h"
+#include "protocol/name_servers.h"
+
+void
+boot_dns_run(const char *option, const char *kernel_ip)
+{
+	char problem[NAME_SERVERS_PROBLEM_SIZE];
+	char text[NAME_SERVERS_TEXT_SIZE];
+	struct name_servers servers;
+	int r;
+
+	r = name_servers_at_boot(
+	    option, kernel_ip[0] != '\0' ? kernel_ip : NULL, &servers, problem);
+	if (r == -EINVAL)
+		log_warnx("boot: name servers are left alone: %s", problem);
+	if (r < 0)
+		return;
+	name_servers_format(&servers, text);
+	r = resolv_conf_write(text);
+	if (r == -ENOENT)
+		log_warnx("boot: no /etc/resolv.conf, and none can be made: the root is read-only");
+	else if (r < 0)
+		log_warnx("boot: can't write /etc/resolv.conf: %s", strerror(-r));
+}

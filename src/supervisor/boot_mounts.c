@@ -1,0 +1,106 @@
+/*
+ * boot_mounts: the table of file systems, in the order in which they are mounted.
+ */
+#include "supervisor/boot_mounts.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "platform/log.h"
+#include "platform/mount_point.h"
+
+static const struct mount_point boot_mounts_table[] = {
+	{
+	    .type = "proc",
+	    .target = "/proc",
+	    .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC,
+	    .magic = PROC_SUPER_MAGIC,
+	},
+	{
+	    .type = "sysfs",
+	    .target = "/sys",
+	    .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC,
+	    .magic = SYSFS_MAGIC,
+	},
+	{
+	    .type = "devtmpfs",
+	    .target = "/dev",
+	    .flags = MS_NOSUID,
+	    .options = "mode=0755",
+	    .magic = TMPFS_MAGIC,
+	},
+	{
+	    .type = "devpts",
+	    .target = "/dev/pts",
+	    .flags = MS_NOSUID | MS_NOEXEC,
+	    .options = "newinstance,ptmxmode=0666,mode=0620,gid=5",
+	    .magic = DEVPTS_SUPER_MAGIC,
+	},
+	{
+	    .type = "tmpfs",
+	    .target = "/dev/shm",
+	    .flags = MS_NOSUID | MS_NODEV,
+	    .options = "mode=1777",
+	    .magic = TMPFS_MAGIC,
+	},
+	{
+	    .type = "tmpfs",
+	    .target = "/run",
+	    .flags = MS_NOSUID | MS_NODEV,
+	    .options = "mode=0755",
+	    .magic = TMPFS_MAGIC,
+	},
+	{
+	    .type = "cgroup2",
+	    .target = "/sys/fs/cgroup",
+	    .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC,
+	    .options = "nsdelegate",
+	    .magic = CGROUP2_SUPER_MAGIC,
+	},
+};
+
+/* Only where the one that is there is of no use. */
+static const struct mount_point boot_mounts_tmp = {
+	.type = "tmpfs",
+	.target = "/tmp",
+	.flags = MS_NOSUID | MS_NODEV,
+	.options = "mode=1777",
+	.magic = TMPFS_MAGIC,
+};
+
+#define BOOT_MOUNTS_TMP_MODE 01777
+
+static void
+boot_mounts_make(const struct mount_point *point)
+{
+	int r = mount_point_make(point);
+
+	if (r < 0)
+		log_warnx(
+		    "boot: can't mount %s on %s: %s", point->type, point->target, strerror(-r));
+}
+
+static void
+boot_mounts_make_tmp(void)
+{
+	const char *path = boot_mounts_tmp.target;
+
+	/* Not by the umask, which would take the others' right to write. */
+	if (mkdir(path, BOOT_MOUNTS_TMP_MODE) == 0 && chmod(path, BOOT_MOUNTS_TMP_MODE) == 0)
+		return;
+	if (access(path, W_OK) < 0)
+		boot_mounts_make(&boot_mounts_tmp);
+}
+
+void
+boot_mounts_run(void)
+{
+	for (size_t i = 0; i < sizeof(boot_mounts_table) / sizeof(boot_mounts_table[0]); i++)
+		boot_mounts_make(&boot_mounts_table[i]);
+	boot_mounts_make_tmp();
+}

@@ -1,0 +1,42 @@
+/*
+ * boot_sysctl: the kernel's protection against planted links.
+ */
+#include "supervisor/boot_sysctl.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "platform/fd.h"
+#include "platform/log.h"
+#include "platform/proc.h"
+
+static const char *const boot_sysctl_paths[] = {
+	"sys/fs/protected_symlinks",
+	"sys/fs/protected_hardlinks",
+	"sys/fs/protected_fifos",
+	"sys/fs/protected_regular",
+};
+
+static int
+boot_sysctl_set(const char *path)
+{
+	char value[16];
+	ssize_t len = fd_read_file(proc_dir_fd(), path, value, sizeof(value));
+
+	if (len < 0)
+		return (int)len;
+	return value[0] != '0' ? 0 : fd_write_file(proc_dir_fd(), path, "1");
+}
+
+void
+boot_sysctl_run(void)
+{
+	for (size_t i = 0; i < sizeof(boot_sysctl_paths) / sizeof(boot_sysctl_paths[0]); i++) {
+		int r = boot_sysctl_set(boot_sysctl_paths[i]);
+
+		if (r < 0)
+			log_warnx(
+			    "boot: can't set /proc/%s: %s", boot_sysctl_paths[i], strerror(-r));
+	}
+}
