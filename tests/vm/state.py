@@ -10,17 +10,12 @@ def status(guest):
 
 
 def processes(guest):
-    """Every process of the guest: pid to (parent, state, command line)."""
-    script = (
-        "for p in /proc/[0-9]*; do "
-        'stat=$(cat $p/stat 2>/dev/null) && echo "$stat @ $(tr "\\0" " " <$p/cmdline)"; done'
-    )
+    """Every process of the guest but kernel threads: pid to (parent, state, command line)."""
     found = {}
-    for line in guest.output(script).splitlines():
-        pid, state, parent, title = re.match(
-            r"(\d+) \(.*\) (\S) (\d+) .*? @ ?(.*)", line
-        ).groups()
-        found[int(pid)] = (int(parent), state, title.strip())
+    for line in guest.output("ps -o pid,ppid,stat,args").splitlines()[1:]:
+        pid, parent, kind, title = re.match(r" *(\d+) +(\d+) +(\w)\S* +(?:< +|N +)*(.*)", line).groups()
+        if int(pid) != 2 and int(parent) != 2:
+            found[int(pid)] = (int(parent), kind, title.strip())
     return found
 
 
