@@ -59,7 +59,7 @@ log_make_printable(char *line, size_t len)
 	}
 }
 
-static size_t
+static size_t __attribute__((format(printf, 3, 0)))
 log_append(char *line, size_t len, const char *format, va_list args)
 {
 	int n;
@@ -84,7 +84,7 @@ log_appendf(char *line, size_t len, const char *format, ...)
 	return len;
 }
 
-static void
+static void __attribute__((format(printf, 3, 0)))
 log_line(int priority, const char *error, const char *format, va_list args)
 {
 	char line[LOG_LINE_MAX + 1];

@@ -17,7 +17,7 @@
 #include "platform/users.h"
 
 struct spawn_rlimit {
-	int resource; /* RLIMIT_… of setrlimit(2) */
+	unsigned int resource; /* RLIMIT_… of setrlimit(2) */
 	struct rlimit limit;
 };
 
