@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "platform/fd.h"
+#include "platform/procs.h"
 
 void
 group_signal(const struct group *group, int signal)
@@ -34,6 +35,12 @@ group_has_ended(const struct group *group, struct group_end *ret)
 	ret->code = ret->signaled ? 0 : info.si_status;
 	ret->signal = ret->signaled ? info.si_status : 0;
 	return true;
+}
+
+bool
+group_is_empty(const struct group *group)
+{
+	return !procs_group_lives(group->pid);
 }
 
 void

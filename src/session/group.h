@@ -37,6 +37,9 @@ void group_kill(const struct group *group);
 /* Whether the main process has ended; it stays a zombie. *RET only if true. */
 bool group_has_ended(const struct group *group, struct group_end *ret);
 
+/* Whether nothing but the main process, which has ended, is left. Slow. */
+bool group_is_empty(const struct group *group);
+
 /* Reaps the main process, which must have ended, and closes the pidfd; after
  * this nothing may be signalled any more. *RET_USAGE as of wait4(2). */
 void group_reap(struct group *group, struct rusage *ret_usage);

@@ -58,6 +58,9 @@
 #define RELAY_SHUTDOWN_GRACE_MS 5000
 #define RELAY_STUCK_MS 2000
 
+/* Between two looks for what is left of a group whose host has gone. */
+#define RELAY_LOOK_MS 100
+
 struct relay_source {
 	int fd; /* -1: at its end */
 	uint8_t type;
@@ -83,6 +86,7 @@ struct relay {
 	uint64_t term_at_ms;  /* the timeout */
 	uint64_t kill_at_ms;  /* SIGKILL to the group */
 	uint64_t stuck_at_ms; /* the main process is given up */
+	uint64_t look_at_ms;  /* for what is left of the group, when both ends are gone */
 	uint64_t quiet_since_ms;
 	uint64_t drain_end_ms;
 };
@@ -160,6 +164,16 @@ relay_shut_down(struct relay *relay, uint64_t now)
 		relay->kill_at_ms = now + RELAY_SHUTDOWN_GRACE_MS;
 }
 
+/* With host and main process gone, the rest of the group is looked for: only what
+ * is there has its two seconds, and a worker that waits for nobody is wasted. */
+static void
+relay_look_for_rest(struct relay *relay, uint64_t now)
+{
+	if (group_is_empty(relay->group))
+		relay->kill_at_ms = CLOCK_NEVER;
+	relay->look_at_ms = relay->kill_at_ms == CLOCK_NEVER ? CLOCK_NEVER : now + RELAY_LOOK_MS;
+}
+
 /* The main process has ended. */
 static void
 relay_begin_drain(struct relay *relay, uint64_t now)
@@ -222,6 +236,8 @@ relay_meet_deadlines(struct relay *relay, uint64_t now)
 		relay->end.end = (struct group_end){ .signaled = true, .signal = SIGKILL };
 		relay_begin_drain(relay, now);
 	}
+	if (relay->end.is_gone && relay->phase != RELAY_RUNNING && now >= relay->look_at_ms)
+		relay_look_for_rest(relay, now);
 	if (relay->phase != RELAY_DRAINING || !relay_has_output(relay))
 		return;
 	if (now >= relay->drain_end_ms ||
@@ -239,6 +255,10 @@ relay_next_deadline(const struct relay *relay)
 		next = relay->kill_at_ms;
 	if (relay->stuck_at_ms < next)
 		next = relay->stuck_at_ms;
+	if (relay->end.is_gone && relay->phase != RELAY_RUNNING && relay->look_at_ms < next)
+		next = relay->look_at_ms;
+	if (relay->phase == RELAY_CUT && !conn_is_pushing(relay->conn))
+		return 0;
 	if (relay->phase != RELAY_DRAINING || !relay_has_output(relay))
 		return next;
 	if (relay->drain_end_ms < next)
@@ -397,10 +417,11 @@ relay_turn(struct relay *relay)
 		}
 		if (conn_is_pushing(relay->conn))
 			relay_push(relay, now);
-		for (int i = 0; i < RELAY_SOURCES; i++)
-			ready[i] = polls[RELAY_POLL_SOURCE + i].revents != 0;
-		relay_pump(relay, ready, now);
 	}
+	/* What was there at the cut is read without asking. */
+	for (int i = 0; i < RELAY_SOURCES; i++)
+		ready[i] = polls[RELAY_POLL_SOURCE + i].revents != 0 || relay->phase == RELAY_CUT;
+	relay_pump(relay, ready, now);
 	relay_meet_deadlines(relay, now);
 }
 

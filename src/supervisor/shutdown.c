@@ -3,13 +3,10 @@
  */
 #include "supervisor/shutdown.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/reboot.h>
 #include <sys/wait.h>
@@ -18,7 +15,7 @@
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/log.h"
-#include "platform/proc.h"
+#include "platform/procs.h"
 
 #define SHUTDOWN_SYNC_MS 10000
 #define SHUTDOWN_POLL_MS 10
@@ -65,51 +62,35 @@ shutdown_resolve(enum shutdown_action action)
 
 /* ---- the processes ----------------------------------------------------- */
 
-/* A kernel thread has no command line, and neither has a zombie; PF_KTHREAD stands
- * in the ninth field of stat (proc(5)). */
-static bool
-shutdown_is_kernel_thread(int proc_fd, const char *pid)
-{
-	static const unsigned long kthread_flag = 0x00200000;
-	char path[32];
-	char text[512];
-	const char *field;
-	unsigned long flags;
+struct shutdown_round {
+	int signal;
+	bool (*spare)(pid_t pid, void *context);
+	void *context;
+	int count;
+};
 
-	(void)snprintf(path, sizeof(path), "%.16s/stat", pid);
-	if (fd_read_file(proc_fd, path, text, sizeof(text)) < 0)
-		return true; /* gone, or nothing that a signal would do good */
-	field = strrchr(text, ')');
-	if (field == NULL || sscanf(field, ") %*c %*d %*d %*d %*d %*d %lu", &flags) != 1)
-		return false;
-	return (flags & kthread_flag) != 0;
+static bool
+shutdown_visit(const struct procs_entry *entry, void *context)
+{
+	struct shutdown_round *round = context;
+
+	if (entry->pid == getpid() || entry->is_kernel_thread || entry->state == 'Z' ||
+	    round->spare(entry->pid, round->context))
+		return true;
+	round->count++;
+	(void)kill(entry->pid, round->signal);
+	if (round->signal == SIGTERM)
+		(void)kill(entry->pid, SIGCONT);
+	return true;
 }
 
 int
 shutdown_signal_all(int signal, bool (*spare)(pid_t pid, void *context), void *context)
 {
-	int fd = openat(proc_dir_fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	struct dirent *entry;
-	int count = 0;
+	struct shutdown_round round = { .signal = signal, .spare = spare, .context = context };
 
-	if (dir == NULL) {
-		fd_close(&fd);
-		return 0;
-	}
-	while ((entry = readdir(dir)) != NULL) {
-		pid_t pid = (pid_t)strtonum(entry->d_name, 1, INT32_MAX, NULL);
-
-		if (pid <= 1 || pid == getpid() || spare(pid, context) ||
-		    shutdown_is_kernel_thread(dirfd(dir), entry->d_name))
-			continue;
-		count++;
-		(void)kill(pid, signal);
-		if (signal == SIGTERM)
-			(void)kill(pid, SIGCONT);
-	}
-	(void)closedir(dir);
-	return count;
+	(void)procs_walk(shutdown_visit, &round);
+	return round.count;
 }
 
 /* ---- the machine ------------------------------------------------------- */

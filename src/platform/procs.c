@@ -1,0 +1,92 @@
+/*
+ * procs: the processes of the guest, as /proc shows them.
+ */
+#include "platform/procs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "platform/fd.h"
+#include "platform/proc.h"
+
+/* PF_KTHREAD of the kernel's include/linux/sched.h, in the ninth field. */
+#define PROCS_KERNEL_THREAD 0x00200000UL
+
+#define PROCS_STAT_MAX 1024
+
+static bool
+procs_read(int proc_fd, const char *name, struct procs_entry *ret)
+{
+	char path[32];
+	char text[PROCS_STAT_MAX];
+	const char *problem;
+	const char *fields;
+	unsigned long flags;
+
+	ret->pid = (pid_t)strtonum(name, 1, INT32_MAX, &problem);
+	if (problem != NULL)
+		return false;
+	(void)snprintf(path, sizeof(path), "%d/stat", (int)ret->pid);
+	if (fd_read_file(proc_fd, path, text, sizeof(text)) < 0)
+		return false;
+	/* A process may put anything into its name, parentheses too. */
+	fields = strrchr(text, ')');
+	if (fields == NULL ||
+	    sscanf(fields, ") %c %*d %d %*d %*d %*d %lu", &ret->state, &ret->group, &flags) != 3)
+		return false;
+	ret->is_kernel_thread = (flags & PROCS_KERNEL_THREAD) != 0;
+	return true;
+}
+
+int
+procs_walk(procs_visit_fn *visit, void *context)
+{
+	int fd = openat(proc_dir_fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct procs_entry found;
+	struct dirent *entry;
+	DIR *dir;
+
+	if (fd < 0)
+		return -errno;
+	dir = fdopendir(fd);
+	if (dir == NULL) {
+		fd_close(&fd);
+		return -ENOMEM;
+	}
+	while ((entry = readdir(dir)) != NULL) {
+		if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
+			continue;
+		if (procs_read(dirfd(dir), entry->d_name, &found) && !visit(&found, context))
+			break;
+	}
+	(void)closedir(dir);
+	return 0;
+}
+
+struct procs_search {
+	pid_t group;
+	bool is_found;
+};
+
+static bool
+procs_visit_group(const struct procs_entry *entry, void *context)
+{
+	struct procs_search *search = context;
+
+	search->is_found =
+	    entry->group == search->group && entry->state != 'Z' && entry->state != 'X';
+	return !search->is_found;
+}
+
+bool
+procs_group_lives(pid_t group)
+{
+	struct procs_search search = { .group = group };
+
+	return procs_walk(procs_visit_group, &search) < 0 || search.is_found;
+}

@@ -1,0 +1,29 @@
+/*
+ * procs: the processes of the guest, as /proc shows them. Slow; for the ends of
+ * things alone.
+ */
+#ifndef PLATFORM_PROCS_H
+#define PLATFORM_PROCS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* What proc_pid_stat(5) says of one process. */
+struct procs_entry {
+	pid_t pid;
+	char state; /* 'Z': a zombie */
+	pid_t group;
+	bool is_kernel_thread;
+};
+
+/* Called for each process; false ends the walk. */
+typedef bool procs_visit_fn(const struct procs_entry *entry, void *context);
+
+/* Walks over all processes. Returns 0 or -errno. */
+int procs_walk(procs_visit_fn *visit, void *context);
+
+/* Whether a process that is no zombie is in the process group GROUP; true where
+ * /proc can't tell. */
+bool procs_group_lives(pid_t group);
+
+#endif
