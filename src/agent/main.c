@@ -17,6 +17,7 @@
 #include "platform/users.h"
 #include "protocol/kcmdline.h"
 #include "supervisor/boot.h"
+#include "supervisor/boot.h"
 #include "supervisor/supervisor.h"
 
 #define MAIN_PROGRAM "vmm-guest-agent"
@@ -127,6 +128,8 @@ main(int argc, char **argv, char **environment)
 	uint64_t started_us = clock_mono_us();
 	bool is_init = getpid() == 1;
 
+	if (is_init)
+		supervisor_block_signals();
 	fd_open_standard();
 	setproctitle_init(argc, argv, environment);
 	if (is_init)
@@ -141,6 +144,7 @@ main(int argc, char **argv, char **environment)
 		    .exec_port = config.exec_port,
 		    .file_port = config.file_port,
 		    .recycle = config.recycle,
+		    .is_protected = is_init || config.boot != 0,
 		    .first_frame_timeout_ms = (int)config.first_frame_timeout * MAIN_MS_PER_S },
 		.listen = config.listen,
 		.workers = config.workers,

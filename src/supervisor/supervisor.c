@@ -81,6 +81,15 @@ supervisor_count_workers(const struct supervisor_settings *settings)
 
 /* ---- the beginning ----------------------------------------------------- */
 
+void
+supervisor_block_signals(void)
+{
+	sigset_t all;
+
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, NULL);
+}
+
 /* Default dispositions for us and all whom we start; and all signals blocked, to
  * be read from a descriptor. */
 static int
@@ -91,8 +100,8 @@ supervisor_take_signals(void)
 
 	for (int signal = 1; signal <= SUPERVISOR_SIGNALS; signal++)
 		(void)sigaction(signal, &action, NULL);
+	supervisor_block_signals();
 	(void)sigfillset(&all);
-	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 	return signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 

@@ -37,6 +37,10 @@ _Noreturn void supervisor_run(const struct supervisor_settings *settings);
  * 0, or 1 where it can't. */
 _Noreturn void supervisor_run_once(const struct supervisor_settings *settings);
 
+/* Blocks every signal, to be done before all else where a signal could end us;
+ * supervisor_run() does it too. */
+void supervisor_block_signals(void);
+
 /* The number of workers for a guest of so many bytes of memory. */
 uint32_t supervisor_default_workers(uint64_t memory_bytes);
 

@@ -21,6 +21,7 @@
 #include "platform/fdpass.h"
 #include "platform/listener.h"
 #include "platform/log.h"
+#include "platform/proc.h"
 #include "session/file_litter.h"
 #include "session/kinds.h"
 #include "session/places.h"
@@ -28,6 +29,9 @@
 #include "worker/opening.h"
 
 #define WORKER_NAME_MAX 32
+
+/* Killed for memory after any session, and before the supervisor. */
+#define WORKER_OOM_SCORE "-900"
 
 /* After an accept that failed for want of something, before the next. */
 #define WORKER_ACCEPT_PAUSE_MS 100
@@ -220,17 +224,31 @@ worker_accept(struct worker *worker, int *ret_fd, int *ret_listener)
 	return listener_accept(worker->options->listeners[*ret_listener].fd, ret_fd);
 }
 
-/* A session must leave nothing behind: neither a child nor a descriptor. The
- * kernel gives a new descriptor the lowest free number, so that a leaked one
- * shows in the number of the next connection. */
+/* A session must leave nothing behind, neither a descriptor nor a child. The kernel
+ * gives a new descriptor the lowest free number, so that a leaked one shows in
+ * the number of the next connection. */
 static bool
-worker_has_leftovers(const struct worker *worker, int conn_fd)
+worker_has_leaked(struct worker *worker, int conn_fd)
+{
+	if (worker->conn_fd_number < 0)
+		worker->conn_fd_number = conn_fd;
+	return conn_fd != worker->conn_fd_number;
+}
+
+static bool
+worker_has_children(void)
 {
 	siginfo_t info;
 
-	if (worker->conn_fd_number >= 0 && conn_fd != worker->conn_fd_number)
-		return true;
 	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
+}
+
+static bool
+worker_is_due(const struct worker *worker)
+{
+	uint32_t recycle = worker->options->settings->recycle;
+
+	return worker_has_children() || (recycle > 0 && worker->served >= recycle);
 }
 
 _Noreturn void
@@ -258,11 +276,9 @@ worker_run(const struct worker_options *options)
 			(void)usleep(WORKER_ACCEPT_PAUSE_MS * 1000);
 			continue;
 		}
-		is_last = worker_has_leftovers(&worker, fd);
-		worker.conn_fd_number = fd;
+		is_last = worker_has_leaked(&worker, fd);
 		worker_serve(&worker, fd, options->listeners[listener].port);
-		if (is_last || worker_has_leftovers(&worker, fd) ||
-		    (options->settings->recycle > 0 && worker.served >= options->settings->recycle))
+		if (is_last || worker_is_due(&worker))
 			break;
 	}
 	exit(0);

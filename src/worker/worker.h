@@ -32,6 +32,7 @@ struct worker_settings {
 	uint32_t file_port;
 	uint32_t recycle; /* sessions after which a worker leaves; 0: never */
 	int first_frame_timeout_ms;
+	bool is_protected; /* from the kernel's choice of whom to kill for memory */
 };
 
 /* Everything is borrowed for the worker's life. */
