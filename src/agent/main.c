@@ -101,6 +101,7 @@ main_session_settings(const struct config *config)
 		.max_file_bytes = config->max_file_mib * MAIN_BYTES_PER_MIB,
 		.stall_timeout_ms = (int)config->stall_timeout * MAIN_MS_PER_S,
 		.home = main_find_home(),
+		.dns = config->dns,
 		.term = term != NULL && strcmp(term, MAIN_KERNEL_TERM) != 0 ? term : NULL,
 		.nofile = main_raise_nofile(),
 	};

@@ -10,6 +10,7 @@
 
 #include "platform/log.h"
 #include "session/clock_sync.h"
+#include "session/connect.h"
 #include "session/exec.h"
 #include "session/file_mkdir.h"
 #include "session/file_move.h"
@@ -18,12 +19,22 @@
 #include "session/file_stat.h"
 #include "session/file_watch.h"
 #include "session/file_write.h"
+#include "session/net.h"
+#include "session/restored.h"
 #include "session/status.h"
+#include "session/wait_port.h"
 
 static const struct session_kind kinds_table[] = {
 	{ VMM_GUEST_START, SLOT_VOICE_EXEC, PLACES_EXEC, "exec", "START", exec_serve },
 	{ VMM_GUEST_CLOCK_SYNC, SLOT_VOICE_CONTROL, PLACES_NONE, "clock", "CLOCK_SYNC",
 	    clock_sync_serve },
+	{ VMM_GUEST_NET_RECONFIG, SLOT_VOICE_CONTROL, PLACES_NONE, "net", "NET_RECONFIG",
+	    net_serve },
+	{ VMM_GUEST_WAIT_PORT, SLOT_VOICE_CONTROL, PLACES_EXEC, "wait-port", "WAIT_PORT",
+	    wait_port_serve },
+	{ VMM_GUEST_CONNECT, SLOT_VOICE_EXEC, PLACES_EXEC, "connect", "CONNECT", connect_serve },
+	{ VMM_GUEST_RESTORED, SLOT_VOICE_CONTROL, PLACES_NONE, "restored", "RESTORED",
+	    restored_serve },
 	{ VMM_GUEST_STATUS_REQ, SLOT_VOICE_CONTROL, PLACES_NONE, "status", "STATUS_REQ",
 	    status_serve },
 	{ VMM_GUEST_FILE_WRITE_REQ, SLOT_VOICE_FILE, PLACES_FILE, "write", "FILE_WRITE_REQ",

@@ -19,6 +19,7 @@ struct session_settings {
 	uint64_t max_file_bytes; /* largest WRITE */
 	int stall_timeout_ms;	 /* a file transfer that does not move for so long ends */
 	const char *home;	 /* of the agent's own user */
+	const char *dns;	 /* resolv.conf; see protocol/name_servers.h */
 	const char *term;	 /* the agent's terminal type for its sessions, or NULL */
 	struct rlimit nofile;	 /* RLIMIT_NOFILE of sessions; 0: as the agent's own */
 };

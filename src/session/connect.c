@@ -1,0 +1,109 @@
+/*
+ * connect: CONNECT: a TCP connection inside the guest, for the host. What then
+ * goes back and forth is forward.c's.
+ */
+#include "session/connect.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "platform/fd.h"
+#include "protocol/port_request.h"
+#include "session/forward.h"
+#include "session/stop.h"
+
+/* Waits for a connect(2) that is under way, as long as the host is there. */
+static int
+connect_await(const struct conn *conn, int tcp_fd)
+{
+	struct pollfd polls[] = {
+		{ .fd = tcp_fd, .events = POLLOUT },
+		{ .fd = conn->fd, .events = POLLRDHUP },
+	};
+	socklen_t len = sizeof(int);
+	int error;
+
+	for (;;) {
+		if (stop_is_now())
+			return -ECANCELED;
+		if (ppoll(polls, 2, NULL, stop_wait_mask()) < 0 && errno != EINTR)
+			return -errno;
+		if (polls[1].revents != 0)
+			return -EPIPE;
+		if (polls[0].revents == 0)
+			continue;
+		return getsockopt(tcp_fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 ? -errno : -error;
+	}
+}
+
+/* Returns 0 with a non-blocking socket; -EPIPE if the host has gone; or -errno. */
+static int
+connect_open(const struct conn *conn, const struct port_target *target, int *ret_fd)
+{
+	int CLEANUP_FD fd =
+	    socket(target->address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int on = 1;
+
+	if (fd < 0)
+		return -errno;
+	/* What the host sends in small frames is meant to go out as small segments. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (connect(fd, &target->address.any, target->address_len) < 0) {
+		int r = errno == EINPROGRESS ? connect_await(conn, fd) : -errno;
+
+		if (r < 0)
+			return r;
+	}
+	*ret_fd = fd_steal(&fd);
+	return 0;
+}
+
+static void
+connect_run(struct session *session, int tcp_fd)
+{
+	int r = conn_send(&session->conn, VMM_GUEST_STATUS, PORT_REQUEST_CONNECTED,
+	    strlen(PORT_REQUEST_CONNECTED), session->settings->stall_timeout_ms);
+
+	if (r < 0)
+		return;
+	(void)atomic_fetch_add(&session->board->counts.started, 1);
+	r = forward_run(&session->conn, tcp_fd);
+	(void)atomic_fetch_add(&session->board->counts.exited, 1);
+	if (r == 0)
+		session_send_exit(session, VMM_GUEST_EXIT_OK, 0);
+	else if (r == -EMSGSIZE)
+		session_refuse_exec(session, VMM_GUEST_EXIT_AGENT,
+		    "a frame was announced with more than %u bytes: the connection was closed",
+		    VMM_GUEST_FRAME_MAX);
+	else if (r == -ECANCELED)
+		session_refuse_exec(session, VMM_GUEST_EXIT_AGENT, "the agent is stopping");
+	else if (r != -EPIPE)
+		session_refuse_exec(session, VMM_GUEST_EXIT_NOT_MADE,
+		    "the connection in the guest broke: %s", strerror(-r));
+}
+
+void
+connect_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
+{
+	int CLEANUP_FD tcp_fd = -1;
+	struct port_target target;
+	struct json_error error;
+	int r;
+
+	(void)type;
+	if (port_target_parse((const char *)payload, len, &target, &error) < 0) {
+		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
+		session_refuse_exec(session, VMM_GUEST_EXIT_AGENT, "bad CONNECT: %s", error.text);
+		return;
+	}
+	session_describe(session, "", target.name);
+	r = connect_open(&session->conn, &target, &tcp_fd);
+	if (r == 0)
+		connect_run(session, tcp_fd);
+	else if (r != -EPIPE)
+		session_refuse_exec(session, VMM_GUEST_EXIT_NOT_MADE, "can't connect to %s: %s",
+		    target.name, strerror(-r));
+}

@@ -1,0 +1,12 @@
+/*
+ * connect: CONNECT: a TCP connection inside the guest, for the host.
+ */
+#ifndef SESSION_CONNECT_H
+#define SESSION_CONNECT_H
+
+#include "session/session.h"
+
+/* Serves CONNECT; see session_serve_fn. */
+session_serve_fn connect_serve;
+
+#endif

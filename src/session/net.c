@@ -1,0 +1,41 @@
+/*
+ * net: NET_RECONFIG: another address for the guest.
+ */
+#include "session/net.h"
+
+#include <stdatomic.h>
+
+#include "platform/log.h"
+#include "protocol/net_request.h"
+#include "session/net_apply.h"
+
+static void
+net_send_times(struct session *session, const uint32_t times[NET_REQUEST_TIMES])
+{
+	uint8_t payload[VMM_GUEST_NET_EXIT_LEN];
+
+	net_request_exit_format(payload, times);
+	(void)conn_send_last(&session->conn, VMM_GUEST_EXIT, payload, sizeof(payload),
+	    session->settings->stall_timeout_ms);
+}
+
+void
+net_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
+{
+	struct net_apply_result result;
+	struct net_request request;
+	struct json_error error;
+
+	(void)type;
+	if (net_request_parse((const char *)payload, len, &request, &error) < 0) {
+		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
+		session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);
+		log_warnx("bad NET_RECONFIG: %s", error.text);
+		return;
+	}
+	if (net_apply(&request, session->settings->dns, &result) == 0)
+		net_send_times(session, result.times);
+	else
+		session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);
+	net_apply_log(&result, "NET_RECONFIG");
+}

@@ -1,0 +1,12 @@
+/*
+ * net: NET_RECONFIG: another address for the guest.
+ */
+#ifndef SESSION_NET_H
+#define SESSION_NET_H
+
+#include "session/session.h"
+
+/* Serves NET_RECONFIG; see session_serve_fn. */
+session_serve_fn net_serve;
+
+#endif

@@ -1,0 +1,123 @@
+/*
+ * restored: RESTORED: clock, entropy and network in one round trip, each if it is
+ * given, and each though another has failed.
+ */
+#include "session/restored.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "platform/clock.h"
+#include "platform/entropy.h"
+#include "platform/log.h"
+#include "protocol/restored_request.h"
+#include "session/net_apply.h"
+
+#define RESTORED_NS_PER_S 1000000000
+
+/* Much for the stack, and one session runs at a time. */
+static struct restored_request restored_request;
+
+static void __attribute__((format(printf, 2, 3)))
+restored_fail(struct restored_status *status, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(status->errors[status->errors_count++], RESTORED_ERROR_SIZE, format, args);
+	va_end(args);
+}
+
+static void
+restored_set_clock(struct session *session, int64_t unix_ns, struct restored_status *status)
+{
+	uint64_t start = clock_mono_us();
+	int64_t seconds = unix_ns / RESTORED_NS_PER_S;
+	int64_t rest = unix_ns % RESTORED_NS_PER_S;
+	int r;
+
+	if (rest < 0) {
+		rest += RESTORED_NS_PER_S;
+		seconds--;
+	}
+	r = clock_set_wall(seconds, (uint32_t)rest);
+	status->clock_us = clock_mono_us() - start;
+	if (r < 0)
+		restored_fail(status, "clock: %s", strerror(-r));
+	else
+		(void)atomic_fetch_add(&session->board->counts.clock_syncs, 1);
+}
+
+static void
+restored_credit_entropy(const struct restored_request *request, struct restored_status *status)
+{
+	uint64_t start = clock_mono_us();
+	int r = entropy_credit(request->entropy, request->entropy_len);
+
+	status->entropy_us = clock_mono_us() - start;
+	if (r < 0)
+		restored_fail(status, "entropy: %s", strerror(-r));
+}
+
+static void
+restored_set_net(const struct restored_request *request, const char *dns,
+    struct restored_status *status, struct net_apply_result *result)
+{
+	if (request->net_error.text[0] != '\0') {
+		restored_fail(status, "net: %s", request->net_error.text);
+		return;
+	}
+	if (net_apply(&request->net, dns, result) < 0)
+		restored_fail(status, "net: %s", result->problem);
+	status->net_us = result->times[NET_REQUEST_TOTAL_US];
+}
+
+static void
+restored_answer(struct session *session, const struct restored_status *status)
+{
+	int stall_ms = session->settings->stall_timeout_ms;
+	size_t len;
+	char *text = restored_status_format(status, &len);
+
+	int r = 0;
+
+	if (text != NULL)
+		r = conn_send(&session->conn, VMM_GUEST_STATUS, text, len, stall_ms);
+	free(text);
+	if (r < 0)
+		return;
+	session_send_exit(session,
+	    status->errors_count > 0 ? VMM_GUEST_EXIT_CONTROL_FAILED : VMM_GUEST_EXIT_OK, 0);
+}
+
+void
+restored_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
+{
+	struct restored_status status = { .errors_count = 0 };
+	struct net_apply_result net = { .problem = "" };
+	uint64_t start = clock_mono_us();
+	struct json_error error;
+
+	(void)type;
+	if (restored_request_parse((const char *)payload, len, &restored_request, &error) < 0) {
+		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
+		restored_fail(&status, "bad RESTORED: %s", error.text);
+	} else {
+		if (restored_request.has_clock)
+			restored_set_clock(session, restored_request.unix_ns, &status);
+		if (restored_request.entropy_len > 0)
+			restored_credit_entropy(&restored_request, &status);
+		if (restored_request.has_net)
+			restored_set_net(&restored_request, session->settings->dns, &status, &net);
+	}
+	explicit_bzero(restored_request.entropy, sizeof(restored_request.entropy));
+	status.total_us = clock_mono_us() - start;
+	restored_answer(session, &status);
+	for (unsigned i = 0; i < status.errors_count; i++)
+		log_warnx("RESTORED: %s", status.errors[i]);
+	net.problem[0] = '\0';
+	net_apply_log(&net, "RESTORED");
+}

@@ -1,0 +1,12 @@
+/*
+ * restored: RESTORED: all that a guest needs after its snapshot was restored.
+ */
+#ifndef SESSION_RESTORED_H
+#define SESSION_RESTORED_H
+
+#include "session/session.h"
+
+/* Serves RESTORED; see session_serve_fn. */
+session_serve_fn restored_serve;
+
+#endif
