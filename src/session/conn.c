@@ -481,3 +481,11 @@ conn_finish(struct conn *conn)
 		conn_discard(conn, VMM_GUEST_LINGER_MS, VMM_GUEST_EOF);
 	conn_close(conn);
 }
+
+void
+conn_hang_up(struct conn *conn, int max_ms)
+{
+	(void)shutdown(conn->fd, SHUT_WR);
+	conn_discard(conn, max_ms, -1);
+	conn_close(conn);
+}

@@ -99,6 +99,10 @@ void conn_discard(struct conn *conn, int max_ms, int until);
  * that), or for 10 s where a write of the last second had to wait; closes. */
 void conn_finish(struct conn *conn);
 
+/* The same, whatever the connection has been like: waits at most MAX_MS for the
+ * host to close, and closes. */
+void conn_hang_up(struct conn *conn, int max_ms);
+
 /* ---- calls that never wait -------------------------------------------- */
 
 /* Receives once into the free space of the buffer. Returns the number of bytes,

@@ -7,10 +7,13 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/spawn.h"
+#include "protocol/report.h"
 #include "protocol/start.h"
 #include "session/environment.h"
 #include "session/group.h"
@@ -30,6 +33,7 @@ struct exec {
 	struct environment environment;
 	struct streams streams;
 	struct group group;
+	uint64_t started_ms;
 };
 
 /* ---- what STATUS shows ------------------------------------------------- */
@@ -188,6 +192,7 @@ exec_spawn(struct exec *exec)
 	if (at_home)
 		options.working_dir = exec->user != NULL ? exec->user->home : settings->home;
 	exec->group = (struct group){ .pid_fd = -1, .slot = exec->session->slot };
+	exec->started_ms = clock_mono_ms();
 	atomic_store(&exec->session->slot->spawning, 1);
 	r = spawn_run(&options, &exec->group.pid, &exec->group.pid_fd, &failure);
 	atomic_store(&exec->session->slot->spawning, 0);
@@ -210,6 +215,76 @@ exec_count(struct exec *exec, const struct relay_end *end)
 		(void)atomic_fetch_add(&counts->exited, 1);
 	if (end->reason == RELAY_TIMEOUT)
 		(void)atomic_fetch_add(&counts->timeouts, 1);
+}
+
+static const char *
+exec_reason_name(const struct exec *exec, const struct relay_end *end)
+{
+	static const char *const names[] = {
+		[RELAY_EXITED] = "exited",
+		[RELAY_TIMEOUT] = "timeout",
+		[RELAY_DISCONNECTED] = "disconnected",
+		[RELAY_SHUTDOWN] = "shutdown",
+		[RELAY_PROTOCOL] = "disconnected",
+	};
+
+	/* As PID 1 the supervisor ends what is in the guest, and we see it end. */
+	if (end->reason == RELAY_EXITED &&
+	    atomic_load(&exec->session->board->shutdown.stage) >= SCOREBOARD_ENDING)
+		return names[RELAY_SHUTDOWN];
+	if (end->reason == RELAY_EXITED && end->end.signaled)
+		return "signaled";
+	return names[end->reason];
+}
+
+static uint64_t
+exec_to_ms(struct timeval time)
+{
+	return (uint64_t)time.tv_sec * EXEC_MS_PER_S + (uint64_t)time.tv_usec / EXEC_MS_PER_S;
+}
+
+/* Sends one STATUS, if the host asked for them. */
+static void
+exec_report(struct exec *exec, char *text, size_t len)
+{
+	if (text != NULL)
+		(void)conn_send(&exec->session->conn, VMM_GUEST_STATUS, text, len, -1);
+	free(text);
+}
+
+static void
+exec_report_started(struct exec *exec)
+{
+	size_t len = 0;
+	char *text;
+
+	if (!exec->request.report)
+		return;
+	text = report_started_format(exec->group.pid, &len);
+	exec_report(exec, text, len);
+}
+
+static void
+exec_report_exited(struct exec *exec, const struct relay_end *end, const struct rusage *usage)
+{
+	struct report_exited report = {
+		.code = end->end.signaled ? VMM_GUEST_EXIT_SIGNAL_BASE + end->end.signal
+					  : end->end.code,
+		.signal = end->end.signal,
+		.reason = exec_reason_name(exec, end),
+		.wall_ms = clock_mono_ms() - exec->started_ms,
+		.user_ms = exec_to_ms(usage->ru_utime),
+		.system_ms = exec_to_ms(usage->ru_stime),
+		.max_rss_kb = (uint64_t)usage->ru_maxrss,
+		.output_held = end->output_held,
+	};
+	size_t len = 0;
+	char *text;
+
+	if (!exec->request.report)
+		return;
+	text = report_exited_format(&report, &len);
+	exec_report(exec, text, len);
 }
 
 static void
@@ -244,9 +319,10 @@ exec_run(struct exec *exec)
 		.grace_ms = (uint64_t)exec->request.kill_grace_seconds * EXEC_MS_PER_S,
 	};
 	struct relay_end end;
-	struct rusage usage;
+	struct rusage usage = { 0 };
 
 	(void)atomic_fetch_add(&exec->session->board->counts.started, 1);
+	exec_report_started(exec);
 	relay_run(&options, &end);
 	exec_count(exec, &end);
 	/* One that can't be reaped is left to the supervisor: the worker leaves. */
@@ -254,8 +330,10 @@ exec_run(struct exec *exec)
 		group_reap(&exec->group, &usage);
 	else
 		fd_close(&exec->group.pid_fd);
-	if (!end.is_gone)
+	if (!end.is_gone) {
+		exec_report_exited(exec, &end, &usage);
 		exec_send_end(exec, &end);
+	}
 }
 
 void

@@ -23,6 +23,25 @@ group_kill(const struct group *group)
 	(void)kill(-group->pid, SIGKILL);
 }
 
+void
+group_obey_wanted_signal(const struct group *group)
+{
+	uint64_t wanted = atomic_load_explicit(&group->slot->wanted_signal, memory_order_relaxed);
+	uint64_t session = atomic_load_explicit(&group->slot->session, memory_order_relaxed);
+	int signal = (int)(wanted >> 56);
+
+	if (wanted == 0)
+		return;
+	/* It may have been meant for the session before this one. */
+	if ((wanted & SLOT_WANTED_SESSION) != (session & SLOT_WANTED_SESSION))
+		signal = 0;
+	if (signal == SIGKILL)
+		group_kill(group);
+	else if (signal > 0)
+		group_signal(group, signal);
+	atomic_store(&group->slot->wanted_signal, 0);
+}
+
 bool
 group_has_ended(const struct group *group, struct group_end *ret)
 {

@@ -31,6 +31,10 @@ struct group_end {
 /* Sends SIGNAL to the process group. No error: who is gone needs none. */
 void group_signal(const struct group *group, int signal);
 
+/* Sends the signal that KILL left in the slot for this session, if there is one;
+ * SIGKILL goes to everything. */
+void group_obey_wanted_signal(const struct group *group);
+
 /* Kills everything. */
 void group_kill(const struct group *group);
 

@@ -21,6 +21,8 @@
 #include "session/file_write.h"
 #include "session/net.h"
 #include "session/restored.h"
+#include "session/kill.h"
+#include "session/shutdown.h"
 #include "session/status.h"
 #include "session/wait_port.h"
 
@@ -37,6 +39,9 @@ static const struct session_kind kinds_table[] = {
 	    restored_serve },
 	{ VMM_GUEST_STATUS_REQ, SLOT_VOICE_CONTROL, PLACES_NONE, "status", "STATUS_REQ",
 	    status_serve },
+	{ VMM_GUEST_SHUTDOWN, SLOT_VOICE_CONTROL, PLACES_NONE, "shutdown", "SHUTDOWN",
+	    shutdown_serve },
+	{ VMM_GUEST_KILL, SLOT_VOICE_CONTROL, PLACES_NONE, "kill", "KILL", kill_serve },
 	{ VMM_GUEST_FILE_WRITE_REQ, SLOT_VOICE_FILE, PLACES_FILE, "write", "FILE_WRITE_REQ",
 	    file_write_serve },
 	{ VMM_GUEST_FILE_READ_REQ, SLOT_VOICE_FILE, PLACES_FILE, "read", "FILE_READ_REQ",

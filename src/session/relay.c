@@ -54,8 +54,7 @@
  * not keep the end away. */
 #define RELAY_TTY_LEFT_MAX (1024 * 1024)
 
-/* How long a shutdown lets a session end by itself, and a stuck one be stuck. */
-#define RELAY_SHUTDOWN_GRACE_MS 5000
+/* How long a process that was killed may be stuck in the kernel. */
 #define RELAY_STUCK_MS 2000
 
 /* Between two looks for what is left of a group whose host has gone. */
@@ -160,8 +159,8 @@ relay_shut_down(struct relay *relay, uint64_t now)
 	relay->end.reason = RELAY_SHUTDOWN;
 	group_signal(relay->group, SIGTERM);
 	group_signal(relay->group, SIGCONT);
-	if (!relay->was_killed && relay->kill_at_ms > now + RELAY_SHUTDOWN_GRACE_MS)
-		relay->kill_at_ms = now + RELAY_SHUTDOWN_GRACE_MS;
+	if (!relay->was_killed && relay->kill_at_ms > now + stop_grace_ms())
+		relay->kill_at_ms = now + stop_grace_ms();
 }
 
 /* With host and main process gone, the rest of the group is looked for: only what
@@ -227,6 +226,7 @@ relay_meet_deadlines(struct relay *relay, uint64_t now)
 {
 	if (stop_is_now())
 		relay_shut_down(relay, now);
+	group_obey_wanted_signal(relay->group);
 	if (now >= relay->term_at_ms)
 		relay_time_out(relay, now);
 	if (now >= relay->kill_at_ms)

@@ -32,6 +32,7 @@ scoreboard_new(uint32_t workers, uint32_t reserved, struct scoreboard **ret)
 		return -errno;
 	board->workers = workers;
 	board->reserved = reserved;
+	atomic_store(&board->shutdown.grace_ms, SCOREBOARD_GRACE_MS);
 	*ret = board;
 	return 0;
 }
@@ -44,6 +45,7 @@ scoreboard_clear_slot(struct slot *slot)
 	atomic_store(&slot->voice, SLOT_VOICE_NONE);
 	atomic_store(&slot->child_pid, 0);
 	atomic_store(&slot->session, 0);
+	atomic_store(&slot->wanted_signal, 0);
 	atomic_store(&slot->bytes_in, 0);
 	atomic_store(&slot->bytes_out, 0);
 	slot->kind[0] = '\0';

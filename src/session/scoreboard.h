@@ -49,6 +49,7 @@ struct slot {
 	_Atomic uint64_t started_ms;	  /* CLOCK_MONOTONIC, when it was accepted */
 	_Atomic uint64_t bytes_in;	  /* payload bytes from the host */
 	_Atomic uint64_t bytes_out;	  /* payload bytes to the host */
+	_Atomic uint64_t wanted_signal;	  /* KILL: signal << 56 | session; 0: none */
 	_Atomic int32_t worker_pid;	  /* written by the supervisor; 0: no worker */
 	_Atomic uint32_t sessions_served; /* by this worker */
 	/* What STATUS shows of it; text that a reader copies and ends itself. */
@@ -79,6 +80,25 @@ struct scoreboard_deaths {
 	_Atomic int64_t last_unix_ms;
 };
 
+/* The session number's part of wanted_signal. */
+#define SLOT_WANTED_SESSION ((UINT64_C(1) << 56) - 1)
+
+/* How far a shutdown is. */
+enum scoreboard_stage {
+	SCOREBOARD_RUNNING = 0,
+	SCOREBOARD_ASKED,      /* by SHUTDOWN; the supervisor has been signalled */
+	SCOREBOARD_ENDING,     /* the sessions are being ended */
+	SCOREBOARD_LAST_WORDS, /* who asked for it may answer now */
+};
+
+#define SCOREBOARD_GRACE_MS 5000
+
+struct scoreboard_shutdown {
+	_Atomic uint32_t stage;	   /* enum scoreboard_stage */
+	_Atomic uint32_t action;   /* enum control_action, if it was asked for */
+	_Atomic uint32_t grace_ms; /* between SIGTERM and SIGKILL */
+};
+
 struct scoreboard {
 	uint32_t workers; /* N; fixed before the first fork, as are the next three */
 	uint32_t reserved;
@@ -87,6 +107,7 @@ struct scoreboard {
 	_Atomic uint64_t ready_us; /* from the agent's start until it listened */
 	struct scoreboard_counts counts;
 	struct scoreboard_deaths deaths;
+	struct scoreboard_shutdown shutdown;
 	/* Words of the control lane, see places.h: slot index + 1, or 0 for free. */
 	_Atomic uint32_t exec_places[SCOREBOARD_WORKERS_MAX];
 	_Atomic uint32_t any_places[SCOREBOARD_WORKERS_MAX];

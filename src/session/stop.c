@@ -3,13 +3,18 @@
  */
 #include "session/stop.h"
 
+#include <stdatomic.h>
+
 static volatile sig_atomic_t stop_now;
 static volatile sig_atomic_t stop_soon;
 static sigset_t stop_mask;
+static const _Atomic uint32_t *stop_grace;
 
 static void
 stop_on_signal(int signal)
 {
+	if (signal == SIGUSR1)
+		return;
 	stop_soon = 1;
 	if (signal != SIGHUP)
 		stop_now = 1;
@@ -18,7 +23,7 @@ stop_on_signal(int signal)
 void
 stop_init(void)
 {
-	static const int handled[] = { SIGHUP, SIGTERM, SIGINT };
+	static const int handled[] = { SIGHUP, SIGTERM, SIGINT, SIGUSR1 };
 	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS };
 	struct sigaction action = { .sa_handler = stop_on_signal };
 	sigset_t blocked;
@@ -51,4 +56,16 @@ bool
 stop_is_requested(void)
 {
 	return stop_soon != 0;
+}
+
+void
+stop_set_grace(const _Atomic uint32_t *grace_ms)
+{
+	stop_grace = grace_ms;
+}
+
+uint32_t
+stop_grace_ms(void)
+{
+	return stop_grace != NULL ? atomic_load(stop_grace) : 0;
 }

@@ -10,11 +10,13 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Blocks every signal but those that a fault raises, and installs the handlers. */
 void stop_init(void);
 
-/* The mask to wait with: SIGHUP, SIGTERM and SIGINT get through. Borrowed. */
+/* The mask to wait with: SIGHUP, SIGTERM and SIGINT get through; and SIGUSR1, which
+ * means nothing but "look at your slot". Borrowed. */
 const sigset_t *stop_wait_mask(void);
 
 /* SIGTERM or SIGINT came: end the session. */
@@ -22,5 +24,9 @@ bool stop_is_now(void);
 
 /* Any of them came: accept no more. */
 bool stop_is_requested(void);
+
+/* How long a session that was told to end now may take. Told once; borrowed. */
+void stop_set_grace(const _Atomic uint32_t *grace_ms);
+uint32_t stop_grace_ms(void);
 
 #endif

@@ -23,6 +23,7 @@
 #include "platform/dial.h"
 #include "platform/fd.h"
 #include "platform/log.h"
+#include "protocol/control_request.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pool.h"
 
@@ -30,7 +31,6 @@
 #define SUPERVISOR_SIGNALS 64
 
 /* What a shutdown gives the sessions, and then the workers, to end. */
-#define SUPERVISOR_GRACE_MS 5000
 #define SUPERVISOR_WORKERS_MS 3000
 #define SUPERVISOR_KILL_ROUNDS 5
 #define SUPERVISOR_LOOK_MS 20
@@ -228,6 +228,10 @@ supervisor_on_signal(struct supervisor *supervisor, int signal)
 	case SIGPWR:
 		supervisor->stop_signal = signal;
 		break;
+	case SIGUSR2:
+		if (atomic_load(&supervisor->board->shutdown.stage) == SCOREBOARD_ASKED)
+			supervisor->stop_signal = signal;
+		break;
 	case SIGHUP:
 		log_info("replacing all workers");
 		if (supervisor->is_serving)
@@ -274,26 +278,65 @@ supervisor_serve(struct supervisor *supervisor)
 
 /* ---- the end ----------------------------------------------------------- */
 
-/* Waits until the workers have left, at most until DEADLINE_MS. */
-static void
-supervisor_await_workers(struct supervisor *supervisor, uint64_t deadline_ms)
+/* How many workers wait for the end to answer who asked for it. */
+static uint32_t
+supervisor_count_askers(const struct supervisor *supervisor)
 {
-	while (pool_count(&supervisor->pool) > 0 && clock_mono_ms() < deadline_ms)
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < supervisor->board->workers; i++)
+		count +=
+		    strncmp(supervisor->board->slots[i].kind, "shutdown", SCOREBOARD_KIND_MAX) == 0;
+	return count;
+}
+
+/* Waits until all workers but the askers have left, at most until DEADLINE_MS. */
+static void
+supervisor_await_sessions(struct supervisor *supervisor, uint64_t deadline_ms)
+{
+	while (pool_count(&supervisor->pool) > supervisor_count_askers(supervisor) &&
+	       clock_mono_ms() < deadline_ms)
 		supervisor_wait(supervisor, deadline_ms);
+}
+
+/* Lets the askers answer; then every worker is to leave, at most until so long. */
+static void
+supervisor_await_last_words(struct supervisor *supervisor)
+{
+	uint64_t deadline = clock_mono_ms() + SUPERVISOR_WORKERS_MS;
+
+	atomic_store(&supervisor->board->shutdown.stage, SCOREBOARD_LAST_WORDS);
+	while (pool_count(&supervisor->pool) > 0 && clock_mono_ms() < deadline)
+		supervisor_wait(supervisor, deadline);
+}
+
+/* Until when what is to end may take its time. */
+static uint64_t
+supervisor_begin_end(struct supervisor *supervisor)
+{
+	struct scoreboard_shutdown *shutdown = &supervisor->board->shutdown;
+
+	if (supervisor->stop_signal == SIGUSR2)
+		log_info("shutting down: the host asked for it");
+	else
+		log_info("shutting down: %s", strsignal(supervisor->stop_signal));
+	atomic_store(&shutdown->stage, SCOREBOARD_ENDING);
+	pool_close(&supervisor->pool);
+	return clock_mono_ms() + atomic_load(&shutdown->grace_ms);
 }
 
 /* As a service: the sessions are ended by their own workers. */
 static _Noreturn void
 supervisor_leave(struct supervisor *supervisor)
 {
-	log_info("stopping: %s", strsignal(supervisor->stop_signal));
+	uint64_t deadline = supervisor_begin_end(supervisor);
+
 	if (supervisor->is_serving) {
-		pool_close(&supervisor->pool);
 		pool_signal(&supervisor->pool, SIGTERM);
-		supervisor_await_workers(
-		    supervisor, clock_mono_ms() + SUPERVISOR_GRACE_MS + SUPERVISOR_WORKERS_MS);
+		supervisor_await_sessions(supervisor, deadline + SUPERVISOR_WORKERS_MS);
+		supervisor_await_last_words(supervisor);
 		pool_signal(&supervisor->pool, SIGKILL);
-		supervisor_await_workers(supervisor, clock_mono_ms() + SUPERVISOR_WORKERS_MS);
+		supervisor_await_last_words(supervisor);
 		listeners_close(&supervisor->listeners, &supervisor->settings->listen);
 	}
 	exit(0);
@@ -325,18 +368,32 @@ supervisor_await_processes(struct supervisor *supervisor, uint64_t deadline_ms)
 	return true;
 }
 
+static enum shutdown_action
+supervisor_choose_action(const struct supervisor *supervisor)
+{
+	static const enum shutdown_action asked[] = {
+		[CONTROL_REBOOT] = SHUTDOWN_REBOOT,
+		[CONTROL_POWEROFF] = SHUTDOWN_POWEROFF,
+		[CONTROL_HALT] = SHUTDOWN_HALT,
+	};
+	uint32_t action = atomic_load(&supervisor->board->shutdown.action);
+
+	if (supervisor->stop_signal == SIGUSR2 && action < sizeof(asked) / sizeof(asked[0]))
+		return shutdown_resolve(asked[action]);
+	return shutdown_resolve(supervisor->settings->on_exit);
+}
+
 /* As PID 1: everything else ends first; the workers see their sessions off. */
 static _Noreturn void
 supervisor_shut_down(struct supervisor *supervisor)
 {
-	enum shutdown_action action = shutdown_resolve(supervisor->settings->on_exit);
+	enum shutdown_action action = supervisor_choose_action(supervisor);
 	struct pool *pool = &supervisor->pool;
+	uint64_t deadline = supervisor_begin_end(supervisor);
 
-	log_info("shutting down: %s", strsignal(supervisor->stop_signal));
-	pool_close(pool);
 	pool_signal(pool, SIGHUP);
 	(void)shutdown_signal_all(SIGTERM, supervisor_is_worker, pool);
-	if (!supervisor_await_processes(supervisor, clock_mono_ms() + SUPERVISOR_GRACE_MS)) {
+	if (!supervisor_await_processes(supervisor, deadline)) {
 		for (int i = 0; i < SUPERVISOR_KILL_ROUNDS; i++) {
 			(void)shutdown_signal_all(SIGKILL, supervisor_is_worker, pool);
 			if (supervisor_await_processes(
@@ -344,8 +401,9 @@ supervisor_shut_down(struct supervisor *supervisor)
 				break;
 		}
 	}
-	supervisor_await_workers(supervisor, clock_mono_ms() + SUPERVISOR_WORKERS_MS);
+	supervisor_await_sessions(supervisor, clock_mono_ms() + SUPERVISOR_WORKERS_MS);
 	shutdown_sync();
+	supervisor_await_last_words(supervisor);
 	shutdown_machine(action);
 }
 

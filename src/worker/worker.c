@@ -184,6 +184,7 @@ worker_init(struct worker *worker, const struct worker_options *options)
 		.conn_fd_number = -1,
 	};
 	stop_init();
+	stop_set_grace(&options->board->shutdown.grace_ms);
 	(void)snprintf(name, sizeof(name), "worker %u", options->index);
 	log_set_process(name);
 	worker_set_title(worker, "idle");

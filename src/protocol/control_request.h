@@ -1,0 +1,38 @@
+/*
+ * control_request: the JSON of SHUTDOWN and KILL, both ways.
+ */
+#ifndef PROTOCOL_CONTROL_REQUEST_H
+#define PROTOCOL_CONTROL_REQUEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "protocol/json.h"
+
+enum control_action {
+	CONTROL_REBOOT = 0,
+	CONTROL_POWEROFF,
+	CONTROL_HALT,
+};
+
+struct control_shutdown {
+	enum control_action action;
+	uint32_t grace_seconds;
+};
+
+struct control_kill {
+	uint64_t session; /* from 1 */
+	int signal;	  /* 1 to 64 */
+};
+
+/* Read the LEN bytes of TEXT. Return 0, or -EINVAL with ERROR filled in. */
+int control_shutdown_parse(
+    const char *text, size_t len, struct control_shutdown *ret, struct json_error *error);
+int control_kill_parse(
+    const char *text, size_t len, struct control_kill *ret, struct json_error *error);
+
+/* The payloads, in new blocks that the caller frees; NULL: no memory. */
+char *control_shutdown_format(const struct control_shutdown *request, size_t *ret_len);
+char *control_kill_format(const struct control_kill *request, size_t *ret_len);
+
+#endif

@@ -1,0 +1,78 @@
+/*
+ * kill: KILL: a signal for a running session, by its number. It is the session's
+ * own worker that sends it: nobody else knows that the number of the process
+ * group is still the group's.
+ */
+#include "session/kill.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#include "platform/clock.h"
+#include "platform/fd.h"
+#include "platform/log.h"
+#include "platform/pidfd.h"
+#include "protocol/control_request.h"
+
+#define KILL_LOOK_MS 1
+#define KILL_WAIT_MS 2000
+
+/* The slot of the program's session NUMBER, or NULL. */
+static struct slot *
+kill_find(struct scoreboard *board, uint64_t number)
+{
+	for (uint32_t i = 0; number != 0 && i < board->workers; i++) {
+		struct slot *slot = &board->slots[i];
+
+		if (atomic_load(&slot->session) == number && atomic_load(&slot->child_pid) != 0)
+			return slot;
+	}
+	return NULL;
+}
+
+/* Leaves SIGNAL in the slot and wakes its worker. Its pid is the worker's for sure
+ * if the slot still names it when we have the pidfd: the supervisor clears it
+ * before it reaps. */
+static int
+kill_ask_worker(struct slot *slot, uint64_t number, int signal)
+{
+	pid_t worker = atomic_load(&slot->worker_pid);
+	int CLEANUP_FD worker_fd = pidfd_open_process(worker);
+	uint64_t deadline = clock_mono_ms() + KILL_WAIT_MS;
+
+	if (worker_fd < 0 || atomic_load(&slot->worker_pid) != worker ||
+	    atomic_load(&slot->session) != number)
+		return -ESRCH;
+	atomic_store(&slot->wanted_signal, (uint64_t)signal << 56 | (number & SLOT_WANTED_SESSION));
+	if (pidfd_send(worker_fd, SIGUSR1) < 0)
+		return -ESRCH;
+	while (atomic_load(&slot->wanted_signal) != 0) {
+		if (atomic_load(&slot->session) != number || clock_mono_ms() >= deadline)
+			return -ESRCH;
+		(void)poll(NULL, 0, KILL_LOOK_MS);
+	}
+	return 0;
+}
+
+void
+kill_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
+{
+	struct control_kill request;
+	struct json_error error;
+	struct slot *slot;
+	int r = -ESRCH;
+
+	(void)type;
+	if (control_kill_parse((const char *)payload, len, &request, &error) < 0) {
+		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
+		session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);
+		log_warnx("bad KILL: %s", error.text);
+		return;
+	}
+	slot = kill_find(session->board, request.session);
+	if (slot != NULL)
+		r = kill_ask_worker(slot, request.session, request.signal);
+	session_send_exit(session, r < 0 ? VMM_GUEST_EXIT_NOT_MADE : VMM_GUEST_EXIT_OK, 0);
+}

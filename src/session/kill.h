@@ -1,0 +1,11 @@
+/*
+ * kill: KILL: a signal for a running session, by its number.
+ */
+#ifndef SESSION_KILL_H
+#define SESSION_KILL_H
+
+#include "session/session.h"
+
+session_serve_fn kill_serve;
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * shutdown: SHUTDOWN: the host asks for the end.
+ */
+#include "session/shutdown.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#include "platform/log.h"
+#include "protocol/control_request.h"
+
+#define SHUTDOWN_LOOK_MS 10
+#define SHUTDOWN_MS_PER_S 1000
+
+/* The host holds its end open until it has seen ours close, at most so long. */
+#define SHUTDOWN_HOST_MS 1000
+
+void
+shutdown_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
+{
+	struct scoreboard_shutdown *shutdown = &session->board->shutdown;
+	struct control_shutdown request;
+	struct json_error error;
+	uint32_t expected = SCOREBOARD_RUNNING;
+
+	(void)type;
+	if (control_shutdown_parse((const char *)payload, len, &request, &error) < 0) {
+		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
+		session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);
+		log_warnx("bad SHUTDOWN: %s", error.text);
+		return;
+	}
+	/* Of several at once the first is carried out; all get their answer. */
+	if (atomic_compare_exchange_strong(&shutdown->stage, &expected, SCOREBOARD_ASKED)) {
+		uint64_t grace_ms = (uint64_t)request.grace_seconds * SHUTDOWN_MS_PER_S;
+
+		atomic_store(&shutdown->action, (uint32_t)request.action);
+		atomic_store(
+		    &shutdown->grace_ms, grace_ms < UINT32_MAX ? (uint32_t)grace_ms : UINT32_MAX);
+		(void)kill(session->board->supervisor_pid, SIGUSR2);
+	}
+	while (atomic_load(&shutdown->stage) != SCOREBOARD_LAST_WORDS)
+		(void)poll(NULL, 0, SHUTDOWN_LOOK_MS);
+	session_send_exit(session, VMM_GUEST_EXIT_OK, 0);
+	conn_hang_up(&session->conn, SHUTDOWN_HOST_MS);
+}
