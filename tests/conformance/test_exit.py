@@ -21,7 +21,7 @@ def test_the_programs_exit_code_is_passed_on(agent, code):
 @BOTH
 @pytest.mark.parametrize("number", [1, 2, 3, 6, 9, 10, 11, 13, 14, 15, 34, 64])
 def test_death_by_signal_is_128_plus_the_signal_and_the_signal(agent, number, tty):
-    result = agent.run(["/bin/bash", "-c", "ulimit -c 0; kill -%d $$; sleep 5" % number], tty=tty)
+    result = agent.sh("ulimit -c 0; kill -%d $$; sleep 5" % number, tty=tty)
     assert (result.code, result.signal) == (128 + number, number)
 
 
