@@ -130,26 +130,49 @@ def end(agent):
     assert not left, "left behind: %r\n%s" % ([(p, command(p)) for p in left], log[-4000:])
 
 
-@pytest.fixture(scope="module")
-def shared_agent(request):
-    options = getattr(request.module, "AGENT_OPTIONS", DEFAULT_OPTIONS)
-    agent = Agent(*options)
-    yield agent
-    if agent.is_alive():
-        end(agent)
+class Shared:
+    """The agent of one file; another takes its place where a test spoiled it."""
+
+    def __init__(self, options):
+        self.options = options
+        self.agent = self.watch = None
+
+    def get(self):
+        if self.agent is None:
+            self.agent = Agent(*self.options)
+            self.watch = Watch(self.agent)
+        self.watch.remember()
+        return self.agent
+
+    def drop(self):
+        if self.agent is not None:
+            self.agent.kill()
+        self.agent = None
 
 
 @pytest.fixture(scope="module")
-def shared_watch(shared_agent):
-    return Watch(shared_agent)
+def shared(request):
+    holder = Shared(getattr(request.module, "AGENT_OPTIONS", DEFAULT_OPTIONS))
+    yield holder
+    if holder.agent is not None and holder.agent.is_alive():
+        end(holder.agent)
+    holder.drop()
 
 
 @pytest.fixture
-def agent(request, shared_agent, shared_watch):
+def agent(request, shared):
     """The agent of this file (its options: AGENT_OPTIONS), checked after the test."""
-    shared_watch.remember()
-    yield shared_agent
-    shared_watch.check(request.node.get_closest_marker("kills_workers") is not None)
+    try:
+        one = shared.get()
+    except BaseException:
+        shared.drop()
+        raise
+    yield one
+    try:
+        shared.watch.check(request.node.get_closest_marker("kills_workers") is not None)
+    except BaseException:
+        shared.drop()
+        raise
 
 
 @pytest.fixture

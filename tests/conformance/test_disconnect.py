@@ -50,7 +50,7 @@ def test_sighup_comes_first(agent, tmp_path, leave):
 @LEAVE
 def test_what_ignores_sighup_is_killed_2_s_later(agent, leave):
     conn = agent.start(["sh", "-c", "trap '' HUP TERM; sleep 60 & echo $$ $!; wait; sleep 60"])
-    pid, child = (int(x) for x in conn.read_output(b"\n").split())
+    pid, child = (int(x) for x in conn.read_output(b"\n").split(b"\n")[0].split())
     gone = time.monotonic()
     getattr(conn, leave)()
     wait_until(lambda: not is_running(pid), 10, "the program is killed")
