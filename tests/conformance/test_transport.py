@@ -108,7 +108,7 @@ except (BrokenPipeError, ConnectionResetError):
 """
 
 
-def test_another_uid_may_not_connect(start_agent, public_dir):
+def test_another_uid_may_not_connect(public_dir, start_agent):
     agent = start_agent("--workers=2", path=str(public_dir / "sock"))
     os.chmod(agent.path, 0o777)
     out = subprocess.run([sys.executable, "-c", CLIENT, agent.path], capture_output=True, timeout=20, check=True)
@@ -116,7 +116,7 @@ def test_another_uid_may_not_connect(start_agent, public_dir):
     assert agent.run(["echo", "x"]).stdout == b"x\n"
 
 
-def test_a_stale_socket_is_replaced(start_agent, tmp_path):
+def test_a_stale_socket_is_replaced(tmp_path, start_agent):
     path = str(tmp_path / "s")
     stale = socket.socket(socket.AF_UNIX)
     stale.bind(path)
@@ -150,7 +150,7 @@ def test_a_path_that_is_too_long_is_an_error_in_words():
 
 
 @pytest.mark.parametrize("option", [
-    "--no-such-option", "--workers=0", "--workers=x", "--workers=-1", "--workers=", "--workers=99999999",
+    "--no-such-option", "--workers=x", "--workers=-1", "--workers=", "--workers=99999999",
     "--listen=tcp:80", "--listen=", "--log=loud", "--exec-port=x", "--peer=everybody", "stray"])
 def test_a_wrong_option_is_an_error_with_status_2(option, tmp_path):
     done = run_agent("--listen=unix:%s/s" % tmp_path, option)
