@@ -3,7 +3,6 @@
  */
 #include "protocol/json.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -155,9 +154,8 @@ json_get_u64(struct json_object *object, const char *name, uint64_t max, uint64_
 		return fallback;
 	if (!json_is_whole(value, name, error))
 		return fallback;
-	errno = 0;
 	number = json_object_get_uint64(value);
-	if (errno == ERANGE || json_object_get_int64(value) < 0 || number > max) {
+	if (json_object_get_int64(value) < 0 || number > max) {
 		json_fail(error, "member '%.64s': out of range, 0 to %llu", name,
 		    (unsigned long long)max);
 		return fallback;
@@ -176,9 +174,9 @@ json_get_i64(
 		return fallback;
 	if (!json_is_whole(value, name, error))
 		return fallback;
-	errno = 0;
 	number = json_object_get_int64(value);
-	if (errno == ERANGE) {
+	/* json-c gives the nearest number it has, without a word. */
+	if (number >= 0 && json_object_get_uint64(value) > INT64_MAX) {
 		json_fail(error, "member '%.64s': out of range", name);
 		return fallback;
 	}

@@ -38,7 +38,8 @@ void json_fail(struct json_error *error, const char *format, ...)
 const char *json_string_of(struct json_object *value, const char *name, struct json_error *error);
 
 /* A member of OBJECT, or FALLBACK where there is none. A member that is null,
- * of another type, out of range, or a number with a fraction is an error. */
+ * of another type, out of range, or a number with a fraction is an error; what 64
+ * bits do not hold at all is the nearest number that they do, as json-c reads it. */
 const char *json_get_string(
     struct json_object *object, const char *name, const char *fallback, struct json_error *error);
 bool json_get_bool(
