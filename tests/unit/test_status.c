@@ -1,0 +1,181 @@
+/*
+ * STATUS's JSON: what is formatted is JSON, and says what stands in the struct.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "protocol/json.h"
+#include "protocol/status.h"
+#include "vmm-guest/protocol.h"
+
+static struct json_object *
+format_and_parse(const struct status *status)
+{
+	struct json_error error;
+	struct json_object *json;
+	size_t len = 0;
+	char *text = status_format(status, &len);
+
+	assert_non_null(text);
+	assert_int_equal(len, strlen(text));
+	json = json_parse_object(text, len, &error);
+	if (json == NULL)
+		fail_msg("%s: %s", text, error.text);
+	free(text);
+	return json;
+}
+
+static struct json_object *
+get(struct json_object *object, const char *name)
+{
+	struct json_object *member;
+
+	if (!json_object_object_get_ex(object, name, &member))
+		fail_msg("no member %s", name);
+	return member;
+}
+
+static void
+assert_number(struct json_object *object, const char *name, uint64_t expected)
+{
+	struct json_object *member = get(object, name);
+
+	assert_true(json_object_is_type(member, json_type_int));
+	if (json_object_get_uint64(member) != expected)
+		fail_msg("%s is %s", name, json_object_get_string(member));
+}
+
+static void
+test_an_agent_that_did_nothing_has_every_member(void **state)
+{
+	const struct status status = { .version = "1.2.3" };
+	struct json_object *CLEANUP_JSON json = format_and_parse(&status);
+
+	(void)state;
+	assert_string_equal(json_object_get_string(get(json, "version")), "1.2.3");
+	assert_number(json, "protocol", VMM_GUEST_PROTOCOL_VERSION);
+	assert_number(json, "pid", 0);
+	assert_number(json, "uptime_ms", 0);
+	assert_number(json, "clock_syncs", 0);
+	assert_int_equal(json_object_array_length(get(json, "features")), 0);
+	assert_int_equal(json_object_array_length(get(json, "slots")), 0);
+	assert_int_equal(
+	    json_object_object_length(get(get(json, "worker_deaths"), "by_signal")), 0);
+}
+
+static void
+test_counts_stand_under_their_names(void **state)
+{
+	const char *const features[] = { "START", "STDIN" };
+	const struct status status = {
+		.version = "0",
+		.features = features,
+		.features_count = 2,
+		.pid = 1,
+		.uptime_ms = UINT64_MAX,
+		.boot_ms = 4.25,
+		.workers = { 1, 2, 3, 4, 5, 6 },
+		.sessions = { 11, 12, 13, 14, 15, 16, 17 },
+		.clock_syncs = 21,
+	};
+	struct json_object *CLEANUP_JSON json = format_and_parse(&status);
+	struct json_object *workers = get(json, "workers");
+	struct json_object *sessions = get(json, "sessions");
+	const char *const worker_names[] = { "configured", "idle", "exec", "file", "control",
+		"reserved" };
+	const char *const session_names[] = { "started", "exited", "signaled", "timeouts", "oom",
+		"refused", "bad_requests" };
+
+	(void)state;
+	assert_number(json, "uptime_ms", UINT64_MAX);
+	assert_number(json, "clock_syncs", 21);
+	assert_string_equal(json_object_get_string(get(json, "boot_ms")), "4.250");
+	assert_string_equal(
+	    json_object_get_string(json_object_array_get_idx(get(json, "features"), 1)), "STDIN");
+	for (size_t i = 0; i < 6; i++)
+		assert_number(workers, worker_names[i], i + 1);
+	for (size_t i = 0; i < 7; i++)
+		assert_number(sessions, session_names[i], i + 11);
+}
+
+static void
+test_deaths_are_told_by_signal_where_there_were_any(void **state)
+{
+	const struct status status = {
+		.version = "0",
+		.worker_deaths = { .total = 4,
+		    .by_signal = { [0] = 1, [9] = 2, [64] = 1 },
+		    .last_signal = 9,
+		    .last_unix_ms = 1700000000123 },
+	};
+	struct json_object *CLEANUP_JSON json = format_and_parse(&status);
+	struct json_object *deaths = get(json, "worker_deaths");
+	struct json_object *by_signal = get(deaths, "by_signal");
+
+	(void)state;
+	assert_number(deaths, "total", 4);
+	assert_number(deaths, "last_signal", 9);
+	assert_number(deaths, "last_unix_ms", 1700000000123);
+	assert_int_equal(json_object_object_length(by_signal), 3);
+	assert_number(by_signal, "0", 1);
+	assert_number(by_signal, "9", 2);
+	assert_number(by_signal, "64", 1);
+}
+
+static void
+test_texts_of_a_slot_are_made_fit_for_json(void **state)
+{
+	char command[VMM_GUEST_COMMAND_MAX + 1];
+	const struct status_slot slots[] = {
+		{ .kind = "exec",
+		    .session = UINT64_MAX,
+		    .pid = 7,
+		    .user = "r\xff"
+			    "t",
+		    .command = command,
+		    .age_ms = 1,
+		    .bytes_in = 2,
+		    .bytes_out = 3 },
+		{ .kind = "write", .user = "", .command = "a\"\\\n\x01\x1b" },
+	};
+	const struct status status = { .version = "0", .slots = slots, .slots_count = 2 };
+	struct json_object *json;
+	struct json_object *slot;
+
+	(void)state;
+	memset(command, 0xff, sizeof(command));
+	command[sizeof(command) - 1] = '\0';
+	json = format_and_parse(&status);
+	slot = json_object_array_get_idx(get(json, "slots"), 0);
+	assert_string_equal(json_object_get_string(get(slot, "kind")), "exec");
+	assert_string_equal(json_object_get_string(get(slot, "user")), "r\xef\xbf\xbdt");
+	/* Each byte became three. */
+	assert_int_equal(
+	    json_object_get_string_len(get(slot, "command")), 3 * VMM_GUEST_COMMAND_MAX);
+	assert_number(slot, "session", UINT64_MAX);
+	assert_number(slot, "pid", 7);
+	assert_number(slot, "age_ms", 1);
+	assert_number(slot, "bytes_in", 2);
+	assert_number(slot, "bytes_out", 3);
+	slot = json_object_array_get_idx(get(json, "slots"), 1);
+	assert_string_equal(json_object_get_string(get(slot, "command")), "a\"\\\n\x01\x1b");
+	json_put(&json);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_an_agent_that_did_nothing_has_every_member),
+		cmocka_unit_test(test_counts_stand_under_their_names),
+		cmocka_unit_test(test_deaths_are_told_by_signal_where_there_were_any),
+		cmocka_unit_test(test_texts_of_a_slot_are_made_fit_for_json),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
