@@ -40,8 +40,8 @@ control_shutdown_parse(
 	if (json == NULL)
 		return -EINVAL;
 	request.action = control_parse_action(json, error);
-	request.grace_seconds = (uint32_t)json_get_u64(
-	    json, "grace_seconds", UINT32_MAX, CONTROL_GRACE_SECONDS, error);
+	request.grace_seconds =
+	    (uint32_t)json_get_u64(json, "grace_seconds", UINT32_MAX, CONTROL_GRACE_SECONDS, error);
 	if (error->text[0] != '\0')
 		return -EINVAL;
 	*ret = request;

@@ -15,6 +15,7 @@
 #include "platform/spawn.h"
 #include "protocol/report.h"
 #include "protocol/start.h"
+#include "session/detached.h"
 #include "session/environment.h"
 #include "session/group.h"
 #include "session/relay.h"
@@ -303,6 +304,28 @@ exec_send_end(struct exec *exec, const struct relay_end *end)
 	session_send_exit(exec->session, code, end->end.signal);
 }
 
+/* Lets the program go: from here on it is not this session's. The worker leaves
+ * after the session, since it has a child, which is then the supervisor's. */
+static void
+exec_release(struct exec *exec)
+{
+	struct slot *slot = exec->session->slot;
+	struct rusage usage;
+
+	if (detached_enlist(exec->session->board, slot, exec->group.pid) == NULL) {
+		group_kill(&exec->group);
+		group_reap(&exec->group, &usage);
+		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
+		    "%d detached programs are running already", SCOREBOARD_DETACHED_MAX);
+		return;
+	}
+	atomic_store(&slot->child_pid, 0);
+	fd_close(&exec->group.pid_fd);
+	(void)atomic_fetch_add(&exec->session->board->counts.started, 1);
+	exec_report_started(exec);
+	session_send_exit(exec->session, VMM_GUEST_EXIT_OK, 0);
+}
+
 static void
 exec_run(struct exec *exec)
 {
@@ -336,6 +359,15 @@ exec_run(struct exec *exec)
 	}
 }
 
+static void
+exec_attend(struct exec *exec)
+{
+	if (exec->request.detach)
+		exec_release(exec);
+	else
+		exec_run(exec);
+}
+
 void
 exec_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
@@ -348,7 +380,7 @@ exec_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t
 	if (exec_find_user(&exec)) {
 		if (exec_prepare(&exec)) {
 			if (exec_spawn(&exec))
-				exec_run(&exec);
+				exec_attend(&exec);
 			streams_close(&exec.streams);
 		}
 		environment_done(&exec.environment);

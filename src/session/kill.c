@@ -15,6 +15,7 @@
 #include "platform/log.h"
 #include "platform/pidfd.h"
 #include "protocol/control_request.h"
+#include "session/detached.h"
 
 #define KILL_LOOK_MS 1
 #define KILL_WAIT_MS 2000
@@ -32,6 +33,39 @@ kill_find(struct scoreboard *board, uint64_t number)
 	return NULL;
 }
 
+/* Waits until WANTED was taken out of *PLACE by whoever sends it. */
+static int
+kill_await(const _Atomic uint64_t *place, const _Atomic uint64_t *session, uint64_t number)
+{
+	uint64_t deadline = clock_mono_ms() + KILL_WAIT_MS;
+
+	while (atomic_load(place) != 0) {
+		if (atomic_load(session) != number || clock_mono_ms() >= deadline)
+			return -ESRCH;
+		(void)poll(NULL, 0, KILL_LOOK_MS);
+	}
+	return 0;
+}
+
+static uint64_t
+kill_want(uint64_t number, int signal)
+{
+	return (uint64_t)signal << 56 | (number & SLOT_WANTED_SESSION);
+}
+
+/* A detached program is the supervisor's child, and its to signal. */
+static int
+kill_ask_supervisor(struct scoreboard *board, uint64_t number, int signal)
+{
+	struct scoreboard_detached *entry = detached_find(board, number);
+
+	if (entry == NULL)
+		return -ESRCH;
+	atomic_store(&entry->wanted_signal, kill_want(number, signal));
+	(void)kill(board->supervisor_pid, SIGUSR2);
+	return kill_await(&entry->wanted_signal, &entry->session, number);
+}
+
 /* Leaves SIGNAL in the slot and wakes its worker. Its pid is the worker's for sure
  * if the slot still names it when we have the pidfd: the supervisor clears it
  * before it reaps. */
@@ -40,20 +74,14 @@ kill_ask_worker(struct slot *slot, uint64_t number, int signal)
 {
 	pid_t worker = atomic_load(&slot->worker_pid);
 	int CLEANUP_FD worker_fd = pidfd_open_process(worker);
-	uint64_t deadline = clock_mono_ms() + KILL_WAIT_MS;
 
 	if (worker_fd < 0 || atomic_load(&slot->worker_pid) != worker ||
 	    atomic_load(&slot->session) != number)
 		return -ESRCH;
-	atomic_store(&slot->wanted_signal, (uint64_t)signal << 56 | (number & SLOT_WANTED_SESSION));
+	atomic_store(&slot->wanted_signal, kill_want(number, signal));
 	if (pidfd_send(worker_fd, SIGUSR1) < 0)
 		return -ESRCH;
-	while (atomic_load(&slot->wanted_signal) != 0) {
-		if (atomic_load(&slot->session) != number || clock_mono_ms() >= deadline)
-			return -ESRCH;
-		(void)poll(NULL, 0, KILL_LOOK_MS);
-	}
-	return 0;
+	return kill_await(&slot->wanted_signal, &slot->session, number);
 }
 
 void
@@ -62,7 +90,7 @@ kill_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t
 	struct control_kill request;
 	struct json_error error;
 	struct slot *slot;
-	int r = -ESRCH;
+	int r;
 
 	(void)type;
 	if (control_kill_parse((const char *)payload, len, &request, &error) < 0) {
@@ -74,5 +102,7 @@ kill_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t
 	slot = kill_find(session->board, request.session);
 	if (slot != NULL)
 		r = kill_ask_worker(slot, request.session, request.signal);
+	else
+		r = kill_ask_supervisor(session->board, request.session, request.signal);
 	session_send_exit(session, r < 0 ? VMM_GUEST_EXIT_NOT_MADE : VMM_GUEST_EXIT_OK, 0);
 }

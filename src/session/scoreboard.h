@@ -83,6 +83,25 @@ struct scoreboard_deaths {
 /* The session number's part of wanted_signal. */
 #define SLOT_WANTED_SESSION ((UINT64_C(1) << 56) - 1)
 
+#define SCOREBOARD_DETACHED_MAX 256
+
+enum scoreboard_detached_state {
+	SCOREBOARD_FREE = 0,
+	SCOREBOARD_FILLING,
+	SCOREBOARD_RUNS,
+};
+
+/* A program that was let go; see detached.h. */
+struct scoreboard_detached {
+	_Atomic uint32_t state; /* enum scoreboard_detached_state */
+	_Atomic int32_t pid;
+	_Atomic uint64_t session;
+	_Atomic uint64_t wanted_signal; /* as a slot's */
+	uint64_t started_ms;
+	char user[SCOREBOARD_USER_MAX];
+	char command[VMM_GUEST_COMMAND_MAX + 1];
+};
+
 /* How far a shutdown is. */
 enum scoreboard_stage {
 	SCOREBOARD_RUNNING = 0,
@@ -111,6 +130,7 @@ struct scoreboard {
 	/* Words of the control lane, see places.h: slot index + 1, or 0 for free. */
 	_Atomic uint32_t exec_places[SCOREBOARD_WORKERS_MAX];
 	_Atomic uint32_t any_places[SCOREBOARD_WORKERS_MAX];
+	struct scoreboard_detached detached[SCOREBOARD_DETACHED_MAX];
 	struct slot slots[];
 };
 

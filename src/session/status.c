@@ -13,6 +13,7 @@
 #include "session/kinds.h"
 
 #define STATUS_US_PER_MS 1000.0
+#define STATUS_DETACHED_KIND "detached"
 
 /* A busy slot's texts, copied once: a worker may be writing them. */
 struct status_texts {
@@ -53,6 +54,28 @@ status_copy_slot(const struct slot *slot, struct status_texts *texts, struct sta
 		.bytes_out = atomic_load(&slot->bytes_out),
 	};
 	return atomic_load(&slot->session) == session;
+}
+
+static bool
+status_copy_detached(
+    const struct scoreboard_detached *entry, struct status_texts *texts, struct status_slot *ret)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (atomic_load(&entry->state) != SCOREBOARD_RUNS)
+		return false;
+	(void)strlcpy(texts->kind, STATUS_DETACHED_KIND, sizeof(texts->kind));
+	status_copy_text(texts->user, entry->user, sizeof(texts->user));
+	status_copy_text(texts->command, entry->command, sizeof(texts->command));
+	*ret = (struct status_slot){
+		.kind = texts->kind,
+		.session = atomic_load(&entry->session),
+		.pid = atomic_load(&entry->pid),
+		.user = texts->user,
+		.command = texts->command,
+		.age_ms = now > entry->started_ms ? now - entry->started_ms : 0,
+	};
+	return ret->session != 0;
 }
 
 /* Counts busy workers by what they hold a place for: none is control. */
@@ -108,6 +131,9 @@ status_collect(const struct scoreboard *board, struct status_slot *slots,
 		status.slots_count += status_copy_slot(
 		    &board->slots[i], &texts[status.slots_count], &slots[status.slots_count]);
 	status_count_workers(board, (uint32_t)status.slots_count, &status);
+	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++)
+		status.slots_count += status_copy_detached(
+		    &board->detached[i], &texts[status.slots_count], &slots[status.slots_count]);
 	status_count_sessions(board, &status);
 	return status_format(&status, ret_len);
 }
@@ -115,7 +141,7 @@ status_collect(const struct scoreboard *board, struct status_slot *slots,
 void
 status_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
-	uint32_t workers = session->board->workers;
+	size_t workers = session->board->workers + SCOREBOARD_DETACHED_MAX;
 	struct status_slot *slots = calloc(workers, sizeof(*slots));
 	struct status_texts *texts = calloc(workers, sizeof(*texts));
 	char *text = NULL;

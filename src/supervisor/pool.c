@@ -149,6 +149,16 @@ pool_find(struct pool *pool, pid_t pid)
 	return NULL;
 }
 
+bool
+pool_owns(const struct pool *pool, pid_t pid)
+{
+	for (uint32_t i = 0; i < pool->count; i++) {
+		if (pool->workers[i].pid == pid)
+			return true;
+	}
+	return false;
+}
+
 /* Kills the group of a lost session's main process. The number came from a worker
  * that is dead, so it is believed only if it is now our own unreaped child. */
 static void
@@ -156,7 +166,7 @@ pool_kill_session(struct pool *pool, int32_t child)
 {
 	siginfo_t info;
 
-	if (child <= 1 || pool_find(pool, child) != NULL)
+	if (child <= 1 || pool_owns(pool, child))
 		return;
 	if (waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
 		return;

@@ -62,6 +62,9 @@ void pool_replace_step(struct pool *pool);
 /* No worker is forked any more. */
 void pool_close(struct pool *pool);
 
+/* Whether PID is a worker. */
+bool pool_owns(const struct pool *pool, pid_t pid);
+
 /* How many workers there are. */
 uint32_t pool_count(const struct pool *pool);
 

@@ -26,6 +26,7 @@
 #include "protocol/control_request.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pool.h"
+#include "supervisor/released.h"
 
 #define SUPERVISOR_US_PER_MS 1000.0
 #define SUPERVISOR_SIGNALS 64
@@ -186,6 +187,7 @@ supervisor_reap(struct supervisor *supervisor)
 			return;
 		if (supervisor->is_serving)
 			pool_bury(&supervisor->pool, &info);
+		released_bury(supervisor->board, info.si_pid);
 		(void)waitpid(info.si_pid, NULL, WNOHANG);
 	}
 }
@@ -229,8 +231,10 @@ supervisor_on_signal(struct supervisor *supervisor, int signal)
 		supervisor->stop_signal = signal;
 		break;
 	case SIGUSR2:
+		/* Workers have left word in the scoreboard. */
 		if (atomic_load(&supervisor->board->shutdown.stage) == SCOREBOARD_ASKED)
 			supervisor->stop_signal = signal;
+		released_obey(supervisor->board, &supervisor->pool);
 		break;
 	case SIGHUP:
 		log_info("replacing all workers");
@@ -333,7 +337,9 @@ supervisor_leave(struct supervisor *supervisor)
 
 	if (supervisor->is_serving) {
 		pool_signal(&supervisor->pool, SIGTERM);
+		released_signal_all(supervisor->board, &supervisor->pool, SIGTERM);
 		supervisor_await_sessions(supervisor, deadline + SUPERVISOR_WORKERS_MS);
+		released_signal_all(supervisor->board, &supervisor->pool, SIGKILL);
 		supervisor_await_last_words(supervisor);
 		pool_signal(&supervisor->pool, SIGKILL);
 		supervisor_await_last_words(supervisor);
@@ -345,13 +351,7 @@ supervisor_leave(struct supervisor *supervisor)
 static bool
 supervisor_is_worker(pid_t pid, void *context)
 {
-	const struct pool *pool = context;
-
-	for (uint32_t i = 0; i < pool->count; i++) {
-		if (pool->workers[i].pid == pid)
-			return true;
-	}
-	return false;
+	return pool_owns(context, pid);
 }
 
 /* Waits until none but us and the workers is left, at most until DEADLINE_MS. */

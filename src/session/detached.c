@@ -1,0 +1,48 @@
+/*
+ * detached: the programs that were let go.
+ */
+#include "session/detached.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+struct scoreboard_detached *
+detached_enlist(struct scoreboard *board, const struct slot *slot, int32_t pid)
+{
+	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
+		struct scoreboard_detached *entry = &board->detached[i];
+		uint32_t expected = SCOREBOARD_FREE;
+
+		if (!atomic_compare_exchange_strong(&entry->state, &expected, SCOREBOARD_FILLING))
+			continue;
+		atomic_store(&entry->pid, pid);
+		atomic_store(&entry->session, atomic_load(&slot->session));
+		atomic_store(&entry->wanted_signal, 0);
+		entry->started_ms = atomic_load(&slot->started_ms);
+		memcpy(entry->user, slot->user, sizeof(entry->user));
+		memcpy(entry->command, slot->command, sizeof(entry->command));
+		atomic_store(&entry->state, SCOREBOARD_RUNS);
+		return entry;
+	}
+	return NULL;
+}
+
+struct scoreboard_detached *
+detached_find(struct scoreboard *board, uint64_t number)
+{
+	for (int i = 0; number != 0 && i < SCOREBOARD_DETACHED_MAX; i++) {
+		struct scoreboard_detached *entry = &board->detached[i];
+
+		if (atomic_load(&entry->state) == SCOREBOARD_RUNS &&
+		    atomic_load(&entry->session) == number)
+			return entry;
+	}
+	return NULL;
+}
+
+void
+detached_strike(struct scoreboard_detached *entry)
+{
+	atomic_store(&entry->session, 0);
+	atomic_store(&entry->state, SCOREBOARD_FREE);
+}

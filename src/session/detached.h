@@ -1,0 +1,26 @@
+/*
+ * detached: the programs that were let go, in memory that supervisor and workers
+ * share. A worker enlists one and leaves; from there on the program is the
+ * supervisor's child, and the supervisor alone signals it and strikes it off
+ * (supervisor/released.h).
+ */
+#ifndef SESSION_DETACHED_H
+#define SESSION_DETACHED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "session/scoreboard.h"
+
+/* Enters the main process PID of the session in SLOT. Returns its entry, or NULL
+ * if the list is full. */
+struct scoreboard_detached *detached_enlist(
+    struct scoreboard *board, const struct slot *slot, int32_t pid);
+
+/* The entry of the session NUMBER, or NULL. */
+struct scoreboard_detached *detached_find(struct scoreboard *board, uint64_t number);
+
+/* Strikes ENTRY off. */
+void detached_strike(struct scoreboard_detached *entry);
+
+#endif

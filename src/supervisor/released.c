@@ -1,0 +1,61 @@
+/*
+ * released: the supervisor's care for detached programs.
+ */
+#include "supervisor/released.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+
+#include "session/detached.h"
+
+void
+released_bury(struct scoreboard *board, pid_t pid)
+{
+	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
+		struct scoreboard_detached *entry = &board->detached[i];
+
+		if (atomic_load(&entry->state) == SCOREBOARD_RUNS &&
+		    atomic_load(&entry->pid) == pid)
+			detached_strike(entry);
+	}
+}
+
+static void
+released_signal(const struct scoreboard_detached *entry, const struct pool *pool, int signal)
+{
+	pid_t pid = atomic_load(&entry->pid);
+	siginfo_t info;
+
+	if (pid <= 1 || pool_owns(pool, pid) ||
+	    waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+		return;
+	(void)kill(-pid, signal);
+}
+
+void
+released_obey(struct scoreboard *board, const struct pool *pool)
+{
+	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
+		struct scoreboard_detached *entry = &board->detached[i];
+		uint64_t wanted = atomic_load(&entry->wanted_signal);
+		int signal = (int)(wanted >> 56);
+
+		if (wanted == 0)
+			continue;
+		if (atomic_load(&entry->state) == SCOREBOARD_RUNS &&
+		    (atomic_load(&entry->session) & SLOT_WANTED_SESSION) ==
+			(wanted & SLOT_WANTED_SESSION))
+			released_signal(entry, pool, signal);
+		atomic_store(&entry->wanted_signal, 0);
+	}
+}
+
+void
+released_signal_all(struct scoreboard *board, const struct pool *pool, int signal)
+{
+	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
+		if (atomic_load(&board->detached[i].state) == SCOREBOARD_RUNS)
+			released_signal(&board->detached[i], pool, signal);
+	}
+}
