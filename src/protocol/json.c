@@ -38,8 +38,8 @@ json_len_trimmed(const char *text, size_t len)
 	return len;
 }
 
-struct json_object *
-json_parse_object(const char *text, size_t len, struct json_error *error)
+static struct json_object *
+json_parse(const char *text, size_t len, json_type type, struct json_error *error)
 {
 	struct json_tokener *tokener;
 	struct json_object *object;
@@ -66,13 +66,25 @@ json_parse_object(const char *text, size_t len, struct json_error *error)
 		json_fail(error, "JSON: the object is not complete");
 	else if (state != json_tokener_success)
 		json_fail(error, "JSON: %s at byte %zu", json_tokener_error_desc(state), end);
-	else if (!json_object_is_type(object, json_type_object))
-		json_fail(error, "JSON: not an object");
+	else if (!json_object_is_type(object, type))
+		json_fail(error, "JSON: not an %s", json_type_to_name(type));
 	else if (end < len)
 		json_fail(error, "JSON: more than one value");
 	if (error->text[0] != '\0')
 		json_put(&object);
 	return object;
+}
+
+struct json_object *
+json_parse_object(const char *text, size_t len, struct json_error *error)
+{
+	return json_parse(text, len, json_type_object, error);
+}
+
+struct json_object *
+json_parse_array(const char *text, size_t len, struct json_error *error)
+{
+	return json_parse(text, len, json_type_array, error);
 }
 
 bool

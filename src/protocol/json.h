@@ -29,6 +29,9 @@ void json_put(struct json_object **object);
  * space after it. Returns a new reference, or NULL with ERROR filled in. */
 struct json_object *json_parse_object(const char *text, size_t len, struct json_error *error);
 
+/* The same for an array. */
+struct json_object *json_parse_array(const char *text, size_t len, struct json_error *error);
+
 /* Puts the text of FORMAT into ERROR unless there is one already. */
 void json_fail(struct json_error *error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
