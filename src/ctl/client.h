@@ -1,0 +1,102 @@
+/*
+ * client: one connection to the agent: found, made, its handshake done; frames go
+ * out and come in. Not here: what the frames mean.
+ *
+ * A connection is used by one thread. Every wait also ends when a signal that is
+ * caught comes in (see ctl/signals.h), with -ECANCELED, and at the connection's
+ * deadline, with -ETIMEDOUT.
+ */
+#ifndef CTL_CLIENT_H
+#define CTL_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "protocol/frame.h"
+
+/* How long an agent may take to answer a connection. */
+#define CLIENT_CONNECT_MS 10000
+
+/* Frames up to so many bytes of payload are given out whole; it is the most that
+ * the agent puts into a frame of data. */
+#define CLIENT_WHOLE_MAX VMM_GUEST_DATA_MAX
+
+/* What went wrong, for a person: what was tried, and what can be done. */
+struct client_error {
+	char text[512];
+};
+
+struct client {
+	int fd;
+	uint32_t port;
+	uint64_t deadline_ms; /* of every wait, CLOCK_MONOTONIC; CLOCK_NEVER at first */
+	uint8_t *buffer;
+	size_t start; /* of what was received and not given out */
+	size_t end;
+	struct frame_header frame;
+	uint32_t left; /* of the payload of a frame that is given out in pieces */
+	bool in_frame;
+};
+
+#define CLIENT_INIT                                                                                \
+	{                                                                                          \
+		.fd = -1                                                                           \
+	}
+
+/* A part of a frame's payload, or all of it; DATA is good until the next call. */
+struct client_piece {
+	uint8_t type;
+	bool first;
+	bool last;
+	const uint8_t *data;
+	size_t len;
+};
+
+/* Sets the agent's address, unix:PATH or vsock:CID, for all connections of this
+ * program; TEXT is kept. Without it $VMM_GUEST_ADDR counts. */
+void client_set_address(const char *text);
+
+/* The address as it was given, for messages; "" where there is none. */
+const char *client_address(void);
+
+/* Puts the text of FORMAT into ERROR. */
+void client_fail(struct client_error *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Connects to PORT of the agent within TIMEOUT_MS. Returns 0 with *RET for
+ * client_close(), or -errno with ERROR filled in: -EINVAL if there is no address,
+ * or none that can be understood; -ECONNREFUSED where nobody listens. */
+int client_open(struct client *ret, uint32_t port, int timeout_ms, struct client_error *error);
+
+/* Closes it. */
+void client_close(struct client *client);
+#define CLEANUP_CLIENT __attribute__((cleanup(client_close)))
+
+/* Sends a frame whole. Returns 0, or -errno of send(2) or client_wait(). */
+int client_send(struct client *client, uint8_t type, const void *payload, size_t len);
+
+/* One recv(2) that does not block. Returns 0, -EAGAIN, -ENODATA when the agent has
+ * closed, or -errno. */
+int client_fill(struct client *client);
+
+/* The next piece out of what was received. Returns 0, -EAGAIN if more has to be
+ * received first, or -EMSGSIZE for a header that no agent sends. */
+int client_take(struct client *client, struct client_piece *ret);
+
+/* As client_take(), and waits for it. Returns also what client_fill() does. */
+int client_receive(struct client *client, struct client_piece *ret);
+
+/* A frame's whole payload in a new block that the caller frees, a NUL behind it.
+ * Returns 0, or what client_receive() does, or -ENOMEM. */
+int client_receive_whole(
+    struct client *client, uint8_t *ret_type, char **ret_text, size_t *ret_len);
+
+/* Waits until the connection can be read from or written to, as EVENTS of poll(2)
+ * say. Returns the events that came, -ECANCELED or -ETIMEDOUT. */
+int client_wait(struct client *client, int events);
+
+/* What to say where an answer did not come because of -ERROR of one of these. */
+void client_explain(struct client *client, int error, struct client_error *ret);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * command: what the commands of vmm-guest-ctl have in common: their entries in
+ * main's table, help, complaints about wrong use, and arguments that are numbers.
+ * Each command is in a file of its own name.
+ */
+#ifndef CTL_COMMAND_H
+#define CTL_COMMAND_H
+
+#include <stdint.h>
+
+#define COMMAND_PROGRAM "vmm-guest-ctl"
+
+#define COMMAND_FAILED 1
+#define COMMAND_MISUSED 2
+
+struct command {
+	const char *name;
+	const char *summary; /* for the list of commands */
+	const char *help;    /* all that --help says */
+	int misused;	     /* exit status for wrong use; 0: COMMAND_MISUSED */
+	/* argv[0] is "vmm-guest-ctl NAME", for getopt_long(3). Returns the exit status. */
+	int (*run)(int argc, char **argv);
+};
+
+extern const struct command clock_sync_command;
+extern const struct command cp_command;
+extern const struct command exec_command;
+extern const struct command shell_command;
+extern const struct command status_command;
+extern const struct command wait_command;
+
+/* Prints the help, and returns the exit status for that. */
+int command_help(const struct command *command);
+
+/* Prints what is wrong, unless FORMAT is NULL (getopt_long has said it), and where
+ * help is. Returns the exit status. */
+int command_misuse(const struct command *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Prints "vmm-guest-ctl: TEXT", and returns COMMAND_FAILED. Bytes of the guest's in
+ * it can't do anything to the terminal. */
+int command_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Reads a whole number from MIN to MAX. Returns 0 or -EINVAL. */
+int command_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret);
+
+/* The one of COUNT NAMES that WORD may have been meant to be; NULL: none is near. */
+const char *command_nearest(const char *word, const char *const *names, int count);
+
+/* Copies TEXT, cut if need be, to OUT of SIZE bytes, with '?' for control characters. */
+void command_make_printable(const char *text, char *out, unsigned size);
+
+#endif

@@ -1,0 +1,94 @@
+/*
+ * control: requests of port 52 that are one frame.
+ */
+#include "ctl/control.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/command.h"
+#include "platform/clock.h"
+
+void
+control_answer_done(struct control_answer *answer)
+{
+	free(answer->status);
+	answer->status = NULL;
+}
+
+static void
+control_take_words(struct control_answer *answer, const char *text)
+{
+	size_t len;
+
+	(void)strlcat(answer->words, text, sizeof(answer->words));
+	len = strlen(answer->words);
+	while (len > 0 && answer->words[len - 1] == '\n')
+		answer->words[--len] = '\0';
+}
+
+/* Takes the frame in TEXT, which it then owns. Returns 1 for EXIT, 0 for others, or
+ * -EMSGSIZE. */
+static int
+control_take(struct control_answer *answer, uint8_t type, char *text, size_t len)
+{
+	int r = 0;
+
+	if (type == VMM_GUEST_STATUS) {
+		free(answer->status);
+		answer->status = text;
+		answer->status_len = len;
+		return 0;
+	}
+	if (type == VMM_GUEST_STDERR)
+		control_take_words(answer, text);
+	if (type == VMM_GUEST_EXIT)
+		r = frame_exit_parse((uint8_t *)text, len, &answer->exit) < 0 ? -EMSGSIZE : 1;
+	free(text);
+	return r;
+}
+
+int
+control_ask(uint8_t type, const void *payload, size_t len, int timeout_ms,
+    struct control_answer *ret, struct client_error *error)
+{
+	struct client CLEANUP_CLIENT client = CLIENT_INIT;
+	uint64_t deadline = timeout_ms < 0 ? CLOCK_NEVER : clock_mono_ms() + (uint64_t)timeout_ms;
+	size_t text_len;
+	char *text;
+	int r;
+
+	*ret = (struct control_answer){ 0 };
+	r = client_open(
+	    &client, VMM_GUEST_EXEC_PORT, timeout_ms < 0 ? CLIENT_CONNECT_MS : timeout_ms, error);
+	if (r < 0)
+		return r;
+	client.deadline_ms = deadline;
+	r = client_send(&client, type, payload, len);
+	if (r == -EPIPE)
+		r = 0;
+	while (r == 0) {
+		r = client_receive_whole(&client, &type, &text, &text_len);
+		if (r == 0)
+			r = control_take(ret, type, text, text_len);
+	}
+	if (r < 0)
+		client_explain(&client, r, error);
+	return r < 0 ? r : 0;
+}
+
+int
+control_run(
+    uint8_t type, const void *payload, size_t len, const char *what, struct control_answer *ret)
+{
+	struct client_error error;
+
+	if (control_ask(type, payload, len, -1, ret, &error) < 0)
+		return command_fail("%s", error.text);
+	if (ret->exit.code == VMM_GUEST_EXIT_OK)
+		return 0;
+	if (ret->words[0] != '\0')
+		return command_fail("%s: %s", what, ret->words);
+	return command_fail("%s: the agent's log in the guest says why", what);
+}

@@ -1,0 +1,34 @@
+/*
+ * control: requests of port 52 that are one frame, and end with EXIT.
+ */
+#ifndef CTL_CONTROL_H
+#define CTL_CONTROL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ctl/client.h"
+
+struct control_answer {
+	struct frame_exit exit;
+	char *status; /* the last STATUS, a NUL behind it; NULL: none came */
+	size_t status_len;
+	char words[512]; /* what the agent said on STDERR, without the last newline */
+};
+
+/* Frees what control_ask() put there. */
+void control_answer_done(struct control_answer *answer);
+#define CLEANUP_ANSWER __attribute__((cleanup(control_answer_done)))
+
+/* Asks, and waits for the answer, for TIMEOUT_MS in all (-1: as long as it takes,
+ * but for CLIENT_CONNECT_MS to connect). Returns 0 when EXIT came, whatever it says;
+ * or -errno with ERROR filled in: -ENODATA if the agent closed without an EXIT. */
+int control_ask(uint8_t type, const void *payload, size_t len, int timeout_ms,
+    struct control_answer *ret, struct client_error *error);
+
+/* control_ask() with no limit for a command: complains about all that is not EXIT 0,
+ * saying that WHAT could not be done. Returns the exit status. */
+int control_run(
+    uint8_t type, const void *payload, size_t len, const char *what, struct control_answer *ret);
+
+#endif

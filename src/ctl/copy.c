@@ -1,0 +1,233 @@
+/*
+ * copy: the threads of a copy, and its directories.
+ */
+#include "ctl/copy.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/guest_entry.h"
+#include "ctl/signals.h"
+#include "platform/clock.h"
+#include "platform/fd.h"
+
+/* Where the agent has no worker to spare: other clients have them, or those of the
+ * files before are still closing. */
+#define COPY_BUSY_PAUSE_FIRST_MS 5
+#define COPY_BUSY_PAUSE_MAX_MS 250
+#define COPY_BUSY_MS 30000
+
+void
+copy_init(struct copy *copy)
+{
+	*copy = (struct copy){
+		.user = "", .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER
+	};
+	copy->umask = umask(0);
+	(void)umask(copy->umask);
+	STAILQ_INIT(&copy->jobs);
+}
+
+void
+copy_complain(struct copy *copy, int r, const struct client_error *error)
+{
+	copy->failed = true;
+	if (r != -ECANCELED)
+		progress_complain(&copy->progress, error->text);
+}
+
+mode_t
+copy_mode(const struct copy *copy, mode_t mode)
+{
+	mode &= S_ISUID | S_ISGID | S_ISVTX | S_IRWXU | S_IRWXG | S_IRWXO;
+	if (!copy->preserve)
+		mode &= (S_IRWXU | S_IRWXG | S_IRWXO) & ~copy->umask;
+	return mode;
+}
+
+/* Sleeps for MS; a caught signal ends it with -ECANCELED. */
+static int
+copy_sleep(int ms)
+{
+	struct pollfd wait = { .fd = signals_fd(), .events = POLLIN };
+
+	return poll(&wait, 1, ms) > 0 ? -ECANCELED : 0;
+}
+
+bool
+copy_try_again(struct copy_patience *patience, int *r)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (*r != -EBUSY)
+		return false;
+	if (patience->deadline_ms == 0)
+		*patience = (struct copy_patience){ now + COPY_BUSY_MS, COPY_BUSY_PAUSE_FIRST_MS };
+	if (now >= patience->deadline_ms)
+		return false;
+	if (copy_sleep(patience->pause_ms) < 0) {
+		*r = -ECANCELED;
+		return false;
+	}
+	patience->pause_ms *= 2;
+	if (patience->pause_ms > COPY_BUSY_PAUSE_MAX_MS)
+		patience->pause_ms = COPY_BUSY_PAUSE_MAX_MS;
+	return true;
+}
+
+static void
+copy_free_job(struct copy *copy, struct copy_job *job)
+{
+	copy_dir_release(copy, job->dir);
+	free(job->name);
+	free(job);
+}
+
+/* The next job, or NULL when no more will come. */
+static struct copy_job *
+copy_take(struct copy *copy)
+{
+	struct copy_job *job;
+
+	(void)pthread_mutex_lock(&copy->lock);
+	while (STAILQ_EMPTY(&copy->jobs) && !copy->is_closed)
+		(void)pthread_cond_wait(&copy->changed, &copy->lock);
+	job = STAILQ_FIRST(&copy->jobs);
+	if (job != NULL) {
+		STAILQ_REMOVE_HEAD(&copy->jobs, entry);
+		copy->jobs_count--;
+		(void)pthread_cond_broadcast(&copy->changed);
+	}
+	(void)pthread_mutex_unlock(&copy->lock);
+	return job;
+}
+
+static void *
+copy_thread(void *argument)
+{
+	struct copy *copy = argument;
+	struct copy_job *job;
+
+	while ((job = copy_take(copy)) != NULL) {
+		struct copy_patience patience = { 0 };
+		struct client_error error = { "" };
+		int r;
+
+		do
+			r = job->run(copy, job, &error);
+		while (copy_try_again(&patience, &r));
+		if (r < 0)
+			copy_complain(copy, r, &error);
+		else
+			copy->progress.files++;
+		copy_free_job(copy, job);
+	}
+	return NULL;
+}
+
+/* Called with the lock held. No thread at all leaves the queue to nobody. */
+static int
+copy_start_thread(struct copy *copy)
+{
+	if (copy->threads_count == COPY_THREADS)
+		return 0;
+	if (pthread_create(&copy->threads[copy->threads_count], NULL, copy_thread, copy) == 0)
+		copy->threads_count++;
+	return copy->threads_count > 0 ? 0 : -ENOMEM;
+}
+
+int
+copy_put(struct copy *copy, struct copy_dir *dir, const struct copy_job *job)
+{
+	struct copy_job *queued = malloc(sizeof(*queued));
+	int r = 0;
+
+	if (queued == NULL)
+		return -ENOMEM;
+	*queued = *job;
+	queued->name = strdup(job->name);
+	queued->dir = dir;
+	dir->references++;
+	copy->progress.files_total++;
+	(void)pthread_mutex_lock(&copy->lock);
+	if (copy->jobs_count + 1 > (unsigned)copy->threads_count)
+		r = copy_start_thread(copy);
+	while (r == 0 && copy->jobs_count >= COPY_QUEUE_MAX)
+		(void)pthread_cond_wait(&copy->changed, &copy->lock);
+	if (r == 0 && queued->name != NULL) {
+		STAILQ_INSERT_TAIL(&copy->jobs, queued, entry);
+		copy->jobs_count++;
+		(void)pthread_cond_broadcast(&copy->changed);
+		queued = NULL;
+	}
+	(void)pthread_mutex_unlock(&copy->lock);
+	if (queued != NULL) {
+		copy_free_job(copy, queued);
+		return -ENOMEM;
+	}
+	return copy_sleep(0);
+}
+
+void
+copy_finish(struct copy *copy)
+{
+	copy->progress.total_is_known = true;
+	(void)pthread_mutex_lock(&copy->lock);
+	copy->is_closed = true;
+	(void)pthread_cond_broadcast(&copy->changed);
+	(void)pthread_mutex_unlock(&copy->lock);
+	for (int i = 0; i < copy->threads_count; i++)
+		(void)pthread_join(copy->threads[i], NULL);
+	copy->threads_count = 0;
+}
+
+/* Takes over FD, HERE and GUEST. */
+static struct copy_dir *
+copy_dir_make(struct copy_dir *parent, int fd, char *here, char *guest)
+{
+	struct copy_dir *dir = here != NULL && guest != NULL ? calloc(1, sizeof(*dir)) : NULL;
+
+	if (dir == NULL) {
+		fd_close(&fd);
+		free(here);
+		free(guest);
+		return NULL;
+	}
+	*dir = (struct copy_dir){
+		.parent = parent, .references = 1, .fd = fd, .here = here, .guest = guest
+	};
+	if (parent != NULL)
+		parent->references++;
+	return dir;
+}
+
+struct copy_dir *
+copy_dir_new(struct copy_dir *parent, int fd, const char *name)
+{
+	return copy_dir_make(parent, fd, guest_entry_join(parent->here, name),
+	    guest_entry_join(parent->guest, name));
+}
+
+struct copy_dir *
+copy_dir_new_top(int fd, const char *here, const char *guest)
+{
+	return copy_dir_make(NULL, fd, strdup(here), strdup(guest));
+}
+
+void
+copy_dir_release(struct copy *copy, struct copy_dir *dir)
+{
+	while (dir != NULL && atomic_fetch_sub(&dir->references, 1) == 1) {
+		struct copy_dir *parent = dir->parent;
+
+		if (dir->finish != NULL)
+			dir->finish(copy, dir);
+		fd_close(&dir->fd);
+		free(dir->here);
+		free(dir->guest);
+		free(dir);
+		dir = parent;
+	}
+}

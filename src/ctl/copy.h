@@ -1,0 +1,119 @@
+/*
+ * copy: what both directions of "vmm-guest-ctl cp" have in common: the settings of
+ * one run, its threads and the files that wait for one, directories that are under
+ * way, and complaints.
+ */
+#ifndef CTL_COPY_H
+#define CTL_COPY_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
+
+#include "ctl/client.h"
+#include "ctl/copy_after.h"
+#include "ctl/progress.h"
+
+/* So many connections at once. The agent holds a worker for each; where it has none
+ * to spare it says so, and the file is tried again. */
+#define COPY_THREADS 8
+
+/* Files that may wait for a thread. */
+#define COPY_QUEUE_MAX 512
+
+struct copy;
+
+/* A directory whose files are being copied. It is finished when nothing in it is
+ * under way any more, after those within it. */
+struct copy_dir {
+	struct copy_dir *parent;
+	_Atomic unsigned references;
+	int fd;	     /* on this machine */
+	char *here;  /* its path, for messages */
+	char *guest; /* its path there */
+	bool is_new; /* at the target: it holds nothing that we did not put there */
+	mode_t mode; /* of the source */
+	struct timespec mtime;
+	void (*finish)(struct copy *copy, struct copy_dir *dir);
+};
+
+/* A file that waits. */
+struct copy_job {
+	STAILQ_ENTRY(copy_job) entry;
+	struct copy_dir *dir;
+	char *name;
+	mode_t mode; /* of the source */
+	struct timespec mtime;
+	bool is_new; /* at the target */
+	int (*run)(struct copy *copy, const struct copy_job *job, struct client_error *error);
+};
+
+struct copy {
+	bool recursive;
+	bool preserve;
+	bool quiet;
+	const char *user; /* "": the agent's own rights */
+	int sources;	  /* how many were given */
+	mode_t umask;
+
+	_Atomic bool failed;
+	struct progress progress;
+	struct copy_after after;
+
+	pthread_t threads[COPY_THREADS];
+	int threads_count;
+	pthread_mutex_t lock; /* of all below */
+	pthread_cond_t changed;
+	STAILQ_HEAD(, copy_job) jobs;
+	unsigned jobs_count;
+	bool is_closed; /* no more jobs will come */
+};
+
+void copy_init(struct copy *copy);
+
+/* Says what went wrong, and that the whole has failed; nothing for -ECANCELED. */
+void copy_complain(struct copy *copy, int r, const struct client_error *error);
+
+/* Puts a file of DIR in line; starts threads as they are needed. Everything is copied
+ * or referenced. Returns 0, -ENOMEM, or -ECANCELED. */
+int copy_put(struct copy *copy, struct copy_dir *dir, const struct copy_job *job);
+
+/* Waits until all that was put in line is done. */
+void copy_finish(struct copy *copy);
+
+/* A new directory NAME within PARENT, which owns FD from here on, and is held once;
+ * NULL with FD closed: no memory. For one with no parent HERE and GUEST are copied. */
+struct copy_dir *copy_dir_new(struct copy_dir *parent, int fd, const char *name);
+struct copy_dir *copy_dir_new_top(int fd, const char *here, const char *guest);
+
+/* Lets go of it; the last one finishes it. */
+void copy_dir_release(struct copy *copy, struct copy_dir *dir);
+
+/* How long it pays to try again where the agent had no worker to spare (-EBUSY):
+ *
+ *	struct copy_patience patience = { 0 };
+ *	do
+ *		r = ...;
+ *	while (copy_try_again(&patience, &r));
+ *
+ * Zero-initialised it is ready for use. It sleeps, for longer each time; when a
+ * caught signal comes in, *R becomes -ECANCELED. */
+struct copy_patience {
+	uint64_t deadline_ms;
+	int pause_ms;
+};
+bool copy_try_again(struct copy_patience *patience, int *r);
+
+/* The permissions for a new file or directory on the other side: the source's,
+ * without -p less this machine's umask and the set-id and sticky bits. */
+mode_t copy_mode(const struct copy *copy, mode_t mode);
+
+/* SOURCE into the guest, or out of it. IN: a path of this machine, or "-" for
+ * standard input; OUT: a path of the guest. TARGET is on the other side: the very
+ * name that is to be; "-" for standard output. Complains itself. */
+void copy_in(struct copy *copy, const char *source, const char *target);
+void copy_out(struct copy *copy, const char *source, const char *target);
+
+#endif

@@ -1,0 +1,296 @@
+/*
+ * copy_in: files and directories of this machine, into the guest.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl/copy.h"
+#include "ctl/guest_entry.h"
+#include "ctl/guest_file.h"
+#include "platform/fd.h"
+
+/* Sends what FD has to PATH. A file that is there keeps its mode, unless -p. */
+static int
+copy_in_send(struct copy *copy, int fd, const char *here, const char *path, mode_t mode,
+    bool is_new, struct client_error *error)
+{
+	struct file_request request = { .path = path, .user = copy->user };
+
+	if (is_new || copy->preserve)
+		request.mode = copy_mode(copy, mode);
+	/* 0 would mean the default, which is open to all. */
+	if ((is_new || copy->preserve) && request.mode == 0)
+		request.mode = S_IRUSR;
+	return guest_file_write(&request, fd, here, &copy->progress.bytes, error);
+}
+
+static int
+copy_in_job(struct copy *copy, const struct copy_job *job, struct client_error *error)
+{
+	char *path = guest_entry_join(job->dir->guest, job->name);
+	char *here = guest_entry_join(job->dir->here, job->name);
+	int CLEANUP_FD fd = openat(
+	    job->dir->fd, job->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int r = 0;
+
+	if (fd < 0) {
+		r = -errno;
+		client_fail(
+		    error, "can't read %s: %s", here != NULL ? here : job->name, strerror(-r));
+	} else if (path == NULL || here == NULL) {
+		r = -ENOMEM;
+		client_fail(error, "out of memory");
+	}
+	if (r == 0)
+		r = copy_in_send(copy, fd, here, path, job->mode, job->is_new, error);
+	if (r == 0 && copy->preserve)
+		copy_after_time(copy, path, &job->mtime, false);
+	free(path);
+	free(here);
+	return r;
+}
+
+/* Makes a directory in the guest. The protocol's own request makes it as the agent's
+ * user, whoever the copy is for. */
+static int
+copy_in_mkdir(struct copy *copy, const char *path, mode_t mode, struct client_error *error)
+{
+	struct file_request request = { .path = path, .mode = copy_mode(copy, mode) };
+	struct copy_patience patience = { 0 };
+	char text[8];
+	const char *argv[] = { "mkdir", "-p", "-m", text, "--", path };
+	int r;
+
+	(void)snprintf(text, sizeof(text), "%04o", request.mode);
+	do
+		r = copy->user[0] != '\0'
+			? copy_after_exec(copy, argv, sizeof(argv) / sizeof(argv[0]), error)
+			: guest_file_ask(VMM_GUEST_FILE_MKDIR_REQ, &request, VMM_GUEST_FILE_ACK,
+			      NULL, NULL, error);
+	while (copy_try_again(&patience, &r));
+	return r;
+}
+
+static int
+copy_in_compare(const void *name, const void *entry)
+{
+	return strcmp(name, ((const struct file_entry *)entry)->name);
+}
+
+/* The entry that is there already, or NULL. */
+static const struct file_entry *
+copy_in_find(const struct file_listing *there, const char *name)
+{
+	if (there->count == 0)
+		return NULL;
+	return bsearch(
+	    name, there->entries, there->count, sizeof(*there->entries), copy_in_compare);
+}
+
+static void
+copy_in_finish(struct copy *copy, struct copy_dir *dir)
+{
+	if (copy->preserve)
+		copy_after_time(copy, dir->guest, &dir->mtime, true);
+}
+
+static int copy_in_walk(struct copy *copy, struct copy_dir *dir);
+
+/* Copies DIR, which is like ST here, with all that is in it. */
+static int
+copy_in_directory(struct copy *copy, struct copy_dir *dir, const struct stat *st, bool is_new)
+{
+	struct client_error error = { "" };
+	int r = 0;
+
+	dir->is_new = is_new;
+	dir->mtime = st->st_mtim;
+	if (is_new)
+		r = copy_in_mkdir(copy, dir->guest, st->st_mode, &error);
+	if (r < 0) {
+		copy_complain(copy, r, &error);
+		return r == -ECANCELED ? r : 0;
+	}
+	dir->finish = copy_in_finish;
+	return copy_in_walk(copy, dir);
+}
+
+static int
+copy_in_link(struct copy *copy, struct copy_dir *dir, const char *name)
+{
+	char *path = guest_entry_join(dir->guest, name);
+	char target[PATH_MAX];
+	ssize_t len = readlinkat(dir->fd, name, target, sizeof(target) - 1);
+
+	if (path == NULL || len < 0) {
+		free(path);
+		return path == NULL ? -ENOMEM : -errno;
+	}
+	target[len] = '\0';
+	copy_after_link(copy, path, target);
+	free(path);
+	return 0;
+}
+
+static int
+copy_in_subdirectory(struct copy *copy, struct copy_dir *dir, const char *name,
+    const struct stat *st, const struct file_entry *there)
+{
+	int fd = openat(dir->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct copy_dir *child;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	child = copy_dir_new(dir, fd, name);
+	if (child == NULL)
+		return -ENOMEM;
+	r = copy_in_directory(copy, child, st, there == NULL || there->kind != FILE_ENTRY_DIR);
+	copy_dir_release(copy, child);
+	return r;
+}
+
+/* One name of a directory. Returns 0 to go on, or -ECANCELED. */
+static int
+copy_in_entry(
+    struct copy *copy, struct copy_dir *dir, const char *name, const struct file_listing *listing)
+{
+	const struct file_entry *there = copy_in_find(listing, name);
+	struct copy_job job = {
+		.name = (char *)(uintptr_t)name, .is_new = there == NULL, .run = copy_in_job
+	};
+	struct client_error error;
+	struct stat st;
+	int r;
+
+	if (fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		r = -errno;
+	} else if (S_ISREG(st.st_mode)) {
+		job.mode = st.st_mode;
+		job.mtime = st.st_mtim;
+		copy->progress.bytes_total += (uint64_t)st.st_size;
+		r = copy_put(copy, dir, &job);
+	} else if (S_ISDIR(st.st_mode)) {
+		r = copy_in_subdirectory(copy, dir, name, &st, there);
+	} else if (S_ISLNK(st.st_mode)) {
+		r = copy_in_link(copy, dir, name);
+	} else {
+		client_fail(
+		    &error, "%s/%s is left out: no file, directory or link", dir->here, name);
+		copy_complain(copy, 0, &error);
+		return 0;
+	}
+	if (r < 0 && r != -ECANCELED) {
+		client_fail(&error, "%s/%s: %s", dir->here, name, strerror(-r));
+		copy_complain(copy, r, &error);
+	}
+	return r == -ECANCELED ? r : 0;
+}
+
+/* Goes through DIR. Returns 0 or -ECANCELED; other errors have been told. */
+static int
+copy_in_walk(struct copy *copy, struct copy_dir *dir)
+{
+	struct file_listing CLEANUP_LISTING listing = { 0 };
+	struct copy_patience patience = { 0 };
+	struct client_error error = { "" };
+	int fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *entry;
+	int r = 0;
+
+	if (stream == NULL) {
+		client_fail(&error, "can't read %s: %s", dir->here, strerror(errno));
+		copy_complain(copy, -EIO, &error);
+		fd_close(&fd);
+		return 0;
+	}
+	if (!dir->is_new) {
+		do
+			r = guest_entry_list(dir->guest, &listing, &error);
+		while (copy_try_again(&patience, &r));
+		if (r < 0)
+			copy_complain(copy, r, &error);
+	}
+	while (r == 0 && (entry = readdir(stream)) != NULL) {
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			r = copy_in_entry(copy, dir, entry->d_name, &listing);
+	}
+	(void)closedir(stream);
+	return r == -ECANCELED ? r : 0;
+}
+
+/* One file that was named on the command line, by FD. */
+static int
+copy_in_file(struct copy *copy, int fd, const char *source, const char *target,
+    const struct stat *st, struct client_error *error)
+{
+	enum guest_entry_type type;
+	int r = guest_entry_type(target, &type, error);
+
+	if (r < 0)
+		return r;
+	copy->progress.files_total++;
+	if (S_ISREG(st->st_mode)) {
+		copy->progress.bytes_total += (uint64_t)st->st_size;
+		copy->progress.total_is_known = copy->sources == 1;
+	}
+	r = copy_in_send(copy, fd, source, target,
+	    S_ISREG(st->st_mode) ? st->st_mode : S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH,
+	    type == GUEST_ENTRY_NONE || (type == GUEST_ENTRY_UNKNOWN && S_ISREG(st->st_mode)),
+	    error);
+	copy->progress.files++;
+	if (r == 0 && copy->preserve && S_ISREG(st->st_mode))
+		copy_after_time(copy, target, &st->st_mtim, false);
+	return r;
+}
+
+/* A tree that was named on the command line; it takes over FD. */
+static int
+copy_in_tree(struct copy *copy, int fd, const char *source, const char *target,
+    const struct stat *st, struct client_error *error)
+{
+	enum guest_entry_type type;
+	struct copy_dir *dir = copy_dir_new_top(fd, source, target);
+	int r;
+
+	if (dir == NULL) {
+		client_fail(error, "out of memory");
+		return -ENOMEM;
+	}
+	r = guest_entry_type(target, &type, error);
+	if (r == 0)
+		r = copy_in_directory(copy, dir, st, type != GUEST_ENTRY_DIR);
+	copy_dir_release(copy, dir);
+	return r;
+}
+
+void
+copy_in(struct copy *copy, const char *source, const char *target)
+{
+	bool is_stdin = strcmp(source, "-") == 0;
+	struct client_error error = { "" };
+	struct stat st;
+	int CLEANUP_FD fd = is_stdin ? dup(STDIN_FILENO) : open(source, O_RDONLY | O_CLOEXEC);
+	int r = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
+
+	if (r < 0) {
+		client_fail(&error, "can't read %s: %s", source, strerror(-r));
+	} else if (!S_ISDIR(st.st_mode)) {
+		r = copy_in_file(
+		    copy, fd, is_stdin ? "standard input" : source, target, &st, &error);
+	} else if (copy->recursive && !is_stdin) {
+		r = copy_in_tree(copy, fd_steal(&fd), source, target, &st, &error);
+	} else {
+		r = -EISDIR;
+		client_fail(
+		    &error, "%s is a directory: -r copies it with all that is in it", source);
+	}
+	if (r < 0)
+		copy_complain(copy, r, &error);
+}

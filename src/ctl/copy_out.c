@@ -1,0 +1,335 @@
+/*
+ * copy_out: files and directories of the guest, onto this machine.
+ *
+ * Nobody trusts a guest: a name with a slash in it is refused, no link that is there
+ * is followed below the directory that was asked for, set-id bits don't come along.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl/copy.h"
+#include "ctl/guest_entry.h"
+#include "ctl/guest_file.h"
+#include "ctl/landing.h"
+#include "platform/fd.h"
+
+#define COPY_OUT_BITS (S_IRWXU | S_IRWXG | S_IRWXO)
+
+/* A file that is being received. */
+struct copy_out {
+	struct copy *copy;
+	struct landing *landing; /* NULL: standard output */
+	const char *here;
+	uint64_t received;
+};
+
+static int
+copy_out_write(void *argument, const uint8_t *data, size_t len, struct client_error *error)
+{
+	struct copy_out *out = argument;
+	int r = out->landing != NULL ? landing_write(out->landing, data, len)
+				     : fd_write_full(STDOUT_FILENO, data, len);
+
+	out->received += len;
+	out->copy->progress.bytes += len;
+	if (r < 0)
+		client_fail(error, "can't write to %s: %s", out->here, strerror(-r));
+	return r;
+}
+
+static int
+copy_out_receive(struct copy_out *out, const char *path, struct client_error *error)
+{
+	struct guest_file_reader reader = { .write = copy_out_write, .argument = out };
+	struct file_request request = {
+		.path = path, .user = out->copy->user, .length = UINT64_MAX
+	};
+	int r = guest_file_read(&request, &reader, error);
+
+	if (r < 0)
+		out->copy->progress.bytes -= out->received;
+	return r;
+}
+
+/* Receives the guest's PATH as NAME in the directory DIR_FD, called HERE. */
+static int
+copy_out_land(struct copy *copy, const char *path, int dir_fd, const char *name, const char *here,
+    const struct copy_job *like, bool special_too, struct client_error *error)
+{
+	struct landing CLEANUP_LANDING landing = LANDING_INIT;
+	struct copy_out out = { .copy = copy, .landing = &landing, .here = here };
+	mode_t mode = copy_mode(copy, like->mode) & COPY_OUT_BITS;
+	int r = landing_open(&landing, dir_fd, name, mode, special_too);
+
+	if (r == -EEXIST) {
+		client_fail(error, "%s is in the way, and no regular file", here);
+		return r;
+	}
+	if (r == 0)
+		r = copy_out_receive(&out, path, error);
+	if (r < 0 && error->text[0] != '\0')
+		return r;
+	if (r == 0)
+		r = landing_commit(
+		    &landing, copy->preserve ? &mode : NULL, copy->preserve ? &like->mtime : NULL);
+	if (r < 0)
+		client_fail(error, "can't write to %s: %s", here, strerror(-r));
+	return r;
+}
+
+static int
+copy_out_job(struct copy *copy, const struct copy_job *job, struct client_error *error)
+{
+	char *path = guest_entry_join(job->dir->guest, job->name);
+	char *here = guest_entry_join(job->dir->here, job->name);
+	int r = -ENOMEM;
+
+	client_fail(error, "out of memory");
+	if (path != NULL && here != NULL) {
+		error->text[0] = '\0';
+		r = copy_out_land(copy, path, job->dir->fd, job->name, here, job, false, error);
+	}
+	free(path);
+	free(here);
+	return r;
+}
+
+/* ---- trees -------------------------------------------------------------- */
+
+/* A new directory could not be filled without the owner's rights in it. */
+static void
+copy_out_finish(struct copy *copy, struct copy_dir *dir)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, dir->mtime };
+	struct client_error error;
+	int r = 0;
+
+	if (dir->is_new || copy->preserve)
+		r = fchmod(dir->fd, copy_mode(copy, dir->mode) & COPY_OUT_BITS);
+	if (r == 0 && copy->preserve)
+		r = futimens(dir->fd, times);
+	if (r < 0) {
+		client_fail(&error, "%s: %s", dir->here, strerror(errno));
+		copy_complain(copy, -errno, &error);
+	}
+}
+
+static int copy_out_walk(struct copy *copy, struct copy_dir *dir);
+
+/* Makes NAME in DIR_FD, or finds it there. Returns a descriptor of it, or -errno. */
+static int
+copy_out_mkdir(int dir_fd, const char *name, int follow, bool *ret_is_new)
+{
+	int fd;
+
+	*ret_is_new = mkdirat(dir_fd, name, S_IRWXU) == 0;
+	if (!*ret_is_new && errno != EEXIST)
+		return -errno;
+	fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | follow);
+	return fd < 0 ? -errno : fd;
+}
+
+static int
+copy_out_directory(struct copy *copy, struct copy_dir *dir, const struct file_entry *entry)
+{
+	dir->mode = entry->mode;
+	dir->mtime =
+	    (struct timespec){ .tv_sec = entry->mtime_secs, .tv_nsec = entry->mtime_nanos };
+	dir->finish = copy_out_finish;
+	return copy_out_walk(copy, dir);
+}
+
+static int
+copy_out_subdirectory(struct copy *copy, struct copy_dir *dir, const struct file_entry *entry)
+{
+	struct copy_dir *child;
+	bool is_new;
+	int fd = copy_out_mkdir(dir->fd, entry->name, O_NOFOLLOW, &is_new);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	child = copy_dir_new(dir, fd, entry->name);
+	if (child == NULL)
+		return -ENOMEM;
+	child->is_new = is_new;
+	r = copy_out_directory(copy, child, entry);
+	copy_dir_release(copy, child);
+	return r;
+}
+
+static int
+copy_out_link(const struct copy_dir *dir, const struct file_entry *entry)
+{
+	if (symlinkat(entry->symlink_target, dir->fd, entry->name) == 0)
+		return 0;
+	if (errno != EEXIST || unlinkat(dir->fd, entry->name, 0) < 0)
+		return -errno;
+	return symlinkat(entry->symlink_target, dir->fd, entry->name) < 0 ? -errno : 0;
+}
+
+static bool
+copy_out_is_name(const char *name)
+{
+	return name[0] != '\0' && strchr(name, '/') == NULL && strcmp(name, ".") != 0 &&
+	       strcmp(name, "..") != 0;
+}
+
+/* One entry of a directory. Returns 0 to go on, or -ECANCELED. */
+static int
+copy_out_entry(struct copy *copy, struct copy_dir *dir, const struct file_entry *entry)
+{
+	struct copy_job job = { .name = (char *)(uintptr_t)entry->name,
+		.mode = entry->mode,
+		.mtime = { .tv_sec = entry->mtime_secs, .tv_nsec = entry->mtime_nanos },
+		.run = copy_out_job };
+	struct client_error error;
+	int r = 0;
+
+	if (!copy_out_is_name(entry->name)) {
+		client_fail(&error, "vm:%s: '%s' is no name of a file", dir->guest, entry->name);
+		copy_complain(copy, 0, &error);
+		return 0;
+	}
+	switch (entry->kind) {
+	case FILE_ENTRY_FILE:
+		copy->progress.bytes_total += entry->size;
+		r = copy_put(copy, dir, &job);
+		break;
+	case FILE_ENTRY_DIR:
+		r = copy_out_subdirectory(copy, dir, entry);
+		break;
+	case FILE_ENTRY_SYMLINK:
+		r = copy_out_link(dir, entry);
+		break;
+	case FILE_ENTRY_OTHER:
+		client_fail(&error, "vm:%s/%s is left out: no file, directory or link", dir->guest,
+		    entry->name);
+		copy_complain(copy, 0, &error);
+		break;
+	}
+	if (r < 0 && r != -ECANCELED) {
+		client_fail(&error, "%s/%s: %s", dir->here, entry->name, strerror(-r));
+		copy_complain(copy, r, &error);
+	}
+	return r == -ECANCELED ? r : 0;
+}
+
+static int
+copy_out_walk(struct copy *copy, struct copy_dir *dir)
+{
+	struct file_listing CLEANUP_LISTING listing = { 0 };
+	struct copy_patience patience = { 0 };
+	struct client_error error = { "" };
+	int r;
+
+	do
+		r = guest_entry_list(dir->guest, &listing, &error);
+	while (copy_try_again(&patience, &r));
+	if (r < 0)
+		copy_complain(copy, r, &error);
+	for (size_t i = 0; r == 0 && i < listing.count; i++)
+		r = copy_out_entry(copy, dir, &listing.entries[i]);
+	return r == -ECANCELED ? r : 0;
+}
+
+/* ---- what was named on the command line --------------------------------- */
+
+static int
+copy_out_tree(struct copy *copy, const char *source, const char *target,
+    const struct file_entry *entry, struct client_error *error)
+{
+	bool is_new;
+	struct copy_dir *dir;
+	int fd = copy_out_mkdir(AT_FDCWD, target, 0, &is_new);
+	int r;
+
+	if (fd < 0) {
+		client_fail(error, "can't make the directory %s: %s", target, strerror(-fd));
+		return fd;
+	}
+	dir = copy_dir_new_top(fd, target, source);
+	if (dir == NULL) {
+		client_fail(error, "out of memory");
+		return -ENOMEM;
+	}
+	dir->is_new = is_new;
+	r = copy_out_directory(copy, dir, entry);
+	copy_dir_release(copy, dir);
+	return r;
+}
+
+/* A link that was named is followed, as cp(1) does. */
+static int
+copy_out_file(struct copy *copy, const char *source, const char *target,
+    const struct copy_job *like, struct client_error *error)
+{
+	char *path = realpath(target, NULL);
+	char *directory = path != NULL ? path : strdup(target);
+	char *name = directory != NULL ? strdup(directory) : NULL;
+	int CLEANUP_FD dir_fd = -1;
+	int r = -ENOMEM;
+
+	if (name != NULL) {
+		dir_fd = open(dirname(directory), O_PATH | O_DIRECTORY | O_CLOEXEC);
+		r = dir_fd < 0 ? -errno : 0;
+	}
+	if (r < 0)
+		client_fail(error, "can't write to %s: %s", target, strerror(-r));
+	else
+		r = copy_out_land(copy, source, dir_fd, basename(name), target, like, true, error);
+	free(directory);
+	free(name);
+	return r;
+}
+
+static int
+copy_out_stdout(struct copy *copy, const char *source, struct client_error *error)
+{
+	struct copy_out out = { .copy = copy, .here = "standard output" };
+
+	return copy_out_receive(&out, source, error);
+}
+
+void
+copy_out(struct copy *copy, const char *source, const char *target)
+{
+	struct file_listing CLEANUP_LISTING listing = { 0 };
+	struct file_entry entry = { .kind = FILE_ENTRY_FILE,
+		.mode = S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH | S_IWGRP | S_IWOTH };
+	struct client_error error = { "" };
+	int r = guest_entry_stat(source, true, &listing, &error);
+
+	if (r == 0)
+		entry = listing.entries[0];
+	/* An agent of the first day can't be asked, and may well read the file. */
+	if (r == 0 || r == -EREMOTEIO || r == -EPROTO || r == -ENODATA || r == -EINVAL) {
+		struct copy_job like = { .mode = entry.mode,
+			.mtime = { .tv_sec = entry.mtime_secs, .tv_nsec = entry.mtime_nanos } };
+
+		error.text[0] = '\0';
+		copy->progress.files_total += entry.kind == FILE_ENTRY_DIR ? 0 : 1;
+		copy->progress.bytes_total += entry.size;
+		copy->progress.total_is_known = copy->sources == 1 && entry.size > 0;
+		if (entry.kind == FILE_ENTRY_DIR &&
+		    (!copy->recursive || strcmp(target, "-") == 0)) {
+			r = -EISDIR;
+			client_fail(&error, "vm:%s is a directory: %s", source,
+			    copy->recursive ? "it can't go to standard output"
+					    : "-r copies it with all that is in it");
+		} else if (entry.kind == FILE_ENTRY_DIR) {
+			r = copy_out_tree(copy, source, target, &entry, &error);
+		} else if (strcmp(target, "-") == 0) {
+			r = copy_out_stdout(copy, source, &error);
+		} else {
+			r = copy_out_file(copy, source, target, &like, &error);
+		}
+	}
+	if (r < 0)
+		copy_complain(copy, r, &error);
+}

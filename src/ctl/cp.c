@@ -1,0 +1,257 @@
+/*
+ * cp: "vmm-guest-ctl cp": which way a copy goes, and under which names.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "ctl/command.h"
+#include "ctl/copy.h"
+#include "ctl/guest_entry.h"
+#include "ctl/signals.h"
+
+#define CP_GUEST "vm:"
+
+static const char cp_help[] =
+    "Usage: vmm-guest-ctl cp [OPTION]... SOURCE... TARGET\n"
+    "\n"
+    "Copies files into the guest or out of it. 'vm:' in front of a path marks the\n"
+    "guest's side; a path there starts at / in any case. '-' is our standard input or\n"
+    "output. Where TARGET is a directory, or ends with a slash, the copy gets the name\n"
+    "of its source in it.\n"
+    "\n"
+    "  -r, --recursive  copy directories with all that is in them\n"
+    "  -p, --preserve   keep modes and times of modification; without it new files\n"
+    "                   get the source's permissions less our umask, and files that\n"
+    "                   were there keep their own\n"
+    "  -q, --quiet      no progress line (there is none but on a terminal)\n"
+    "  -u, --user USER  read and write in the guest with the rights of USER, who\n"
+    "                   then owns new files\n"
+    "  -h, --help       show this help\n"
+    "\n"
+    "A target is the old file or the new one, never half of it, whatever happens in\n"
+    "between. Below a directory symbolic links are copied as links, and what is no\n"
+    "file, directory or link is left out. Owners are not copied; set-id bits are, but\n"
+    "only into the guest and with -p. The guest's own sh, ln, rm and touch make links\n"
+    "there, and set times, and with -u its mkdir makes directories: without these\n"
+    "programs that part is complained of, and the rest is done.\n"
+    "\n"
+    "Exit status: 0 if all was copied, else 1.\n"
+    "\n"
+    "Examples:\n"
+    "  vmm-guest-ctl cp app.conf vm:/etc/app/\n"
+    "  vmm-guest-ctl cp -rp site vm:/srv/www\n"
+    "  vmm-guest-ctl cp vm:/var/log/syslog - | grep error\n";
+
+static const struct option cp_options[] = {
+	{ "recursive", no_argument, NULL, 'r' },
+	{ "preserve", no_argument, NULL, 'p' },
+	{ "quiet", no_argument, NULL, 'q' },
+	{ "user", required_argument, NULL, 'u' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
+};
+
+static bool
+cp_is_guest(const char *path)
+{
+	return strncmp(path, CP_GUEST, strlen(CP_GUEST)) == 0;
+}
+
+/* A guest's path without the mark; "vm:" alone is the root. */
+static const char *
+cp_strip(const char *path)
+{
+	path += strlen(CP_GUEST);
+	return path[0] != '\0' ? path : "/";
+}
+
+static bool
+cp_has_slash(const char *path)
+{
+	size_t len = strlen(path);
+
+	return len > 0 && path[len - 1] == '/';
+}
+
+/* DIRECTORY and the last part of SOURCE, in a new block; NULL: no memory, or SOURCE
+ * has no last part to give it. */
+static char *
+cp_name_in(const char *directory, const char *source)
+{
+	const char *end = source + strlen(source);
+	const char *name;
+	char *copy;
+	char *path = NULL;
+
+	while (end > source + 1 && end[-1] == '/')
+		end--;
+	name = end;
+	while (name > source && name[-1] != '/')
+		name--;
+	copy = strndup(name, (size_t)(end - name));
+	if (copy != NULL && copy[0] != '\0' && copy[0] != '/' && strcmp(copy, "-") != 0)
+		path = guest_entry_join(directory, strcmp(copy, "..") == 0 ? "." : copy);
+	free(copy);
+	return path;
+}
+
+/* Whether TARGET is a directory, on whichever side; -errno with ERROR filled in. */
+static int
+cp_is_directory(const char *target, bool to_guest, struct client_error *error)
+{
+	enum guest_entry_type type;
+	struct stat st;
+	int r;
+
+	if (!to_guest)
+		return stat(target, &st) == 0 && S_ISDIR(st.st_mode);
+	r = guest_entry_type(target, &type, error);
+	return r < 0 ? r : type == GUEST_ENTRY_DIR;
+}
+
+/* Copies each source under the name it is to have. */
+static int
+cp_all(struct copy *copy, char **sources, const char *target, bool to_guest)
+{
+	struct client_error error;
+	bool slash = cp_has_slash(target);
+	bool is_stdout = !to_guest && strcmp(target, "-") == 0;
+	int is_directory = is_stdout ? 0 : cp_is_directory(target, to_guest, &error);
+
+	if (is_directory < 0)
+		return command_fail("%s", error.text);
+	if (copy->sources > 1 && !is_directory && !is_stdout)
+		return command_fail("%s%s is no directory, which %d sources need",
+		    to_guest ? CP_GUEST : "", target, copy->sources);
+	if (slash && !is_directory && !to_guest)
+		return command_fail("there is no directory %s", target);
+	progress_start(&copy->progress, !copy->quiet && (!is_stdout || !isatty(STDOUT_FILENO)));
+	for (int i = 0; i < copy->sources && !signals_have_come(); i++) {
+		const char *source = to_guest ? sources[i] : cp_strip(sources[i]);
+		char *name = is_directory || slash ? cp_name_in(target, source) : strdup(target);
+
+		if (name == NULL)
+			name = strdup(target);
+		if (name == NULL)
+			break;
+		if (to_guest)
+			copy_in(copy, source, name);
+		else
+			copy_out(copy, source, name);
+		free(name);
+	}
+	return 0;
+}
+
+/* Room for directories whose files are still under way. */
+static void
+cp_raise_nofile(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+/* What is half received has to be removed first; all else may just end. */
+static void
+cp_catch_signals(void)
+{
+	signals_catch(SIGINT);
+	signals_catch(SIGTERM);
+	signals_catch(SIGHUP);
+	signals_catch(SIGQUIT);
+}
+
+static int
+cp_copy(struct copy *copy, char **sources, const char *target, bool to_guest)
+{
+	int status;
+
+	if (!to_guest && strcmp(target, "-") != 0)
+		cp_catch_signals();
+	cp_raise_nofile();
+	status = cp_all(copy, sources, target, to_guest);
+	copy_finish(copy);
+	if (!signals_have_come())
+		copy_after_run(copy);
+	progress_stop(&copy->progress);
+	if (signals_have_come())
+		signals_die(signals_take());
+	return copy->failed ? COMMAND_FAILED : status;
+}
+
+/* Checks on which sides the COUNT paths are. Returns -1 if it is well, or the exit
+ * status. */
+static int
+cp_check_sides(char **paths, int count)
+{
+	bool to_guest = cp_is_guest(paths[count - 1]);
+
+	for (int i = 0; i < count - 1; i++) {
+		if (!to_guest && !cp_is_guest(paths[i]))
+			return command_misuse(&cp_command,
+			    "'%s' and '%s' are both on this machine: 'vm:' marks the guest's side",
+			    paths[i], paths[count - 1]);
+		if (to_guest && cp_is_guest(paths[i]))
+			return command_misuse(&cp_command,
+			    "'%s' and '%s' are both in the guest: 'vmm-guest-ctl exec cp' copies "
+			    "there",
+			    paths[i], paths[count - 1]);
+	}
+	return -1;
+}
+
+static int
+cp_run(int argc, char **argv)
+{
+	static struct copy copy;
+	bool to_guest;
+	int status;
+	int c;
+
+	copy_init(&copy);
+	while ((c = getopt_long(argc, argv, "rpqu:h", cp_options, NULL)) != -1) {
+		switch (c) {
+		case 'r':
+			copy.recursive = true;
+			break;
+		case 'p':
+			copy.preserve = true;
+			break;
+		case 'q':
+			copy.quiet = true;
+			break;
+		case 'u':
+			copy.user = optarg;
+			break;
+		case 'h':
+			return command_help(&cp_command);
+		default:
+			return command_misuse(&cp_command, NULL);
+		}
+	}
+	if (argc - optind < 2)
+		return command_misuse(&cp_command, "a source and a target are needed");
+	status = cp_check_sides(argv + optind, argc - optind);
+	if (status >= 0)
+		return status;
+	copy.sources = argc - optind - 1;
+	to_guest = cp_is_guest(argv[argc - 1]);
+	return cp_copy(
+	    &copy, argv + optind, to_guest ? cp_strip(argv[argc - 1]) : argv[argc - 1], to_guest);
+}
+
+const struct command cp_command = {
+	.name = "cp",
+	.summary = "copy files into the guest or out of it",
+	.help = cp_help,
+	.run = cp_run,
+};

@@ -1,0 +1,134 @@
+/*
+ * guest_entry: what the agent tells of the guest's files.
+ */
+#include "ctl/guest_entry.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/guest_file.h"
+#include "protocol/json.h"
+
+/* As many links in a row as the kernel follows: path_resolution(7). */
+#define GUEST_ENTRY_LINKS_MAX 40
+
+static int
+guest_entry_ask(const char *path, bool list, struct file_listing *ret, struct client_error *error)
+{
+	struct file_request request = { .path = path };
+	struct json_error json_error = { 0 };
+	size_t len;
+	char *text;
+	int r = guest_file_ask(list ? VMM_GUEST_FILE_LIST_REQ : VMM_GUEST_FILE_STAT_REQ, &request,
+	    list ? VMM_GUEST_FILE_LIST : VMM_GUEST_FILE_STAT, &text, &len, error);
+
+	if (r < 0)
+		return r;
+	r = list ? file_listing_parse(text, len, ret, &json_error)
+		 : file_listing_parse_one(text, len, ret, &json_error);
+	free(text);
+	if (r < 0)
+		client_fail(error, "vm:%s: the agent's answer can't be understood: %s", path,
+		    r == -ENOMEM ? "out of memory" : json_error.text);
+	return r;
+}
+
+int
+guest_entry_list(const char *path, struct file_listing *ret, struct client_error *error)
+{
+	return guest_entry_ask(path, true, ret, error);
+}
+
+char *
+guest_entry_join(const char *directory, const char *name)
+{
+	size_t len = strlen(directory);
+	char *path = NULL;
+
+	if (asprintf(&path, "%s%s%s", directory, len > 0 && directory[len - 1] == '/' ? "" : "/",
+		name) < 0)
+		return NULL;
+	return path;
+}
+
+/* Where the link at PATH leads, as a path that can be asked for. */
+static char *
+guest_entry_follow(const char *path, const char *target)
+{
+	const char *slash = strrchr(path, '/');
+	char *directory;
+	char *joined;
+
+	if (target[0] == '/' || slash == NULL)
+		return strdup(target);
+	directory = strndup(path, (size_t)(slash - path));
+	joined = directory != NULL ? guest_entry_join(directory, target) : NULL;
+	free(directory);
+	return joined;
+}
+
+int
+guest_entry_stat(
+    const char *path, bool follow, struct file_listing *ret, struct client_error *error)
+{
+	char *here = strdup(path);
+	int r = -ENOMEM;
+
+	for (int links = 0; here != NULL; links++) {
+		struct file_listing listing = { 0 };
+		char *next;
+
+		r = guest_entry_ask(here, false, &listing, error);
+		if (r < 0)
+			break;
+		if (!follow || listing.entries[0].kind != FILE_ENTRY_SYMLINK) {
+			*ret = listing;
+			break;
+		}
+		next = guest_entry_follow(here, listing.entries[0].symlink_target);
+		file_listing_done(&listing);
+		free(here);
+		here = next;
+		r = next == NULL ? -ENOMEM : -ELOOP;
+		client_fail(error, "vm:%s: %s", path, strerror(-r));
+		if (links == GUEST_ENTRY_LINKS_MAX)
+			break;
+	}
+	free(here);
+	return r;
+}
+
+int
+guest_entry_type(const char *path, enum guest_entry_type *ret, struct client_error *error)
+{
+	struct file_listing CLEANUP_LISTING listing = { 0 };
+	char *inside = guest_entry_join(path, ".");
+	int r = -ENOMEM;
+
+	/* PATH/. is there if PATH leads to a directory. */
+	if (inside != NULL)
+		r = guest_entry_ask(inside, false, &listing, error);
+	free(inside);
+	switch (r) {
+	case 0:
+		*ret = GUEST_ENTRY_DIR;
+		return 0;
+	case -ENOENT:
+		*ret = GUEST_ENTRY_NONE;
+		return 0;
+	case -ENOTDIR:
+		*ret = GUEST_ENTRY_FILE;
+		return 0;
+	case -EREMOTEIO:
+	case -ENODATA:
+	case -EPROTO:
+	case -EINVAL:
+		*ret = GUEST_ENTRY_UNKNOWN;
+		return error->text[0] == '\0' || r != -EINVAL || client_address()[0] != '\0' ? 0
+											     : r;
+	default:
+		return r;
+	}
+}

@@ -1,0 +1,34 @@
+/*
+ * guest_entry: what the agent tells of the guest's files, as structs. Returns and
+ * errors as in ctl/guest_file.h.
+ */
+#ifndef CTL_GUEST_ENTRY_H
+#define CTL_GUEST_ENTRY_H
+
+#include <stdbool.h>
+
+#include "ctl/client.h"
+#include "protocol/file_listing.h"
+
+/* One file; with FOLLOW what a symbolic link leads to. */
+int guest_entry_stat(
+    const char *path, bool follow, struct file_listing *ret, struct client_error *error);
+
+/* What is in a directory. */
+int guest_entry_list(const char *path, struct file_listing *ret, struct client_error *error);
+
+/* What PATH leads to, links followed. */
+enum guest_entry_type {
+	GUEST_ENTRY_NONE = 0, /* nothing; or a link to nothing */
+	GUEST_ENTRY_DIR,
+	GUEST_ENTRY_FILE,    /* anything but a directory */
+	GUEST_ENTRY_UNKNOWN, /* the agent is of the first day and can't say */
+};
+
+/* Returns 0 with *RET, or -errno where the agent can't be asked. */
+int guest_entry_type(const char *path, enum guest_entry_type *ret, struct client_error *error);
+
+/* DIRECTORY and NAME with a slash between, in a new block; NULL: no memory. */
+char *guest_entry_join(const char *directory, const char *name);
+
+#endif

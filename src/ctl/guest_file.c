@@ -1,0 +1,252 @@
+/*
+ * guest_file: the requests of port 53.
+ */
+#include "ctl/guest_file.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl/signals.h"
+
+#define GUEST_FILE_ERRNO_MAX 134
+#define GUEST_FILE_NAME_MAX 32
+
+/* "ENOENT: /x" to ENOENT. */
+static int
+guest_file_errno(const char *text)
+{
+	char name[GUEST_FILE_NAME_MAX];
+	const char *known;
+
+	(void)strlcpy(name, text, sizeof(name));
+	name[strcspn(name, ":")] = '\0';
+	for (int error = 1; error < GUEST_FILE_ERRNO_MAX; error++) {
+		known = strerrorname_np(error);
+		if (known != NULL && strcmp(known, name) == 0)
+			return error;
+	}
+	return 0;
+}
+
+/* What FILE_ERR says, in words: of an errno with a path the errno's, else the
+ * agent's own. */
+static int
+guest_file_refused(const struct file_request *request, const char *text, struct client_error *error)
+{
+	int number = guest_file_errno(text);
+	const char *more = strchr(text, ':');
+
+	more = more == NULL ? text : more + 1 + strspn(more + 1, " ");
+	if (number == 0 || (more[0] != '/' && more[0] != '\0'))
+		client_fail(error, "vm:%s: %s", request->path, number == 0 ? text : more);
+	else if (strcmp(more, request->path) == 0 || more[0] == '\0' ||
+		 (request->path[0] != '/' && strcmp(more + 1, request->path) == 0))
+		client_fail(error, "vm:%s: %s", request->path, strerror(number));
+	else
+		client_fail(error, "vm:%s: %s: %s", request->path, more, strerror(number));
+	return number == 0 ? -EREMOTEIO : -number;
+}
+
+static int
+guest_file_lost(struct client *client, int r, struct client_error *error)
+{
+	client_explain(client, r, error);
+	return r;
+}
+
+static int
+guest_file_open(uint8_t type, const struct file_request *request, struct client *client,
+    struct client_error *error)
+{
+	size_t len;
+	char *json;
+	int r = client_open(client, VMM_GUEST_FILE_PORT, CLIENT_CONNECT_MS, error);
+
+	if (r < 0)
+		return r;
+	json = file_request_format(type, request, &len);
+	if (json == NULL) {
+		client_fail(error, "out of memory");
+		return -ENOMEM;
+	}
+	r = client_send(client, type, json, len);
+	free(json);
+	/* The agent may have refused already, and said why. */
+	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
+		return guest_file_lost(client, r, error);
+	return 0;
+}
+
+/* Waits for a frame of type ANSWER. */
+static int
+guest_file_expect(struct client *client, const struct file_request *request, uint8_t answer,
+    char **ret_text, size_t *ret_len, struct client_error *error)
+{
+	uint8_t type;
+	char *text;
+	size_t len;
+	int r = client_receive_whole(client, &type, &text, &len);
+
+	if (r < 0)
+		return guest_file_lost(client, r, error);
+	if (type == VMM_GUEST_FILE_ERR)
+		r = guest_file_refused(request, text, error);
+	else if (type != answer)
+		r = guest_file_lost(client, -EMSGSIZE, error);
+	if (r < 0 || ret_text == NULL) {
+		free(text);
+		return r;
+	}
+	*ret_text = text;
+	*ret_len = len;
+	return 0;
+}
+
+int
+guest_file_ask(uint8_t type, const struct file_request *request, uint8_t answer, char **ret_text,
+    size_t *ret_len, struct client_error *error)
+{
+	struct client CLEANUP_CLIENT client = CLIENT_INIT;
+	int r = guest_file_open(type, request, &client, error);
+
+	if (r < 0)
+		return r;
+	return guest_file_expect(&client, request, answer, ret_text, ret_len, error);
+}
+
+int
+guest_file_watch(const struct file_request *request, struct client *ret, struct client_error *error)
+{
+	int r = guest_file_open(VMM_GUEST_FILE_WATCH_REQ, request, ret, error);
+
+	if (r < 0)
+		return r;
+	return guest_file_expect(ret, request, VMM_GUEST_FILE_ACK, NULL, NULL, error);
+}
+
+int
+guest_file_next_event(struct client *client, const struct file_request *request, char **ret_text,
+    size_t *ret_len, struct client_error *error)
+{
+	return guest_file_expect(client, request, VMM_GUEST_FILE_EVENT, ret_text, ret_len, error);
+}
+
+/* The text of a FILE_ERR whose first piece has come. */
+static int
+guest_file_refused_piece(const struct file_request *request, const struct client_piece *piece,
+    struct client_error *error)
+{
+	char text[sizeof(error->text)];
+	size_t len = piece->len < sizeof(text) - 1 ? piece->len : sizeof(text) - 1;
+
+	memcpy(text, piece->data, len);
+	text[len] = '\0';
+	return guest_file_refused(request, text, error);
+}
+
+int
+guest_file_read(const struct file_request *request, const struct guest_file_reader *reader,
+    struct client_error *error)
+{
+	struct client CLEANUP_CLIENT client = CLIENT_INIT;
+	struct client_piece piece;
+	int r = guest_file_open(VMM_GUEST_FILE_READ_REQ, request, &client, error);
+
+	while (r == 0) {
+		r = client_receive(&client, &piece);
+		if (r < 0)
+			return guest_file_lost(&client, r, error);
+		switch (piece.type) {
+		case VMM_GUEST_FILE_DATA:
+			r = reader->write(reader->argument, piece.data, piece.len, error);
+			break;
+		case VMM_GUEST_FILE_DONE:
+			return 0;
+		case VMM_GUEST_FILE_ERR:
+			return guest_file_refused_piece(request, &piece, error);
+		default:
+			return guest_file_lost(&client, -EMSGSIZE, error);
+		}
+	}
+	return r;
+}
+
+/* Waits until there is something to read at SOURCE_FD. Returns 0; 1 if the agent has
+ * something to say first, which can only be a refusal; or -errno. */
+static int
+guest_file_wait_source(struct client *client, int source_fd)
+{
+	struct pollfd polls[3] = {
+		{ .fd = source_fd, .events = POLLIN },
+		{ .fd = client->fd, .events = POLLIN },
+		{ .fd = signals_fd(), .events = POLLIN },
+	};
+
+	while (poll(polls, 3, -1) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	if (polls[2].revents != 0)
+		return -ECANCELED;
+	return polls[1].revents != 0 ? 1 : 0;
+}
+
+/* Sends DATA frames until the end of the source, then DONE. Returns 0 when it is
+ * time to read the answer. */
+static int
+guest_file_send_all(struct client *client, int source_fd, const char *source, uint8_t *buffer,
+    uint64_t *sent, _Atomic uint64_t *count, struct client_error *error)
+{
+	ssize_t n = 1;
+	int r = 0;
+
+	while (r == 0 && n > 0) {
+		r = guest_file_wait_source(client, source_fd);
+		if (r != 0)
+			break;
+		do
+			n = read(source_fd, buffer, VMM_GUEST_DATA_MAX);
+		while (n < 0 && errno == EINTR);
+		if (n < 0) {
+			client_fail(error, "can't read %s: %s", source, strerror(errno));
+			return -errno;
+		}
+		r = client_send(
+		    client, n > 0 ? VMM_GUEST_FILE_DATA : VMM_GUEST_FILE_DONE, buffer, (size_t)n);
+		if (r == 0) {
+			*sent += (uint64_t)n;
+			*count += (uint64_t)n;
+		}
+	}
+	if (r == 1 || r == -EPIPE || r == -ECONNRESET)
+		return 0;
+	return r < 0 ? guest_file_lost(client, r, error) : 0;
+}
+
+int
+guest_file_write(const struct file_request *request, int source_fd, const char *source,
+    _Atomic uint64_t *count, struct client_error *error)
+{
+	struct client CLEANUP_CLIENT client = CLIENT_INIT;
+	uint8_t *buffer;
+	uint64_t sent = 0;
+	int r = guest_file_open(VMM_GUEST_FILE_WRITE_REQ, request, &client, error);
+
+	if (r < 0)
+		return r;
+	buffer = malloc(VMM_GUEST_DATA_MAX);
+	if (buffer == NULL) {
+		client_fail(error, "out of memory");
+		return -ENOMEM;
+	}
+	r = guest_file_send_all(&client, source_fd, source, buffer, &sent, count, error);
+	free(buffer);
+	if (r == 0)
+		r = guest_file_expect(&client, request, VMM_GUEST_FILE_ACK, NULL, NULL, error);
+	if (r < 0)
+		*count -= sent;
+	return r;
+}

@@ -1,0 +1,50 @@
+/*
+ * landing: a file of this machine that is being received: the bytes go to a file
+ * beside the target, which takes the target's name when all of them are there. So
+ * the target is the old file or the new one, never half of it.
+ *
+ * The names may come from a guest: nothing is followed out of the directory.
+ */
+#ifndef CTL_LANDING_H
+#define CTL_LANDING_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+struct landing {
+	int dir_fd; /* borrowed */
+	int fd;
+	const char *name; /* borrowed */
+	char temporary[NAME_MAX + 1];
+	mode_t mode;	 /* of the file that is there, or the one to be given */
+	bool is_new;	 /* nothing is there yet */
+	bool is_special; /* a device, FIFO and the like: written to as it is */
+};
+
+#define LANDING_INIT                                                                               \
+	{                                                                                          \
+		.dir_fd = -1, .fd = -1                                                             \
+	}
+
+/* Begins to receive NAME of the directory DIR_FD, whose strings and descriptor are
+ * borrowed until landing_done(). A new file gets MODE; one that is there keeps its
+ * own, and must be a regular file, or with SPECIAL_TOO no directory. Returns 0 or
+ * -errno: -EISDIR, -EEXIST where something else is in the way. */
+int landing_open(struct landing *ret, int dir_fd, const char *name, mode_t mode, bool special_too);
+
+/* Writes all LEN bytes. Returns 0 or -errno. */
+int landing_write(struct landing *landing, const uint8_t *data, size_t len);
+
+/* Puts the file in place, with *MODE and *MTIME exactly where they are not NULL.
+ * Returns 0 or -errno. */
+int landing_commit(struct landing *landing, const mode_t *mode, const struct timespec *mtime);
+
+/* Frees it, and removes what was not put in place. */
+void landing_done(struct landing *landing);
+#define CLEANUP_LANDING __attribute__((cleanup(landing_done)))
+
+#endif

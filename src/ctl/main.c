@@ -1,0 +1,133 @@
+/*
+ * main: vmm-guest-ctl, the host's client of the agent in a microVM: the options
+ * that all commands share, and the table of commands.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/client.h"
+#include "ctl/command.h"
+#include "platform/fd.h"
+
+static const struct command *const main_commands[] = {
+	&exec_command,
+	&shell_command,
+	&cp_command,
+	&status_command,
+	&wait_command,
+	&clock_sync_command,
+};
+
+#define MAIN_COMMANDS ((int)(sizeof(main_commands) / sizeof(main_commands[0])))
+
+static const struct option main_options[] = {
+	{ "address", required_argument, NULL, 'a' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ 0 },
+};
+
+static void
+main_print_help(void)
+{
+	(void)printf("Usage: " COMMAND_PROGRAM " [-a ADDRESS] COMMAND [ARGUMENT]...\n"
+		     "\n"
+		     "Talks to vmm-guest-agent in a microVM.\n"
+		     "\n"
+		     "Commands:\n");
+	for (int i = 0; i < MAIN_COMMANDS; i++)
+		(void)printf("  %-12s %s\n", main_commands[i]->name, main_commands[i]->summary);
+	(void)printf(
+	    "\n"
+	    "Options:\n"
+	    "  -a, --address ADDRESS  where the agent is (default: $VMM_GUEST_ADDR):\n"
+	    "                           unix:PATH  the Unix socket of the VM's vsock device\n"
+	    "                                      (Firecracker, Cloud Hypervisor)\n"
+	    "                           vsock:CID  the VM's context id (QEMU)\n"
+	    "  -h, --help             show this help\n"
+	    "      --version          show the version\n"
+	    "\n"
+	    "'" COMMAND_PROGRAM " COMMAND --help' tells more of a command.\n");
+}
+
+static int
+main_unknown_command(const char *name)
+{
+	const char *names[MAIN_COMMANDS];
+	const char *nearest;
+
+	for (int i = 0; i < MAIN_COMMANDS; i++)
+		names[i] = main_commands[i]->name;
+	nearest = command_nearest(name, names, MAIN_COMMANDS);
+	(void)fprintf(stderr, COMMAND_PROGRAM ": there is no command '%s'", name);
+	if (nearest != NULL) {
+		(void)fprintf(stderr, "; did you mean '%s'?\n", nearest);
+		return COMMAND_MISUSED;
+	}
+	(void)fprintf(stderr, "; there are");
+	for (int i = 0; i < MAIN_COMMANDS; i++)
+		(void)fprintf(stderr, "%s %s", i == 0 ? "" : ",", names[i]);
+	(void)fprintf(stderr, "\n");
+	return COMMAND_MISUSED;
+}
+
+/* Output that could not be written is a failure, whatever else went well. */
+static int
+main_flush(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	(void)fprintf(stderr, COMMAND_PROGRAM ": can't write to standard output\n");
+	return status != 0 ? status : COMMAND_FAILED;
+}
+
+static int
+main_run(const struct command *command, int argc, char **argv)
+{
+	char name[64];
+
+	(void)snprintf(name, sizeof(name), COMMAND_PROGRAM " %s", command->name);
+	argv[0] = name;
+	optind = 0; /* getopt_long(3): begin anew */
+	return main_flush(command->run(argc, argv));
+}
+
+int
+main(int argc, char **argv)
+{
+	int c;
+
+	fd_open_standard();
+	while ((c = getopt_long(argc, argv, "+a:h", main_options, NULL)) != -1) {
+		switch (c) {
+		case 'a':
+			client_set_address(optarg);
+			break;
+		case 'h':
+			main_print_help();
+			return main_flush(0);
+		case 'V':
+			(void)printf(COMMAND_PROGRAM " %s\n", PACKAGE_VERSION);
+			return main_flush(0);
+		default:
+			(void)fprintf(stderr, "Try '" COMMAND_PROGRAM " --help' for more.\n");
+			return COMMAND_MISUSED;
+		}
+	}
+	if (optind == argc) {
+		(void)fprintf(stderr, COMMAND_PROGRAM ": which command? Try '" COMMAND_PROGRAM
+						      " --help' for a list.\n");
+		return COMMAND_MISUSED;
+	}
+	if (strcmp(argv[optind], "help") == 0 && optind + 1 == argc) {
+		main_print_help();
+		return main_flush(0);
+	}
+	for (int i = 0; i < MAIN_COMMANDS; i++) {
+		if (strcmp(argv[optind], main_commands[i]->name) == 0)
+			return main_run(main_commands[i], argc - optind, argv + optind);
+	}
+	return main_unknown_command(argv[optind]);
+}

@@ -1,0 +1,139 @@
+/*
+ * program: a program that is run in the guest.
+ */
+#include "ctl/program.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl/command.h"
+#include "ctl/signals.h"
+#include "ctl/terminal.h"
+#include "protocol/utf8.h"
+
+#define PROGRAM_STATUS_MASK 0xff
+
+/* Of a terminal where we have none. */
+#define PROGRAM_COLUMNS 80
+#define PROGRAM_ROWS 24
+
+static bool
+program_is_utf8(const char *text)
+{
+	size_t size = 3 * strlen(text) + 1;
+	char *valid = malloc(size);
+	bool is_same;
+
+	if (valid == NULL)
+		return true;
+	(void)utf8_make_valid(text, valid, size);
+	is_same = strcmp(text, valid) == 0;
+	free(valid);
+	return is_same;
+}
+
+int
+program_check(const struct start_request *request)
+{
+	bool valid = program_is_utf8(request->working_dir) && program_is_utf8(request->user);
+
+	for (size_t i = 0; i < request->argc; i++)
+		valid = valid && program_is_utf8(request->argv[i]);
+	for (size_t i = 0; i < request->env_count; i++)
+		valid = valid && program_is_utf8(request->env[i].name) &&
+			program_is_utf8(request->env[i].value);
+	return valid ? 0 : -EILSEQ;
+}
+
+static int
+program_fail(const struct client_error *error)
+{
+	(void)command_fail("%s", error->text);
+	return VMM_GUEST_EXIT_AGENT;
+}
+
+static int
+program_start(
+    struct client *client, const struct start_request *request, struct client_error *error)
+{
+	size_t len;
+	char *json;
+	int r = program_check(request);
+
+	if (r < 0) {
+		client_fail(error, "the command line has to be UTF-8");
+		return r;
+	}
+	r = client_open(client, VMM_GUEST_EXEC_PORT, CLIENT_CONNECT_MS, error);
+	if (r < 0)
+		return r;
+	json = start_format(request, &len);
+	if (json == NULL) {
+		client_fail(error, "out of memory");
+		return -ENOMEM;
+	}
+	r = client_send(client, VMM_GUEST_START, json, len);
+	free(json);
+	/* What the agent says before it closes is still to be read. */
+	return r == -EPIPE ? 0 : r;
+}
+
+int
+program_run(const struct start_request *request, const struct relay_options *options)
+{
+	struct client CLEANUP_CLIENT client = CLIENT_INIT;
+	struct relay_result result = { 0 };
+	int r = program_start(&client, request, &result.error);
+
+	if (r < 0 && result.error.text[0] == '\0')
+		client_explain(&client, r, &result.error);
+	if (r < 0)
+		return program_fail(&result.error);
+	relay_run(&client, options, &result);
+	switch (result.end) {
+	case RELAY_LOST:
+		return program_fail(&result.error);
+	case RELAY_SIGNALED:
+		client_close(&client);
+		if (result.signal != 0)
+			signals_die(result.signal);
+		client_fail(&result.error, "left by Ctrl-], the agent ends the program");
+		return program_fail(&result.error);
+	case RELAY_EXITED:
+		break;
+	}
+	if (result.exit.signal > 0)
+		return VMM_GUEST_EXIT_SIGNAL_BASE + result.exit.signal;
+	return result.exit.code & PROGRAM_STATUS_MASK;
+}
+
+static bool
+program_has_env(const struct start_request *request, const char *name)
+{
+	for (size_t i = 0; i < request->env_count; i++) {
+		if (strcmp(request->env[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+void
+program_use_terminal(struct start_request *request, struct relay_options *relay)
+{
+	const char *term = getenv("TERM");
+	struct frame_resize size = { .columns = PROGRAM_COLUMNS, .rows = PROGRAM_ROWS };
+
+	request->tty = true;
+	relay->tty = true;
+	(void)terminal_get_size(&size);
+	request->tty_width = size.columns;
+	request->tty_height = size.rows;
+	if (!isatty(STDIN_FILENO))
+		return;
+	relay->forward_stdin = true;
+	if (term != NULL && term[0] != '\0' && !program_has_env(request, "TERM"))
+		request->env[request->env_count++] =
+		    (struct start_env){ .name = "TERM", .value = term };
+}

@@ -1,0 +1,57 @@
+/*
+ * relay: a program of the guest and this program's standard streams, tied
+ * together until the program ends.
+ *
+ *   standard input -> STDIN, EOF         STDOUT -> standard output
+ *   signals, the terminal's size -> SIGNAL, RESIZE      STDERR -> standard error
+ *
+ * Neither direction ever waits for the other, and signals are seen at any time.
+ *
+ * Without a terminal, INT, TERM, HUP and QUIT are passed on to the program; a
+ * second one within RELAY_FORCE_MS ends the connection instead, and with it the
+ * program. With a terminal, what is typed reaches the program, and these signals
+ * end the connection at once.
+ */
+#ifndef CTL_RELAY_H
+#define CTL_RELAY_H
+
+#include <stdbool.h>
+
+#include "ctl/client.h"
+
+#define RELAY_FORCE_MS 2000
+
+/* Typed so many times within so long on a raw terminal, RELAY_ESCAPE ends the
+ * connection: the way out where the guest hangs. */
+#define RELAY_ESCAPE 0x1d /* Ctrl-] */
+#define RELAY_ESCAPE_COUNT 3
+#define RELAY_ESCAPE_MS 1000
+
+struct relay_options {
+	bool forward_stdin; /* else EOF is sent at once */
+	bool tty;	    /* the program has a terminal; ours, if we have one, is made raw */
+	/* Told the payload of each STATUS, with ARGUMENT. NULL: nobody is. */
+	void (*report)(void *argument, const char *text, size_t len);
+	void *argument;
+};
+
+/* How the relay came to its end. */
+enum relay_end {
+	RELAY_EXITED = 0, /* the agent said how the program ended */
+	RELAY_LOST,	  /* the connection ended without that, or output failed: ERROR */
+	RELAY_SIGNALED,	  /* a signal (or the escape: 0) ended it from our side */
+};
+
+struct relay_result {
+	enum relay_end end;
+	struct frame_exit exit;
+	int signal;
+	struct client_error error;
+};
+
+/* Runs until the program, or the connection, ends; START has been sent. The
+ * terminal is what it was before. */
+void relay_run(
+    struct client *client, const struct relay_options *options, struct relay_result *ret);
+
+#endif

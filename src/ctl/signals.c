@@ -1,0 +1,80 @@
+/*
+ * signals: signals as bytes that can be polled for.
+ */
+#include "ctl/signals.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define SIGNALS_EXIT_BASE 128
+
+static int signals_pipe[2] = { -1, -1 };
+
+static void
+signals_handle(int signal)
+{
+	uint8_t number = (uint8_t)signal;
+	int error = errno;
+
+	/* A full pipe already says that signals came. */
+	if (write(signals_pipe[1], &number, 1) < 0)
+		errno = error;
+	errno = error;
+}
+
+void
+signals_catch(int signal)
+{
+	struct sigaction action = { .sa_handler = signals_handle, .sa_flags = SA_RESTART };
+	struct sigaction old;
+
+	if (signals_pipe[0] < 0 && pipe2(signals_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+		return;
+	if (sigaction(signal, NULL, &old) == 0 && old.sa_handler == SIG_IGN)
+		return;
+	(void)sigemptyset(&action.sa_mask);
+	(void)sigaction(signal, &action, NULL);
+}
+
+int
+signals_fd(void)
+{
+	return signals_pipe[0];
+}
+
+bool
+signals_have_come(void)
+{
+	struct pollfd wait = { .fd = signals_pipe[0], .events = POLLIN };
+
+	return poll(&wait, 1, 0) > 0;
+}
+
+int
+signals_take(void)
+{
+	uint8_t number;
+
+	if (signals_pipe[0] < 0 || read(signals_pipe[0], &number, 1) != 1)
+		return 0;
+	return number;
+}
+
+void
+signals_die(int signal)
+{
+	struct sigaction action = { .sa_handler = SIG_DFL };
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, signal);
+	(void)sigaction(signal, &action, NULL);
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+	(void)raise(signal);
+	_exit(SIGNALS_EXIT_BASE + signal);
+}

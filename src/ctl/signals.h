@@ -1,0 +1,27 @@
+/*
+ * signals: signals as bytes that can be polled for, so that whoever waits for
+ * anything wakes up, cleans up, and then ends as the signal would have ended it.
+ */
+#ifndef CTL_SIGNALS_H
+#define CTL_SIGNALS_H
+
+#include <stdbool.h>
+
+/* Catches SIGNAL from now on, unless it was ignored when this program started
+ * (nohup). */
+void signals_catch(int signal);
+
+/* Becomes readable when a caught signal has come, and stays so until
+ * signals_take(). -1 as long as none is caught: poll(2) skips it. */
+int signals_fd(void);
+
+/* Whether there is one to be taken. */
+bool signals_have_come(void);
+
+/* The next signal that came, or 0. */
+int signals_take(void);
+
+/* Ends this program by SIGNAL, as if it had not been caught. */
+_Noreturn void signals_die(int signal);
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * sink: standard output or error, written to without waiting.
+ *
+ * O_NONBLOCK belongs to the open file, which the shell and other programs share.
+ * So a pipe or a terminal is opened anew by /proc/self/fd, a socket is sent to with
+ * MSG_DONTWAIT, a file never waits for a reader. Where none of these can be had, so
+ * little is written after poll(2) as a pipe promises to take (pipe(7)).
+ */
+#include "ctl/sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "platform/fd.h"
+
+void
+sink_open(struct sink *ret, int fd)
+{
+	char path[32];
+	struct stat st;
+	int opened = -1;
+
+	*ret = (struct sink){ .fd = fd };
+	if (fstat(fd, &st) < 0)
+		return;
+	ret->is_socket = S_ISSOCK(st.st_mode);
+	if (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode))
+		return;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	opened = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	ret->may_block = opened < 0;
+	if (opened >= 0) {
+		ret->fd = opened;
+		ret->is_owned = true;
+	}
+}
+
+void
+sink_close(struct sink *sink)
+{
+	if (sink->is_owned)
+		fd_close(&sink->fd);
+	sink->fd = -1;
+}
+
+ssize_t
+sink_write(const struct sink *sink, const uint8_t *data, size_t len)
+{
+	struct pollfd ready = { .fd = sink->fd, .events = POLLOUT };
+	ssize_t n;
+
+	if (sink->may_block) {
+		if (poll(&ready, 1, 0) <= 0)
+			return -EAGAIN;
+		len = len < PIPE_BUF ? len : PIPE_BUF;
+	}
+	do
+		n = sink->is_socket ? send(sink->fd, data, len, MSG_DONTWAIT)
+				    : write(sink->fd, data, len);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}

@@ -1,0 +1,78 @@
+/*
+ * terminal: the terminal that this program was started on. See termios(3),
+ * ioctl_tty(2).
+ */
+#include "ctl/terminal.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+static struct termios terminal_saved;
+static volatile sig_atomic_t terminal_is_raw;
+
+bool
+terminal_get_size(struct frame_resize *ret)
+{
+	struct winsize size;
+
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 0) {
+			*ret = (struct frame_resize){ .columns = size.ws_col, .rows = size.ws_row };
+			return true;
+		}
+	}
+	return false;
+}
+
+void
+terminal_restore(void)
+{
+	if (!terminal_is_raw)
+		return;
+	terminal_is_raw = false;
+	(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &terminal_saved);
+}
+
+/* tcsetattr(3) is safe in a signal handler; SA_RESETHAND lets the signal end us. */
+static void
+terminal_end(int signal)
+{
+	terminal_restore();
+	(void)raise(signal);
+}
+
+/* The signals that end the program without a chance to go through exit(3). */
+static void
+terminal_guard(void)
+{
+	static const int fatal[] = { SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGPIPE, SIGSEGV };
+	struct sigaction action = { .sa_handler = terminal_end, .sa_flags = (int)SA_RESETHAND };
+
+	(void)sigemptyset(&action.sa_mask);
+	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
+		(void)sigaction(fatal[i], &action, NULL);
+	(void)atexit(terminal_restore);
+}
+
+void
+terminal_make_raw(void)
+{
+	static bool is_guarded;
+	struct termios raw;
+
+	if (!isatty(STDIN_FILENO))
+		return;
+	if (!is_guarded) {
+		if (tcgetattr(STDIN_FILENO, &terminal_saved) < 0)
+			return;
+		terminal_guard();
+		is_guarded = true;
+	}
+	raw = terminal_saved;
+	cfmakeraw(&raw);
+	terminal_is_raw = true;
+	(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
+}

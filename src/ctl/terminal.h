@@ -1,0 +1,24 @@
+/*
+ * terminal: the terminal that this program was started on: its size, and raw mode,
+ * which is taken back whatever ends the program (but SIGKILL).
+ */
+#ifndef CTL_TERMINAL_H
+#define CTL_TERMINAL_H
+
+#include <stdbool.h>
+
+#include "protocol/frame.h"
+
+/* The size of the terminal on descriptor 0, 1 or 2, the first that is one and
+ * knows it. Returns whether there is one. */
+bool terminal_get_size(struct frame_resize *ret);
+
+/* Puts the terminal on descriptor 0 into raw mode: what is typed comes as it is,
+ * what is written goes out as it is. No effect where it is none. It may be called
+ * again, after a stop. */
+void terminal_make_raw(void);
+
+/* Back to what it was; no effect where it was not made raw. */
+void terminal_restore(void);
+
+#endif
