@@ -93,12 +93,23 @@ class Guest:
         self, build, arguments="", memory_mib=256, devices=(), machine=MACHINE, initrd=None,
         driver=True,
     ):  # fmt: skip
-        kernel = kernel_folder()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vmm-guest-"))
-        self.accel = accelerator(kernel)
-        if initrd is None:
-            initrd = self.folder / "initrd"
-            initramfs.write_guest(initrd, pathlib.Path(build), kernel)
+        self._qemu = None
+        self._lines = queue.Queue()
+        try:
+            kernel = kernel_folder()
+            self.accel = accelerator(kernel)
+            if initrd is None:
+                initrd = self.folder / "initrd"
+                initramfs.write_guest(initrd, pathlib.Path(build), kernel)
+            self._start(kernel, initrd, arguments, memory_mib, devices, machine)
+            if driver:
+                self._expect("driver: ready", BOOT_SECONDS)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self, kernel, initrd, arguments, memory_mib, devices, machine):
         channels = [
             "-chardev", f"file,id=console,path={self.folder}/console",
             "-serial", "chardev:console",
@@ -115,14 +126,7 @@ class Guest:
             self._qemu = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
             )
-        self._lines = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
-        if driver:
-            try:
-                self._expect("driver: ready", BOOT_SECONDS)
-            except BaseException:
-                self.stop()
-                raise
 
     def __enter__(self):
         return self
@@ -228,8 +232,9 @@ class Guest:
         return f"its console:\n{self.console()[-3000:]}\n{said}"
 
     def stop(self):
-        if self._qemu.poll() is None:
-            self._qemu.kill()
-        self._qemu.wait()
-        self._qemu.stdin.close()
+        if self._qemu is not None:
+            if self._qemu.poll() is None:
+                self._qemu.kill()
+            self._qemu.wait()
+            self._qemu.stdin.close()
         shutil.rmtree(self.folder, ignore_errors=True)
