@@ -252,12 +252,24 @@ worker_is_due(const struct worker *worker)
 	return worker_has_children() || (recycle > 0 && worker->served >= recycle);
 }
 
+static void
+worker_set_oom_score(const struct worker_options *options)
+{
+	int r = 0;
+
+	if (options->settings->is_protected)
+		r = fd_write_file(proc_dir_fd(), "self/oom_score_adj", WORKER_OOM_SCORE);
+	if (r < 0)
+		log_warnx("can't set oom_score_adj: %s", strerror(-r));
+}
+
 _Noreturn void
 worker_run(const struct worker_options *options)
 {
 	struct worker worker;
 	int r;
 
+	worker_set_oom_score(options);
 	worker_init(&worker, options);
 	r = worker_watch_listeners(&worker);
 	errno = -r;
