@@ -27,7 +27,7 @@ def test_workers_default_to_one_for_8_mib_of_memory(boot):
 def test_agent_waits_for_a_transport_that_comes_late(boot):
     with boot(f"{PEER} test_modules=late") as guest:
         assert guest.output("lsmod | grep -c vsock || true") == "0"
-        guest.wait_console(r"vsock")
+        guest.wait_console(r"can.t listen yet")
         guest.wait_ready()
         assert guest.output("vmm-guest-ctl exec -- echo served") == "served"
 
