@@ -1,0 +1,318 @@
+/*
+ * The JSON of NET_RECONFIG, WAIT_PORT, CONNECT and RESTORED, and base64.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "protocol/base64.h"
+#include "protocol/net_request.h"
+#include "protocol/port_request.h"
+#include "protocol/restored_request.h"
+#include "protocol/wire.h"
+
+/* ---- base64 ------------------------------------------------------------- */
+
+static const struct {
+	const char *bytes;
+	const char *text;
+} base64_pairs[] = {
+	/* RFC 4648, section 10 */
+	{ "", "" },
+	{ "f", "Zg==" },
+	{ "fo", "Zm8=" },
+	{ "foo", "Zm9v" },
+	{ "foob", "Zm9vYg==" },
+	{ "fooba", "Zm9vYmE=" },
+	{ "foobar", "Zm9vYmFy" },
+	{ "\xff\xff\xff\xfb\xef", "////++8=" },
+};
+
+static void
+test_base64_is_as_in_the_rfc_both_ways(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(base64_pairs) / sizeof(base64_pairs[0]); i++) {
+		const char *bytes = base64_pairs[i].bytes;
+		char text[BASE64_TEXT_SIZE(8)];
+		uint8_t parsed[8];
+
+		base64_format((const uint8_t *)bytes, strlen(bytes), text);
+		assert_string_equal(text, base64_pairs[i].text);
+		assert_int_equal(base64_parse(text, parsed, sizeof(parsed)), strlen(bytes));
+		assert_memory_equal(parsed, bytes, strlen(bytes));
+	}
+}
+
+static void
+test_what_is_not_base64_is_refused(void **state)
+{
+	static const char *const wrong[] = { "Z", "Zg", "Zg=", "Zg===", "=",
+		"====", "Z===", "Zh==", "Zm9=", "Zm9v\n", "Zm 9", "Zg==Zg==", "Zm-_",
+		"Zm9v=", "***=", "Z\xc3\xa4=" };
+	uint8_t bytes[16];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_int_equal(base64_parse(wrong[i], bytes, sizeof(bytes)), -EINVAL);
+}
+
+static void
+test_base64_above_the_size_is_checked_and_dropped(void **state)
+{
+	uint8_t bytes[5] = { 0 };
+
+	(void)state;
+	assert_int_equal(base64_parse("Zm9vYmFy", bytes, 4), 4);
+	assert_memory_equal(bytes, "foob\0", 5);
+	assert_int_equal(base64_parse("Zm9vYmF*", bytes, 4), -EINVAL);
+}
+
+/* ---- NET_RECONFIG ------------------------------------------------------- */
+
+static int
+parse_net(const char *text, struct net_request *ret, struct json_error *error)
+{
+	return net_request_parse(text, strlen(text), ret, error);
+}
+
+static void
+test_net_reconfig_has_three_dotted_quads(void **state)
+{
+	struct net_request request;
+	struct json_error error;
+
+	(void)state;
+	assert_int_equal(parse_net("{\"ip\":\"10.0.9.2\",\"netmask\":\"255.255.255.0\","
+				   "\"gateway\":\"10.0.9.1\",\"more\":1}",
+			     &request, &error),
+	    0);
+	assert_int_equal(ntohl(request.address.s_addr), 0x0a000902);
+	assert_int_equal(ntohl(request.netmask.s_addr), 0xffffff00);
+	assert_int_equal(ntohl(request.gateway.s_addr), 0x0a000901);
+	assert_string_equal(request.gateway_text, "10.0.9.1");
+}
+
+static void
+test_net_reconfig_that_cannot_be_carried_out_names_the_member(void **state)
+{
+	static const char *const wrong[][2] = {
+		{ "{\"netmask\":\"255.0.0.0\",\"gateway\":\"10.0.0.1\"}", "'ip' is missing" },
+		{ "{\"ip\":\"10.0.0.2\",\"gateway\":\"10.0.0.1\"}", "'netmask' is missing" },
+		{ "{\"ip\":\"10.0.0.2\",\"netmask\":\"255.0.0.0\"}", "'gateway' is missing" },
+		{ "{\"ip\":\"10.0.0.2/8\",\"netmask\":\"255.0.0.0\",\"gateway\":\"10.0.0.1\"}",
+		    "'ip'" },
+		{ "{\"ip\":\"0.0.0.0\",\"netmask\":\"255.0.0.0\",\"gateway\":\"10.0.0.1\"}",
+		    "'ip'" },
+		{ "{\"ip\":\"10.0.0.2\",\"netmask\":\"255.0.255.0\",\"gateway\":\"10.0.0.1\"}",
+		    "'netmask'" },
+		{ "{\"ip\":\"10.0.0.2\",\"netmask\":\"255.0.0.0\",\"gateway\":null}", "'gateway'" },
+	};
+	struct net_request request;
+	struct json_error error;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		assert_int_equal(parse_net(wrong[i][0], &request, &error), -EINVAL);
+		assert_non_null(strstr(error.text, wrong[i][1]));
+	}
+}
+
+static void
+test_every_prefix_is_a_netmask(void **state)
+{
+	(void)state;
+	for (unsigned prefix = 0; prefix <= 32; prefix++) {
+		struct in_addr mask = {
+			.s_addr = htonl(prefix == 0 ? 0 : UINT32_MAX << (32 - prefix)),
+		};
+		struct net_request request;
+		struct json_error error;
+		size_t len;
+		char *text = net_request_format("10.0.0.2", inet_ntoa(mask), "10.0.0.1", &len);
+
+		assert_int_equal(net_request_parse(text, len, &request, &error), 0);
+		assert_int_equal(request.netmask.s_addr, mask.s_addr);
+		free(text);
+	}
+}
+
+static void
+test_the_exit_with_times_is_32_bytes_little_endian(void **state)
+{
+	const uint32_t times[NET_REQUEST_TIMES] = { 1, 2, 3, 4, 0x01020304, UINT32_MAX };
+	uint8_t bytes[VMM_GUEST_NET_EXIT_LEN];
+
+	(void)state;
+	memset(bytes, 0xee, sizeof(bytes));
+	net_request_exit_format(bytes, times);
+	assert_int_equal(wire_get_u32(bytes), 0);
+	assert_int_equal(wire_get_u32(bytes + 4), 0);
+	for (int i = 0; i < NET_REQUEST_TIMES; i++)
+		assert_int_equal(wire_get_u32(bytes + 8 + 4 * i), times[i]);
+}
+
+/* ---- WAIT_PORT and CONNECT ----------------------------------------------- */
+
+static void
+test_wait_port_needs_a_port_and_may_have_a_timeout(void **state)
+{
+	const char *text = "{\"port\":8080,\"timeout_ms\":18446744073709551615}";
+	struct port_wait wait;
+	struct json_error error;
+
+	(void)state;
+	assert_int_equal(port_wait_parse(text, strlen(text), &wait, &error), 0);
+	assert_int_equal(wait.port, 8080);
+	assert_true(wait.timeout_ms == UINT64_MAX);
+	assert_int_equal(port_wait_parse("{\"port\":1}", 10, &wait, &error), 0);
+	assert_int_equal(wait.timeout_ms, 0);
+	assert_int_equal(port_wait_parse("{}", 2, &wait, &error), -EINVAL);
+	assert_string_equal(error.text, "member 'port' is missing");
+}
+
+static int
+parse_target(const char *text, struct port_target *ret, struct json_error *error)
+{
+	return port_target_parse(text, strlen(text), ret, error);
+}
+
+static void
+test_connect_goes_to_an_address_of_either_family(void **state)
+{
+	struct port_target target;
+	struct json_error error;
+
+	(void)state;
+	assert_int_equal(parse_target("{\"port\":80}", &target, &error), 0);
+	assert_int_equal(target.address.in.sin_family, AF_INET);
+	assert_int_equal(target.address.in.sin_port, htons(80));
+	assert_int_equal(target.address.in.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+	assert_string_equal(target.name, "127.0.0.1:80");
+	assert_int_equal(parse_target("{\"port\":65535,\"host\":\"fd00::1\"}", &target, &error), 0);
+	assert_int_equal(target.address.in6.sin6_family, AF_INET6);
+	assert_int_equal(target.address_len, sizeof(struct sockaddr_in6));
+	assert_string_equal(target.name, "[fd00::1]:65535");
+}
+
+static void
+test_connect_resolves_no_names(void **state)
+{
+	static const char *const wrong[] = { "localhost", "", "127.1", "127.0.0.1 ", "::1%lo",
+		"[::1]" };
+	struct port_target target;
+	struct json_error error;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		size_t len;
+		char *text = port_target_format(wrong[i], 80, &len);
+
+		assert_int_equal(port_target_parse(text, len, &target, &error), -EINVAL);
+		assert_non_null(strstr(error.text, "member 'host'"));
+		free(text);
+	}
+	assert_int_equal(parse_target("{\"port\":0}", &target, &error), -EINVAL);
+	assert_int_equal(parse_target("{\"host\":\"::1\"}", &target, &error), -EINVAL);
+}
+
+/* ---- RESTORED ------------------------------------------------------------ */
+
+static void
+test_restored_reads_what_a_host_writes(void **state)
+{
+	static struct restored_request request;
+	struct restored_format format = {
+		.unix_ns = 1700000000123456789,
+		.entropy = (const uint8_t *)"0123456789abcdef",
+		.entropy_len = 16,
+		.ip = "10.0.9.2",
+		.netmask = "255.255.255.0",
+		.gateway = "10.0.9.1",
+	};
+	struct json_error error;
+	size_t len;
+	char *text = restored_request_format(&format, &len);
+
+	(void)state;
+	assert_int_equal(restored_request_parse(text, len, &request, &error), 0);
+	assert_true(request.has_clock);
+	assert_true(request.unix_ns == format.unix_ns);
+	assert_int_equal(request.entropy_len, 16);
+	assert_memory_equal(request.entropy, "0123456789abcdef", 16);
+	assert_true(request.has_net);
+	assert_string_equal(request.net_error.text, "");
+	assert_string_equal(request.net.gateway_text, "10.0.9.1");
+	free(text);
+}
+
+static void
+test_restored_asks_for_nothing_that_is_not_given(void **state)
+{
+	static struct restored_request request;
+	struct json_error error;
+
+	(void)state;
+	assert_int_equal(restored_request_parse("{}", 2, &request, &error), 0);
+	assert_false(request.has_clock);
+	assert_false(request.has_net);
+	assert_int_equal(request.entropy_len, 0);
+}
+
+static void
+test_restored_with_addresses_that_are_none_is_not_bad_as_a_whole(void **state)
+{
+	const char *text = "{\"unix_ns\":-1,\"net\":{\"ip\":\"x\"}}";
+	static struct restored_request request;
+	struct json_error error;
+
+	(void)state;
+	assert_int_equal(restored_request_parse(text, strlen(text), &request, &error), 0);
+	assert_true(request.has_clock);
+	assert_true(request.has_net);
+	assert_non_null(strstr(request.net_error.text, "'ip'"));
+}
+
+static void
+test_restored_says_what_failed(void **state)
+{
+	struct restored_status status = { .net_us = 7, .total_us = 9, .errors_count = 1 };
+	size_t len;
+	char *text;
+
+	(void)state;
+	(void)strlcpy(status.errors[0], "net: no", sizeof(status.errors[0]));
+	text = restored_status_format(&status, &len);
+	assert_string_equal(text, "{\"event\":\"restored\",\"clock_us\":0,\"entropy_us\":0,"
+				  "\"net_us\":7,\"total_us\":9,\"errors\":[\"net: no\"]}");
+	free(text);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_base64_is_as_in_the_rfc_both_ways),
+		cmocka_unit_test(test_what_is_not_base64_is_refused),
+		cmocka_unit_test(test_base64_above_the_size_is_checked_and_dropped),
+		cmocka_unit_test(test_net_reconfig_has_three_dotted_quads),
+		cmocka_unit_test(test_net_reconfig_that_cannot_be_carried_out_names_the_member),
+		cmocka_unit_test(test_every_prefix_is_a_netmask),
+		cmocka_unit_test(test_the_exit_with_times_is_32_bytes_little_endian),
+		cmocka_unit_test(test_wait_port_needs_a_port_and_may_have_a_timeout),
+		cmocka_unit_test(test_connect_goes_to_an_address_of_either_family),
+		cmocka_unit_test(test_connect_resolves_no_names),
+		cmocka_unit_test(test_restored_reads_what_a_host_writes),
+		cmocka_unit_test(test_restored_asks_for_nothing_that_is_not_given),
+		cmocka_unit_test(test_restored_with_addresses_that_are_none_is_not_bad_as_a_whole),
+		cmocka_unit_test(test_restored_says_what_failed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
