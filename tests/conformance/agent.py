@@ -425,10 +425,10 @@ class Agent:
 
     def write_file(self, path, data, mode=0, chunk=262144, timeout=TIMEOUT, **members):
         """WRITE of DATA in frames of CHUNK bytes; raises FileError."""
-        conn = self.connect(codec.FILE_PORT, timeout=timeout)
         parts = [codec.encode(codec.FILE_WRITE_REQ, dict(members, path=path, mode=mode))]
         parts += [codec.encode(codec.FILE_DATA, data[i:i + chunk]) for i in range(0, len(data), chunk)]
         parts.append(codec.encode(codec.FILE_DONE))
+        conn = self.connect(codec.FILE_PORT, timeout=timeout)
         for part in parts:
             if conn.closed or conn.send_reading(part) < len(part):
                 break

@@ -81,7 +81,8 @@ class Watch:
         limit = max([n for p, n in self.idle.items() if p != agent.pid] or [0])
         for pid in workers | {agent.pid}:
             there = descriptors(pid)
-            allowed = self.idle.get(pid, limit)
+            # A worker that was first looked at as it started had not opened all it has.
+            allowed = self.idle[pid] if pid == agent.pid else max(self.idle.get(pid, 0), limit)
             if len(there) > allowed:
                 return "process %d has %d descriptors instead of %d: %r" % (
                     pid, len(there), allowed, there)
