@@ -1,0 +1,75 @@
+"""What a guest may have that this machine has not: other mounts, and system calls
+that fail, or kill, at one certain point.
+
+    mounted(monkeypatch, tmp_path, "mount -t tmpfs -o size=1M none $D")
+        agents started from then on have these mounts to themselves; $D is
+        tmp_path. inside(agent, path) is the path as they see it.
+
+    with Fault(pid, "renameat", "signal=SIGKILL"):
+        the process PID meets this at that call (strace's inject)
+"""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+
+import agent as agent_module
+
+
+def mounted(monkeypatch, tmp_path, script):
+    """Starts agents in a mount namespace of their own in which SCRIPT was run."""
+    assert shutil.which("unshare"), "no unshare(1)"
+    wrapper = tmp_path / "agent-with-mounts"
+    wrapper.write_text("""#!/bin/sh
+D=%s
+export D
+exec unshare -m --propagation private sh -c '
+set -e
+%s
+exec "$0" "$@"' %s "$@"
+""" % (tmp_path, script, agent_module.agent_binary()))
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("VMM_GUEST_AGENT", str(wrapper))
+
+
+def inside(agent, path):
+    """PATH in the agent's mount namespace, for us to open."""
+    return "/proc/%d/root%s" % (agent.pid, path)
+
+
+class Fault:
+    """strace on one process, which does WHAT ("signal=SIGKILL", "error=EBUSY") at a
+    call of SYSCALL, the WHENth since now."""
+
+    def __init__(self, pid, syscall, what, when=1):
+        assert shutil.which("strace"), "no strace(1)"
+        self.pid = pid
+        self.process = subprocess.Popen(
+            ["strace", "-qq", "-p", str(pid), "-e", "trace=" + syscall,
+             "-e", "inject=%s:%s:when=%d" % (syscall, what, when)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def __enter__(self):
+        agent_module.wait_until(self._is_attached, message="strace at process %d" % self.pid)
+        return self
+
+    def _is_attached(self):
+        assert self.process.poll() is None, self.process.stderr.read()
+        with open("/proc/%d/status" % self.pid) as f:
+            return "TracerPid:\t%d\n" % self.process.pid in f.read()
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGINT)
+        self.process.communicate(timeout=agent_module.TIMEOUT)
+
+
+def litter(directory):
+    """Names below DIRECTORY that a WRITE should not have left."""
+    return [os.path.join(d, n) for d, _, names in os.walk(directory) for n in names
+            if n.startswith(".vmm-guest-")]
+
+
+def mode_of(path):
+    return stat.S_IMODE(os.stat(path).st_mode)
