@@ -22,6 +22,10 @@
 #define USERS_DEFAULT_SHELL "/bin/sh"
 #define USERS_DEFAULT_HOME "/"
 
+/* What setresuid(2) takes for "leave it as it is", which would be our own; a line
+ * of passwd or group may have it all the same. */
+#define USERS_NO_ID UINT32_MAX
+
 static char users_line[USERS_LINE_MAX];
 
 static void
@@ -67,7 +71,7 @@ users_parse_id(const char *text, uint32_t *ret)
 
 	if (text[0] < '0' || text[0] > '9')
 		return false;
-	id = strtonum(text, 0, UINT32_MAX - 1, &error);
+	id = strtonum(text, 0, USERS_NO_ID - 1, &error);
 	if (error != NULL)
 		return false;
 	*ret = (uint32_t)id;
@@ -126,7 +130,7 @@ users_find_group(const char *directory, const char *name, gid_t *ret)
 
 	while (r == 0) {
 		r = fgetgrent_r(file, &storage, users_line, sizeof(users_line), &entry);
-		if (r == 0 && strcmp(entry->gr_name, name) == 0) {
+		if (r == 0 && entry->gr_gid != USERS_NO_ID && strcmp(entry->gr_name, name) == 0) {
 			*ret = entry->gr_gid;
 			return 0;
 		}
@@ -159,7 +163,8 @@ users_collect_groups(const char *directory, struct user *user)
 	if (r < 0)
 		return r == -ENOENT || r == -ENOTDIR ? 0 : r;
 	while ((r = fgetgrent_r(file, &storage, users_line, sizeof(users_line), &entry)) == 0) {
-		if (entry->gr_gid == user->gid || !users_is_member(entry, user->name))
+		if (entry->gr_gid == user->gid || entry->gr_gid == USERS_NO_ID ||
+		    !users_is_member(entry, user->name))
 			continue;
 		if (user->groups_count == USERS_GROUPS_MAX)
 			return -E2BIG;
@@ -205,6 +210,7 @@ users_lookup(const char *directory, const char *spec, struct user *ret, const ch
 {
 	char name[USERS_NAME_MAX];
 	char *group;
+	int r;
 
 	*ret_problem = "not of the form user or user:group";
 	if (strlcpy(name, spec, sizeof(name)) >= sizeof(name))
@@ -219,5 +225,10 @@ users_lookup(const char *directory, const char *spec, struct user *ret, const ch
 	ret->groups_count = 0;
 	(void)strlcpy(ret->home, USERS_DEFAULT_HOME, sizeof(ret->home));
 	(void)strlcpy(ret->shell, USERS_DEFAULT_SHELL, sizeof(ret->shell));
-	return users_resolve(directory, name, group, ret, ret_problem);
+	r = users_resolve(directory, name, group, ret, ret_problem);
+	if (r == 0 && (ret->uid == USERS_NO_ID || ret->gid == USERS_NO_ID)) {
+		*ret_problem = "its line in /etc/passwd has no id that can be used";
+		r = -EINVAL;
+	}
+	return r;
 }

@@ -30,8 +30,8 @@ struct user {
  * as Docker's --user takes it. With a group given there are no supplementary
  * groups. A uid with no passwd line has gid 0 unless one is given. Returns 0,
  * or -errno with a static text of what is wrong in *RET_PROBLEM: -EINVAL for a
- * malformed SPEC, -ESRCH for a user or group that is not there, or what
- * reading DIRECTORY's files gave. */
+ * malformed SPEC or an id of -1 in the user's line, -ESRCH for a user or group
+ * that is not there, or what reading DIRECTORY's files gave. */
 int users_lookup(
     const char *directory, const char *spec, struct user *ret, const char **ret_problem);
 
