@@ -1,0 +1,133 @@
+/*
+ * A descriptor put into the queue of a socket pair and taken out again.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <cmocka.h>
+
+#include "platform/fd.h"
+#include "platform/fdpass.h"
+
+static void
+test_what_is_put_in_comes_out_close_on_exec(void **state)
+{
+	int CLEANUP_FD read_fd = -1;
+	int CLEANUP_FD write_fd = -1;
+	int CLEANUP_FD taken_fd = -1;
+	int pair[2];
+	char byte = 0;
+
+	(void)state;
+	assert_int_equal(fdpass_open(&read_fd, &write_fd), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_int_equal(fdpass_put(write_fd, pair[0]), 0);
+	/* FD stays the caller's. */
+	assert_true(fcntl(pair[0], F_GETFD) >= 0);
+	assert_int_equal(close(pair[0]), 0);
+	assert_int_equal(fdpass_take(read_fd, &taken_fd), 0);
+	assert_int_equal(fcntl(taken_fd, F_GETFD), FD_CLOEXEC);
+	assert_int_equal(write(taken_fd, "x", 1), 1);
+	assert_int_equal(read(pair[1], &byte, 1), 1);
+	assert_int_equal(byte, 'x');
+	(void)close(pair[1]);
+}
+
+static void
+test_an_empty_queue_does_not_wait(void **state)
+{
+	int CLEANUP_FD read_fd = -1;
+	int CLEANUP_FD write_fd = -1;
+	int taken_fd = -7;
+
+	(void)state;
+	assert_int_equal(fdpass_open(&read_fd, &write_fd), 0);
+	assert_int_equal(fcntl(read_fd, F_GETFD), FD_CLOEXEC);
+	assert_int_equal(fcntl(write_fd, F_GETFD), FD_CLOEXEC);
+	assert_int_equal(fdpass_take(read_fd, &taken_fd), -EAGAIN);
+	assert_int_equal(taken_fd, -7);
+}
+
+static void
+test_a_full_queue_does_not_wait_and_loses_nothing(void **state)
+{
+	int CLEANUP_FD read_fd = -1;
+	int CLEANUP_FD write_fd = -1;
+	int put = 0;
+	int taken_fd;
+
+	(void)state;
+	assert_int_equal(fdpass_open(&read_fd, &write_fd), 0);
+	while (fdpass_put(write_fd, STDIN_FILENO) == 0)
+		put++;
+	assert_true(put >= 1);
+	for (; put > 0; put--) {
+		assert_int_equal(fdpass_take(read_fd, &taken_fd), 0);
+		(void)close(taken_fd);
+	}
+	assert_int_equal(fdpass_take(read_fd, &taken_fd), -EAGAIN);
+}
+
+static void
+test_it_outlives_the_process_that_put_it_there(void **state)
+{
+	int CLEANUP_FD read_fd = -1;
+	int CLEANUP_FD write_fd = -1;
+	int CLEANUP_FD taken_fd = -1;
+	int pair[2];
+	int status;
+	pid_t pid;
+	char byte;
+
+	(void)state;
+	assert_int_equal(fdpass_open(&read_fd, &write_fd), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(fdpass_put(write_fd, pair[0]) == 0 ? 0 : 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	(void)close(pair[0]);
+	/* The other side sees no end: what is queued keeps the connection open. */
+	assert_int_equal(recv(pair[1], &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(fdpass_take(read_fd, &taken_fd), 0);
+	fd_close(&taken_fd);
+	assert_int_equal(recv(pair[1], &byte, 1, MSG_DONTWAIT), 0);
+	(void)close(pair[1]);
+}
+
+static void
+test_a_message_without_a_descriptor_is_refused(void **state)
+{
+	int CLEANUP_FD read_fd = -1;
+	int CLEANUP_FD write_fd = -1;
+	int taken_fd = -7;
+
+	(void)state;
+	assert_int_equal(fdpass_open(&read_fd, &write_fd), 0);
+	assert_int_equal(send(write_fd, "x", 1, 0), 1);
+	assert_int_equal(fdpass_take(read_fd, &taken_fd), -EBADMSG);
+	assert_int_equal(taken_fd, -7);
+	assert_int_equal(fdpass_put(write_fd, -1), -EBADF);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_is_put_in_comes_out_close_on_exec),
+		cmocka_unit_test(test_an_empty_queue_does_not_wait),
+		cmocka_unit_test(test_a_full_queue_does_not_wait_and_loses_nothing),
+		cmocka_unit_test(test_it_outlives_the_process_that_put_it_there),
+		cmocka_unit_test(test_a_message_without_a_descriptor_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,246 @@
+/*
+ * One line each, whatever a guest puts into it, and no more than the budget.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "platform/log.h"
+
+static char captured[16384];
+static int saved_fd = -1;
+static int capture_fd = -1;
+
+static void
+begin_capture(void)
+{
+	capture_fd = memfd_create("log", MFD_CLOEXEC);
+	saved_fd = dup(STDERR_FILENO);
+	assert_true(capture_fd >= 0 && saved_fd >= 0);
+	assert_int_equal(dup2(capture_fd, STDERR_FILENO), STDERR_FILENO);
+}
+
+/* What has been logged since begin_capture(). */
+static const char *
+end_capture(void)
+{
+	ssize_t n = pread(capture_fd, captured, sizeof(captured) - 1, 0);
+
+	(void)dup2(saved_fd, STDERR_FILENO);
+	(void)close(saved_fd);
+	(void)close(capture_fd);
+	assert_true(n >= 0);
+	captured[n] = '\0';
+	return captured;
+}
+
+static size_t
+count_lines(const char *text)
+{
+	size_t lines = 0;
+
+	for (; *text != '\0'; text++)
+		lines += *text == '\n';
+	return lines;
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	log_init("prog", LOG_LEVEL_INFO, LOG_TARGET_STDERR);
+	log_set_process("");
+	log_set_session(0);
+	return 0;
+}
+
+static void
+test_a_line_has_program_process_and_session_in_front(void **state)
+{
+	(void)state;
+	begin_capture();
+	log_info("plain %d", 1);
+	log_set_process("worker 3");
+	log_info("two");
+	log_set_session(18446744073709551615u);
+	log_warnx("three");
+	log_set_session(0);
+	log_info("four");
+	assert_string_equal(end_capture(), "prog: plain 1\n"
+					   "prog: worker 3: two\n"
+					   "prog: worker 3: session 18446744073709551615: three\n"
+					   "prog: worker 3: four\n");
+}
+
+static void
+test_a_warning_tells_errno(void **state)
+{
+	(void)state;
+	begin_capture();
+	errno = ENOENT;
+	log_warn("open %s", "/x");
+	assert_string_equal(end_capture(), "prog: open /x: No such file or directory\n");
+}
+
+static void
+test_levels_leave_out_what_is_below(void **state)
+{
+	(void)state;
+	begin_capture();
+	log_debug("no");
+	log_init("prog", LOG_LEVEL_ERROR, LOG_TARGET_STDERR);
+	log_info("no");
+	log_warnx("error");
+	log_init("prog", LOG_LEVEL_DEBUG, LOG_TARGET_STDERR);
+	log_debug("debug");
+	assert_string_equal(end_capture(), "prog: error\nprog: debug\n");
+}
+
+static void
+test_control_characters_do_not_forge_a_line(void **state)
+{
+	char every[32];
+	const char *line;
+
+	(void)state;
+	for (int i = 0; i < 31; i++)
+		every[i] = (char)(i + 1);
+	every[31] = '\0';
+	begin_capture();
+	log_warnx("%s|\x7f|%s", every, "x\nprog: forged\r\n\033[2J");
+	line = end_capture();
+	assert_int_equal(count_lines(line), 1);
+	assert_string_equal(line, "prog: ???????????????????????????????|?|x?prog: forged???[2J\n");
+}
+
+static void
+test_a_process_name_does_not_forge_a_line_either(void **state)
+{
+	(void)state;
+	log_set_process("a\nb");
+	begin_capture();
+	log_info("x");
+	assert_string_equal(end_capture(), "prog: a?b: x\n");
+}
+
+static void
+test_a_long_line_is_cut_and_still_one_line(void **state)
+{
+	static char longer[5000];
+	const char *line;
+
+	(void)state;
+	memset(longer, 'y', sizeof(longer) - 1);
+	begin_capture();
+	errno = ENOENT;
+	log_warn("%s", longer);
+	log_warnx("next");
+	line = end_capture();
+	assert_int_equal(count_lines(line), 2);
+	assert_in_range(strlen(line), 800, 1000);
+	assert_string_equal(strchr(line, '\n'), "\nprog: next\n");
+}
+
+static void
+test_a_long_process_name_is_cut(void **state)
+{
+	(void)state;
+	log_set_process("0123456789012345678901234567890123456789");
+	begin_capture();
+	log_info("x");
+	assert_string_equal(end_capture(), "prog: 0123456789012345678901234567890: x\n");
+}
+
+static void
+test_utf8_is_left_as_it_is(void **state)
+{
+	(void)state;
+	begin_capture();
+	log_info("\xe2\x82\xac");
+	assert_string_equal(end_capture(), "prog: \xe2\x82\xac\n");
+}
+
+static void
+test_a_budget_drops_what_is_above_it_and_says_so_later(void **state)
+{
+	struct log_limit limit = { .burst = 3, .period_ms = 3600000 };
+
+	(void)state;
+	begin_capture();
+	for (int i = 1; i <= 10; i++)
+		log_limited(&limit, "line %d", i);
+	assert_string_equal(end_capture(), "prog: line 1\nprog: line 2\nprog: line 3\n");
+	/* As if the period were over. */
+	limit.started_ms -= limit.period_ms;
+	begin_capture();
+	log_limited(&limit, "line 11");
+	assert_string_equal(
+	    end_capture(), "prog: 7 more lines of this kind were left out\nprog: line 11\n");
+	limit.started_ms -= limit.period_ms;
+	begin_capture();
+	log_limited(&limit, "line 12");
+	assert_string_equal(end_capture(), "prog: line 12\n");
+}
+
+static void
+test_budgets_do_not_share(void **state)
+{
+	struct log_limit one = { .burst = 1, .period_ms = 3600000 };
+	struct log_limit other = { .burst = 1, .period_ms = 3600000 };
+
+	(void)state;
+	begin_capture();
+	log_limited(&one, "one");
+	log_limited(&one, "one");
+	log_limited(&other, "other");
+	assert_string_equal(end_capture(), "prog: one\nprog: other\n");
+}
+
+static void
+test_a_fatal_error_ends_the_process_with_status_1(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	begin_capture();
+	pid = fork();
+	if (pid == 0) {
+		errno = EACCES;
+		fatal("fatal");
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_string_equal(end_capture(), "prog: fatal: Permission denied\n");
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 1);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_a_line_has_program_process_and_session_in_front, setup),
+		cmocka_unit_test_setup(test_a_warning_tells_errno, setup),
+		cmocka_unit_test_setup(test_levels_leave_out_what_is_below, setup),
+		cmocka_unit_test_setup(test_control_characters_do_not_forge_a_line, setup),
+		cmocka_unit_test_setup(test_a_process_name_does_not_forge_a_line_either, setup),
+		cmocka_unit_test_setup(test_a_long_line_is_cut_and_still_one_line, setup),
+		cmocka_unit_test_setup(test_a_long_process_name_is_cut, setup),
+		cmocka_unit_test_setup(test_utf8_is_left_as_it_is, setup),
+		cmocka_unit_test_setup(
+		    test_a_budget_drops_what_is_above_it_and_says_so_later, setup),
+		cmocka_unit_test_setup(test_budgets_do_not_share, setup),
+		cmocka_unit_test_setup(test_a_fatal_error_ends_the_process_with_status_1, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,213 @@
+/*
+ * The last words to the host of a session whose worker has died.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "platform/fd.h"
+#include "platform/fdpass.h"
+#include "protocol/frame.h"
+#include "supervisor/obituary.h"
+
+static uint8_t bytes[512];
+
+/* Checks the frame at BYTES; returns what follows it. */
+static const uint8_t *
+assert_frame(const uint8_t *at, uint8_t type, const void *payload, size_t len)
+{
+	struct frame_header header;
+
+	assert_int_equal(frame_header_parse(at, &header), 0);
+	assert_int_equal(header.type, type);
+	assert_int_equal(header.len, len);
+	assert_memory_equal(at + VMM_GUEST_HEADER_LEN, payload, len);
+	return at + VMM_GUEST_HEADER_LEN + len;
+}
+
+static void
+test_a_program_ends_with_text_and_exit_125(void **state)
+{
+	const char *text = "worker lost: killed by signal 9\n";
+	size_t len = obituary_format(SLOT_VOICE_EXEC, "killed by signal 9", bytes, sizeof(bytes));
+	const uint8_t *end = assert_frame(bytes, VMM_GUEST_STDERR, text, strlen(text));
+
+	(void)state;
+	end = assert_frame(end, VMM_GUEST_EXIT, "\x7d\0\0\0\0\0\0\0", VMM_GUEST_EXIT_LEN);
+	assert_int_equal(end - bytes, len);
+}
+
+static void
+test_a_control_request_gets_exit_minus_1_alone(void **state)
+{
+	size_t len = obituary_format(SLOT_VOICE_CONTROL, "x", bytes, sizeof(bytes));
+	const uint8_t *end =
+	    assert_frame(bytes, VMM_GUEST_EXIT, "\xff\xff\xff\xff\0\0\0\0", VMM_GUEST_EXIT_LEN);
+
+	(void)state;
+	assert_int_equal(end - bytes, len);
+}
+
+static void
+test_a_file_request_gets_eio(void **state)
+{
+	const char *text = "EIO: worker lost: x";
+	size_t len = obituary_format(SLOT_VOICE_FILE, "x", bytes, sizeof(bytes));
+	const uint8_t *end = assert_frame(bytes, VMM_GUEST_FILE_ERR, text, strlen(text));
+
+	(void)state;
+	assert_int_equal(end - bytes, len);
+}
+
+static void
+test_nothing_is_said_where_no_port_is_known(void **state)
+{
+	(void)state;
+	assert_int_equal(obituary_format(SLOT_VOICE_NONE, "x", bytes, sizeof(bytes)), 0);
+	/* Nor where a broken slot has made the voice up. */
+	assert_int_equal(obituary_format(4, "x", bytes, sizeof(bytes)), 0);
+	assert_int_equal(obituary_format(255, "x", bytes, sizeof(bytes)), 0);
+}
+
+static void
+test_a_long_cause_is_cut_and_the_frames_stay_whole(void **state)
+{
+	static char cause[5000];
+	struct frame_header header;
+	size_t len;
+
+	(void)state;
+	memset(cause, 'c', sizeof(cause) - 1);
+	len = obituary_format(SLOT_VOICE_EXEC, cause, bytes, sizeof(bytes));
+	assert_int_equal(frame_header_parse(bytes, &header), 0);
+	assert_int_equal(bytes[VMM_GUEST_HEADER_LEN + header.len - 1], '\n');
+	assert_int_equal(len, 2 * VMM_GUEST_HEADER_LEN + header.len + (size_t)VMM_GUEST_EXIT_LEN);
+	len = obituary_format(SLOT_VOICE_FILE, cause, bytes, sizeof(bytes));
+	assert_int_equal(frame_header_parse(bytes, &header), 0);
+	assert_int_equal(len, VMM_GUEST_HEADER_LEN + header.len);
+	/* A buffer that might not do is not begun. */
+	assert_int_equal(obituary_format(SLOT_VOICE_EXEC, "x", bytes, 64), 0);
+}
+
+/* A host's end of a connection whose other end lies in the queue alone. */
+struct funeral {
+	int queue_fd;
+	int host_fd;
+	struct slot slot;
+};
+
+static void
+begin_funeral(struct funeral *funeral, uint8_t phase, uint8_t in_frame)
+{
+	int write_fd;
+	int pair[2];
+
+	memset(&funeral->slot, 0, sizeof(funeral->slot));
+	funeral->slot.phase = phase;
+	funeral->slot.in_frame = in_frame;
+	funeral->slot.voice = SLOT_VOICE_CONTROL;
+	assert_int_equal(fdpass_open(&funeral->queue_fd, &write_fd), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(fdpass_put(write_fd, pair[0]), 0);
+	(void)close(pair[0]);
+	(void)close(write_fd);
+	funeral->host_fd = pair[1];
+}
+
+/* The host gets LEN bytes and then the end. */
+static void
+assert_host_gets(struct funeral *funeral, ssize_t len)
+{
+	assert_true(obituary_send(funeral->queue_fd, &funeral->slot, "x"));
+	assert_int_equal(fd_read_full(funeral->host_fd, bytes, sizeof(bytes)), len);
+	(void)close(funeral->queue_fd);
+	(void)close(funeral->host_fd);
+}
+
+static void
+test_the_supervisor_speaks_where_no_frame_was_under_way(void **state)
+{
+	struct funeral funeral;
+
+	(void)state;
+	begin_funeral(&funeral, SLOT_OPEN, 0);
+	assert_host_gets(&funeral, VMM_GUEST_HEADER_LEN + VMM_GUEST_EXIT_LEN);
+}
+
+static void
+test_it_never_speaks_into_the_middle_of_a_frame(void **state)
+{
+	struct funeral funeral;
+
+	(void)state;
+	begin_funeral(&funeral, SLOT_OPEN, 1);
+	assert_host_gets(&funeral, 0);
+}
+
+static void
+test_it_does_not_say_a_second_last_word(void **state)
+{
+	struct funeral funeral;
+
+	(void)state;
+	begin_funeral(&funeral, SLOT_LAST_SENT, 0);
+	assert_host_gets(&funeral, 0);
+	/* A last frame is marked before in_frame is cleared. */
+	begin_funeral(&funeral, SLOT_LAST_SENT, 1);
+	assert_host_gets(&funeral, 0);
+}
+
+static void
+test_it_waits_for_no_host(void **state)
+{
+	static const char full[4096];
+	struct funeral funeral;
+	int agent_fd;
+	int pair[2];
+	int write_fd;
+
+	(void)state;
+	memset(&funeral, 0, sizeof(funeral));
+	funeral.slot.phase = SLOT_OPEN;
+	funeral.slot.voice = SLOT_VOICE_EXEC;
+	assert_int_equal(fdpass_open(&funeral.queue_fd, &write_fd), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	agent_fd = pair[0];
+	while (send(agent_fd, full, sizeof(full), MSG_DONTWAIT) > 0)
+		continue;
+	while (send(agent_fd, full, 1, MSG_DONTWAIT) > 0)
+		continue;
+	assert_int_equal(fdpass_put(write_fd, agent_fd), 0);
+	/* Comes back though the host reads nothing. */
+	assert_true(obituary_send(funeral.queue_fd, &funeral.slot, "x"));
+	(void)close(agent_fd);
+	(void)close(pair[1]);
+	(void)close(write_fd);
+	/* And there was one connection only. */
+	assert_false(obituary_send(funeral.queue_fd, &funeral.slot, "x"));
+	(void)close(funeral.queue_fd);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_program_ends_with_text_and_exit_125),
+		cmocka_unit_test(test_a_control_request_gets_exit_minus_1_alone),
+		cmocka_unit_test(test_a_file_request_gets_eio),
+		cmocka_unit_test(test_nothing_is_said_where_no_port_is_known),
+		cmocka_unit_test(test_a_long_cause_is_cut_and_the_frames_stay_whole),
+		cmocka_unit_test(test_the_supervisor_speaks_where_no_frame_was_under_way),
+		cmocka_unit_test(test_it_never_speaks_into_the_middle_of_a_frame),
+		cmocka_unit_test(test_it_does_not_say_a_second_last_word),
+		cmocka_unit_test(test_it_waits_for_no_host),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
