@@ -17,6 +17,7 @@
 #include "platform/users.h"
 #include "protocol/kcmdline.h"
 #include "supervisor/boot.h"
+#include "supervisor/boot_cgroups.h"
 #include "supervisor/boot.h"
 #include "supervisor/supervisor.h"
 
@@ -103,6 +104,7 @@ main_session_settings(const struct config *config)
 		.home = main_find_home(),
 		.dns = config->dns,
 		.term = term != NULL && strcmp(term, MAIN_KERNEL_TERM) != 0 ? term : NULL,
+		.cells_fd = boot_cgroups_sessions_fd(),
 		.nofile = main_raise_nofile(),
 	};
 }
@@ -113,6 +115,7 @@ main_boot(const struct config *config, bool is_begun)
 	struct boot_settings settings = {
 		.hostname = config->hostname,
 		.dns = config->dns,
+		.wants_cgroups = config->cgroup != 0,
 		.kernel_ip = config->kernel_ip,
 	};
 
@@ -139,6 +142,8 @@ main(int argc, char **argv, char **environment)
 	main_configure(&config, argc, argv, is_init);
 	if (is_init || config.boot)
 		main_boot(&config, is_init);
+	if (boot_cgroups_sessions_fd() < 0 && !config.once)
+		log_info("no cgroups for sessions: each is its process group");
 	settings = (struct supervisor_settings){
 		.worker = { .session = main_session_settings(&config),
 		    .any_peer = config.any_peer != 0,

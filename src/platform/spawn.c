@@ -94,7 +94,8 @@ spawn_set_rlimits(struct spawn_child *child)
 
 	for (size_t i = 0; i < options->rlimits_count; i++) {
 		if (setrlimit(options->rlimits[i].resource, &options->rlimits[i].limit) < 0)
-			return spawn_fail(child, SPAWN_RLIMIT, errno, (int)i);
+			return spawn_fail(
+			    child, SPAWN_RLIMIT, errno, (int)options->rlimits[i].resource);
 	}
 	return true;
 }

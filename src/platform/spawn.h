@@ -45,7 +45,7 @@ enum spawn_stage {
 	SPAWN_OK = 0,
 	SPAWN_CLONE,  /* no child: memory, pids, cgroup */
 	SPAWN_SETUP,  /* session, terminal, descriptors */
-	SPAWN_RLIMIT, /* a limit can't be set; .detail is its index */
+	SPAWN_RLIMIT, /* a limit can't be set; .detail is RLIMIT_… */
 	SPAWN_WORKING_DIR,
 	SPAWN_USER,
 	SPAWN_EXEC,

@@ -6,6 +6,10 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "platform/cgroup.h"
+#include "platform/fd.h"
+#include "session/cell.h"
+
 struct scoreboard_detached *
 detached_enlist(struct scoreboard *board, const struct slot *slot, int32_t pid)
 {
@@ -17,6 +21,7 @@ detached_enlist(struct scoreboard *board, const struct slot *slot, int32_t pid)
 			continue;
 		atomic_store(&entry->pid, pid);
 		atomic_store(&entry->session, atomic_load(&slot->session));
+		atomic_store(&entry->cell, atomic_load(&slot->cell));
 		atomic_store(&entry->wanted_signal, 0);
 		entry->started_ms = atomic_load(&slot->started_ms);
 		memcpy(entry->user, slot->user, sizeof(entry->user));
@@ -41,8 +46,13 @@ detached_find(struct scoreboard *board, uint64_t number)
 }
 
 void
-detached_strike(struct scoreboard_detached *entry)
+detached_strike_if_empty(struct scoreboard_detached *entry, int cells_fd)
 {
+	int CLEANUP_FD cell_fd = cell_open(cells_fd, atomic_load(&entry->cell));
+
+	if (atomic_load(&entry->pid) != 0 || (cell_fd >= 0 && cgroup_is_populated(cell_fd)))
+		return;
 	atomic_store(&entry->session, 0);
+	atomic_store(&entry->cell, 0);
 	atomic_store(&entry->state, SCOREBOARD_FREE);
 }

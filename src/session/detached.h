@@ -20,7 +20,8 @@ struct scoreboard_detached *detached_enlist(
 /* The entry of the session NUMBER, or NULL. */
 struct scoreboard_detached *detached_find(struct scoreboard *board, uint64_t number);
 
-/* Strikes ENTRY off. */
-void detached_strike(struct scoreboard_detached *entry);
+/* Strikes ENTRY off where its main process is gone and nobody is left in its cell
+ * below CELLS_FD (-1: no cells). */
+void detached_strike_if_empty(struct scoreboard_detached *entry, int cells_fd);
 
 #endif

@@ -6,36 +6,22 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "platform/clock.h"
 #include "platform/fd.h"
-#include "platform/spawn.h"
-#include "protocol/report.h"
-#include "protocol/start.h"
+#include "platform/watchdog.h"
+#include "session/cell.h"
 #include "session/detached.h"
-#include "session/environment.h"
-#include "session/group.h"
-#include "session/relay.h"
-#include "session/streams.h"
+#include "session/exec_state.h"
 
 #define EXEC_MS_PER_S 1000
+#define EXEC_RLIMITS_MAX 4
+#define EXEC_SPAWN_MAX_S 10
 
 /* A user's groups and paths are too much for the stack, and one session runs at
  * a time. */
 static struct user exec_user;
-
-struct exec {
-	struct session *session;
-	struct start_request request;
-	const struct user *user; /* NULL: the agent's own */
-	struct environment environment;
-	struct streams streams;
-	struct group group;
-	uint64_t started_ms;
-};
 
 /* ---- what STATUS shows ------------------------------------------------- */
 
@@ -52,65 +38,6 @@ exec_describe(struct exec *exec)
 		len = strlcat(command, exec->request.argv[i], sizeof(command));
 	}
 	session_describe(exec->session, exec->request.user, command);
-}
-
-/* ---- refusals ---------------------------------------------------------- */
-
-static const char *
-exec_problem_text(enum spawn_exec_problem problem)
-{
-	static const char *const texts[] = {
-		[SPAWN_EXEC_OTHER] = NULL,
-		[SPAWN_EXEC_NOT_FOUND] = "no such program",
-		[SPAWN_EXEC_NO_RIGHT] = "no right to run it",
-		[SPAWN_EXEC_NOT_EXECUTABLE] = "not executable",
-		[SPAWN_EXEC_NO_INTERPRETER] =
-		    "its interpreter (#! line) or dynamic loader is missing",
-		[SPAWN_EXEC_FORMAT] = "neither a program of this machine nor a script with #!",
-	};
-
-	return texts[problem];
-}
-
-static void
-exec_refuse_program(struct exec *exec, const struct spawn_failure *failure)
-{
-	const char *text = exec_problem_text(failure->problem);
-	int code = VMM_GUEST_EXIT_CANNOT_RUN;
-
-	if (failure->problem == SPAWN_EXEC_NOT_FOUND)
-		code = VMM_GUEST_EXIT_NOT_FOUND;
-	if (failure->error == ENOMEM || failure->error == EAGAIN)
-		code = VMM_GUEST_EXIT_AGENT;
-	session_refuse_exec(exec->session, code, "can't run '%.200s': %s", exec->request.argv[0],
-	    text != NULL ? text : strerror(failure->error));
-}
-
-static void
-exec_refuse_spawn(struct exec *exec, const struct spawn_failure *failure)
-{
-	const char *error = strerror(failure->error);
-
-	switch (failure->stage) {
-	case SPAWN_EXEC:
-		exec_refuse_program(exec, failure);
-		break;
-	case SPAWN_WORKING_DIR:
-		session_refuse_exec(exec->session, VMM_GUEST_EXIT_CANNOT_RUN,
-		    "can't enter working_dir '%.200s': %s", exec->request.working_dir, error);
-		break;
-	case SPAWN_USER:
-		session_refuse_exec(exec->session, VMM_GUEST_EXIT_CANNOT_RUN,
-		    "can't become user '%.64s': %s", exec->request.user, error);
-		break;
-	case SPAWN_OK:
-	case SPAWN_CLONE:
-	case SPAWN_SETUP:
-	case SPAWN_RLIMIT:
-		session_refuse_exec(
-		    exec->session, VMM_GUEST_EXIT_AGENT, "can't start a process: %s", error);
-		break;
-	}
 }
 
 /* ---- the steps --------------------------------------------------------- */
@@ -164,13 +91,81 @@ exec_prepare(struct exec *exec)
 	return r == 0;
 }
 
+/* A cell of its own for who is measured or limited: the peak of its memory can't
+ * be reset on most kernels. */
+static bool
+exec_enter_cell(struct exec *exec)
+{
+	const struct start_limits *limits = &exec->request.limits;
+	bool is_fresh = limits->have != 0 || exec->request.report || exec->request.detach;
+	enum start_limit limit;
+	int r = cell_enter(exec->session, is_fresh, &exec->cell_fd);
+
+	if (r < 0) {
+		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
+		    "can't make a cgroup for the session: %s", strerror(-r));
+		return false;
+	}
+	r = cell_set_limits(exec->cell_fd, limits, &limit);
+	if (r < 0) {
+		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
+		    "limit '%s' can't be had: %s", start_limit_name(limit),
+		    r == -ENOENT || r == -ENOTSUP ? "the guest has no such cgroup controller"
+						  : strerror(-r));
+		return false;
+	}
+	exec->oom_kills = cell_count_oom_kills(exec->cell_fd);
+	return true;
+}
+
+/* The limits of a process: the agent's raised one is put back, then what the host
+ * asked for. Returns how many. */
+static size_t
+exec_collect_rlimits(const struct exec *exec, struct spawn_rlimit *rlimits)
+{
+	static const struct {
+		enum start_limit limit;
+		unsigned resource;
+	} table[] = {
+		{ START_LIMIT_NOFILE, RLIMIT_NOFILE },
+		{ START_LIMIT_CORE_BYTES, RLIMIT_CORE },
+		{ START_LIMIT_FSIZE_BYTES, RLIMIT_FSIZE },
+	};
+	const struct start_limits *limits = &exec->request.limits;
+	const struct rlimit *nofile = &exec->session->settings->nofile;
+	size_t count = 0;
+
+	if (nofile->rlim_cur > 0)
+		rlimits[count++] = (struct spawn_rlimit){ RLIMIT_NOFILE, *nofile };
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		rlim_t value = limits->value[table[i].limit];
+
+		if (limits->have & 1u << table[i].limit)
+			rlimits[count++] =
+			    (struct spawn_rlimit){ table[i].resource, { value, value } };
+	}
+	return count;
+}
+
+/* How long exec and chdir may block on a file system that does not answer: then
+ * this worker is killed, and the supervisor kills the child and tells the host. */
+static uint32_t
+exec_spawn_limit_ms(const struct exec *exec)
+{
+	uint32_t timeout = exec->request.timeout_seconds;
+
+	if (timeout > 0 && timeout < EXEC_SPAWN_MAX_S)
+		return timeout * EXEC_MS_PER_S;
+	return EXEC_SPAWN_MAX_S * EXEC_MS_PER_S;
+}
+
 static bool
 exec_spawn(struct exec *exec)
 {
 	const struct session_settings *settings = exec->session->settings;
 	const char *dir = exec->request.working_dir;
 	bool at_home = strcmp(dir, "~") == 0;
-	struct spawn_rlimit nofile = { .resource = RLIMIT_NOFILE, .limit = settings->nofile };
+	struct spawn_rlimit rlimits[EXEC_RLIMITS_MAX];
 	struct spawn_options options = {
 		.argv = exec->request.argv,
 		.envp = (const char *const *)exec->environment.variables,
@@ -182,9 +177,9 @@ exec_spawn(struct exec *exec)
 		.stdout_fd = exec->streams.child[1],
 		.stderr_fd = exec->streams.child[2],
 		.tty_fd = exec->streams.tty_slave_fd,
-		.rlimits = &nofile,
-		.rlimits_count = settings->nofile.rlim_cur > 0 ? 1 : 0,
-		.cgroup_fd = -1,
+		.rlimits = rlimits,
+		.rlimits_count = exec_collect_rlimits(exec, rlimits),
+		.cgroup_fd = exec->cell_fd,
 		.child_pid = &exec->session->slot->child_pid,
 	};
 	struct spawn_failure failure;
@@ -192,10 +187,13 @@ exec_spawn(struct exec *exec)
 
 	if (at_home)
 		options.working_dir = exec->user != NULL ? exec->user->home : settings->home;
-	exec->group = (struct group){ .pid_fd = -1, .slot = exec->session->slot };
+	exec->group =
+	    (struct group){ .pid_fd = -1, .cgroup_fd = exec->cell_fd, .slot = exec->session->slot };
 	exec->started_ms = clock_mono_ms();
 	atomic_store(&exec->session->slot->spawning, 1);
+	watchdog_set(exec_spawn_limit_ms(exec));
 	r = spawn_run(&options, &exec->group.pid, &exec->group.pid_fd, &failure);
+	watchdog_set(0);
 	atomic_store(&exec->session->slot->spawning, 0);
 	streams_close_child(&exec->streams);
 	if (r < 0)
@@ -204,105 +202,6 @@ exec_spawn(struct exec *exec)
 }
 
 /* ---- while it runs, and after ------------------------------------------ */
-
-static void
-exec_count(struct exec *exec, const struct relay_end *end)
-{
-	struct scoreboard_counts *counts = &exec->session->board->counts;
-
-	if (end->end.signaled)
-		(void)atomic_fetch_add(&counts->signaled, 1);
-	else
-		(void)atomic_fetch_add(&counts->exited, 1);
-	if (end->reason == RELAY_TIMEOUT)
-		(void)atomic_fetch_add(&counts->timeouts, 1);
-}
-
-static const char *
-exec_reason_name(const struct exec *exec, const struct relay_end *end)
-{
-	static const char *const names[] = {
-		[RELAY_EXITED] = "exited",
-		[RELAY_TIMEOUT] = "timeout",
-		[RELAY_DISCONNECTED] = "disconnected",
-		[RELAY_SHUTDOWN] = "shutdown",
-		[RELAY_PROTOCOL] = "disconnected",
-	};
-
-	/* As PID 1 the supervisor ends what is in the guest, and we see it end. */
-	if (end->reason == RELAY_EXITED &&
-	    atomic_load(&exec->session->board->shutdown.stage) >= SCOREBOARD_ENDING)
-		return names[RELAY_SHUTDOWN];
-	if (end->reason == RELAY_EXITED && end->end.signaled)
-		return "signaled";
-	return names[end->reason];
-}
-
-static uint64_t
-exec_to_ms(struct timeval time)
-{
-	return (uint64_t)time.tv_sec * EXEC_MS_PER_S + (uint64_t)time.tv_usec / EXEC_MS_PER_S;
-}
-
-/* Sends one STATUS, if the host asked for them. */
-static void
-exec_report(struct exec *exec, char *text, size_t len)
-{
-	if (text != NULL)
-		(void)conn_send(&exec->session->conn, VMM_GUEST_STATUS, text, len, -1);
-	free(text);
-}
-
-static void
-exec_report_started(struct exec *exec)
-{
-	size_t len = 0;
-	char *text;
-
-	if (!exec->request.report)
-		return;
-	text = report_started_format(exec->group.pid, &len);
-	exec_report(exec, text, len);
-}
-
-static void
-exec_report_exited(struct exec *exec, const struct relay_end *end, const struct rusage *usage)
-{
-	struct report_exited report = {
-		.code = end->end.signaled ? VMM_GUEST_EXIT_SIGNAL_BASE + end->end.signal
-					  : end->end.code,
-		.signal = end->end.signal,
-		.reason = exec_reason_name(exec, end),
-		.wall_ms = clock_mono_ms() - exec->started_ms,
-		.user_ms = exec_to_ms(usage->ru_utime),
-		.system_ms = exec_to_ms(usage->ru_stime),
-		.max_rss_kb = (uint64_t)usage->ru_maxrss,
-		.output_held = end->output_held,
-	};
-	size_t len = 0;
-	char *text;
-
-	if (!exec->request.report)
-		return;
-	text = report_exited_format(&report, &len);
-	exec_report(exec, text, len);
-}
-
-static void
-exec_send_end(struct exec *exec, const struct relay_end *end)
-{
-	int code = end->end.code;
-
-	if (end->reason == RELAY_PROTOCOL) {
-		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
-		    "a frame was announced with more than %u bytes: the session was killed",
-		    VMM_GUEST_FRAME_MAX);
-		return;
-	}
-	if (end->end.signaled)
-		code = VMM_GUEST_EXIT_SIGNAL_BASE + end->end.signal;
-	session_send_exit(exec->session, code, end->end.signal);
-}
 
 /* Lets the program go: from here on it is not this session's. The worker leaves
  * after the session, since it has a child, which is then the supervisor's. */
@@ -322,8 +221,9 @@ exec_release(struct exec *exec)
 	atomic_store(&slot->child_pid, 0);
 	fd_close(&exec->group.pid_fd);
 	(void)atomic_fetch_add(&exec->session->board->counts.started, 1);
-	exec_report_started(exec);
+	exec_end_report_started(exec);
 	session_send_exit(exec->session, VMM_GUEST_EXIT_OK, 0);
+	cell_leave(exec->session, true);
 }
 
 static void
@@ -345,18 +245,15 @@ exec_run(struct exec *exec)
 	struct rusage usage = { 0 };
 
 	(void)atomic_fetch_add(&exec->session->board->counts.started, 1);
-	exec_report_started(exec);
+	exec_end_report_started(exec);
 	relay_run(&options, &end);
-	exec_count(exec, &end);
 	/* One that can't be reaped is left to the supervisor: the worker leaves. */
 	if (!end.is_stuck)
 		group_reap(&exec->group, &usage);
 	else
 		fd_close(&exec->group.pid_fd);
-	if (!end.is_gone) {
-		exec_report_exited(exec, &end, &usage);
-		exec_send_end(exec, &end);
-	}
+	exec_end_tell(exec, &end, &usage);
+	cell_leave(exec->session, exec->request.limits.have != 0 || end.was_killed);
 }
 
 static void
@@ -371,7 +268,7 @@ exec_attend(struct exec *exec)
 void
 exec_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
-	struct exec exec = { .session = session, .group.pid_fd = -1 };
+	struct exec exec = { .session = session, .group.pid_fd = -1, .cell_fd = -1 };
 
 	(void)type;
 	if (!exec_parse(&exec, payload, len))
@@ -379,7 +276,7 @@ exec_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t
 	exec_describe(&exec);
 	if (exec_find_user(&exec)) {
 		if (exec_prepare(&exec)) {
-			if (exec_spawn(&exec))
+			if (exec_enter_cell(&exec) && exec_spawn(&exec))
 				exec_attend(&exec);
 			streams_close(&exec.streams);
 		}

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <sys/wait.h>
 
+#include "platform/cgroup.h"
 #include "platform/fd.h"
 #include "platform/procs.h"
 
@@ -20,7 +21,8 @@ group_signal(const struct group *group, int signal)
 void
 group_kill(const struct group *group)
 {
-	(void)kill(-group->pid, SIGKILL);
+	if (group->cgroup_fd < 0 || cgroup_kill(group->cgroup_fd) < 0)
+		(void)kill(-group->pid, SIGKILL);
 }
 
 void
@@ -59,6 +61,8 @@ group_has_ended(const struct group *group, struct group_end *ret)
 bool
 group_is_empty(const struct group *group)
 {
+	if (group->cgroup_fd >= 0)
+		return !cgroup_is_populated(group->cgroup_fd);
 	return !procs_group_lives(group->pid);
 }
 

@@ -16,8 +16,9 @@
 #include "session/scoreboard.h"
 
 struct group {
-	pid_t pid;  /* of the main process, which leads the process group */
-	int pid_fd; /* pidfd of the main process, owned */
+	pid_t pid;     /* of the main process, which leads the process group */
+	int pid_fd;    /* pidfd of the main process, owned */
+	int cgroup_fd; /* borrowed; -1: none */
 	struct slot *slot;
 };
 
@@ -35,13 +36,14 @@ void group_signal(const struct group *group, int signal);
  * SIGKILL goes to everything. */
 void group_obey_wanted_signal(const struct group *group);
 
-/* Kills everything. */
+/* Kills everything. In a cgroup a child that is being forked may be missed: it is
+ * to be done again until group_is_empty(). */
 void group_kill(const struct group *group);
 
 /* Whether the main process has ended; it stays a zombie. *RET only if true. */
 bool group_has_ended(const struct group *group, struct group_end *ret);
 
-/* Whether nothing but the main process, which has ended, is left. Slow. */
+/* Whether nothing but zombies is left. Slow where there is no cgroup. */
 bool group_is_empty(const struct group *group);
 
 /* Reaps the main process, which must have ended, and closes the pidfd; after

@@ -25,6 +25,8 @@
  *     end or when the main process has ended, whichever is first).
  *   - When the host has gone, the group gets SIGHUP, its input is closed, its
  *     output is read and dropped, and it is killed 2 s later.
+ *   - In a cgroup the kill is done again every 10 ms until nobody is left, for at
+ *     most 2 s.
  *   - A main process that outlives SIGKILL by 2 s is stuck in the kernel; it is
  *     given up, and so is this worker after the session.
  */
@@ -57,6 +59,10 @@
 /* How long a process that was killed may be stuck in the kernel. */
 #define RELAY_STUCK_MS 2000
 
+/* One write to cgroup.kill can miss a child that is being forked. */
+#define RELAY_KILL_AGAIN_MS 10
+#define RELAY_KILL_MAX_MS 2000
+
 /* Between two looks for what is left of a group whose host has gone. */
 #define RELAY_LOOK_MS 100
 
@@ -81,9 +87,10 @@ struct relay {
 	int tty_slave_fd;
 	enum relay_phase phase;
 	struct relay_end end;
-	bool was_killed;
-	uint64_t term_at_ms;  /* the timeout */
-	uint64_t kill_at_ms;  /* SIGKILL to the group */
+	uint64_t term_at_ms; /* the timeout */
+	uint64_t kill_at_ms; /* SIGKILL to the group */
+	uint64_t kill_again_ms;
+	uint64_t kill_until_ms;
 	uint64_t stuck_at_ms; /* the main process is given up */
 	uint64_t look_at_ms;  /* for what is left of the group, when both ends are gone */
 	uint64_t quiet_since_ms;
@@ -104,7 +111,11 @@ static void
 relay_kill(struct relay *relay, uint64_t now)
 {
 	group_kill(relay->group);
-	relay->was_killed = true;
+	relay->end.was_killed = true;
+	if (relay->group->cgroup_fd >= 0) {
+		relay->kill_again_ms = now + RELAY_KILL_AGAIN_MS;
+		relay->kill_until_ms = now + RELAY_KILL_MAX_MS;
+	}
 	relay->term_at_ms = CLOCK_NEVER;
 	relay->kill_at_ms = CLOCK_NEVER;
 	if (relay->phase == RELAY_RUNNING)
@@ -130,7 +141,7 @@ relay_lose_host(struct relay *relay, uint64_t now)
 	input_close(&relay->input);
 	group_signal(relay->group, SIGHUP);
 	group_signal(relay->group, SIGCONT);
-	if (!relay->was_killed && relay->kill_at_ms > now + VMM_GUEST_HANGUP_GRACE_MS)
+	if (!relay->end.was_killed && relay->kill_at_ms > now + VMM_GUEST_HANGUP_GRACE_MS)
 		relay->kill_at_ms = now + VMM_GUEST_HANGUP_GRACE_MS;
 }
 
@@ -159,8 +170,19 @@ relay_shut_down(struct relay *relay, uint64_t now)
 	relay->end.reason = RELAY_SHUTDOWN;
 	group_signal(relay->group, SIGTERM);
 	group_signal(relay->group, SIGCONT);
-	if (!relay->was_killed && relay->kill_at_ms > now + stop_grace_ms())
+	if (!relay->end.was_killed && relay->kill_at_ms > now + stop_grace_ms())
 		relay->kill_at_ms = now + stop_grace_ms();
+}
+
+static void
+relay_kill_again(struct relay *relay, uint64_t now)
+{
+	if (group_is_empty(relay->group) || now >= relay->kill_until_ms) {
+		relay->kill_again_ms = CLOCK_NEVER;
+		return;
+	}
+	group_kill(relay->group);
+	relay->kill_again_ms = now + RELAY_KILL_AGAIN_MS;
 }
 
 /* With host and main process gone, the rest of the group is looked for: only what
@@ -231,6 +253,8 @@ relay_meet_deadlines(struct relay *relay, uint64_t now)
 		relay_time_out(relay, now);
 	if (now >= relay->kill_at_ms)
 		relay_kill(relay, now);
+	if (now >= relay->kill_again_ms)
+		relay_kill_again(relay, now);
 	if (now >= relay->stuck_at_ms && relay->phase == RELAY_RUNNING) {
 		relay->end.is_stuck = true;
 		relay->end.end = (struct group_end){ .signaled = true, .signal = SIGKILL };
@@ -253,6 +277,8 @@ relay_next_deadline(const struct relay *relay)
 
 	if (relay->kill_at_ms < next)
 		next = relay->kill_at_ms;
+	if (relay->kill_again_ms < next)
+		next = relay->kill_again_ms;
 	if (relay->stuck_at_ms < next)
 		next = relay->stuck_at_ms;
 	if (relay->end.is_gone && relay->phase != RELAY_RUNNING && relay->look_at_ms < next)
@@ -428,7 +454,7 @@ relay_turn(struct relay *relay)
 static bool
 relay_is_over(const struct relay *relay)
 {
-	if (relay->phase == RELAY_RUNNING)
+	if (relay->phase == RELAY_RUNNING || relay->kill_again_ms != CLOCK_NEVER)
 		return false;
 	if (relay->end.is_gone)
 		return relay->kill_at_ms == CLOCK_NEVER;
@@ -446,6 +472,7 @@ relay_run(const struct relay_options *options, struct relay_end *ret)
 		.term_at_ms =
 		    options->timeout_ms > 0 ? clock_mono_ms() + options->timeout_ms : CLOCK_NEVER,
 		.kill_at_ms = CLOCK_NEVER,
+		.kill_again_ms = CLOCK_NEVER,
 		.stuck_at_ms = CLOCK_NEVER,
 	};
 	int out_fd = options->tty_fd >= 0 ? options->tty_fd : options->stdout_fd;

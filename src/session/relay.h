@@ -38,6 +38,7 @@ struct relay_end {
 	struct group_end end; /* of the main process */
 	bool output_held;     /* a descendant still held the output open */
 	bool is_gone;	      /* there is no host to send anything to */
+	bool was_killed;      /* by us */
 	bool is_stuck;	      /* the main process did not die of SIGKILL: don't wait for it */
 };
 

@@ -49,6 +49,7 @@ struct slot {
 	_Atomic uint64_t started_ms;	  /* CLOCK_MONOTONIC, when it was accepted */
 	_Atomic uint64_t bytes_in;	  /* payload bytes from the host */
 	_Atomic uint64_t bytes_out;	  /* payload bytes to the host */
+	_Atomic uint64_t cell;		  /* the cgroup that the worker has, by number; 0: none */
 	_Atomic uint64_t wanted_signal;	  /* KILL: signal << 56 | session; 0: none */
 	_Atomic int32_t worker_pid;	  /* written by the supervisor; 0: no worker */
 	_Atomic uint32_t sessions_served; /* by this worker */
@@ -94,9 +95,10 @@ enum scoreboard_detached_state {
 /* A program that was let go; see detached.h. */
 struct scoreboard_detached {
 	_Atomic uint32_t state; /* enum scoreboard_detached_state */
-	_Atomic int32_t pid;
+	_Atomic int32_t pid;	/* 0: the main process has ended, not all of its cell */
 	_Atomic uint64_t session;
-	_Atomic uint64_t wanted_signal; /* as a slot's */
+	_Atomic uint64_t cell; /* as a slot's, and the next too */
+	_Atomic uint64_t wanted_signal;
 	uint64_t started_ms;
 	char user[SCOREBOARD_USER_MAX];
 	char command[VMM_GUEST_COMMAND_MAX + 1];

@@ -14,6 +14,7 @@
 #include "platform/log.h"
 #include "platform/netif.h"
 #include "platform/proc.h"
+#include "supervisor/boot_cgroups.h"
 #include "supervisor/boot_console.h"
 #include "supervisor/boot_dns.h"
 #include "supervisor/boot_hostname.h"
@@ -110,6 +111,13 @@ boot_sysctl(const struct boot_settings *settings)
 	boot_sysctl_run();
 }
 
+static void
+boot_cgroups(const struct boot_settings *settings)
+{
+	if (settings->wants_cgroups)
+		boot_cgroups_run();
+}
+
 static struct boot_step boot_first_steps[] = {
 	{ .name = "mounts", .run = boot_mounts },
 	{ .name = "links", .run = boot_links },
@@ -123,6 +131,7 @@ static struct boot_step boot_other_steps[] = {
 	{ .name = "loopback", .run = boot_loopback },
 	{ .name = "hostname", .run = boot_hostname },
 	{ .name = "dns", .run = boot_dns },
+	{ .name = "cgroups", .run = boot_cgroups },
 	{ .name = "sysctl", .run = boot_sysctl },
 };
 

@@ -6,9 +6,12 @@
 #ifndef SUPERVISOR_BOOT_H
 #define SUPERVISOR_BOOT_H
 
+#include <stdbool.h>
+
 struct boot_settings {
-	const char *hostname;  /* of the operator; "": none */
-	const char *dns;       /* see protocol/name_servers.h */
+	const char *hostname; /* of the operator; "": none */
+	const char *dns;      /* see protocol/name_servers.h */
+	bool wants_cgroups;
 	const char *kernel_ip; /* the value of ip=; "": none */
 };
 

@@ -13,10 +13,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "platform/cgroup.h"
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/fdpass.h"
 #include "platform/log.h"
+#include "session/cell.h"
 #include "session/places.h"
 #include "supervisor/obituary.h"
 
@@ -174,6 +176,23 @@ pool_kill_session(struct pool *pool, int32_t child)
 	(void)kill(-child, SIGKILL);
 }
 
+/* Kills what is in a dead worker's cell, by the number that it left; unless another
+ * has that number, whose session is none of ours to end. The worker's successor
+ * in any slot collects it. */
+static void
+pool_kill_cell(struct pool *pool, uint32_t index, uint64_t number)
+{
+	int CLEANUP_FD fd = -1;
+
+	for (uint32_t i = 0; i < pool->count; i++) {
+		if (i != index && atomic_load(&pool->board->slots[i].cell) == number)
+			return;
+	}
+	fd = cell_open(pool->options.settings->session.cells_fd, number);
+	if (fd >= 0)
+		(void)cgroup_kill(fd);
+}
+
 static void
 pool_describe_death(const siginfo_t *info, bool is_spawning, char *cause, size_t size)
 {
@@ -208,10 +227,13 @@ pool_bury_worker(struct pool *pool, struct pool_worker *worker, const siginfo_t 
 
 	pool_describe_death(info, atomic_load(&slot->spawning) != 0, cause, sizeof(cause));
 	pool_kill_session(pool, atomic_load(&slot->child_pid));
+	if (atomic_load(&slot->child_pid) != 0)
+		pool_kill_cell(pool, index, atomic_load(&slot->cell));
 	had_session = obituary_send(worker->queue_fd, slot, cause);
 	fd_close(&worker->queue_fd);
 	places_free(pool->board, index);
 	scoreboard_clear_slot(slot);
+	atomic_store(&slot->cell, 0);
 	atomic_store(&slot->worker_pid, 0);
 	atomic_store(&slot->sessions_served, 0);
 	worker->pid = 0;

@@ -7,26 +7,37 @@
 #include <stdatomic.h>
 #include <sys/wait.h>
 
+#include "platform/cgroup.h"
+#include "platform/fd.h"
+#include "session/cell.h"
 #include "session/detached.h"
 
 void
-released_bury(struct scoreboard *board, pid_t pid)
+released_bury(struct scoreboard *board, int cells_fd, pid_t pid)
 {
 	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
 		struct scoreboard_detached *entry = &board->detached[i];
 
-		if (atomic_load(&entry->state) == SCOREBOARD_RUNS &&
-		    atomic_load(&entry->pid) == pid)
-			detached_strike(entry);
+		if (atomic_load(&entry->state) != SCOREBOARD_RUNS ||
+		    atomic_load(&entry->pid) != pid)
+			continue;
+		atomic_store(&entry->pid, 0);
+		detached_strike_if_empty(entry, cells_fd);
 	}
 }
 
 static void
 released_signal(const struct scoreboard_detached *entry, const struct pool *pool, int signal)
 {
+	int CLEANUP_FD cell_fd =
+	    cell_open(pool->options.settings->session.cells_fd, atomic_load(&entry->cell));
 	pid_t pid = atomic_load(&entry->pid);
 	siginfo_t info;
 
+	if (cell_fd >= 0 && signal == SIGKILL)
+		(void)cgroup_kill(cell_fd);
+	else if (cell_fd >= 0 && pid == 0)
+		cgroup_signal(cell_fd, signal);
 	if (pid <= 1 || pool_owns(pool, pid) ||
 	    waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
 		return;

@@ -11,10 +11,12 @@
 
 #include "supervisor/pool.h"
 
-/* Our child PID has ended and is about to be reaped: strikes it off the list. */
-void released_bury(struct scoreboard *board, pid_t pid);
+/* Our child PID has ended and is about to be reaped: it is struck off the list, or
+ * stays there by its cell below CELLS_FD until that is empty (STATUS looks). */
+void released_bury(struct scoreboard *board, int cells_fd, pid_t pid);
 
-/* Sends the signals that KILL asked for, to the process groups. */
+/* Sends the signals that KILL asked for: to the process group while its main
+ * process is there, else to all that is left in the cell; SIGKILL to all. */
 void released_obey(struct scoreboard *board, const struct pool *pool);
 
 /* Sends SIGNAL to all of them. */

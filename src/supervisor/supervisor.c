@@ -187,7 +187,8 @@ supervisor_reap(struct supervisor *supervisor)
 			return;
 		if (supervisor->is_serving)
 			pool_bury(&supervisor->pool, &info);
-		released_bury(supervisor->board, info.si_pid);
+		released_bury(
+		    supervisor->board, supervisor->settings->worker.session.cells_fd, info.si_pid);
 		(void)waitpid(info.si_pid, NULL, WNOHANG);
 	}
 }

@@ -22,6 +22,7 @@
 #include "platform/listener.h"
 #include "platform/log.h"
 #include "platform/proc.h"
+#include "platform/watchdog.h"
 #include "session/file_litter.h"
 #include "session/kinds.h"
 #include "session/places.h"
@@ -184,6 +185,7 @@ worker_init(struct worker *worker, const struct worker_options *options)
 		.conn_fd_number = -1,
 	};
 	stop_init();
+	(void)watchdog_init();
 	stop_set_grace(&options->board->shutdown.grace_ms);
 	(void)snprintf(name, sizeof(name), "worker %u", options->index);
 	log_set_process(name);

@@ -1,0 +1,43 @@
+/*
+ * cgroup: control groups of version 2, by descriptors of their directories.
+ * Source: the kernel's Documentation/admin-guide/cgroup-v2.rst.
+ */
+#ifndef PLATFORM_CGROUP_H
+#define PLATFORM_CGROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Opens the root of the cgroup2 hierarchy, wherever /proc/self/mountinfo says that
+ * it is mounted. Returns 0 with a close-on-exec directory descriptor in *RET_FD,
+ * -ENOENT where there is none, or -errno. */
+int cgroup_open_root(int *ret_fd);
+
+/* Makes the cgroup NAME below PARENT_FD if it is not there, and opens it. */
+int cgroup_make(int parent_fd, const char *name, int *ret_fd);
+
+/* Writes TEXT, or NUMBER in digits, to the cgroup's file. Returns 0, -ENOENT where
+ * the controller is not to be had, or -errno. */
+int cgroup_write(int cgroup_fd, const char *file, const char *text);
+int cgroup_write_number(int cgroup_fd, const char *file, uint64_t number);
+
+/* Reads a file that holds one number, or the number behind KEY in one of lines
+ * "KEY NUMBER". Returns 0 or -errno; -ENODATA where there is no such line. */
+int cgroup_read_number(int cgroup_fd, const char *file, uint64_t *ret);
+int cgroup_read_key(int cgroup_fd, const char *file, const char *key, uint64_t *ret);
+
+/* Whether a live process is in the cgroup or below it; true where that can't be
+ * told. Zombies do not count. */
+bool cgroup_is_populated(int cgroup_fd);
+
+/* Kills everything in it, once: a child that is being forked may be missed, so
+ * it is to be written again until nothing is left. Before Linux 5.14, which has
+ * no cgroup.kill, the cgroup is frozen, all in it are sent SIGKILL, and it is
+ * thawed. A cgroup that was killed is not to be used again: later kernels kill
+ * what is born in it. Returns 0 or -errno. */
+int cgroup_kill(int cgroup_fd);
+
+/* Sends SIGNAL to every process in it (not below it). */
+void cgroup_signal(int cgroup_fd, int signal);
+
+#endif
