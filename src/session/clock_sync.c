@@ -6,9 +6,9 @@
 #include <errno.h>
 #include <stdatomic.h>
 
-#include "platform/clock.h"
 #include "platform/entropy.h"
 #include "platform/log.h"
+#include "session/host_clock.h"
 
 void
 clock_sync_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
@@ -26,13 +26,11 @@ clock_sync_serve(struct session *session, uint8_t type, const uint8_t *payload, 
 		    VMM_GUEST_CLOCK_SYNC_LEN);
 		return;
 	}
-	clock_result = clock_set_wall(request.seconds, request.nanoseconds);
+	clock_result = host_clock_set(session->board, request.seconds, request.nanoseconds);
 	if (request.entropy_len > 0)
 		entropy_result = entropy_credit(request.entropy, request.entropy_len);
 	r = clock_result < 0 ? clock_result : entropy_result;
 	session_send_exit(session, r < 0 ? VMM_GUEST_EXIT_CONTROL_FAILED : VMM_GUEST_EXIT_OK, 0);
-	if (clock_result == 0)
-		(void)atomic_fetch_add(&session->board->counts.clock_syncs, 1);
 	errno = -clock_result;
 	if (clock_result < 0)
 		log_warn("clock sync: can't set the clock");

@@ -14,6 +14,7 @@
 #include "platform/entropy.h"
 #include "platform/log.h"
 #include "protocol/restored_request.h"
+#include "session/host_clock.h"
 #include "session/net_apply.h"
 
 #define RESTORED_NS_PER_S 1000000000
@@ -43,12 +44,10 @@ restored_set_clock(struct session *session, int64_t unix_ns, struct restored_sta
 		rest += RESTORED_NS_PER_S;
 		seconds--;
 	}
-	r = clock_set_wall(seconds, (uint32_t)rest);
+	r = host_clock_set(session->board, seconds, (uint32_t)rest);
 	status->clock_us = clock_mono_us() - start;
 	if (r < 0)
 		restored_fail(status, "clock: %s", strerror(-r));
-	else
-		(void)atomic_fetch_add(&session->board->counts.clock_syncs, 1);
 }
 
 static void

@@ -126,6 +126,7 @@ struct scoreboard {
 	int32_t supervisor_pid;
 	uint64_t started_ms;	   /* CLOCK_MONOTONIC */
 	_Atomic uint64_t ready_us; /* from the agent's start until it listened */
+	_Atomic uint8_t host_time_is_told; /* and no PTP device has a say; see host_clock.h */
 	struct scoreboard_counts counts;
 	struct scoreboard_deaths deaths;
 	struct scoreboard_shutdown shutdown;

@@ -24,6 +24,7 @@
 #include "platform/fd.h"
 #include "platform/log.h"
 #include "protocol/control_request.h"
+#include "session/host_clock.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pool.h"
 #include "supervisor/released.h"
@@ -421,6 +422,9 @@ supervisor_run(const struct supervisor_settings *settings)
 	if (!settings->is_init && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		log_warn("can't become the reaper of what sessions leave");
 	supervisor_make_board(&supervisor);
+	host_clock_init();
+	host_clock_look(supervisor.board);
+	host_clock_log();
 	for (;;) {
 		supervisor_serve(&supervisor);
 		if (settings->is_init)

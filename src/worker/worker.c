@@ -24,6 +24,7 @@
 #include "platform/proc.h"
 #include "platform/watchdog.h"
 #include "session/file_litter.h"
+#include "session/host_clock.h"
 #include "session/kinds.h"
 #include "session/places.h"
 #include "session/stop.h"
@@ -160,9 +161,11 @@ worker_serve(struct worker *worker, int fd, enum worker_port port)
 	atomic_store(&slot->session, number);
 	conn_init(&session.conn, fd, slot);
 	log_set_session(number);
+	host_clock_look(board);
 	if (options->queue_write_fd >= 0 && fdpass_put(options->queue_write_fd, fd) == 0)
 		atomic_store(&slot->phase, SLOT_OPEN);
 	worker_converse(worker, &session, port);
+	host_clock_log();
 	if (options->queue_read_fd >= 0)
 		(void)fdpass_take(options->queue_read_fd, &duplicate);
 	log_set_session(0);
