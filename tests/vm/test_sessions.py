@@ -197,10 +197,13 @@ def test_hup_replaces_every_worker_and_refuses_nobody(guest):
     state.wait_until(lambda: len(state.workers(guest)) == 5)
 
 
-def test_usr1_logs_a_line_for_every_worker(guest):
+def test_usr1_logs_the_scoreboard_and_what_each_busy_worker_does(guest):
+    guest.output("vmm-guest-ctl exec -- sleep 300 >/dev/null 2>&1 &")
+    (busy,) = state.wait_until(lambda: [p for p, t in state.workers(guest).items() if "exec" in t])
     guest.output("kill -USR1 1")
-    for number in range(5):
-        guest.wait_console(rf"supervisor.*worker {number}\b")
+    guest.wait_console(r"supervisor: .*scoreboard: 5 workers, 4 idle")
+    guest.wait_console(rf"supervisor: .*pid {busy}, exec")
+    guest.output(f"kill -9 {busy}")
 
 
 @pytest.mark.parametrize("signal", ["USR2", "PIPE", "ALRM", "CHLD", "CONT", "WINCH", "QUIT"])
