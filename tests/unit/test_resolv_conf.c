@@ -30,11 +30,11 @@ setup(void **state)
 {
 	struct root *root = calloc(1, sizeof(*root));
 
+	*state = root;
 	(void)strlcpy(root->path, "/tmp/test_resolv_conf.XXXXXX", sizeof(root->path));
 	if (mkdtemp(root->path) == NULL)
 		return -1;
 	root->fd = open(root->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	*state = root;
 	return root->fd < 0 ? -1 : 0;
 }
 
