@@ -52,6 +52,9 @@ class Watch:
         self.agent = agent
         self.log_start = 0
         self.idle = {}          # pid -> descriptors while it was idle
+        configured = agent.status()["workers"]["configured"]
+        agent_module.wait_until(lambda: len(agent.worker_pids()) == configured,
+                                message="%d workers" % configured)
         self.remember()
 
     def remember(self):

@@ -135,13 +135,13 @@ def test_24_mib_through_cat_lose_no_byte_though_the_host_pauses(agent):
 
 def test_a_host_that_does_not_read_stops_the_program_not_the_agent(agent, tmp_path):
     note = tmp_path / "note"
-    script = "for i in $(seq 40); do head -c 1000000 /dev/zero; echo $i >%s; done" % note
+    script = "for i in $(seq 400); do head -c 100000 /dev/zero; echo $i >%s; done" % note
     conn = agent.start(["sh", "-c", script])
     wait_until(note.exists, 10, "the program writes")
     time.sleep(1)
     written = note.read_text()
     time.sleep(0.5)
-    assert note.read_text() == written and int(written) < 20, "nothing holds the program"
+    assert note.read_text() == written and int(written) < 80, "nothing holds the program"
     assert agent.run(["echo", "other"]).stdout == b"other\n"
     assert len(conn.result().stdout) == 40000000
 

@@ -119,7 +119,7 @@ def test_signal_reaches_the_program(agent, number):
 
 
 def test_signal_reaches_the_whole_process_group(agent):
-    conn = agent.start(["sh", "-c", "trap 'exit 3' TERM; sleep 60 & echo $!; wait"])
+    conn = agent.start(["sh", "-c", "trap 'exit 3' TERM; sh -c 'echo $$; exec sleep 60' & wait"])
     pid = int(conn.read_output(b"\n"))
     conn.send(codec.SIGNAL, codec.signal_number(15))
     assert conn.result(timeout=10).code == 3

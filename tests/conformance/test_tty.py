@@ -44,7 +44,8 @@ def test_the_initial_size(agent, members, size):
 
 
 def test_resize_sets_the_size_and_tells_the_program(agent):
-    conn = tty_start(agent, "trap 'stty size' WINCH; while :; do sleep 0.05; done")
+    conn = agent.start(["sh", "-c", "trap 'stty size' WINCH; echo up; while :; do sleep 0.05; done"], tty=True)
+    conn.read_output(b"up\r\n")
     for columns, rows in ((100, 50), (1, 2), (65535, 1)):
         conn.send(codec.RESIZE, codec.resize(columns, rows))
         conn.read_output(b"%d %d\r\n" % (rows, columns))
@@ -67,7 +68,7 @@ def test_a_resize_under_4_bytes_is_ignored(agent, payload):
 
 
 def test_resize_after_eof_is_acted_on(agent):
-    conn = tty_start(agent, "cat; echo eof; trap 'stty size; exit 5' WINCH; while :; do sleep 0.05; done")
+    conn = tty_start(agent, "cat; trap 'stty size; exit 5' WINCH; echo eof; while :; do sleep 0.05; done")
     conn.send(codec.EOF)
     conn.read_output(b"eof\r\n")
     conn.send(codec.RESIZE, codec.resize(9, 8))
