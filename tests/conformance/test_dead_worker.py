@@ -196,7 +196,7 @@ def test_a_stopped_worker_hurts_its_session_alone(agent):
 
 def test_the_moment_between_accept_and_registration(agent):
     """A race, many times: workers are killed while connections come in."""
-    for i in range(4):
+    for i in range(3):
         pids = wait_until(lambda: len(agent.worker_pids()) >= 6 and agent.worker_pids(), 20, "workers")
         sock = agent.dial()
         sock.sendall(b"CONNECT 52\n" + codec.encode(codec.START, codec.start(["true"])))

@@ -276,7 +276,7 @@ def has_cgroup_kill(agent):
 def test_setsid_escapee_is_killed(agent, how):
     """By its cgroup. Where there is none this can't hold, and the group is all."""
     members = {"timeout_seconds": 1} if how == "timeout" else {}
-    conn = agent.start(["sh", "-c", "setsid sleep 60 & echo $!; exec sleep 60"], **members)
+    conn = agent.start(["sh", "-c", "setsid sh -c 'echo $$; exec sleep 60' & exec sleep 60"], **members)
     escapee = int(conn.read_output(b"\n"))
     try:
         if how == "timeout":

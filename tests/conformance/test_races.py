@@ -8,7 +8,7 @@ import time
 import pytest
 
 import codec
-from agent import Refused, kill_hard, together, wait_until
+from agent import Refused, is_running, kill_hard, together, wait_until
 
 AGENT_OPTIONS = ("--workers=10", "--log=info")
 
@@ -116,6 +116,21 @@ def test_a_session_is_killed_by_number_while_it_ends(agent):
         assert (result.code, result.signal) in ((3, 0), (137, 9)), result
 
     rounds(once, threads=2)
+
+
+def test_a_detached_program_is_killed_by_number_while_its_worker_sees_the_host_off(agent):
+    """For a moment it is not yet the supervisor's child."""
+    def once(_):
+        pid = agent.run(["sleep", "60"], detach=True, report=True).event("started")["pid"]
+        session = [s["session"] for s in agent.status()["slots"] if s.get("pid") == pid][0]
+        try:
+            assert agent.request(codec.KILL, {"session": session, "signal": 9}).code == 0
+            wait_until(lambda: not is_running(pid), 5, "it is killed")
+        finally:
+            kill_hard(pid)
+
+    for i in range(min(ROUNDS, 50)):
+        once(i)
 
 
 @pytest.mark.kills_workers
