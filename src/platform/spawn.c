@@ -35,7 +35,6 @@
 
 struct spawn_child {
 	const struct spawn_options *options;
-	bool must_reset_signals;
 	struct spawn_failure failure; /* written by the child */
 };
 
@@ -110,16 +109,16 @@ spawn_set_ids(const struct user *user)
 	       syscall(SYS_setresuid, user->uid, user->uid, user->uid) == 0;
 }
 
+/* CLONE_CLEAR_SIGHAND takes away handlers, but leaves what we were started to
+ * ignore, which exec would leave too. */
 SPAWN_CHILD static void
-spawn_reset_signals(const struct spawn_child *child)
+spawn_reset_signals(void)
 {
 	struct sigaction action = { .sa_handler = SIG_DFL };
 	sigset_t none;
 
-	if (child->must_reset_signals) {
-		for (int signal = 1; signal <= SPAWN_SIGNALS; signal++)
-			(void)sigaction(signal, &action, NULL);
-	}
+	for (int signal = 1; signal <= SPAWN_SIGNALS; signal++)
+		(void)sigaction(signal, &action, NULL);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -227,7 +226,7 @@ spawn_child_main(void *argument)
 	struct spawn_child *child = argument;
 
 	if (spawn_setup(child)) {
-		spawn_reset_signals(child);
+		spawn_reset_signals();
 		child->failure = spawn_search(child->options);
 	}
 	_exit(127);
@@ -300,7 +299,6 @@ spawn_clone_old(struct spawn_child *child, int *ret_pidfd)
 
 	if (child->options->cgroup_fd >= 0)
 		return -ENOSYS;
-	child->must_reset_signals = true;
 	pid = clone(spawn_child_main, spawn_stack + sizeof(spawn_stack),
 	    CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CHILD_SETTID | SIGCHLD, child, ret_pidfd,
 	    NULL, (pid_t *)(uintptr_t)child->options->child_pid);
