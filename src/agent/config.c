@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -168,8 +169,13 @@ config_read_word(
 		config_complain(complain, "%.*s: no such option", name_len, word->name);
 		return;
 	}
-	if (word->value == NULL || word->value_len >= sizeof(value)) {
+	if (word->value == NULL) {
 		config_complain(complain, "%.*s: a value is needed", name_len, word->name);
+		return;
+	}
+	if (word->value_len >= sizeof(value)) {
+		config_complain(complain, "%.*s: longer than %d bytes", name_len, word->name,
+		    CONFIG_TEXT_MAX - 1);
 		return;
 	}
 	memcpy(value, word->value, word->value_len);
@@ -211,6 +217,17 @@ config_make_getopt(struct option *options, char (*names)[CONFIG_NAME_MAX])
 	options[config_table_len] = (struct option){ 0 };
 }
 
+/* getopt(3) has one letter at a time of short options, of which we have none; then
+ * WORD may be the one before. */
+static void
+config_complain_unknown(const char *word, config_complaint_fn *complain)
+{
+	if (optopt > 0 && optopt < CHAR_MAX)
+		config_complain(complain, "-%c: no such option; see --help", optopt);
+	else
+		config_complain(complain, "%s: no such option; see --help", word);
+}
+
 int
 config_read_argv(struct config *config, int argc, char **argv, config_complaint_fn *complain)
 {
@@ -230,8 +247,7 @@ config_read_argv(struct config *config, int argc, char **argv, config_complaint_
 		if (found == ':')
 			config_complain(complain, "%s: a value is needed", argv[optind - 1]);
 		else if (found != 0)
-			config_complain(
-			    complain, "%s: no such option; see --help", argv[optind - 1]);
+			config_complain_unknown(argv[optind - 1], complain);
 		else if (!config_set(config, &config_table[index], value, error))
 			config_complain(complain, "--%s=%s: %s", options[index].name, value, error);
 		else
