@@ -300,7 +300,7 @@ test_a_directory_that_must_be_there_is_told_by_its_stage(void **state)
 }
 
 static void
-test_a_limit_that_cannot_be_set_is_told_by_its_index(void **state)
+test_a_limit_that_cannot_be_set_is_told_by_its_number(void **state)
 {
 	const struct spawn_rlimit limits[] = { { RLIMIT_CORE, { 0, 0 } },
 		{ RLIMIT_NOFILE, { 10, 5 } } };
@@ -309,7 +309,7 @@ test_a_limit_that_cannot_be_set_is_told_by_its_index(void **state)
 	(void)state;
 	options.rlimits = limits;
 	options.rlimits_count = 2;
-	assert_int_equal(assert_fails(&options, SPAWN_RLIMIT, EINVAL).detail, 1);
+	assert_int_equal(assert_fails(&options, SPAWN_RLIMIT, EINVAL).detail, RLIMIT_NOFILE);
 }
 
 static void
@@ -532,7 +532,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_environment_directory_and_limits_are_as_asked),
 		cmocka_unit_test(test_a_directory_that_may_be_missing_becomes_the_root),
 		cmocka_unit_test(test_a_directory_that_must_be_there_is_told_by_its_stage),
-		cmocka_unit_test(test_a_limit_that_cannot_be_set_is_told_by_its_index),
+		cmocka_unit_test(test_a_limit_that_cannot_be_set_is_told_by_its_number),
 		cmocka_unit_test(test_what_is_no_terminal_fails_the_setup),
 		cmocka_unit_test(test_a_cgroup_that_is_none_fails_before_there_is_a_child),
 		cmocka_unit_test(test_ids_that_cannot_be_had_are_told_by_their_stage),
