@@ -100,6 +100,19 @@ netif_find(char ret[IFNAMSIZ])
 	return best != 0 ? 0 : -ENODEV;
 }
 
+int
+netif_has_address(const char *name)
+{
+	int CLEANUP_FD fd = netif_open();
+	struct ifreq request = netif_request(name);
+
+	if (fd < 0)
+		return fd;
+	if (ioctl(fd, SIOCGIFADDR, &request) == 0)
+		return 1;
+	return errno == EADDRNOTAVAIL ? 0 : -errno;
+}
+
 /* ---- changing ----------------------------------------------------------- */
 
 /* An interface that is down takes no routes. */

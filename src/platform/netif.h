@@ -17,6 +17,10 @@ int netif_set_up(const char *name);
  * loopback and no tunnel. Returns 0 with its name in *RET, or -ENODEV. */
 int netif_find(char ret[IFNAMSIZ]);
 
+/* Whether the interface NAME has an IPv4 address. Returns 1, 0, or -errno: -ENODEV
+ * where there is no such interface. */
+int netif_has_address(const char *name);
+
 struct netif_network {
 	struct in_addr address;
 	struct in_addr netmask;

@@ -14,6 +14,7 @@
 #include "platform/log.h"
 #include "platform/netif.h"
 #include "platform/proc.h"
+#include "supervisor/boot_address.h"
 #include "supervisor/boot_cgroups.h"
 #include "supervisor/boot_console.h"
 #include "supervisor/boot_dns.h"
@@ -93,6 +94,12 @@ boot_loopback(const struct boot_settings *settings)
 }
 
 static void
+boot_address(const struct boot_settings *settings)
+{
+	boot_address_run(settings->kernel_ip);
+}
+
+static void
 boot_hostname(const struct boot_settings *settings)
 {
 	boot_hostname_run(settings->hostname, settings->kernel_ip);
@@ -129,6 +136,7 @@ static struct boot_step boot_other_steps[] = {
 	{ .name = "ctrl-alt-del", .run = boot_ctrl_alt_del },
 	{ .name = "oom score", .run = boot_oom_score },
 	{ .name = "loopback", .run = boot_loopback },
+	{ .name = "address", .run = boot_address },
 	{ .name = "hostname", .run = boot_hostname },
 	{ .name = "dns", .run = boot_dns },
 	{ .name = "cgroups", .run = boot_cgroups },

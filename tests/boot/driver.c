@@ -4,8 +4,8 @@
  *
  *     driver [STEP…] -- PROGRAM [ARGUMENT…]
  *
- * STEP: close, mounts, links, console, loopback, hostname=NAME, dns=OPTION; ip=VALUE
- * stands for the kernel's in the steps behind it.
+ * STEP: close, mounts, links, console, loopback, address, hostname=NAME, dns=OPTION;
+ * ip=VALUE stands for the kernel's in the steps behind it.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +13,7 @@
 
 #include "platform/fd.h"
 #include "platform/netif.h"
+#include "supervisor/boot_address.h"
 #include "supervisor/boot_console.h"
 #include "supervisor/boot_dns.h"
 #include "supervisor/boot_hostname.h"
@@ -62,6 +63,13 @@ driver_loopback(const char *unused)
 }
 
 static void
+driver_address(const char *unused)
+{
+	(void)unused;
+	boot_address_run(driver_ip);
+}
+
+static void
 driver_set_ip(const char *value)
 {
 	driver_ip = value;
@@ -88,6 +96,7 @@ static const struct {
 	{ "links", driver_links },
 	{ "console", driver_console },
 	{ "loopback", driver_loopback },
+	{ "address", driver_address },
 	{ "ip=", driver_set_ip },
 	{ "hostname=", driver_hostname },
 	{ "dns=", driver_dns },

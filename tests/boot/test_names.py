@@ -1,4 +1,4 @@
-"""Host name, name servers and loopback of a guest."""
+"""Host name, name servers and addresses of a guest."""
 
 import os
 
@@ -13,6 +13,32 @@ SERVER = "nameserver 10.0.2.2\n"
 def test_loopback_is_up(root):
     done = root.boot("loopback", then="ip addr show lo")
     assert "inet 127.0.0.1/8" in done.stdout and "LOOPBACK,UP" in done.stdout
+
+
+CARD = "ip link add eth0 type veth; ip link set veth0 up"
+SHOW = "ip -4 addr show; ip route show"
+
+
+@pytest.mark.parametrize("value", [f"ip={ADDRESS}", f"ip={ADDRESS}::eth0:off"])
+def test_a_card_without_an_address_gets_that_of_ip(root, value):
+    done = root.boot(then=f"{CARD}; /bin/driver {value} address address -- /bin/sh -c '{SHOW}'")
+    assert done.stderr == ""
+    assert done.stdout.count("inet 10.0.2.15/24 brd 10.0.2.255") == 1
+    assert "default via 10.0.2.2 dev eth0" in done.stdout
+
+
+def test_a_card_that_the_kernel_gave_its_address_is_left_alone(root):
+    script = f"{CARD}; ip addr add 10.0.2.16/24 dev eth0; ip link set eth0 up"
+    done = root.boot(then=f"{script}; /bin/driver {IP} address -- /bin/sh -c '{SHOW}'")
+    assert done.stderr == ""
+    assert "inet 10.0.2.16/24" in done.stdout
+    assert "10.0.2.15" not in done.stdout and "default" not in done.stdout
+
+
+@pytest.mark.parametrize("value", ["ip=dhcp", "ip=10.0.2.15", f"ip={ADDRESS}::eth7:off", "ip="])
+def test_an_ip_without_addresses_or_a_card_changes_nothing(root, value):
+    done = root.boot(then=f"{CARD}; /bin/driver {value} address -- /bin/sh -c '{SHOW}'")
+    assert done.stderr == "" and "inet" not in done.stdout
 
 
 @pytest.mark.parametrize(
