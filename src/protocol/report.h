@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "protocol/json.h"
+
 /* The event "exited" of the contract. */
 struct report_exited {
 	int32_t code;
@@ -26,5 +28,27 @@ struct report_exited {
 /* The payloads, in new blocks that the caller frees; NULL: no memory. */
 char *report_started_format(int32_t pid, size_t *ret_len);
 char *report_exited_format(const struct report_exited *report, size_t *ret_len);
+
+enum report_event {
+	REPORT_OTHER = 0, /* one that a later agent may send */
+	REPORT_STARTED,
+	REPORT_EXITED,
+};
+
+/* Either of them, read. */
+struct report {
+	enum report_event event;
+	int32_t pid; /* REPORT_STARTED */
+	struct report_exited exited;
+	struct json_object *json; /* owns the strings */
+};
+
+/* Reads the LEN bytes of TEXT. Returns 0 with *RET for report_done(), or -EBADMSG with
+ * ERROR filled in. */
+int report_parse(const char *text, size_t len, struct report *ret, struct json_error *error);
+
+/* Frees what report_parse() made. */
+void report_done(struct report *report);
+#define CLEANUP_REPORT __attribute__((cleanup(report_done)))
 
 #endif

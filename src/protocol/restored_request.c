@@ -4,6 +4,7 @@
 #include "protocol/restored_request.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "protocol/base64.h"
 
@@ -94,4 +95,44 @@ restored_status_format(const struct restored_status *status, size_t *ret_len)
 		(void)json_object_array_add(errors, json_object_new_string(status->errors[i]));
 	(void)json_object_object_add(object, "errors", errors);
 	return json_to_text(object, ret_len);
+}
+
+static void
+restored_read_errors(
+    struct json_object *object, struct restored_status *status, struct json_error *error)
+{
+	struct json_object *errors;
+	size_t count;
+
+	if (!json_object_object_get_ex(object, "errors", &errors))
+		return;
+	if (!json_object_is_type(errors, json_type_array)) {
+		json_fail(error, "member 'errors': an array of strings is needed");
+		return;
+	}
+	count = json_object_array_length(errors);
+	for (size_t i = 0; i < count && i < RESTORED_ERRORS_MAX; i++) {
+		const char *text =
+		    json_string_of(json_object_array_get_idx(errors, i), "errors", error);
+
+		(void)strlcpy(status->errors[i], text != NULL ? text : "", RESTORED_ERROR_SIZE);
+		status->errors_count++;
+	}
+}
+
+int
+restored_status_parse(
+    const char *text, size_t len, struct restored_status *ret, struct json_error *error)
+{
+	struct json_object *CLEANUP_JSON object = json_parse_object(text, len, error);
+
+	*ret = (struct restored_status){ 0 };
+	if (object == NULL)
+		return -EBADMSG;
+	ret->clock_us = json_get_u64(object, "clock_us", UINT64_MAX, 0, error);
+	ret->entropy_us = json_get_u64(object, "entropy_us", UINT64_MAX, 0, error);
+	ret->net_us = json_get_u64(object, "net_us", UINT64_MAX, 0, error);
+	ret->total_us = json_get_u64(object, "total_us", UINT64_MAX, 0, error);
+	restored_read_errors(object, ret, error);
+	return error->text[0] == '\0' ? 0 : -EBADMSG;
 }

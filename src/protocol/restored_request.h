@@ -54,4 +54,9 @@ struct restored_status {
 /* STATUS's payload, in a new block that the caller frees; NULL: no memory. */
 char *restored_status_format(const struct restored_status *status, size_t *ret_len);
 
+/* Reads it back; errors above RESTORED_ERRORS_MAX are dropped, long ones cut.
+ * Returns 0, or -EBADMSG with ERROR filled in. */
+int restored_status_parse(
+    const char *text, size_t len, struct restored_status *ret, struct json_error *error);
+
 #endif
