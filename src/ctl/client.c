@@ -77,6 +77,14 @@ client_find(struct address *ret, struct client_error *error)
 	return 0;
 }
 
+int
+client_check_address(struct client_error *error)
+{
+	struct address address;
+
+	return client_find(&address, error);
+}
+
 /* What a person can do about an address that can't be reached. */
 static const char *
 client_hint(enum address_kind kind, int error)

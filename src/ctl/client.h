@@ -64,6 +64,9 @@ const char *client_address(void);
 void client_fail(struct client_error *error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Whether there is an address, and it can be understood; as client_open() says it. */
+int client_check_address(struct client_error *error);
+
 /* Connects to PORT of the agent within TIMEOUT_MS. Returns 0 with *RET for
  * client_close(), or -errno with ERROR filled in: -EINVAL if there is no address,
  * or none that can be understood; -ECONNREFUSED where nobody listens. */

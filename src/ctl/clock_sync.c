@@ -39,7 +39,7 @@ clock_sync_send(void)
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	frame_clock_sync_format(payload, now.tv_sec, (uint32_t)now.tv_nsec);
 	return control_run(VMM_GUEST_CLOCK_SYNC, payload, sizeof(payload),
-	    "the guest's clock could not be set", &answer);
+	    "the guest's clock could not be set; the agent's log there says why", &answer);
 }
 
 static int

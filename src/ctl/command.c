@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define COMMAND_WORD_MAX 32
 #define COMMAND_TEXT_MAX 2048
@@ -61,6 +62,18 @@ command_make_printable(const char *text, char *out, unsigned size)
 	out[len] = '\0';
 }
 
+void
+command_print(const char *text)
+{
+	size_t size = strlen(text) + 1;
+	char *printable = isatty(STDOUT_FILENO) ? malloc(size) : NULL;
+
+	if (printable != NULL)
+		command_make_printable(text, printable, (unsigned)size);
+	(void)puts(printable != NULL ? printable : text);
+	free(printable);
+}
+
 int
 command_fail(const char *format, ...)
 {
@@ -92,35 +105,41 @@ command_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret
 	return 0;
 }
 
-static unsigned
-command_least(unsigned a, unsigned b)
+static void
+command_lower(unsigned *value, unsigned other)
 {
-	return a < b ? a : b;
+	if (other < *value)
+		*value = other;
 }
 
-/* How many letters have to be changed, added or left out (Levenshtein). */
+/* How many letters have to be changed, added, left out, or exchanged with the next
+ * one (optimal string alignment). */
 static unsigned
 command_distance(const char *a, const char *b)
 {
-	unsigned row[COMMAND_WORD_MAX + 1];
-	size_t len = strlen(b);
+	unsigned table[COMMAND_WORD_MAX + 1][COMMAND_WORD_MAX + 1];
+	size_t a_len = strlen(a);
+	size_t b_len = strlen(b);
 
-	if (strlen(a) > COMMAND_WORD_MAX || len > COMMAND_WORD_MAX)
+	if (a_len > COMMAND_WORD_MAX || b_len > COMMAND_WORD_MAX)
 		return COMMAND_WORD_MAX;
-	for (unsigned i = 0; i <= len; i++)
-		row[i] = i;
-	for (unsigned i = 0; a[i] != '\0'; i++) {
-		unsigned diagonal = row[0];
+	for (unsigned i = 0; i <= a_len; i++) {
+		for (unsigned j = 0; j <= b_len; j++) {
+			unsigned *best = &table[i][j];
 
-		row[0] = i + 1;
-		for (size_t j = 0; j < len; j++) {
-			unsigned changed = diagonal + (a[i] != b[j] ? 1 : 0);
-
-			diagonal = row[j + 1];
-			row[j + 1] = command_least(changed, command_least(row[j], row[j + 1]) + 1);
+			*best = i + j;
+			if (i > 0)
+				command_lower(best, table[i - 1][j] + 1);
+			if (j > 0)
+				command_lower(best, table[i][j - 1] + 1);
+			if (i > 0 && j > 0)
+				command_lower(
+				    best, table[i - 1][j - 1] + (a[i - 1] != b[j - 1] ? 1 : 0));
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+				command_lower(best, table[i - 2][j - 2] + 1);
 		}
 	}
-	return row[len];
+	return table[a_len][b_len];
 }
 
 const char *

@@ -22,12 +22,25 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
+extern const struct command cat_command;
 extern const struct command clock_sync_command;
 extern const struct command cp_command;
 extern const struct command exec_command;
+extern const struct command forward_command;
+extern const struct command kill_command;
+extern const struct command ls_command;
+extern const struct command mkdir_command;
+extern const struct command mv_command;
+extern const struct command ps_command;
+extern const struct command restored_command;
+extern const struct command rm_command;
 extern const struct command shell_command;
+extern const struct command shutdown_command;
+extern const struct command stat_command;
 extern const struct command status_command;
 extern const struct command wait_command;
+extern const struct command wait_port_command;
+extern const struct command watch_command;
 
 /* Prints the help, and returns the exit status for that. */
 int command_help(const struct command *command);
@@ -46,6 +59,9 @@ int command_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t 
 
 /* The one of COUNT NAMES that WORD may have been meant to be; NULL: none is near. */
 const char *command_nearest(const char *word, const char *const *names, int count);
+
+/* Prints TEXT and a newline, as it is; on a terminal as command_make_printable(). */
+void command_print(const char *text);
 
 /* Copies TEXT, cut if need be, to OUT of SIZE bytes, with '?' for control characters. */
 void command_make_printable(const char *text, char *out, unsigned size);

@@ -90,5 +90,17 @@ control_run(
 		return 0;
 	if (ret->words[0] != '\0')
 		return command_fail("%s: %s", what, ret->words);
-	return command_fail("%s: the agent's log in the guest says why", what);
+	return command_fail("%s", what);
+}
+
+int
+control_run_json(uint8_t type, char *json, size_t len, const char *what, struct control_answer *ret)
+{
+	int status;
+
+	if (json == NULL)
+		return command_fail("out of memory");
+	status = control_run(type, json, len, what, ret);
+	free(json);
+	return status;
 }

@@ -308,7 +308,7 @@ copy_out(struct copy *copy, const char *source, const char *target)
 	if (r == 0)
 		entry = listing.entries[0];
 	/* An agent of the first day can't be asked, and may well read the file. */
-	if (r == 0 || r == -EREMOTEIO || r == -EPROTO || r == -ENODATA || r == -EINVAL) {
+	if (r == 0 || r == -EREMOTEIO || r == -EPROTO || r == -ENODATA) {
 		struct copy_job like = { .mode = entry.mode,
 			.mtime = { .tv_sec = entry.mtime_secs, .tv_nsec = entry.mtime_nanos } };
 

@@ -14,8 +14,6 @@
 #include "ctl/guest_entry.h"
 #include "ctl/signals.h"
 
-#define CP_GUEST "vm:"
-
 static const char cp_help[] =
     "Usage: vmm-guest-ctl cp [OPTION]... SOURCE... TARGET\n"
     "\n"
@@ -59,15 +57,7 @@ static const struct option cp_options[] = {
 static bool
 cp_is_guest(const char *path)
 {
-	return strncmp(path, CP_GUEST, strlen(CP_GUEST)) == 0;
-}
-
-/* A guest's path without the mark; "vm:" alone is the root. */
-static const char *
-cp_strip(const char *path)
-{
-	path += strlen(CP_GUEST);
-	return path[0] != '\0' ? path : "/";
+	return strncmp(path, GUEST_ENTRY_MARK, strlen(GUEST_ENTRY_MARK)) == 0;
 }
 
 static bool
@@ -127,12 +117,12 @@ cp_all(struct copy *copy, char **sources, const char *target, bool to_guest)
 		return command_fail("%s", error.text);
 	if (copy->sources > 1 && !is_directory && !is_stdout)
 		return command_fail("%s%s is no directory, which %d sources need",
-		    to_guest ? CP_GUEST : "", target, copy->sources);
+		    to_guest ? GUEST_ENTRY_MARK : "", target, copy->sources);
 	if (slash && !is_directory && !to_guest)
 		return command_fail("there is no directory %s", target);
 	progress_start(&copy->progress, !copy->quiet && (!is_stdout || !isatty(STDOUT_FILENO)));
 	for (int i = 0; i < copy->sources && !signals_have_come(); i++) {
-		const char *source = to_guest ? sources[i] : cp_strip(sources[i]);
+		const char *source = to_guest ? sources[i] : guest_entry_path(sources[i]);
 		char *name = is_directory || slash ? cp_name_in(target, source) : strdup(target);
 
 		if (name == NULL)
@@ -245,8 +235,7 @@ cp_run(int argc, char **argv)
 		return status;
 	copy.sources = argc - optind - 1;
 	to_guest = cp_is_guest(argv[argc - 1]);
-	return cp_copy(
-	    &copy, argv + optind, to_guest ? cp_strip(argv[argc - 1]) : argv[argc - 1], to_guest);
+	return cp_copy(&copy, argv + optind, guest_entry_path(argv[argc - 1]), to_guest);
 }
 
 const struct command cp_command = {

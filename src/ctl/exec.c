@@ -3,11 +3,14 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ctl/command.h"
 #include "ctl/program.h"
+#include "ctl/program_report.h"
+#include "ctl/quantity.h"
 
 static const char exec_help[] =
     "Usage: vmm-guest-ctl exec [OPTION]... [--] PROGRAM [ARGUMENT]...\n"
@@ -22,7 +25,14 @@ static const char exec_help[] =
     "  -e, --env NAME=VALUE  set an environment variable; NAME alone takes our value\n"
     "  -w, --workdir DIR     start in DIR; ~ is the user's home (default: /)\n"
     "  -u, --user USER       run as USER: a name or number, or USER:GROUP\n"
+    "      --no-stdin        /dev/null as standard input, instead of an empty pipe\n"
+    "  -d, --detach          start it and leave it running; prints its process id\n"
     "      --timeout S       kill all that it started after S seconds\n"
+    "      --kill-grace S    on timeout SIGTERM first, and SIGKILL S seconds later\n"
+    "      --limit NAME=N    set a limit, of memory_bytes, pids, cpu_percent, nofile,\n"
+    "                        core_bytes or fsize_bytes; N may end in K, M or G\n"
+    "      --report[=FILE]   say how it ended and what it took, on standard error; or\n"
+    "                        the agent's words for it as JSON, one a line, to FILE\n"
     "  -h, --help            show this help\n"
     "\n"
     "Ctrl-C, and the signals TERM, HUP and QUIT, are passed on to the program. A\n"
@@ -44,6 +54,8 @@ static const char exec_help[] =
 struct exec_arguments {
 	struct start_request request;
 	struct relay_options relay;
+	struct program_report report;
+	const char *report_path; /* NULL: none, or standard error */
 };
 
 static const struct option exec_options[] = {
@@ -52,7 +64,12 @@ static const struct option exec_options[] = {
 	{ "env", required_argument, NULL, 'e' },
 	{ "workdir", required_argument, NULL, 'w' },
 	{ "user", required_argument, NULL, 'u' },
+	{ "no-stdin", no_argument, NULL, 'N' },
+	{ "detach", no_argument, NULL, 'd' },
 	{ "timeout", required_argument, NULL, 'T' },
+	{ "kill-grace", required_argument, NULL, 'G' },
+	{ "limit", required_argument, NULL, 'L' },
+	{ "report", optional_argument, NULL, 'R' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -85,14 +102,90 @@ exec_parse_seconds(const char *text, uint32_t *ret)
 	return r;
 }
 
+/* Reads "NAME=NUMBER". */
+static int
+exec_add_limit(struct start_request *request, const char *text)
+{
+	const char *equals = strchr(text, '=');
+
+	for (int i = 0; equals != NULL && i < START_LIMIT_COUNT; i++) {
+		const char *name = start_limit_name((enum start_limit)i);
+
+		if (strlen(name) == (size_t)(equals - text) &&
+		    strncmp(text, name, strlen(name)) == 0) {
+			request->limits.have |= 1u << i;
+			return quantity_parse_bytes(equals + 1, &request->limits.value[i]);
+		}
+	}
+	return -EINVAL;
+}
+
+/* What does not go together. Returns -1 to go on, or the exit status. */
+static int
+exec_check(const struct exec_arguments *arguments)
+{
+	const struct start_request *request = &arguments->request;
+
+	if (request->detach &&
+	    (request->tty || arguments->relay.forward_stdin || request->timeout_seconds > 0))
+		return command_misuse(
+		    &exec_command, "--detach does not go with -i, -t or --timeout");
+	if (!request->stdin_open && (request->tty || arguments->relay.forward_stdin))
+		return command_misuse(&exec_command, "--no-stdin does not go with -i or -t");
+	if (request->kill_grace_seconds > 0 && request->timeout_seconds == 0)
+		return command_misuse(&exec_command, "--kill-grace needs a --timeout");
+	return -1;
+}
+
+/* The options that are for the session as a whole. Returns -1 to go on, or the exit
+ * status. */
+static int
+exec_parse_session_option(struct exec_arguments *arguments, int c, const char *text)
+{
+	struct start_request *request = &arguments->request;
+
+	switch (c) {
+	case 'N':
+		request->stdin_open = false;
+		break;
+	case 'd':
+		request->detach = true;
+		break;
+	case 'T':
+		if (exec_parse_seconds(text, &request->timeout_seconds) < 0)
+			return command_misuse(
+			    &exec_command, "--timeout: '%s' is no number of seconds", text);
+		break;
+	case 'G':
+		if (exec_parse_seconds(text, &request->kill_grace_seconds) < 0)
+			return command_misuse(
+			    &exec_command, "--kill-grace: '%s' is no number of seconds", text);
+		break;
+	case 'L':
+		if (exec_add_limit(request, text) < 0)
+			return command_misuse(&exec_command,
+			    "--limit: '%s' is not NAME=NUMBER, with a name that --help lists",
+			    text);
+		break;
+	case 'R':
+		request->report = true;
+		arguments->report_path = text;
+		break;
+	default:
+		return command_misuse(&exec_command, NULL);
+	}
+	return -1;
+}
+
 /* Reads the options. Returns -1 to go on, or the exit status. */
 static int
 exec_parse_options(struct exec_arguments *arguments, int argc, char **argv)
 {
 	struct start_request *request = &arguments->request;
+	int status;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "+ite:w:u:h", exec_options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+ite:w:u:dh", exec_options, NULL)) != -1) {
 		switch (c) {
 		case 'i':
 			arguments->relay.forward_stdin = true;
@@ -111,20 +204,51 @@ exec_parse_options(struct exec_arguments *arguments, int argc, char **argv)
 		case 'u':
 			request->user = optarg;
 			break;
-		case 'T':
-			if (exec_parse_seconds(optarg, &request->timeout_seconds) < 0)
-				return command_misuse(&exec_command,
-				    "--timeout: '%s' is no number of seconds", optarg);
-			break;
 		case 'h':
 			return command_help(&exec_command);
 		default:
-			return command_misuse(&exec_command, NULL);
+			status = exec_parse_session_option(arguments, c, optarg);
+			if (status >= 0)
+				return status;
 		}
 	}
 	if (optind == argc)
 		return command_misuse(&exec_command, "which program?");
-	return -1;
+	return exec_check(arguments);
+}
+
+/* Opens the report's FILE. Returns -1 to go on, or the exit status. */
+static int
+exec_open_report(struct exec_arguments *arguments)
+{
+	if (arguments->report_path == NULL)
+		return -1;
+	arguments->report.json = fopen(arguments->report_path, "we");
+	if (arguments->report.json != NULL)
+		return -1;
+	(void)command_fail("can't write to %s: %s", arguments->report_path, strerror(errno));
+	return VMM_GUEST_EXIT_AGENT;
+}
+
+static int
+exec_start(struct exec_arguments *arguments)
+{
+	struct start_request *request = &arguments->request;
+	int status = exec_open_report(arguments);
+
+	if (status >= 0)
+		return status;
+	if (request->tty)
+		program_use_terminal(request, &arguments->relay);
+	if (request->detach || request->report)
+		program_use_report(request, &arguments->relay, &arguments->report);
+	status = program_run(request, &arguments->relay);
+	if (request->report)
+		program_print_report(&arguments->report);
+	if (arguments->report.json != NULL && fclose(arguments->report.json) != 0)
+		(void)command_fail(
+		    "can't write to %s: %s", arguments->report_path, strerror(errno));
+	return status;
 }
 
 static int
@@ -144,9 +268,7 @@ exec_run(int argc, char **argv)
 	if (status < 0) {
 		request->argv = (const char **)(uintptr_t)(argv + optind);
 		request->argc = (size_t)(argc - optind);
-		if (request->tty)
-			program_use_terminal(request, &arguments.relay);
-		status = program_run(request, &arguments.relay);
+		status = exec_start(&arguments);
 	}
 	free(request->env);
 	return status;

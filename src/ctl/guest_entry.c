@@ -41,6 +41,16 @@ guest_entry_list(const char *path, struct file_listing *ret, struct client_error
 	return guest_entry_ask(path, true, ret, error);
 }
 
+const char *
+guest_entry_path(const char *text)
+{
+	size_t len = strlen(GUEST_ENTRY_MARK);
+
+	if (strncmp(text, GUEST_ENTRY_MARK, len) != 0)
+		return text;
+	return text[len] != '\0' ? text + len : "/";
+}
+
 char *
 guest_entry_join(const char *directory, const char *name)
 {
@@ -124,7 +134,6 @@ guest_entry_type(const char *path, enum guest_entry_type *ret, struct client_err
 	case -EREMOTEIO:
 	case -ENODATA:
 	case -EPROTO:
-	case -EINVAL:
 		*ret = GUEST_ENTRY_UNKNOWN;
 		return error->text[0] == '\0' || r != -EINVAL || client_address()[0] != '\0' ? 0
 											     : r;

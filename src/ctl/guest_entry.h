@@ -5,6 +5,8 @@
 #ifndef CTL_GUEST_ENTRY_H
 #define CTL_GUEST_ENTRY_H
 
+#define GUEST_ENTRY_MARK "vm:"
+
 #include <stdbool.h>
 
 #include "ctl/client.h"
@@ -27,6 +29,10 @@ enum guest_entry_type {
 
 /* Returns 0 with *RET, or -errno where the agent can't be asked. */
 int guest_entry_type(const char *path, enum guest_entry_type *ret, struct client_error *error);
+
+/* A path of the guest as it was given, without the "vm:" that may be in front; "vm:"
+ * alone is the root. */
+const char *guest_entry_path(const char *text);
 
 /* DIRECTORY and NAME with a slash between, in a new block; NULL: no memory. */
 char *guest_entry_join(const char *directory, const char *name);

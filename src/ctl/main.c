@@ -15,9 +15,22 @@ static const struct command *const main_commands[] = {
 	&exec_command,
 	&shell_command,
 	&cp_command,
+	&cat_command,
+	&ls_command,
+	&stat_command,
+	&mkdir_command,
+	&mv_command,
+	&rm_command,
+	&watch_command,
+	&ps_command,
+	&kill_command,
 	&status_command,
 	&wait_command,
+	&wait_port_command,
+	&forward_command,
 	&clock_sync_command,
+	&restored_command,
+	&shutdown_command,
 };
 
 #define MAIN_COMMANDS ((int)(sizeof(main_commands) / sizeof(main_commands[0])))

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "ctl/command.h"
-#include "ctl/size_text.h"
+#include "ctl/quantity.h"
 #include "ctl/terminal.h"
 #include "platform/clock.h"
 
@@ -57,15 +57,15 @@ static int
 progress_format_done(
     const struct progress *progress, char *text, size_t size, uint64_t bytes, uint64_t elapsed_ms)
 {
-	char amount[SIZE_TEXT_MAX];
-	char rate[SIZE_TEXT_MAX];
+	char amount[QUANTITY_MAX];
+	char rate[QUANTITY_MAX];
 	char files[64] = "";
 
 	if (progress->files_total > 1)
 		(void)snprintf(files, sizeof(files), "%llu%s files  ",
 		    (unsigned long long)progress->files, progress->total_is_known ? "" : "+");
-	size_text_format(amount, bytes);
-	size_text_format(
+	quantity_format_bytes(amount, bytes);
+	quantity_format_bytes(
 	    rate, (uint64_t)((double)bytes * PROGRESS_MS_PER_S / (double)(elapsed_ms + 1)));
 	return snprintf(text, size, "%s%s  %s/s", files, amount, rate);
 }

@@ -1,7 +1,7 @@
 /*
- * size_text: numbers of bytes as people write them.
+ * quantity: numbers of bytes, and durations, as people write them.
  */
-#include "ctl/size_text.h"
+#include "ctl/quantity.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -9,29 +9,49 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SIZE_TEXT_STEP 1024
+#define QUANTITY_STEP 1024
+#define QUANTITY_MS_PER_S 1000
 
-static const char size_text_units[] = "KMGTPE";
+static const char quantity_units[] = "KMGTPE";
 
 void
-size_text_format(char *text, uint64_t bytes)
+quantity_format_bytes(char *text, uint64_t bytes)
 {
 	double value = (double)bytes;
 	size_t unit = 0;
 
-	if (bytes < SIZE_TEXT_STEP) {
-		(void)snprintf(text, SIZE_TEXT_MAX, "%u B", (unsigned)bytes);
+	if (bytes < QUANTITY_STEP) {
+		(void)snprintf(text, QUANTITY_MAX, "%u B", (unsigned)bytes);
 		return;
 	}
 	/* 1023.6 KiB would be shown as 1024 KiB. */
-	for (value /= SIZE_TEXT_STEP; value >= SIZE_TEXT_STEP - 0.5; value /= SIZE_TEXT_STEP)
+	for (value /= QUANTITY_STEP; value >= QUANTITY_STEP - 0.5; value /= QUANTITY_STEP)
 		unit++;
-	(void)snprintf(text, SIZE_TEXT_MAX, value < 9.95 ? "%.1f %ciB" : "%.0f %ciB", value,
-	    size_text_units[unit]);
+	(void)snprintf(text, QUANTITY_MAX, value < 9.95 ? "%.1f %ciB" : "%.0f %ciB", value,
+	    quantity_units[unit]);
+}
+
+void
+quantity_format_ms(char *text, uint64_t ms)
+{
+	unsigned long long s = ms / QUANTITY_MS_PER_S;
+	unsigned long long m = s / 60;
+	unsigned long long h = m / 60;
+
+	if (ms < QUANTITY_MS_PER_S)
+		(void)snprintf(text, QUANTITY_MAX, "%llu ms", (unsigned long long)ms);
+	else if (m == 0)
+		(void)snprintf(text, QUANTITY_MAX, "%llu s", s);
+	else if (h == 0)
+		(void)snprintf(text, QUANTITY_MAX, "%llum %02llus", m, s % 60);
+	else if (h < 24)
+		(void)snprintf(text, QUANTITY_MAX, "%lluh %02llum", h, m % 60);
+	else
+		(void)snprintf(text, QUANTITY_MAX, "%llud %02lluh", h / 24, h % 24);
 }
 
 int
-size_text_parse(const char *text, uint64_t *ret)
+quantity_parse_bytes(const char *text, uint64_t *ret)
 {
 	unsigned long long number;
 	char *end;
@@ -43,14 +63,14 @@ size_text_parse(const char *text, uint64_t *ret)
 	if (errno != 0)
 		return -EINVAL;
 	if (*end != '\0') {
-		const char *unit = strchr(size_text_units, toupper((unsigned char)*end));
+		const char *unit = strchr(quantity_units, toupper((unsigned char)*end));
 
 		if (unit == NULL || (end[1] != '\0' && strcmp(end + 1, "iB") != 0))
 			return -EINVAL;
-		for (const char *u = size_text_units; u <= unit; u++) {
-			if (number > UINT64_MAX / SIZE_TEXT_STEP)
+		for (const char *u = quantity_units; u <= unit; u++) {
+			if (number > UINT64_MAX / QUANTITY_STEP)
 				return -EINVAL;
-			number *= SIZE_TEXT_STEP;
+			number *= QUANTITY_STEP;
 		}
 	}
 	*ret = number;

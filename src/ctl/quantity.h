@@ -1,17 +1,21 @@
 /*
- * size_text: numbers of bytes as people write them.
+ * quantity: numbers of bytes, and durations, as people write them.
  */
-#ifndef CTL_SIZE_TEXT_H
-#define CTL_SIZE_TEXT_H
+#ifndef CTL_QUANTITY_H
+#define CTL_QUANTITY_H
 
 #include <stdint.h>
 
-#define SIZE_TEXT_MAX 16
+#define QUANTITY_MAX 32
 
-/* Writes "512 B", "1.5 KiB", "23 MiB" to TEXT of SIZE_TEXT_MAX bytes. */
-void size_text_format(char *text, uint64_t bytes);
+/* Writes "512 B", "1.5 KiB", "23 MiB" to TEXT of QUANTITY_MAX bytes. */
+void quantity_format_bytes(char *text, uint64_t bytes);
+
+/* Writes "250 ms", "12 s", "3m 05s", "2h 10m", "4d 03h" to TEXT of QUANTITY_MAX
+ * bytes. */
+void quantity_format_ms(char *text, uint64_t ms);
 
 /* Reads "512", "64K", "1M", "2G" (or "2GiB"), powers of 1024. Returns 0 or -EINVAL. */
-int size_text_parse(const char *text, uint64_t *ret);
+int quantity_parse_bytes(const char *text, uint64_t *ret);
 
 #endif

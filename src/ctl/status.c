@@ -2,48 +2,81 @@
  * status: "vmm-guest-ctl status": what the agent is doing.
  */
 #include <getopt.h>
-#include <stdbool.h>
-#include <stdio.h>
+#include <stddef.h>
 
 #include "ctl/command.h"
 #include "ctl/control.h"
+#include "ctl/status_text.h"
 
 static const char status_help[] =
-    "Usage: vmm-guest-ctl status [--json]\n"
+    "Usage: vmm-guest-ctl status [--json | --prometheus]\n"
     "\n"
-    "Shows what the agent is doing: its workers, and the sessions it serves.\n"
+    "Shows what the agent is doing: its workers, what it has done so far, and the\n"
+    "sessions that it serves now. IN and OUT are seen from the guest.\n"
     "\n"
-    "      --json  the agent's answer as it came, one line\n"
-    "  -h, --help  show this help\n";
+    "      --json        the agent's answer as it came, one line\n"
+    "      --prometheus  the same in Prometheus' text exposition format\n"
+    "  -h, --help        show this help\n";
+
+enum status_format {
+	STATUS_FORMAT_TABLE = 0,
+	STATUS_FORMAT_JSON,
+	STATUS_FORMAT_METRICS
+};
 
 static const struct option status_options[] = {
 	{ "json", no_argument, NULL, 'j' },
+	{ "prometheus", no_argument, NULL, 'p' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
 
 static int
-status_show(void)
+status_show_json(void)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
-	int status = control_run(VMM_GUEST_STATUS_REQ, NULL, 0, "no status", &answer);
+	int status = control_run(
+	    VMM_GUEST_STATUS_REQ, NULL, 0, "the agent would not tell its status", &answer);
 
 	if (status != 0)
 		return status;
 	if (answer.status == NULL)
 		return command_fail("the agent is too old to tell its status");
-	(void)printf("%s\n", answer.status);
+	command_print(answer.status);
+	return 0;
+}
+
+static int
+status_show(enum status_format format)
+{
+	struct status_view CLEANUP_STATUS_VIEW view = { 0 };
+	int status;
+
+	if (format == STATUS_FORMAT_JSON)
+		return status_show_json();
+	status = status_text_ask(&view);
+	if (status != 0)
+		return status;
+	if (format == STATUS_FORMAT_METRICS)
+		status_text_print_metrics(&view.status);
+	else
+		status_text_print(&view.status);
 	return 0;
 }
 
 static int
 status_run(int argc, char **argv)
 {
+	enum status_format format = STATUS_FORMAT_TABLE;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "h", status_options, NULL)) != -1) {
 		switch (c) {
 		case 'j':
+			format = STATUS_FORMAT_JSON;
+			break;
+		case 'p':
+			format = STATUS_FORMAT_METRICS;
 			break;
 		case 'h':
 			return command_help(&status_command);
@@ -53,7 +86,7 @@ status_run(int argc, char **argv)
 	}
 	if (optind < argc)
 		return command_misuse(&status_command, "it takes no arguments");
-	return status_show();
+	return status_show(format);
 }
 
 const struct command status_command = {

@@ -1,0 +1,233 @@
+/*
+ * forward: "vmm-guest-ctl forward": a port of this machine that leads to one of the
+ * guest.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "ctl/command.h"
+#include "ctl/tunnel.h"
+#include "platform/fd.h"
+
+#define FORWARD_BACKLOG 128
+#define FORWARD_LOCAL "127.0.0.1"
+#define FORWARD_ADDRESS_MAX 128
+
+/* Where no descriptor or memory is to be had for one more. */
+#define FORWARD_PAUSE_MS 100
+
+static const char forward_help[] =
+    "Usage: vmm-guest-ctl forward [--host HOST] [ADDRESS:]PORT:GUESTPORT\n"
+    "\n"
+    "Listens on PORT of this machine, and carries each connection to GUESTPORT of the\n"
+    "guest, until it is interrupted. The agent connects there from inside, so that it\n"
+    "needs no network, and reaches what listens on the guest's 127.0.0.1 alone.\n"
+    "\n"
+    "  ADDRESS      of this machine to listen on (default: 127.0.0.1), an IPv6 one in\n"
+    "               brackets; 0.0.0.0 lets other machines in\n"
+    "  PORT         0 takes one that is free\n"
+    "      --host HOST  an address to connect to from inside the guest instead of\n"
+    "                   127.0.0.1: its own, or of another machine that it reaches\n"
+    "  -h, --help   show this help\n"
+    "\n"
+    "Each connection takes one of the agent's workers; where none is to spare, it is\n"
+    "closed with a message here.\n"
+    "\n"
+    "Example: vmm-guest-ctl forward 8080:80\n";
+
+static const struct option forward_options[] = {
+	{ "host", required_argument, NULL, 'H' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
+};
+
+struct forward {
+	char address[FORWARD_ADDRESS_MAX];
+	char port[8];
+	const char *guest_host;
+	uint16_t guest_port;
+};
+
+struct forward_connection {
+	const struct forward *forward;
+	int fd;
+};
+
+/* Splits "[ADDRESS:]PORT:GUESTPORT". Returns 0 or -EINVAL. */
+static int
+forward_parse(const char *text, struct forward *ret)
+{
+	const char *last = strrchr(text, ':');
+	const char *start = text;
+	const char *colon;
+	uint64_t number;
+	int len;
+
+	if (last == NULL || command_parse_number(last + 1, 1, UINT16_MAX, &number) < 0)
+		return -EINVAL;
+	ret->guest_port = (uint16_t)number;
+	colon = memrchr(text, ':', (size_t)(last - text));
+	(void)strlcpy(ret->address, FORWARD_LOCAL, sizeof(ret->address));
+	if (colon != NULL) {
+		len = (int)(colon - text);
+		if (text[0] == '[' && colon[-1] == ']') {
+			start++;
+			len -= 2;
+		} else if (memchr(text, ':', (size_t)len) != NULL) {
+			return -EINVAL;
+		}
+		if (len <= 0 || len >= FORWARD_ADDRESS_MAX)
+			return -EINVAL;
+		(void)snprintf(ret->address, sizeof(ret->address), "%.*s", len, start);
+		start = colon + 1;
+	}
+	len = (int)(last - start);
+	if (len <= 0 || len >= (int)sizeof(ret->port))
+		return -EINVAL;
+	(void)snprintf(ret->port, sizeof(ret->port), "%.*s", len, start);
+	return command_parse_number(ret->port, 0, UINT16_MAX, &number);
+}
+
+/* Listens. Returns 0 with *RET_FD; or the exit status, after a complaint. */
+static int
+forward_listen(const struct forward *forward, int *ret_fd)
+{
+	const struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV,
+		.ai_socktype = SOCK_STREAM };
+	struct addrinfo *found;
+	int CLEANUP_FD fd = -1;
+	int on = 1;
+	int r = getaddrinfo(forward->address, forward->port, &hints, &found);
+
+	if (r != 0)
+		return command_fail("%s: %s", forward->address, gai_strerror(r));
+	fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	r = fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) < 0 ||
+		    listen(fd, FORWARD_BACKLOG) < 0
+		? errno
+		: 0;
+	freeaddrinfo(found);
+	if (r != 0)
+		return command_fail("can't listen on %s, port %s: %s", forward->address,
+		    forward->port, strerror(r));
+	*ret_fd = fd_steal(&fd);
+	return 0;
+}
+
+/* Says where it listens: the port may have been chosen just now. */
+static void
+forward_announce(const struct forward *forward, int fd)
+{
+	struct sockaddr_storage address;
+	socklen_t len = sizeof(address);
+	char port[NI_MAXSERV];
+
+	if (getsockname(fd, (struct sockaddr *)&address, &len) < 0 ||
+	    getnameinfo(
+		(struct sockaddr *)&address, len, NULL, 0, port, sizeof(port), NI_NUMERICSERV) != 0)
+		return;
+	(void)printf("listening on %s port %s, for port %u of the guest\n", forward->address, port,
+	    forward->guest_port);
+	(void)fflush(stdout);
+}
+
+static void *
+forward_thread(void *argument)
+{
+	struct forward_connection *connection = argument;
+	struct client_error error = { "" };
+	int on = 1;
+
+	(void)setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	/* A peer that went away is nothing to be told of. */
+	if (tunnel_run(connection->fd, connection->forward->guest_host,
+		connection->forward->guest_port, &error) < 0)
+		(void)command_fail("%s", error.text);
+	fd_close(&connection->fd);
+	free(connection);
+	return NULL;
+}
+
+static int
+forward_start(const struct forward *forward, int fd)
+{
+	struct forward_connection *connection = malloc(sizeof(*connection));
+	pthread_attr_t detached;
+	pthread_t thread;
+	int r = -ENOMEM;
+
+	if (connection == NULL)
+		return r;
+	*connection = (struct forward_connection){ .forward = forward, .fd = fd };
+	if (pthread_attr_init(&detached) == 0) {
+		(void)pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+		r = -pthread_create(&thread, &detached, forward_thread, connection);
+		(void)pthread_attr_destroy(&detached);
+	}
+	if (r < 0)
+		free(connection);
+	return r;
+}
+
+static int
+forward_serve(const struct forward *forward)
+{
+	struct client_error error = { "" };
+	int CLEANUP_FD listener = -1;
+	int status = client_check_address(&error) < 0 ? command_fail("%s", error.text)
+						      : forward_listen(forward, &listener);
+
+	if (status != 0)
+		return status;
+	forward_announce(forward, listener);
+	for (;;) {
+		int CLEANUP_FD fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+		if (fd >= 0 && forward_start(forward, fd) == 0)
+			(void)fd_steal(&fd);
+		else if (fd >= 0 || (errno != EINTR && errno != ECONNABORTED))
+			(void)poll(NULL, 0, FORWARD_PAUSE_MS);
+	}
+}
+
+static int
+forward_run(int argc, char **argv)
+{
+	struct forward forward = { 0 };
+	int c;
+
+	while ((c = getopt_long(argc, argv, "h", forward_options, NULL)) != -1) {
+		switch (c) {
+		case 'H':
+			forward.guest_host = optarg;
+			break;
+		case 'h':
+			return command_help(&forward_command);
+		default:
+			return command_misuse(&forward_command, NULL);
+		}
+	}
+	if (argc - optind != 1)
+		return command_misuse(&forward_command, "which ports? PORT:GUESTPORT, as 8080:80");
+	if (forward_parse(argv[optind], &forward) < 0)
+		return command_misuse(
+		    &forward_command, "'%s' is not [ADDRESS:]PORT:GUESTPORT", argv[optind]);
+	return forward_serve(&forward);
+}
+
+const struct command forward_command = {
+	.name = "forward",
+	.summary = "carry connections to a port here to a port of the guest",
+	.help = forward_help,
+	.run = forward_run,
+};

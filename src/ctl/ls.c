@@ -1,0 +1,152 @@
+/*
+ * ls: "vmm-guest-ctl ls": what is in a directory of the guest.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl/command.h"
+#include "ctl/entry_text.h"
+#include "ctl/guest_entry.h"
+
+static const char ls_help[] =
+    "Usage: vmm-guest-ctl ls [-l] [PATH]...\n"
+    "\n"
+    "Lists directories of the guest (default: /), sorted by name, with the names that\n"
+    "begin with a dot; of what is no directory, the name itself.\n"
+    "\n"
+    "  -l, --long  mode, user and group id, size, time of modification, and where a\n"
+    "              symbolic link leads\n"
+    "  -h, --help  show this help\n"
+    "\n"
+    "Exit status: 0, or 1 if a path could not be listed.\n";
+
+static const struct option ls_options[] = {
+	{ "long", no_argument, NULL, 'l' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
+};
+
+struct ls_widths {
+	int uid;
+	int gid;
+	int size;
+};
+
+static int
+ls_digits(uint64_t number)
+{
+	return snprintf(NULL, 0, "%llu", (unsigned long long)number);
+}
+
+static int
+ls_max(int a, int b)
+{
+	return a > b ? a : b;
+}
+
+static struct ls_widths
+ls_measure(const struct file_listing *listing)
+{
+	struct ls_widths widths = { 1, 1, 1 };
+
+	for (size_t i = 0; i < listing->count; i++) {
+		widths.uid = ls_max(widths.uid, ls_digits(listing->entries[i].uid));
+		widths.gid = ls_max(widths.gid, ls_digits(listing->entries[i].gid));
+		widths.size = ls_max(widths.size, ls_digits(listing->entries[i].size));
+	}
+	return widths;
+}
+
+static void
+ls_print_long(const struct file_entry *entry, const struct ls_widths *widths)
+{
+	char mode[ENTRY_TEXT_MODE_LEN + 1];
+	char when[ENTRY_TEXT_TIME_MAX];
+	char *line = NULL;
+	bool is_link = entry->kind == FILE_ENTRY_SYMLINK;
+
+	entry_text_format_mode(entry, mode);
+	entry_text_format_time(entry, false, when);
+	if (asprintf(&line, "%s %*u %*u %*llu %s %s%s%s", mode, widths->uid, entry->uid,
+		widths->gid, entry->gid, widths->size, (unsigned long long)entry->size, when,
+		entry->name, is_link ? " -> " : "", is_link ? entry->symlink_target : "") < 0)
+		return;
+	command_print(line);
+	free(line);
+}
+
+static void
+ls_print(const struct file_listing *listing, bool is_long)
+{
+	struct ls_widths widths = ls_measure(listing);
+
+	for (size_t i = 0; i < listing->count; i++) {
+		if (is_long)
+			ls_print_long(&listing->entries[i], &widths);
+		else
+			command_print(listing->entries[i].name);
+	}
+}
+
+/* Lists PATH, with its name above if TITLE. Returns the exit status. */
+static int
+ls_show(const char *path, bool is_long, bool title)
+{
+	struct file_listing CLEANUP_LISTING listing = { 0 };
+	struct client_error error;
+	int r = guest_entry_list(path, &listing, &error);
+
+	if (r == 0 && title) {
+		(void)fputs("vm:", stdout);
+		command_print(path);
+	}
+	if (r == -ENOTDIR) {
+		r = guest_entry_stat(path, false, &listing, &error);
+		if (r == 0)
+			listing.entries[0].name = path;
+	}
+	if (r < 0)
+		return command_fail("%s", error.text);
+	ls_print(&listing, is_long);
+	return 0;
+}
+
+static int
+ls_run(int argc, char **argv)
+{
+	bool is_long = false;
+	int status = 0;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "lh", ls_options, NULL)) != -1) {
+		switch (c) {
+		case 'l':
+			is_long = true;
+			break;
+		case 'h':
+			return command_help(&ls_command);
+		default:
+			return command_misuse(&ls_command, NULL);
+		}
+	}
+	if (optind == argc)
+		return ls_show("/", is_long, false);
+	for (int i = optind; i < argc; i++) {
+		if (i > optind)
+			(void)putchar('\n');
+		if (ls_show(guest_entry_path(argv[i]), is_long, argc - optind > 1) != 0)
+			status = COMMAND_FAILED;
+	}
+	return status;
+}
+
+const struct command ls_command = {
+	.name = "ls",
+	.summary = "list a directory of the guest",
+	.help = ls_help,
+	.run = ls_run,
+};

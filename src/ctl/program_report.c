@@ -1,0 +1,93 @@
+/*
+ * program_report: what the agent tells of a program that is run.
+ */
+#include "ctl/program_report.h"
+
+#include <string.h>
+
+#include "ctl/command.h"
+#include "ctl/quantity.h"
+#include "ctl/signal_name.h"
+
+#define PROGRAM_REPORT_BYTES_PER_KB 1024
+
+static void
+program_report_take(void *argument, const char *text, size_t len)
+{
+	struct program_report *kept = argument;
+	struct json_error error = { 0 };
+	struct report report;
+
+	if (kept->json != NULL) {
+		(void)fwrite(text, 1, len, kept->json);
+		(void)fputc('\n', kept->json);
+		(void)fflush(kept->json);
+	}
+	if (report_parse(text, len, &report, &error) < 0)
+		return;
+	if (report.event == REPORT_STARTED && kept->print_pid)
+		(void)printf("%d\n", report.pid);
+	if (report.event == REPORT_EXITED && kept->json == NULL && kept->exited.json == NULL)
+		kept->exited = report;
+	else
+		report_done(&report);
+}
+
+void
+program_use_report(
+    struct start_request *request, struct relay_options *relay, struct program_report *report)
+{
+	report->print_pid = request->detach;
+	request->report = true;
+	relay->report = program_report_take;
+	relay->argument = report;
+}
+
+/* "exited with status 3", "was killed by SIGKILL: its time was up". */
+static void
+program_report_format_end(const struct report_exited *exited, char *text, size_t size)
+{
+	static const struct {
+		const char *reason;
+		const char *words;
+	} reasons[] = {
+		{ "timeout", "its time was up" },
+		{ "oom", "it was out of memory" },
+		{ "disconnected", "the host had gone" },
+		{ "shutdown", "the guest goes down" },
+	};
+	char name[SIGNAL_NAME_MAX];
+	size_t len;
+
+	if (exited->signal > 0) {
+		signal_name_format(exited->signal, name);
+		len = (size_t)snprintf(text, size, "ended by %s", name);
+	} else {
+		len = (size_t)snprintf(text, size, "exited with status %d", exited->code);
+	}
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		if (strcmp(exited->reason, reasons[i].reason) == 0)
+			(void)snprintf(text + len, size - len, ": %s", reasons[i].words);
+	}
+}
+
+void
+program_print_report(struct program_report *report)
+{
+	const struct report_exited *exited = &report->exited.exited;
+	char end[128];
+	char memory[QUANTITY_MAX];
+
+	if (report->exited.json == NULL)
+		return;
+	program_report_format_end(exited, end, sizeof(end));
+	quantity_format_bytes(memory, exited->has_cgroup
+					  ? exited->memory_peak_bytes
+					  : exited->max_rss_kb * PROGRAM_REPORT_BYTES_PER_KB);
+	(void)fprintf(stderr,
+	    COMMAND_PROGRAM ": %s; %.3f s (user %.3f s, system %.3f s), %s of memory at most%s\n",
+	    end, (double)exited->wall_ms / 1000, (double)exited->user_ms / 1000,
+	    (double)exited->system_ms / 1000, memory,
+	    exited->output_held ? "; something it started still runs" : "");
+	report_done(&report->exited);
+}

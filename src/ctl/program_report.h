@@ -1,0 +1,29 @@
+/*
+ * program_report: what the agent tells of a program that is run: that it started,
+ * how it ended, and what it took.
+ */
+#ifndef CTL_PROGRAM_REPORT_H
+#define CTL_PROGRAM_REPORT_H
+
+#include <stdio.h>
+
+#include "ctl/relay.h"
+#include "protocol/report.h"
+#include "protocol/start.h"
+
+/* Zero-initialised, but for JSON, it is ready for use. */
+struct program_report {
+	FILE *json; /* where each report goes as it came; NULL: kept for people */
+	bool print_pid;
+	struct report exited; /* the last word, where JSON is NULL */
+};
+
+/* Has REQUEST ask for reports and RELAY give them to REPORT; of a detached program
+ * the process id is printed. */
+void program_use_report(
+    struct start_request *request, struct relay_options *relay, struct program_report *report);
+
+/* Prints to standard error how it ended, if that was told, and frees it. */
+void program_print_report(struct program_report *report);
+
+#endif

@@ -1,0 +1,181 @@
+/*
+ * status_text: the agent's STATUS as a table for people.
+ */
+#include "ctl/status_text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl/command.h"
+#include "ctl/control.h"
+#include "ctl/quantity.h"
+#include "ctl/signal_name.h"
+#include "ctl/terminal.h"
+#include "platform/clock.h"
+
+#define STATUS_TEXT_COLUMNS 7
+#define STATUS_TEXT_CELL_MAX 40
+#define STATUS_TEXT_GAP 2
+
+/* The connection that asks is not what anybody asks about. */
+#define STATUS_TEXT_OWN_KIND "status"
+
+struct status_text_row {
+	char cells[STATUS_TEXT_COLUMNS][STATUS_TEXT_CELL_MAX];
+	const char *command;
+};
+
+static const struct {
+	const char *name;
+	bool is_right; /* numbers are */
+} status_text_columns[STATUS_TEXT_COLUMNS] = {
+	{ "SESSION", true },
+	{ "KIND", false },
+	{ "PID", true },
+	{ "USER", false },
+	{ "AGE", true },
+	{ "IN", true },
+	{ "OUT", true },
+};
+
+int
+status_text_ask(struct status_view *ret)
+{
+	struct control_answer CLEANUP_ANSWER answer = { 0 };
+	struct json_error error = { 0 };
+	int status = control_run(
+	    VMM_GUEST_STATUS_REQ, NULL, 0, "the agent would not tell its status", &answer);
+
+	if (status != 0)
+		return status;
+	if (answer.status == NULL)
+		return command_fail("the agent is too old to tell its status");
+	if (status_view_parse(answer.status, answer.status_len, ret, &error) < 0)
+		return command_fail("the agent's status can't be understood: %s",
+		    error.text[0] != '\0' ? error.text : "out of memory");
+	return 0;
+}
+
+static void
+status_text_fill(struct status_text_row *row, const struct status_slot *slot)
+{
+	row->command = slot->command;
+	(void)snprintf(
+	    row->cells[0], STATUS_TEXT_CELL_MAX, "%llu", (unsigned long long)slot->session);
+	command_make_printable(slot->kind, row->cells[1], STATUS_TEXT_CELL_MAX);
+	(void)snprintf(row->cells[2], STATUS_TEXT_CELL_MAX, "%d", slot->pid);
+	command_make_printable(
+	    slot->user[0] != '\0' ? slot->user : "-", row->cells[3], STATUS_TEXT_CELL_MAX);
+	quantity_format_ms(row->cells[4], slot->age_ms);
+	quantity_format_bytes(row->cells[5], slot->bytes_in);
+	quantity_format_bytes(row->cells[6], slot->bytes_out);
+}
+
+/* Prints one row; what does not fit onto the terminal's line is cut. */
+static void
+status_text_print_row(const struct status_text_row *row, const int *widths, int columns)
+{
+	char command[VMM_GUEST_COMMAND_MAX * 3 + 1];
+	int used = 0;
+
+	for (int i = 0; i < STATUS_TEXT_COLUMNS; i++) {
+		(void)printf(
+		    status_text_columns[i].is_right ? "%*s  " : "%-*s  ", widths[i], row->cells[i]);
+		used += widths[i] + STATUS_TEXT_GAP;
+	}
+	command_make_printable(row->command, command, sizeof(command));
+	if (columns > used && strlen(command) > (size_t)(columns - used))
+		(void)printf("%.*s\n", columns - used, command);
+	else
+		(void)printf("%s\n", command);
+}
+
+void
+status_text_print_sessions(const struct status *status)
+{
+	struct status_text_row *rows = calloc(status->slots_count + 1, sizeof(*rows));
+	struct frame_resize terminal = { 0 };
+	int widths[STATUS_TEXT_COLUMNS];
+	size_t count = 1;
+
+	if (rows == NULL)
+		return;
+	for (int i = 0; i < STATUS_TEXT_COLUMNS; i++)
+		(void)strlcpy(rows[0].cells[i], status_text_columns[i].name, STATUS_TEXT_CELL_MAX);
+	rows[0].command = "COMMAND";
+	for (size_t i = 0; i < status->slots_count; i++) {
+		if (strcmp(status->slots[i].kind, STATUS_TEXT_OWN_KIND) != 0)
+			status_text_fill(&rows[count++], &status->slots[i]);
+	}
+	for (int i = 0; i < STATUS_TEXT_COLUMNS; i++) {
+		widths[i] = 0;
+		for (size_t j = 0; j < count; j++) {
+			int len = (int)strlen(rows[j].cells[i]);
+
+			widths[i] = len > widths[i] ? len : widths[i];
+		}
+	}
+	if (isatty(STDOUT_FILENO))
+		(void)terminal_get_size(&terminal);
+	for (size_t j = 0; j < count; j++)
+		status_text_print_row(&rows[j], widths, terminal.columns);
+	free(rows);
+}
+
+static void
+status_text_print_deaths(const struct status *status)
+{
+	const char *comma = "";
+	char ago[QUANTITY_MAX];
+	int64_t since_ms = clock_wall_ms() - status->worker_deaths.last_unix_ms;
+
+	(void)printf("%-14s %llu", "Workers lost", (unsigned long long)status->worker_deaths.total);
+	if (status->worker_deaths.total == 0) {
+		(void)printf("\n");
+		return;
+	}
+	(void)printf(" (");
+	for (int i = 0; i < STATUS_SIGNAL_MAX; i++) {
+		char name[SIGNAL_NAME_MAX] = "exited";
+
+		if (status->worker_deaths.by_signal[i] == 0)
+			continue;
+		if (i > 0)
+			signal_name_format(i, name);
+		(void)printf("%s%u %s", comma, status->worker_deaths.by_signal[i], name);
+		comma = ", ";
+	}
+	quantity_format_ms(ago, since_ms > 0 ? (uint64_t)since_ms : 0);
+	(void)printf("), the last one %s ago\n", ago);
+}
+
+void
+status_text_print(const struct status *status)
+{
+	char version[STATUS_TEXT_CELL_MAX];
+	char uptime[QUANTITY_MAX];
+
+	command_make_printable(status->version, version, sizeof(version));
+	quantity_format_ms(uptime, status->uptime_ms);
+	(void)printf("%-14s vmm-guest-agent %s, PID %d, up %s, ready after %.1f ms\n", "Agent",
+	    version, status->pid, uptime, status->boot_ms);
+	(void)printf("%-14s %u: %u idle, %u exec, %u file, %u control; %u kept for control\n",
+	    "Workers", status->workers.configured, status->workers.idle, status->workers.exec,
+	    status->workers.file, status->workers.control, status->workers.reserved);
+	status_text_print_deaths(status);
+	(void)printf("%-14s %llu started, %llu exited, %llu by signal, %llu timed out, "
+		     "%llu out of memory\n",
+	    "Sessions", (unsigned long long)status->sessions.started,
+	    (unsigned long long)status->sessions.exited,
+	    (unsigned long long)status->sessions.signaled,
+	    (unsigned long long)status->sessions.timeouts,
+	    (unsigned long long)status->sessions.oom);
+	(void)printf("%-14s %llu refused, %llu bad\n", "Requests",
+	    (unsigned long long)status->sessions.refused,
+	    (unsigned long long)status->sessions.bad_requests);
+	(void)printf("%-14s set %llu times\n", "Clock", (unsigned long long)status->clock_syncs);
+	(void)printf("\n");
+	status_text_print_sessions(status);
+}
