@@ -8,9 +8,11 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "platform/clock.h"
 #include "platform/fd.h"
@@ -30,7 +32,7 @@
 
 /* What a session may leave in memory for the next one, above which it is given
  * back to the kernel. */
-#define CONN_RX_KEPT (256u * 1024)
+#define CONN_RX_KEPT (256u * 1024 + CONN_PAGE)
 
 static _Alignas(CONN_PAGE) uint8_t conn_rx[CONN_RX_SIZE];
 static _Alignas(CONN_PAGE) uint8_t conn_tx[CONN_PAYLOAD_OFFSET + VMM_GUEST_DATA_MAX];
@@ -80,7 +82,8 @@ conn_make_room(struct conn *conn)
 	}
 }
 
-/* Not beyond the payload that is being received, if there is much of it. */
+/* Of a large payload no more than the header behind it, which leaves the buffer
+ * empty for the next payload: it lands at an aligned address, whole. */
 static size_t
 conn_recv_limit(const struct conn *conn)
 {
@@ -88,7 +91,7 @@ conn_recv_limit(const struct conn *conn)
 
 	if (conn->payload_left < conn->rx_tail - conn->rx_head || missing < CONN_RECV_HEADERS)
 		return CONN_RECV_HEADERS;
-	return missing < CONN_RECV_MAX ? missing : CONN_RECV_MAX;
+	return missing <= CONN_RECV_MAX ? missing + VMM_GUEST_HEADER_LEN : CONN_RECV_MAX;
 }
 
 ssize_t
@@ -427,6 +430,71 @@ int
 conn_send_last(struct conn *conn, uint8_t type, const void *payload, size_t len, int stall_ms)
 {
 	return conn_send_frame(conn, type, payload, len, stall_ms, true);
+}
+
+/* Sends LEN bytes of BYTES, waiting for the host. */
+static int
+conn_send_bytes(struct conn *conn, const void *bytes, size_t len, int stall_ms)
+{
+	struct iovec piece = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = len };
+
+	return conn_send_pieces(conn, &piece, 1, stall_ms);
+}
+
+/* Sends up to LEN bytes of FILE_FD by a copy, for files that sendfile(2) does not
+ * take, and zeros where the file has no more. Returns how many, or -errno of the
+ * connection; what is wrong with the file is in *RET_FILE_ERROR. */
+static ssize_t
+conn_copy_file(struct conn *conn, int file_fd, size_t len, int stall_ms, int *ret_file_error)
+{
+	size_t want = len < VMM_GUEST_DATA_MAX ? len : VMM_GUEST_DATA_MAX;
+	ssize_t n = 0;
+	int r;
+
+	if (*ret_file_error == 0) {
+		n = read(file_fd, conn_tx, want);
+		if (n <= 0)
+			*ret_file_error = n == 0 ? -ENODATA : -errno;
+	}
+	if (*ret_file_error != 0) {
+		memset(conn_tx, 0, want);
+		n = (ssize_t)want;
+	}
+	r = conn_send_bytes(conn, conn_tx, (size_t)n, stall_ms);
+	return r < 0 ? r : n;
+}
+
+int
+conn_send_file(
+    struct conn *conn, uint8_t type, int file_fd, size_t len, int stall_ms, int *ret_file_error)
+{
+	uint8_t header[VMM_GUEST_HEADER_LEN];
+	size_t left = len;
+	bool by_copy = false;
+	int r;
+
+	*ret_file_error = 0;
+	frame_header_format(header, type, (uint32_t)len);
+	atomic_store(&conn->slot->in_frame, 1);
+	r = conn_send_bytes(conn, header, sizeof(header), stall_ms);
+	while (r == 0 && left > 0) {
+		ssize_t n = by_copy ? conn_copy_file(conn, file_fd, left, stall_ms, ret_file_error)
+				    : sendfile(conn->fd, file_fd, NULL, left);
+
+		if (n > 0)
+			left -= (size_t)n;
+		else if (by_copy)
+			r = (int)n;
+		else if (n < 0 && errno == EAGAIN)
+			r = conn_wait_for_host(conn, stall_ms);
+		else if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
+			r = -EPIPE;
+		else if (n == 0 || errno != EINTR)
+			by_copy = true;
+	}
+	if (r == 0)
+		conn_frame_sent(conn, len, false);
+	return r;
 }
 
 /* ---- the end ---------------------------------------------------------- */

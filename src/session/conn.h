@@ -89,6 +89,13 @@ int conn_send(struct conn *conn, uint8_t type, const void *payload, size_t len, 
 /* The same for the last frame of the connection (EXIT, FILE_ERR, …). */
 int conn_send_last(struct conn *conn, uint8_t type, const void *payload, size_t len, int stall_ms);
 
+/* Sends one frame with the next LEN bytes of FILE_FD, at most VMM_GUEST_DATA_MAX,
+ * without a copy where the kernel can: sendfile(2). Where the file ends or fails
+ * before that, zeros make the frame whole, and *RET_FILE_ERROR is -ENODATA or
+ * -errno of read(2), else 0. Uses conn_tx_buffer(). */
+int conn_send_file(
+    struct conn *conn, uint8_t type, int file_fd, size_t len, int stall_ms, int *ret_file_error);
+
 /* Reads and drops what the host still sends, for at most MAX_MS. Returns when
  * the host has closed, or time is up, or at a frame of type UNTIL if that is
  * not negative. For a refused upload: the host must see the reply, not a reset. */
