@@ -124,8 +124,8 @@ struct scoreboard {
 	uint32_t workers; /* N; fixed before the first fork, as are the next three */
 	uint32_t reserved;
 	int32_t supervisor_pid;
-	uint64_t started_ms;	   /* CLOCK_MONOTONIC */
-	_Atomic uint64_t ready_us; /* from the agent's start until it listened */
+	uint64_t started_ms;		   /* CLOCK_MONOTONIC */
+	_Atomic uint64_t ready_us;	   /* from the agent's start until it listened */
 	_Atomic uint8_t host_time_is_told; /* and no PTP device has a say; see host_clock.h */
 	struct scoreboard_counts counts;
 	struct scoreboard_deaths deaths;
