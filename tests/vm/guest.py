@@ -85,13 +85,14 @@ def accelerator(kernel):
 class Guest:
     """One boot. ARGUMENTS are added to the kernel's command line, DEVICES to
     QEMU's, as ("-netdev", "user,id=n", "-device", "virtio-net-pci,netdev=n"); PCI
-    ones want MACHINE to be "q35", others an ACPI to be found by. INITRD is a file
-    of the caller's own instead of the usual guest, and DRIVER False says that
-    nothing in it listens. As a context it is ended with the block."""
+    ones want MACHINE to be "q35", others an ACPI to be found by. MODULES are
+    loaded besides the usual ones. INITRD is a file of the caller's own instead of
+    the usual guest, and DRIVER False says that nothing in it listens. As a context
+    it is ended with the block."""
 
     def __init__(
-        self, build, arguments="", memory_mib=256, devices=(), machine=MACHINE, initrd=None,
-        driver=True,
+        self, build, arguments="", memory_mib=256, devices=(), machine=MACHINE, modules=(),
+        initrd=None, driver=True,
     ):  # fmt: skip
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vmm-guest-"))
         self._qemu = None
@@ -101,7 +102,7 @@ class Guest:
             self.accel = accelerator(kernel)
             if initrd is None:
                 initrd = self.folder / "initrd"
-                initramfs.write_guest(initrd, pathlib.Path(build), kernel)
+                initramfs.write_guest(initrd, pathlib.Path(build), kernel, modules)
             self._start(kernel, initrd, arguments, memory_mib, devices, machine)
             if driver:
                 self._expect("driver: ready", BOOT_SECONDS)

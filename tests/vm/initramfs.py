@@ -132,16 +132,17 @@ def add_busybox(archive):
             archive.link(f"/bin/{applet}", "busybox")
 
 
-def write_guest(path, build, kernel):
+def write_guest(path, build, kernel, modules=()):
     """Writes the usual guest: the agent and its client as BUILD has them, the
-    raw client of these tests where it was built, busybox, modules, two users."""
+    raw client of these tests where it was built, busybox, MODULES besides the
+    usual ones, two users."""
     archive = Archive()
     archive.program(build / "vmm-guest-agent", "/sbin/vmm-guest-agent")
     archive.program(build / "vmm-guest-ctl", "/bin/vmm-guest-ctl")
     if (build / "tests/vm/vsock_raw").exists():
         archive.program(build / "tests/vm/vsock_raw", "/bin/vsock-raw")
     add_busybox(archive)
-    add_modules(archive, kernel / "modules", MODULES)
+    add_modules(archive, kernel / "modules", [*MODULES, *modules])
     archive.copy(HERE / "guest/init", "/init")
     archive.copy(HERE / "guest/driver", "/driver")
     archive.file("/etc/passwd", PASSWD.encode())
