@@ -1,0 +1,78 @@
+/*
+ * The first words of a connection, over a socket pair, and then whatever else
+ * comes as frames. Nothing is served: a session does what it is asked to do, and
+ * would set this machine's clock.
+ */
+#include "fuzz.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "platform/clock.h"
+#include "platform/fd.h"
+#include "session/kinds.h"
+#include "worker/opening.h"
+
+#define INPUT_MAX 65536
+
+static const struct worker_settings settings = {
+	.any_peer = true,
+	.exec_port = 52,
+	.file_port = 53,
+	.first_frame_timeout_ms = 1000,
+};
+
+static void
+read_frames(struct conn *conn)
+{
+	struct frame_header header;
+	const uint8_t *bytes;
+	size_t total;
+	ssize_t n;
+	int r;
+
+	while ((r = conn_next_frame(conn, CLOCK_NEVER, &header)) == 0) {
+		total = 0;
+		while ((n = conn_read_payload(conn, CLOCK_NEVER, &bytes)) > 0)
+			total += (size_t)n;
+		FUZZ_CHECK(n < 0 ? n == -EPIPE : total == header.len);
+		if (n < 0)
+			return;
+	}
+	FUZZ_CHECK(r == -EPIPE || r == -EMSGSIZE);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct scoreboard *board;
+	struct session session = { 0 };
+	struct opening opening;
+	uint32_t peer;
+	int pair[2];
+	int r;
+
+	if (board == NULL)
+		FUZZ_CHECK(scoreboard_new(2, 0, &board) == 0);
+	if (size > INPUT_MAX)
+		return 0;
+	FUZZ_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+	FUZZ_CHECK(fd_write_full(pair[0], data, size) == 0);
+	FUZZ_CHECK(shutdown(pair[0], SHUT_WR) == 0);
+	FUZZ_CHECK(fd_set_nonblock(pair[1], true) == 0);
+	session.board = board;
+	session.slot = &board->slots[0];
+	session.slot->started_ms = clock_mono_ms();
+	conn_init(&session.conn, pair[1], session.slot);
+	r = opening_read(&session, WORKER_PORT_BY_HANDSHAKE, &settings, &opening, &peer);
+	FUZZ_CHECK(r == 0 || r == -EPIPE || r == -EBADMSG || r == -EMSGSIZE);
+	if (r == 0) {
+		FUZZ_CHECK(opening.len <= VMM_GUEST_JSON_MAX);
+		(void)kinds_find(opening.is_file_port, opening.type);
+		read_frames(&session.conn);
+	}
+	conn_finish(&session.conn);
+	(void)close(pair[0]);
+	return 0;
+}

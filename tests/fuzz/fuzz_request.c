@@ -1,0 +1,117 @@
+/*
+ * The JSON of the other requests, and of what the agent answers. The first byte
+ * says which: a frame's type.
+ */
+#include "fuzz.h"
+
+#include "protocol/control_request.h"
+#include "protocol/file_listing.h"
+#include "protocol/file_request.h"
+#include "protocol/net_request.h"
+#include "protocol/port_request.h"
+#include "protocol/restored_request.h"
+
+static void
+try_file_request(uint8_t type, const char *text, size_t len)
+{
+	struct file_request request;
+	struct file_request again;
+	struct json_error error;
+	char *made;
+
+	if (file_request_parse(type, text, len, &request, &error) < 0) {
+		FUZZ_CHECK(error.text[0] != '\0');
+		return;
+	}
+	FUZZ_CHECK(
+	    request.path != NULL || type == VMM_GUEST_FILE_DATA || type == VMM_GUEST_FILE_DONE);
+	made = file_request_format(type, &request, &len);
+	FUZZ_CHECK(made != NULL && len == strlen(made));
+	FUZZ_CHECK(file_request_parse(type, made, len, &again, &error) == 0);
+	FUZZ_CHECK(request.path == NULL || strcmp(request.path, again.path) == 0);
+	FUZZ_CHECK(request.mode == again.mode && request.fsync == again.fsync &&
+		   request.recursive == again.recursive && request.offset == again.offset &&
+		   request.length == again.length);
+	free(made);
+	file_request_done(&again);
+	file_request_done(&request);
+}
+
+static void
+try_listing(const char *text, size_t len)
+{
+	struct file_listing CLEANUP_LISTING listing = { 0 };
+	struct json_error error;
+
+	if (file_listing_parse(text, len, &listing, &error) < 0)
+		return;
+	for (size_t i = 0; i < listing.count; i++) {
+		size_t made_len;
+		char *made = file_entry_format(&listing.entries[i], &made_len);
+
+		FUZZ_CHECK(made != NULL && made_len == strlen(made));
+		free(made);
+	}
+}
+
+static void
+try_event(const char *text, size_t len)
+{
+	struct json_object *CLEANUP_JSON json = NULL;
+	struct json_error error;
+	struct file_event event;
+	char *made;
+
+	if (file_event_parse(text, len, &event, &json, &error) < 0)
+		return;
+	made = file_event_format(&event, &len);
+	FUZZ_CHECK(made != NULL && len == strlen(made));
+	free(made);
+}
+
+static void
+try_control(uint8_t type, const char *text, size_t len)
+{
+	struct restored_request restored;
+	struct control_shutdown shutdown;
+	struct control_kill kill;
+	struct port_target target;
+	struct json_error error;
+	struct net_request net;
+	struct port_wait wait;
+	int r = 0;
+
+	if (type == VMM_GUEST_NET_RECONFIG)
+		r = net_request_parse(text, len, &net, &error);
+	else if (type == VMM_GUEST_WAIT_PORT)
+		r = port_wait_parse(text, len, &wait, &error);
+	else if (type == VMM_GUEST_SHUTDOWN)
+		r = control_shutdown_parse(text, len, &shutdown, &error);
+	else if (type == VMM_GUEST_CONNECT)
+		r = port_target_parse(text, len, &target, &error);
+	else if (type == VMM_GUEST_RESTORED)
+		r = restored_request_parse(text, len, &restored, &error);
+	else if (type == VMM_GUEST_KILL)
+		r = control_kill_parse(text, len, &kill, &error);
+	FUZZ_CHECK(r == 0 || error.text[0] != '\0');
+	if (r == 0 && type == VMM_GUEST_RESTORED)
+		FUZZ_CHECK(restored.entropy_len <= VMM_GUEST_ENTROPY_MAX);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const char *text = (const char *)data + 1;
+
+	if (size == 0)
+		return 0;
+	if (data[0] >= VMM_GUEST_FILE_WRITE_REQ && data[0] <= VMM_GUEST_FILE_WATCH_REQ)
+		try_file_request(data[0], text, size - 1);
+	else if (data[0] == VMM_GUEST_FILE_LIST)
+		try_listing(text, size - 1);
+	else if (data[0] == VMM_GUEST_FILE_EVENT)
+		try_event(text, size - 1);
+	else
+		try_control(data[0], text, size - 1);
+	return 0;
+}
