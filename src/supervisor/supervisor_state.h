@@ -1,0 +1,34 @@
+/*
+ * supervisor_state: what the supervisor's two halves share: supervisor.c begins
+ * and serves, supervisor_end.c ends.
+ */
+#ifndef SUPERVISOR_SUPERVISOR_STATE_H
+#define SUPERVISOR_SUPERVISOR_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "session/scoreboard.h"
+#include "supervisor/listeners.h"
+#include "supervisor/pool.h"
+#include "supervisor/supervisor.h"
+
+struct supervisor {
+	const struct supervisor_settings *settings;
+	struct scoreboard *board;
+	struct listeners listeners;
+	struct pool pool;
+	bool is_serving;
+	int signal_fd;
+	uint64_t listen_at_ms;
+	int stop_signal; /* 0: none yet */
+};
+
+/* Waits until NEXT_MS (CLOCK_MONOTONIC) or a signal, acts on all signals that have
+ * come, and reaps. */
+void supervisor_wait(struct supervisor *supervisor, uint64_t next_ms);
+
+/* Ends the sessions, then this process, or as PID 1 the machine. */
+_Noreturn void supervisor_end(struct supervisor *supervisor);
+
+#endif
