@@ -110,15 +110,17 @@ spawn_set_ids(const struct user *user)
 }
 
 /* CLONE_CLEAR_SIGHAND takes away handlers, but leaves what we were started to
- * ignore, which exec would leave too. */
+ * ignore, which exec would leave too. glibc's wrapper refuses 32 and 33, and its
+ * posix_spawn(3) leaves them ignored: whoever started us may have used that. */
 SPAWN_CHILD static void
 spawn_reset_signals(void)
 {
-	struct sigaction action = { .sa_handler = SIG_DFL };
+	/* SIG_DFL, no flags and an empty mask, as the kernel lays them out. */
+	static const unsigned char action[64];
 	sigset_t none;
 
 	for (int signal = 1; signal <= SPAWN_SIGNALS; signal++)
-		(void)sigaction(signal, &action, NULL);
+		(void)syscall(SYS_rt_sigaction, signal, action, NULL, SPAWN_SIGNALS / 8);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
