@@ -537,12 +537,18 @@ conn_discard(struct conn *conn, int max_ms, int until)
 }
 
 void
+conn_shut_down(struct conn *conn)
+{
+	(void)shutdown(conn->fd, SHUT_WR);
+}
+
+void
 conn_finish(struct conn *conn)
 {
 	uint64_t now = clock_mono_ms();
 	bool slow = conn->waited_ms > 0 && now - conn->waited_ms < VMM_GUEST_SLOW_WINDOW_MS;
 
-	(void)shutdown(conn->fd, SHUT_WR);
+	conn_shut_down(conn);
 	if (slow)
 		conn_discard(conn, VMM_GUEST_LINGER_SLOW_MS, -1);
 	else if (!conn->saw_eof_frame)
@@ -553,7 +559,7 @@ conn_finish(struct conn *conn)
 void
 conn_hang_up(struct conn *conn, int max_ms)
 {
-	(void)shutdown(conn->fd, SHUT_WR);
+	conn_shut_down(conn);
 	conn_discard(conn, max_ms, -1);
 	conn_close(conn);
 }

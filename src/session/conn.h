@@ -101,6 +101,9 @@ int conn_send_file(
  * not negative. For a refused upload: the host must see the reply, not a reset. */
 void conn_discard(struct conn *conn, int max_ms, int until);
 
+/* Shuts down the sending side: nothing more will be said. */
+void conn_shut_down(struct conn *conn);
+
 /* The end of a connection, after its last frame: "Closing" in the contract.
  * Shuts down the sending side, reads and drops for 100 ms (an EOF frame ends
  * that), or for 10 s where a write of the last second had to wait; closes. */

@@ -207,8 +207,7 @@ file_read_serve(struct session *session, uint8_t type, const uint8_t *payload, s
 		session_describe(session, request.user, path);
 		r = file_read_request(session, &request, path);
 		if (r == 0)
-			(void)conn_send_last(&session->conn, VMM_GUEST_FILE_DONE, NULL, 0,
-			    session->settings->stall_timeout_ms);
+			(void)session_send_last(session, VMM_GUEST_FILE_DONE, NULL, 0);
 		else if (r == -EFBIG)
 			file_reply_text(session, r, "%s: it does not end within %" PRIu64 " bytes",
 			    path, session->settings->max_file_bytes);

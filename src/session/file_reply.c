@@ -22,8 +22,7 @@
 void
 file_reply_ack(struct session *session)
 {
-	(void)conn_send_last(
-	    &session->conn, VMM_GUEST_FILE_ACK, NULL, 0, session->settings->stall_timeout_ms);
+	(void)session_send_last(session, VMM_GUEST_FILE_ACK, NULL, 0);
 }
 
 /* Cuts TEXT of LEN bytes at MAX, between two characters of UTF-8. */
@@ -56,8 +55,7 @@ file_reply_text(struct session *session, int error, const char *format, ...)
 	va_end(args);
 	if (n > 0)
 		len = file_reply_cut(text, len + (size_t)n, sizeof(text) - 1);
-	(void)conn_send_last(
-	    &session->conn, VMM_GUEST_FILE_ERR, text, len, session->settings->stall_timeout_ms);
+	(void)session_send_last(session, VMM_GUEST_FILE_ERR, text, len);
 }
 
 void

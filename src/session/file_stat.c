@@ -85,8 +85,7 @@ file_stat_send(struct session *session, const char *path)
 	if (text == NULL)
 		file_reply_error(session, -ENOMEM, path);
 	else
-		(void)conn_send_last(&session->conn, VMM_GUEST_FILE_STAT, text, len,
-		    session->settings->stall_timeout_ms);
+		(void)session_send_last(session, VMM_GUEST_FILE_STAT, text, len);
 	free(text);
 }
 
@@ -234,8 +233,7 @@ file_list_serve(struct session *session, uint8_t type, const uint8_t *payload, s
 		else if (r < 0)
 			file_reply_error(session, r, path);
 		else
-			(void)conn_send_last(&session->conn, VMM_GUEST_FILE_LIST, list.text,
-			    list.len, session->settings->stall_timeout_ms);
+			(void)session_send_last(session, VMM_GUEST_FILE_LIST, list.text, list.len);
 	}
 	file_list_done(&list);
 	file_request_done(&request);

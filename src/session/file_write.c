@@ -273,7 +273,7 @@ void
 file_write_discard(struct session *session)
 {
 	/* It is the last that is said: a host that waits for our end sees it. */
-	(void)shutdown(session->conn.fd, SHUT_WR);
+	conn_shut_down(&session->conn);
 	conn_discard(&session->conn, VMM_GUEST_DISCARD_MS, VMM_GUEST_FILE_DONE);
 }
 

@@ -93,8 +93,8 @@ kinds_features(size_t *ret_count)
 }
 
 void
-kinds_refuse(
-    struct session *session, enum slot_voice voice, const char *errno_name, const char *text)
+kinds_refuse(struct session *session, enum slot_voice voice, bool is_upload, const char *errno_name,
+    const char *text)
 {
 	char line[VMM_GUEST_COMMAND_MAX];
 	int n;
@@ -111,9 +111,11 @@ kinds_refuse(
 		break;
 	case SLOT_VOICE_FILE:
 		n = snprintf(line, sizeof(line), "%s: %s", errno_name, text);
-		if (conn_send_last(&session->conn, VMM_GUEST_FILE_ERR, line, (size_t)n,
-			session->settings->stall_timeout_ms) == 0)
+		if (session_send_last(session, VMM_GUEST_FILE_ERR, line, (size_t)n) == 0 &&
+		    is_upload) {
+			conn_shut_down(&session->conn);
 			conn_discard(&session->conn, KINDS_DISCARD_BUSY_MS, VMM_GUEST_FILE_DONE);
+		}
 		break;
 	}
 }

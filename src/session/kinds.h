@@ -29,10 +29,10 @@ const struct session_kind *kinds_find(bool is_file_port, uint8_t type);
 const char *const *kinds_features(size_t *ret_count);
 
 /* Refuses a request in the way of VOICE (STDERR and EXIT 125, EXIT -1, FILE_ERR)
- * with TEXT; for FILE_ERR, ERRNO_NAME stands in front ("EBUSY"). What the host
- * has on its way on the file port is read for a second, so that it sees the
- * answer and not a reset; not longer, as this worker may be the last one. */
-void kinds_refuse(
-    struct session *session, enum slot_voice voice, const char *errno_name, const char *text);
+ * with TEXT; for FILE_ERR, ERRNO_NAME stands in front ("EBUSY"). Of an upload,
+ * what the host has on its way is read for a second, so that it sees the answer
+ * and not a reset; not longer, as this worker may be the last one. */
+void kinds_refuse(struct session *session, enum slot_voice voice, bool is_upload,
+    const char *errno_name, const char *text);
 
 #endif

@@ -15,8 +15,7 @@ net_send_times(struct session *session, const uint32_t times[NET_REQUEST_TIMES])
 	uint8_t payload[VMM_GUEST_NET_EXIT_LEN];
 
 	net_request_exit_format(payload, times);
-	(void)conn_send_last(&session->conn, VMM_GUEST_EXIT, payload, sizeof(payload),
-	    session->settings->stall_timeout_ms);
+	(void)session_send_last(session, VMM_GUEST_EXIT, payload, sizeof(payload));
 }
 
 void

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "session/places.h"
+
 /* The agent's own words to the host; longer ones are cut. */
 #define SESSION_TEXT_MAX 512
 
@@ -31,14 +33,21 @@ session_refuse_exec(struct session *session, int code, const char *format, ...)
 	session_send_exit(session, code, 0);
 }
 
+int
+session_send_last(struct session *session, uint8_t type, const void *payload, size_t len)
+{
+	places_free(session->board, session->slot_index);
+	return conn_send_last(
+	    &session->conn, type, payload, len, session->settings->stall_timeout_ms);
+}
+
 void
 session_send_exit(struct session *session, int32_t code, int32_t signal)
 {
 	uint8_t payload[VMM_GUEST_EXIT_LEN];
 
 	frame_exit_format(payload, (struct frame_exit){ .code = code, .signal = signal });
-	(void)conn_send_last(&session->conn, VMM_GUEST_EXIT, payload, sizeof(payload),
-	    session->settings->stall_timeout_ms);
+	(void)session_send_last(session, VMM_GUEST_EXIT, payload, sizeof(payload));
 }
 
 void

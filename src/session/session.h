@@ -44,6 +44,11 @@ typedef void session_serve_fn(
 void session_refuse_exec(struct session *session, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Sends the last frame of the connection, with LEN bytes of PAYLOAD, as
+ * conn_send_last() does. The session's place is free from here on: who reads the
+ * answer and asks for the next must not find it taken. */
+int session_send_last(struct session *session, uint8_t type, const void *payload, size_t len);
+
 /* Sends EXIT, 8 bytes, as the last frame. */
 void session_send_exit(struct session *session, int32_t code, int32_t signal);
 

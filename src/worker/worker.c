@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -62,7 +63,7 @@ static void
 worker_refuse_bad(struct session *session, enum slot_voice voice, const char *text)
 {
 	(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
-	kinds_refuse(session, voice, "EPROTO", text);
+	kinds_refuse(session, voice, false, "EPROTO", text);
 }
 
 static void
@@ -81,7 +82,7 @@ worker_refuse_busy(struct session *session, const struct session_kind *kind)
 		    "busy: all %u workers that may serve this are in use",
 		    places_total(session->board, PLACES_FILE));
 	(void)atomic_fetch_add(&session->board->counts.refused, 1);
-	kinds_refuse(session, kind->voice, "EBUSY", text);
+	kinds_refuse(session, kind->voice, kind->type == VMM_GUEST_FILE_WRITE_REQ, "EBUSY", text);
 }
 
 static void
@@ -133,7 +134,7 @@ worker_converse(struct worker *worker, struct session *session, enum worker_port
 			    &worker_log_limit, "refused a connection of %u: not the host", peer);
 		return;
 	}
-	/* The place is free for the next while we still see the host off. */
+	/* Where there was no last frame, as the host had gone. */
 	places_free(session->board, session->slot_index);
 	conn_finish(&session->conn);
 }
@@ -188,6 +189,10 @@ worker_init(struct worker *worker, const struct worker_options *options)
 		.conn_fd_number = -1,
 	};
 	stop_init();
+	/* A service that is killed takes its sessions with it. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != options->board->supervisor_pid && options->queue_read_fd >= 0)
+		exit(0);
 	(void)watchdog_init();
 	stop_set_grace(&options->board->shutdown.grace_ms);
 	(void)snprintf(name, sizeof(name), "worker %u", options->index);
