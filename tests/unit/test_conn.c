@@ -19,7 +19,7 @@
 #include "platform/fd.h"
 #include "session/conn.h"
 
-#define SOON_MS 2000 /* longer than anything here takes */
+#define SOON_MS 5000 /* longer than anything here takes */
 
 static struct conn conn;
 static struct slot slot;
@@ -500,31 +500,64 @@ test_a_host_that_holds_its_end_is_lingered_for_100_ms(void **state)
 	assert_in_range(finish(), VMM_GUEST_LINGER_MS - 1, SOON_MS / 2);
 }
 
+/* On a busy machine anything may take long; what lingers takes long every time. */
 static void
-test_an_eof_frame_ends_the_linger_at_once(void **state)
+assert_finishes_at_once(void (*prepare)(void))
+{
+	uint64_t shortest = UINT64_MAX;
+
+	for (int i = 0; i < 5 && shortest >= VMM_GUEST_LINGER_MS; i++) {
+		uint64_t took;
+
+		(void)teardown(NULL);
+		assert_int_equal(setup(NULL), 0);
+		prepare();
+		took = finish();
+		shortest = took < shortest ? took : shortest;
+	}
+	assert_in_range(shortest, 0, VMM_GUEST_LINGER_MS - 1);
+}
+
+static void
+prepare_eof_frame(void)
 {
 	static const uint8_t junk[5000];
 
-	(void)state;
 	host_sends_frame(VMM_GUEST_STDIN, junk, sizeof(junk));
 	host_sends_frame(VMM_GUEST_EOF, "", 0);
-	assert_in_range(finish(), 0, VMM_GUEST_LINGER_MS / 2);
+}
+
+static void
+test_an_eof_frame_ends_the_linger_at_once(void **state)
+{
+	(void)state;
+	assert_finishes_at_once(prepare_eof_frame);
+}
+
+static void
+prepare_eof_seen(void)
+{
+	conn.saw_eof_frame = true;
 }
 
 static void
 test_an_eof_frame_of_before_ends_it_too(void **state)
 {
 	(void)state;
-	conn.saw_eof_frame = true;
-	assert_in_range(finish(), 0, VMM_GUEST_LINGER_MS / 2);
+	assert_finishes_at_once(prepare_eof_seen);
+}
+
+static void
+prepare_closed(void)
+{
+	fd_close(&host_fd);
 }
 
 static void
 test_a_host_that_has_closed_is_not_lingered_for(void **state)
 {
 	(void)state;
-	fd_close(&host_fd);
-	assert_in_range(finish(), 0, VMM_GUEST_LINGER_MS / 2);
+	assert_finishes_at_once(prepare_closed);
 }
 
 static void
