@@ -29,15 +29,6 @@ json_fail(struct json_error *error, const char *format, ...)
 	va_end(args);
 }
 
-/* json-c's strict mode would take white space at the end for more text. */
-static size_t
-json_len_trimmed(const char *text, size_t len)
-{
-	while (len > 0 && memchr(" \t\r\n", text[len - 1], 4) != NULL)
-		len--;
-	return len;
-}
-
 static struct json_object *
 json_parse(const char *text, size_t len, json_type type, struct json_error *error)
 {
@@ -57,7 +48,6 @@ json_parse(const char *text, size_t len, json_type type, struct json_error *erro
 		return NULL;
 	}
 	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-	len = json_len_trimmed(text, len);
 	object = json_tokener_parse_ex(tokener, text, (int)len);
 	state = json_tokener_get_error(tokener);
 	end = json_tokener_get_parse_end(tokener);
