@@ -49,7 +49,7 @@ file_copy_run(struct session *session, int from_fd, int to_fd, off_t offset, off
 			return -errno;
 		if (n == 0)
 			return -EIO;
-		r = file_reply_check(session);
+		r = session != NULL ? file_reply_check(session) : 0;
 		if (r < 0)
 			return r;
 	}

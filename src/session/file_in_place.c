@@ -128,7 +128,7 @@ file_in_place_copy(struct file_in_place *target, int from_fd)
 {
 	int r = file_in_place_begin(target);
 
-	return r < 0 ? r : file_copy(target->session, from_fd, target->fd);
+	return r < 0 ? r : file_copy(NULL, from_fd, target->fd);
 }
 
 void

@@ -38,6 +38,19 @@ def test_an_upload_to_a_file_with_two_names_that_breaks_off_changes_nothing(agen
     assert (tmp_path / "b").read_bytes() == b"old"
 
 
+def test_a_done_that_had_arrived_is_carried_out_in_place_though_the_host_has_gone(agent, tmp_path):
+    data = os.urandom(MIB) * 20
+    (tmp_path / "a").write_bytes(b"old")
+    os.link(tmp_path / "a", tmp_path / "b")
+    conn = agent.file_connect(codec.FILE_WRITE_REQ, {"path": str(tmp_path / "a")})
+    for i in range(20):
+        conn.send(codec.FILE_DATA, data[i * MIB:(i + 1) * MIB])
+    conn.send(codec.FILE_DONE)
+    conn.half_close()
+    assert [f.type for f in conn.result().frames] == [codec.FILE_ACK]
+    assert (tmp_path / "b").read_bytes() == data
+
+
 @pytest.mark.parametrize("path", ["/dev/null", "/dev/zero"])
 def test_a_device_is_written_to_and_stays_one(agent, path):
     before = os.stat(path)
