@@ -1,0 +1,78 @@
+"""A file system that does not answer: a FUSE mount whose server never reads a
+request. Who starts a program there blocks in the kernel, and so does the vfork's
+parent; neither outlives the timeout, nor holds its place."""
+
+import time
+
+import pytest
+
+import codec
+from agent import kill_hard, wait_until
+from faults import mounted
+
+pytestmark = pytest.mark.kills_workers
+
+# Descriptor 9 is the server's end: the agent inherits it, and nobody reads it.
+DEAD = """mkdir $D/dead
+exec 9<>/dev/fuse
+mount -i -t fuse -o fd=9,rootmode=40000,user_id=0,group_id=0 none $D/dead"""
+
+
+@pytest.fixture
+def dead(start_agent, monkeypatch, tmp_path):
+    """(agent, path of the mount), where exactly one program may run."""
+    mounted(monkeypatch, tmp_path, DEAD)
+    return start_agent("--workers=3", "--reserved=2"), str(tmp_path / "dead")
+
+
+def children(pid):
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+        return f.read().split()
+
+
+def stuck(agent):
+    """The children of workers."""
+    return [child for worker in agent.worker_pids() for child in children(worker)]
+
+
+@pytest.mark.parametrize("what", ["program", "working_dir"])
+def test_a_start_that_is_stuck_ends_at_its_timeout_and_holds_no_place(dead, what):
+    agent, path = dead
+    if what == "program":
+        conn = agent.start([path + "/program"], timeout_seconds=2)
+    else:
+        conn = agent.start(["true"], working_dir=path, timeout_seconds=2)
+    wait_until(lambda: stuck(agent), message="the child is stuck")
+    result = conn.result()
+    assert result.code == 125 and b"worker lost" in result.stderr and b"starting" in result.stderr
+    assert 1.5 < result.elapsed < 8
+    wait_until(lambda: agent.run(["echo", "x"]).stdout == b"x\n", 3, "the place is free")
+    assert not stuck(agent)
+
+
+def test_a_start_that_is_stuck_ends_after_10_s_without_a_timeout(dead):
+    agent, path = dead
+    begun = time.monotonic()
+    result = agent.start([path + "/program"]).result(timeout=25)
+    assert result.code == 125 and b"worker lost" in result.stderr
+    assert 9 < time.monotonic() - begun < 20
+    assert agent.run(["echo", "x"]).stdout == b"x\n"
+
+
+def test_a_host_that_leaves_a_stuck_start_leaves_nothing_behind(dead):
+    agent, path = dead
+    conn = agent.start([path + "/program"], timeout_seconds=2)
+    wait_until(lambda: stuck(agent), message="the child is stuck")
+    conn.close()
+    wait_until(lambda: not stuck(agent), 10, "the child is gone")
+    wait_until(lambda: agent.run(["echo", "x"]).stdout == b"x\n", 5, "the place is free")
+
+
+def test_a_file_request_on_a_dead_mount_holds_one_worker_that_can_be_killed(dead):
+    agent, path = dead
+    conn = agent.connect(53)
+    conn.send(codec.FILE_STAT_REQ, b'{"path":"%s/x"}' % path.encode())
+    slots = wait_until(lambda: [s for s in agent.status()["slots"] if s["kind"] == "stat"])
+    assert agent.run(["echo", "x"]).stdout == b"x\n"
+    kill_hard(slots[0]["pid"])
+    assert conn.recv().payload.startswith(b"EIO: worker lost")
