@@ -6,17 +6,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
 #include "session/file_path.h"
-
-static void
-fill(char *text, size_t len)
-{
-	memset(text, 'x', len);
-	text[len] = '\0';
-}
 
 static void
 assert_split(const char *path, const char *dir, const char *name, bool slash)
@@ -24,9 +18,17 @@ assert_split(const char *path, const char *dir, const char *name, bool slash)
 	struct file_parts parts;
 
 	assert_int_equal(file_path_split(path, &parts), 0);
-	assert_string_equal(parts.dir, dir);
-	assert_string_equal(parts.name, name);
-	assert_int_equal(parts.slash, slash);
+	if (strcmp(parts.dir, dir) != 0 || strcmp(parts.name, name) != 0 || parts.slash != slash)
+		fail_msg("%s is '%s' '%s' %d", path, parts.dir, parts.name, parts.slash);
+}
+
+static void
+assert_last(const char *path, const char *name)
+{
+	char last[NAME_MAX + 1];
+
+	file_path_last(path, last);
+	assert_string_equal(last, name);
 }
 
 static void
@@ -39,37 +41,25 @@ test_a_relative_path_starts_at_the_root(void **state)
 	assert_string_equal(path, "/a/b");
 	assert_int_equal(file_path_parse("/a/b", path), 0);
 	assert_string_equal(path, "/a/b");
-	assert_int_equal(file_path_parse("/", path), 0);
-	assert_string_equal(path, "/");
-}
-
-static void
-test_an_empty_path_is_refused(void **state)
-{
-	struct file_parts parts;
-	char path[PATH_MAX];
-
-	(void)state;
 	assert_int_equal(file_path_parse("", path), -EINVAL);
-	assert_int_equal(file_path_split("", &parts), -EINVAL);
 }
 
 static void
-test_a_path_may_fill_path_max_and_no_byte_more(void **state)
+test_a_path_that_fits_no_buffer_is_refused(void **state)
 {
-	char given[PATH_MAX + 1];
+	char given[2 * PATH_MAX];
 	char path[PATH_MAX];
 
 	(void)state;
-	fill(given, PATH_MAX - 2);
-	assert_int_equal(file_path_parse(given, path), 0);
-	assert_int_equal(strlen(path), PATH_MAX - 1);
-	fill(given, PATH_MAX - 1);
+	memset(given, 'a', sizeof(given));
+	given[PATH_MAX - 1] = '\0';
+	/* The slash in front is one too many. */
 	assert_int_equal(file_path_parse(given, path), -ENAMETOOLONG);
 	given[0] = '/';
 	assert_int_equal(file_path_parse(given, path), 0);
-	fill(given, PATH_MAX);
-	given[0] = '/';
+	assert_int_equal(strlen(path), PATH_MAX - 1);
+	given[PATH_MAX - 1] = 'a';
+	given[PATH_MAX] = '\0';
 	assert_int_equal(file_path_parse(given, path), -ENAMETOOLONG);
 }
 
@@ -77,74 +67,76 @@ static void
 test_a_path_is_split_at_its_last_slash(void **state)
 {
 	(void)state;
-	assert_split("/a/b/c", "/a/b", "c", false);
-	assert_split("/a", "/", "a", false);
+	assert_split("/a/b", "/a", "b", false);
+	assert_split("/b", "/", "b", false);
+	assert_split("b", ".", "b", false);
 	assert_split("a/b", "a", "b", false);
-	assert_split("a", ".", "a", false);
-	assert_split("//a//b", "//a", "b", false);
 	assert_split("/a/..", "/a", "..", false);
 }
 
 static void
-test_slashes_at_the_end_are_taken_off_and_told_of(void **state)
+test_slashes_behind_a_name_are_taken_off_and_told(void **state)
 {
 	(void)state;
-	assert_split("/a/b/", "/a", "b", true);
-	assert_split("/a///", "/", "a", true);
-	assert_split("a/", ".", "a", true);
+	assert_split("/a/link/", "/a", "link", true);
+	assert_split("/a/link///", "/a", "link", true);
+	assert_split("link/", ".", "link", true);
 }
 
 static void
-test_the_root_is_dot_in_itself(void **state)
+test_the_root_is_a_dot_in_itself(void **state)
 {
-	(void)state;
-	assert_split("/", "/", ".", true);
-	assert_split("///", "/", ".", true);
-}
-
-static void
-test_a_name_may_fill_name_max_and_no_byte_more(void **state)
-{
-	char path[NAME_MAX + 3] = "/";
 	struct file_parts parts;
 
 	(void)state;
-	fill(path + 1, NAME_MAX);
-	assert_int_equal(file_path_split(path, &parts), 0);
-	assert_int_equal(strlen(parts.name), NAME_MAX);
-	fill(path + 1, NAME_MAX + 1);
-	assert_int_equal(file_path_split(path, &parts), -ENAMETOOLONG);
+	assert_int_equal(file_path_split("/", &parts), 0);
+	assert_string_equal(parts.dir, "/");
+	assert_string_equal(parts.name, ".");
+	assert_int_equal(file_path_split("///", &parts), 0);
+	assert_string_equal(parts.dir, "/");
+	assert_string_equal(parts.name, ".");
+	assert_int_equal(file_path_split("", &parts), -EINVAL);
 }
 
 static void
-test_only_one_and_two_dots_are_dots(void **state)
+test_a_name_longer_than_any_is_refused(void **state)
+{
+	char path[NAME_MAX + 8] = "/d/";
+	struct file_parts parts;
+
+	(void)state;
+	memset(path + 3, 'n', NAME_MAX + 1);
+	path[3 + NAME_MAX + 1] = '\0';
+	assert_int_equal(file_path_split(path, &parts), -ENAMETOOLONG);
+	path[3 + NAME_MAX] = '\0';
+	assert_int_equal(file_path_split(path, &parts), 0);
+	assert_int_equal(strlen(parts.name), NAME_MAX);
+}
+
+static void
+test_an_entry_is_shown_by_its_last_part(void **state)
+{
+	(void)state;
+	assert_last("/a/x/", "x");
+	assert_last("/x", "x");
+	assert_last("/", "/");
+	assert_last("//", "/");
+}
+
+static void
+test_dots_are_one_or_two_and_no_more(void **state)
 {
 	(void)state;
 	assert_true(file_path_is_dots("."));
 	assert_true(file_path_is_dots(".."));
 	assert_false(file_path_is_dots("..."));
 	assert_false(file_path_is_dots(".a"));
+	assert_false(file_path_is_dots("..a"));
 	assert_false(file_path_is_dots(""));
 }
 
 static void
-test_the_last_part_is_what_an_entry_shows(void **state)
-{
-	static const struct {
-		const char *path, *last;
-	} cases[] = { { "/a/b", "b" }, { "/a/b//", "b" }, { "/", "/" }, { "//", "/" },
-		{ "/a/.", "." }, { "/.hidden", ".hidden" } };
-	char last[NAME_MAX + 1];
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		file_path_last(cases[i].path, last);
-		assert_string_equal(last, cases[i].last);
-	}
-}
-
-static void
-test_a_directory_and_a_name_are_joined_by_one_slash(void **state)
+test_two_parts_are_joined_by_one_slash(void **state)
 {
 	char path[8];
 
@@ -163,15 +155,14 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_relative_path_starts_at_the_root),
-		cmocka_unit_test(test_an_empty_path_is_refused),
-		cmocka_unit_test(test_a_path_may_fill_path_max_and_no_byte_more),
+		cmocka_unit_test(test_a_path_that_fits_no_buffer_is_refused),
 		cmocka_unit_test(test_a_path_is_split_at_its_last_slash),
-		cmocka_unit_test(test_slashes_at_the_end_are_taken_off_and_told_of),
-		cmocka_unit_test(test_the_root_is_dot_in_itself),
-		cmocka_unit_test(test_a_name_may_fill_name_max_and_no_byte_more),
-		cmocka_unit_test(test_only_one_and_two_dots_are_dots),
-		cmocka_unit_test(test_the_last_part_is_what_an_entry_shows),
-		cmocka_unit_test(test_a_directory_and_a_name_are_joined_by_one_slash),
+		cmocka_unit_test(test_slashes_behind_a_name_are_taken_off_and_told),
+		cmocka_unit_test(test_the_root_is_a_dot_in_itself),
+		cmocka_unit_test(test_a_name_longer_than_any_is_refused),
+		cmocka_unit_test(test_an_entry_is_shown_by_its_last_part),
+		cmocka_unit_test(test_dots_are_one_or_two_and_no_more),
+		cmocka_unit_test(test_two_parts_are_joined_by_one_slash),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
