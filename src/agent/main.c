@@ -14,6 +14,7 @@
 #include "platform/fd.h"
 #include "platform/log.h"
 #include "platform/proc.h"
+#include "platform/signals.h"
 #include "platform/users.h"
 #include "protocol/kcmdline.h"
 #include "supervisor/boot.h"
@@ -134,6 +135,7 @@ main(int argc, char **argv, char **environment)
 
 	if (is_init)
 		supervisor_block_signals();
+	signals_reset();
 	fd_open_standard();
 	setproctitle_init(argc, argv, environment);
 	if (is_init)

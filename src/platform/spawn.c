@@ -24,10 +24,10 @@
 
 #include "platform/fd.h"
 #include "platform/proc.h"
+#include "platform/signals.h"
 
 #define SPAWN_STACK_SIZE (64 * 1024)
 #define SPAWN_UMASK 022
-#define SPAWN_SIGNALS 64
 #define SPAWN_DEFAULT_DIR "/"
 
 /* The sanitizers must not look at a stack that they were not told of. */
@@ -35,6 +35,7 @@
 
 struct spawn_child {
 	const struct spawn_options *options;
+	bool has_handlers;
 	struct spawn_failure failure; /* written by the child */
 };
 
@@ -109,18 +110,16 @@ spawn_set_ids(const struct user *user)
 	       syscall(SYS_setresuid, user->uid, user->uid, user->uid) == 0;
 }
 
-/* CLONE_CLEAR_SIGHAND takes away handlers, but leaves what we were started to
- * ignore, which exec would leave too. glibc's wrapper refuses 32 and 33, and its
- * posix_spawn(3) leaves them ignored: whoever started us may have used that. */
+/* Nothing is ignored since the program's start (signals.h), and CLONE_CLEAR_SIGHAND
+ * has taken the handlers away; clone(2) has not, and one that ran before exec
+ * would run in our memory. */
 SPAWN_CHILD static void
-spawn_reset_signals(void)
+spawn_reset_signals(const struct spawn_child *child)
 {
-	/* SIG_DFL, no flags and an empty mask, as the kernel lays them out. */
-	static const unsigned char action[64];
 	sigset_t none;
 
-	for (int signal = 1; signal <= SPAWN_SIGNALS; signal++)
-		(void)syscall(SYS_rt_sigaction, signal, action, NULL, SPAWN_SIGNALS / 8);
+	if (child->has_handlers)
+		signals_reset();
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -228,7 +227,7 @@ spawn_child_main(void *argument)
 	struct spawn_child *child = argument;
 
 	if (spawn_setup(child)) {
-		spawn_reset_signals();
+		spawn_reset_signals(child);
 		child->failure = spawn_search(child->options);
 	}
 	_exit(127);
@@ -301,6 +300,7 @@ spawn_clone_old(struct spawn_child *child, int *ret_pidfd)
 
 	if (child->options->cgroup_fd >= 0)
 		return -ENOSYS;
+	child->has_handlers = true;
 	pid = clone(spawn_child_main, spawn_stack + sizeof(spawn_stack),
 	    CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CHILD_SETTID | SIGCHLD, child, ret_pidfd,
 	    NULL, (pid_t *)(uintptr_t)child->options->child_pid);

@@ -28,7 +28,6 @@
 #include "supervisor/supervisor_state.h"
 
 #define SUPERVISOR_US_PER_MS 1000.0
-#define SUPERVISOR_SIGNALS 64
 
 /* The host's readiness listener, if there is one, answers at once. */
 #define SUPERVISOR_READY_MS 1000
@@ -74,16 +73,12 @@ supervisor_block_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 }
 
-/* Default dispositions for us and all whom we start; and all signals blocked, to
- * be read from a descriptor. */
+/* All signals blocked, to be read from a descriptor. */
 static int
 supervisor_take_signals(void)
 {
-	struct sigaction action = { .sa_handler = SIG_DFL };
 	sigset_t all;
 
-	for (int signal = 1; signal <= SUPERVISOR_SIGNALS; signal++)
-		(void)sigaction(signal, &action, NULL);
 	supervisor_block_signals();
 	(void)sigfillset(&all);
 	return signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);

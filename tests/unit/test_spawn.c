@@ -14,6 +14,7 @@
 
 #include "platform/fd.h"
 #include "platform/proc.h"
+#include "platform/signals.h"
 #include "platform/spawn.h"
 #include "scratch.h"
 
@@ -223,9 +224,15 @@ test_descriptors_may_lie_where_others_are_to_go(void **state)
 }
 
 static void
-test_a_program_has_default_signals_though_ours_are_blocked_and_ignored(void **state)
+on_signal(int signal)
 {
-	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	(void)signal;
+}
+
+static void
+test_a_program_has_default_signals_though_ours_are_blocked_and_handled(void **state)
+{
+	struct sigaction handle = { .sa_handler = on_signal };
 	struct sigaction saved;
 	sigset_t all;
 	sigset_t mask;
@@ -234,7 +241,7 @@ test_a_program_has_default_signals_though_ours_are_blocked_and_ignored(void **st
 	(void)state;
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, &mask);
-	(void)sigaction(SIGPIPE, &ignore, &saved);
+	(void)sigaction(SIGPIPE, &handle, &saved);
 	report = run_report(plain(self_argv));
 	(void)sigaction(SIGPIPE, &saved, NULL);
 	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
@@ -527,7 +534,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_a_program_gets_three_descriptors_and_no_other),
 		cmocka_unit_test(test_descriptors_may_lie_where_others_are_to_go),
 		cmocka_unit_test(
-		    test_a_program_has_default_signals_though_ours_are_blocked_and_ignored),
+		    test_a_program_has_default_signals_though_ours_are_blocked_and_handled),
 		cmocka_unit_test(test_a_program_leads_a_session_and_has_no_umask_of_ours),
 		cmocka_unit_test(test_environment_directory_and_limits_are_as_asked),
 		cmocka_unit_test(test_a_directory_that_may_be_missing_becomes_the_root),
@@ -549,5 +556,7 @@ main(int argc, char **argv)
 
 	if (argc == 2 && strcmp(argv[1], REPORT_ARG) == 0)
 		return report_on_ourselves();
+	/* As the agent does, whatever it was started with. */
+	signals_reset();
 	return cmocka_run_group_tests(tests, setup, scratch_remove);
 }
