@@ -34,10 +34,15 @@ def read_to_end(conn):
     return time.monotonic()
 
 
+def refused_upload(agent):
+    """The rest of such an upload is heard for longer than 100 ms."""
+    return agent.file_connect(codec.FILE_WRITE_REQ, {"path": ""})
+
+
 ENDINGS = pytest.mark.parametrize("make", ENDS.values(), ids=ENDS.keys())
 
 
-@ENDINGS
+@pytest.mark.parametrize("make", [*ENDS.values(), refused_upload], ids=[*ENDS, "refused_upload"])
 def test_the_sending_side_is_shut_down_at_once(agent, make):
     took = []
     for _ in range(3):
