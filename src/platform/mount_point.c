@@ -5,12 +5,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <mntent.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
+
+#include "platform/fd.h"
+#include "platform/proc.h"
 
 #define MOUNT_POINT_MODE 0755
+
+/* A mount's line with its options; getmntent_r(3) cuts a longer one short. */
+#define MOUNT_POINT_LINE_MAX 8192
 
 bool
 mount_point_is_there(const char *path)
@@ -48,4 +59,60 @@ int
 mount_point_bind(const char *source, const char *target)
 {
 	return mount(source, target, NULL, MS_BIND, NULL) < 0 ? -errno : 0;
+}
+
+/* What lies on a device has data to lose; sources such as "tmpfs" are names only. */
+static bool
+mount_point_is_on_device(const char *source)
+{
+	return strncmp(source, "/dev/", strlen("/dev/")) == 0;
+}
+
+/* The targets of all that is mounted from a device, in the order of their mounts.
+ * *RET_LIST and what it holds are the caller's. Returns how many there are. */
+static size_t
+mount_point_list(FILE *mounts, char ***ret_list)
+{
+	static char line[MOUNT_POINT_LINE_MAX];
+	struct mntent entry;
+	char **list = NULL;
+	size_t count = 0;
+
+	while (getmntent_r(mounts, &entry, line, sizeof(line)) != NULL) {
+		char **longer;
+
+		if (!mount_point_is_on_device(entry.mnt_fsname))
+			continue;
+		longer = reallocarray(list, count + 1, sizeof(*list));
+		if (longer == NULL)
+			break;
+		list = longer;
+		list[count] = strdup(entry.mnt_dir);
+		if (list[count] == NULL)
+			break;
+		count++;
+	}
+	*ret_list = list;
+	return count;
+}
+
+int
+mount_point_freeze_all(void)
+{
+	int CLEANUP_FD fd = openat(proc_dir_fd(), "self/mounts", O_RDONLY | O_CLOEXEC);
+	FILE *mounts = fd < 0 ? NULL : fdopen(fd, "r");
+	char **list;
+	size_t count;
+
+	if (mounts == NULL)
+		return -errno;
+	(void)fd_steal(&fd);
+	count = mount_point_list(mounts, &list);
+	(void)fclose(mounts);
+	while (count-- > 0) {
+		(void)mount(NULL, list[count], NULL, MS_REMOUNT | MS_RDONLY, NULL);
+		free(list[count]);
+	}
+	free(list);
+	return 0;
 }

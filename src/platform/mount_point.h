@@ -28,4 +28,9 @@ bool mount_point_is_there(const char *path);
  * or -errno of mount(2). */
 int mount_point_bind(const char *source, const char *target);
 
+/* Makes every file system that lies on a device read-only, the last mounted first,
+ * as far as each lets itself: for the end of the machine. Can hang as sync(2) can.
+ * Returns 0, or -errno where the list of mounts (proc(5)) can't be had. */
+int mount_point_freeze_all(void);
+
 #endif

@@ -15,6 +15,7 @@
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/log.h"
+#include "platform/mount_point.h"
 #include "platform/procs.h"
 
 #define SHUTDOWN_SYNC_MS 10000
@@ -96,13 +97,14 @@ shutdown_signal_all(int signal, bool (*spare)(pid_t pid, void *context), void *c
 /* ---- the machine ------------------------------------------------------- */
 
 void
-shutdown_sync(void)
+shutdown_file_systems(void)
 {
 	uint64_t deadline = clock_mono_ms() + SHUTDOWN_SYNC_MS;
 	pid_t pid = fork();
 
 	if (pid == 0) {
 		sync();
+		(void)mount_point_freeze_all();
 		_exit(0);
 	}
 	while (pid > 0 && waitpid(pid, NULL, WNOHANG) == 0) {

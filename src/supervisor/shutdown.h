@@ -25,8 +25,9 @@ enum shutdown_action shutdown_resolve(enum shutdown_action action);
  * SPARE says so. Returns how many there were. */
 int shutdown_signal_all(int signal, bool (*spare)(pid_t pid, void *context), void *context);
 
-/* Writes everything out, in a child that gets 10 s, as it can hang for ever. */
-void shutdown_sync(void);
+/* Writes everything out and makes the file systems read-only, in a child that gets
+ * 10 s, as either can hang for ever. */
+void shutdown_file_systems(void);
 
 /* Ends the machine. Does not return; where reboot(2) fails, it waits for ever, as
  * PID 1 must not exit. */

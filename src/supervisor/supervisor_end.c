@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/cgroup.h"
 #include "platform/clock.h"
 #include "platform/log.h"
 #include "protocol/control_request.h"
@@ -103,6 +104,22 @@ supervisor_await_processes(struct supervisor *supervisor, uint64_t deadline_ms)
 	return true;
 }
 
+/* Kills all but us and the workers. The sessions' cgroup is killed first and whole:
+ * a walk through /proc can run after a fork bomb for ever. */
+static void
+supervisor_kill_processes(struct supervisor *supervisor)
+{
+	int sessions_fd = supervisor->settings->worker.session.cells_fd;
+
+	for (int i = 0; i < SUPERVISOR_KILL_ROUNDS; i++) {
+		if (sessions_fd >= 0)
+			(void)cgroup_kill(sessions_fd);
+		(void)shutdown_signal_all(SIGKILL, supervisor_is_worker, &supervisor->pool);
+		if (supervisor_await_processes(supervisor, clock_mono_ms() + SUPERVISOR_LOOK_MS))
+			return;
+	}
+}
+
 static enum shutdown_action
 supervisor_choose_action(const struct supervisor *supervisor)
 {
@@ -128,16 +145,10 @@ supervisor_shut_down(struct supervisor *supervisor)
 
 	pool_signal(pool, SIGHUP);
 	(void)shutdown_signal_all(SIGTERM, supervisor_is_worker, pool);
-	if (!supervisor_await_processes(supervisor, deadline)) {
-		for (int i = 0; i < SUPERVISOR_KILL_ROUNDS; i++) {
-			(void)shutdown_signal_all(SIGKILL, supervisor_is_worker, pool);
-			if (supervisor_await_processes(
-				supervisor, clock_mono_ms() + SUPERVISOR_LOOK_MS))
-				break;
-		}
-	}
+	if (!supervisor_await_processes(supervisor, deadline))
+		supervisor_kill_processes(supervisor);
 	supervisor_await_sessions(supervisor, clock_mono_ms() + SUPERVISOR_WORKERS_MS);
-	shutdown_sync();
+	shutdown_file_systems();
 	supervisor_await_last_words(supervisor);
 	shutdown_machine(action);
 }

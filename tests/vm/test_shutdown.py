@@ -1,7 +1,10 @@
 """How a guest ends: by the agent's own hand, and never by a panic."""
 
+import base64
 import json
+import re
 import struct
+import subprocess
 
 SHUTDOWN, START = 0x41, 0x01
 PEER = "vmm_agent.peer=any vmm_agent.workers=3"
@@ -49,3 +52,58 @@ def test_shutdown_does_not_wait_for_programs_that_ignore_term(boot):
         send(guest, "vmm-guest-ctl exec -- sh -c \"trap '' TERM HUP INT; while :; do sleep 1; done\"")
         send(guest, "sleep 1; kill -TERM 1")
         assert_clean_end(guest, 25)
+
+
+def disk(tmp_path):
+    """A device with an empty ext4 of 16 MiB on it, and its image."""
+    image = tmp_path / "disk"
+    with open(image, "wb") as file:
+        file.truncate(16 << 20)
+    subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", image], check=True)
+    return image, (
+        "-drive", f"if=none,id=disk,format=raw,file={image}",
+        "-device", "virtio-blk-pci,drive=disk",
+    )  # fmt: skip
+
+
+def needs_recovery(image):
+    """Whether its journal is to be replayed, as the superblock says; see the kernel's
+    Documentation/filesystems/ext4/super.rst."""
+    with open(image, "rb") as file:
+        file.seek(1024)
+        block = file.read(1024)
+    assert struct.unpack_from("<H", block, 0x38) == (0xEF53,)
+    return struct.unpack_from("<I", block, 0x60)[0] & 4 != 0
+
+
+def test_file_systems_are_made_read_only_before_the_end(boot, tmp_path):
+    image, device = disk(tmp_path)
+    with boot(PEER, devices=device, machine="q35", modules=("virtio_blk",)) as guest:
+        guest.wait_ready()
+        guest.output("mkdir '/a disk'; mount -t ext4 /dev/vda '/a disk'; echo kept >'/a disk/file'")
+        assert needs_recovery(image)
+        # Held open for writing by one who does not go for a TERM.
+        guest.output("printf '%s\n' 'trap \"\" TERM HUP' 'exec >\"/a disk/held\"' 'sleep 60' >/hold")
+        send(guest, "vmm-guest-ctl exec -- sh /hold")
+        guest.output("until [ -e '/a disk/held' ]; do sleep 0.1; done")
+        send(guest, "sleep 0.2; vmm-guest-ctl shutdown --reboot --grace 1")
+        assert_clean_end(guest, 15)
+    assert not needs_recovery(image)
+    read = subprocess.run(["/sbin/debugfs", "-R", "cat /file", image], capture_output=True, check=True)
+    assert read.stdout == b"kept\n"
+
+
+def test_session_ends_with_shutdown_as_its_reason(boot):
+    with boot(PEER) as guest:
+        guest.wait_ready()
+        script = "trap 'sleep 0.3; exit 7' TERM; echo up >/up; while :; do sleep 0.1; done"
+        payload = json.dumps({"cmd": ["sh", "-c", script], "report": True}).encode()
+        sent = base64.b64encode(struct.pack("<BI", START, len(payload)) + payload).decode()
+        # The client is a process of the guest too: it lives on until the grace is over.
+        send(guest, f"trap '' TERM; (echo {sent} | base64 -d; sleep 9) | vsock-raw 1 52 >/dev/ttyS0")
+        guest.output("until [ -e /up ]; do sleep 0.1; done")
+        send(guest, "vmm-guest-ctl shutdown --reboot --grace 3")
+        assert_clean_end(guest, 15)
+        (event,) = re.findall(r'\{"event": ?"exited".*?\}', guest.console())
+        assert json.loads(event)["reason"] == "shutdown"
+        assert json.loads(event)["code"] == 7
