@@ -25,8 +25,8 @@
 #define POOL_FORK_RETRY_MS 500
 #define POOL_CAUSE_MAX 64
 
-/* The queues' reading ends lie together from this number on, so that a worker
- * can close those of the others in two calls. */
+/* The queues' reading ends and all else that is the supervisor's own lie together
+ * from this number on, so that a worker can close it in two calls. */
 #define POOL_QUEUE_FD_MIN 100
 
 static struct log_limit pool_fork_limit = { .burst = 1, .period_ms = 60000 };
@@ -52,6 +52,17 @@ pool_init(struct pool *pool, const struct worker_settings *settings, struct scor
 	for (uint32_t i = 0; i < pool->count; i++)
 		pool->workers[i].queue_fd = -1;
 	return 0;
+}
+
+int
+pool_hide_fd(int fd)
+{
+	int hidden = fcntl(fd, F_DUPFD_CLOEXEC, POOL_QUEUE_FD_MIN);
+
+	if (hidden < 0)
+		return fd;
+	fd_close(&fd);
+	return hidden;
 }
 
 /* ---- births ------------------------------------------------------------ */

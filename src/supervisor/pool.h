@@ -39,6 +39,10 @@ struct pool {
 int pool_init(struct pool *pool, const struct worker_settings *settings, struct scoreboard *board,
     const struct worker_listener *listeners, int listeners_count);
 
+/* Moves FD, close-on-exec, to where workers that are forked later do not inherit it;
+ * needs no pool. Returns its new number, or FD where there is no room. */
+int pool_hide_fd(int fd);
+
 /* Forks every worker whose time has come. A fork that fails is tried again.
  * Returns when the next is due (CLOCK_MONOTONIC ms), or CLOCK_NEVER. */
 uint64_t pool_fork_due(struct pool *pool, uint64_t now_ms);

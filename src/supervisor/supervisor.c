@@ -1,8 +1,8 @@
 /*
  * supervisor: the process that keeps the pool.
  *
- * One loop: it waits for a signal (signalfd) or for the time at which a worker or
- * the listeners are due, and nothing else can wake it. Nothing that it meets
+ * One loop: it waits for a signal (signalfd), the power key, or the time at which a
+ * worker or the listeners are due, and nothing else can wake it. Nothing that it meets
  * after it began makes it exit but a shutdown.
  */
 #include "supervisor/supervisor.h"
@@ -232,10 +232,17 @@ supervisor_on_signal(struct supervisor *supervisor, int signal)
 void
 supervisor_wait(struct supervisor *supervisor, uint64_t next_ms)
 {
-	struct pollfd wait = { .fd = supervisor->signal_fd, .events = POLLIN };
+	struct pollfd polls[1 + POWER_KEY_POLLS_MAX];
 	struct signalfd_siginfo info;
+	int count = 1;
 
-	(void)poll(&wait, 1, clock_poll_timeout(clock_mono_ms(), next_ms));
+	polls[0] = (struct pollfd){ .fd = supervisor->signal_fd, .events = POLLIN };
+	count += power_key_list(&supervisor->power_key, polls + count);
+	(void)poll(polls, (nfds_t)count, clock_poll_timeout(clock_mono_ms(), next_ms));
+	if (power_key_is_pressed(&supervisor->power_key)) {
+		log_info("the power key was pressed");
+		supervisor->stop_signal = SIGPWR;
+	}
 	while (read(supervisor->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
 		supervisor_on_signal(supervisor, (int)info.ssi_signo);
 	supervisor_reap(supervisor);
@@ -272,6 +279,9 @@ supervisor_run(const struct supervisor_settings *settings)
 	if (!settings->is_init && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		log_warn("can't become the reaper of what sessions leave");
 	supervisor_make_board(&supervisor);
+	power_key_init(&supervisor.power_key);
+	if (settings->is_init)
+		power_key_open(&supervisor.power_key);
 	host_clock_init();
 	host_clock_look(supervisor.board);
 	host_clock_log();

@@ -11,6 +11,7 @@
 #include "session/scoreboard.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pool.h"
+#include "supervisor/power_key.h"
 #include "supervisor/supervisor.h"
 
 struct supervisor {
@@ -18,14 +19,15 @@ struct supervisor {
 	struct scoreboard *board;
 	struct listeners listeners;
 	struct pool pool;
+	struct power_key power_key;
 	bool is_serving;
 	int signal_fd;
 	uint64_t listen_at_ms;
 	int stop_signal; /* 0: none yet */
 };
 
-/* Waits until NEXT_MS (CLOCK_MONOTONIC) or a signal, acts on all signals that have
- * come, and reaps. */
+/* Waits until NEXT_MS (CLOCK_MONOTONIC), a signal or the power key, acts on all that
+ * has come, and reaps. */
 void supervisor_wait(struct supervisor *supervisor, uint64_t next_ms);
 
 /* Ends the sessions, then this process, or as PID 1 the machine. */

@@ -68,3 +68,14 @@ def test_term_powers_off_where_the_machine_says_qemu(machine):
     assert state.status(machine)["pid"] == 1
     machine.output("(sleep 0.2; kill -TERM 1) >/dev/null 2>&1 &")
     assert_power_off(machine)
+
+
+@pytest.mark.parametrize("when", ["early", "late"])
+def test_power_button_ends_the_guest_cleanly(boot, when):
+    modules = ("evdev", "button")
+    with boot(f"{PEER} test_modules={when}", machine="q35", modules=modules) as guest:
+        guest.wait_ready()
+        guest.output("until ls /dev/input/event* >/dev/null 2>&1; do sleep 0.1; done")
+        guest.monitor("system_powerdown")
+        guest.wait_console("the power key was pressed")
+        assert_power_off(guest)
