@@ -15,8 +15,8 @@
 static const char cat_help[] =
     "Usage: vmm-guest-ctl cat [OPTION]... PATH...\n"
     "\n"
-    "Writes files of the guest to standard output, one after the other. Files of /proc\n"
-    "and /sys are read as they are.\n"
+    "Writes files of the guest to standard output, one after the other. Files of\n"
+    "/proc and /sys are read as they are.\n"
     "\n"
     "      --offset N   begin at byte N (from 0) of each file\n"
     "      --length N   of each file no more than N bytes; N may end in K, M or G\n"

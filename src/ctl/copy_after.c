@@ -89,15 +89,13 @@ int
 copy_after_exec(struct copy *copy, const char **argv, size_t count, struct client_error *error)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
-	struct start_request request = { .argv = argv,
-		.argc = count,
-		.working_dir = "",
-		.user = copy->user,
-		.stdin_open = true };
+	struct start_request request = { START_DEFAULTS, .argv = argv, .argc = count };
 	size_t len;
-	char *json = start_format(&request, &len);
+	char *json;
 	int r;
 
+	request.user = copy->user;
+	json = start_format(&request, &len);
 	if (json == NULL) {
 		client_fail(error, "out of memory");
 		return -ENOMEM;

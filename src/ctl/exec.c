@@ -255,7 +255,7 @@ static int
 exec_run(int argc, char **argv)
 {
 	struct exec_arguments arguments = {
-		.request = { .working_dir = "", .user = "", .stdin_open = true },
+		.request = { START_DEFAULTS },
 	};
 	struct start_request *request = &arguments.request;
 	int status;

@@ -13,8 +13,8 @@
 static const char mkdir_help[] =
     "Usage: vmm-guest-ctl mkdir [-m MODE] PATH...\n"
     "\n"
-    "Makes directories in the guest, and those above them that are not there. One that\n"
-    "is there already is no error, and keeps its mode.\n"
+    "Makes directories in the guest, and those above them that are not there. One\n"
+    "that is there already is no error, and keeps its mode.\n"
     "\n"
     "  -m, --mode MODE  permissions of new ones, octal (default: 0755)\n"
     "  -h, --help       show this help\n"

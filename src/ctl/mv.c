@@ -12,9 +12,9 @@
 static const char mv_help[] =
     "Usage: vmm-guest-ctl mv FROM TO\n"
     "\n"
-    "Gives a file or directory of the guest another name, at once: TO, if it is there,\n"
-    "is replaced. If TO is a directory, FROM moves into it. To another file system only\n"
-    "regular files can be moved.\n"
+    "Gives a file or directory of the guest another name, at once: TO, if it is\n"
+    "there, is replaced. If TO is a directory, FROM moves into it. To another file\n"
+    "system only regular files can be moved.\n"
     "\n"
     "  -T, --no-target-directory  TO is the new name, directory or not\n"
     "  -h, --help                 show this help\n";

@@ -15,10 +15,6 @@
 
 #define PROGRAM_STATUS_MASK 0xff
 
-/* Of a terminal where we have none. */
-#define PROGRAM_COLUMNS 80
-#define PROGRAM_ROWS 24
-
 static bool
 program_is_utf8(const char *text)
 {
@@ -123,7 +119,7 @@ void
 program_use_terminal(struct start_request *request, struct relay_options *relay)
 {
 	const char *term = getenv("TERM");
-	struct frame_resize size = { .columns = PROGRAM_COLUMNS, .rows = PROGRAM_ROWS };
+	struct frame_resize size = { .columns = START_TTY_WIDTH, .rows = START_TTY_HEIGHT };
 
 	request->tty = true;
 	relay->tty = true;

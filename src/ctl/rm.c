@@ -12,8 +12,8 @@
 static const char rm_help[] =
     "Usage: vmm-guest-ctl rm [-r] [-f] PATH...\n"
     "\n"
-    "Removes files, symbolic links (not what they lead to) and empty directories of the\n"
-    "guest.\n"
+    "Removes files, symbolic links (not what they lead to) and empty directories of\n"
+    "the guest.\n"
     "\n"
     "  -r, --recursive  directories with all that is in them; links are not followed\n"
     "  -f, --force      what is not there is no error\n"

@@ -46,14 +46,8 @@ shell_run(int argc, char **argv)
 	const char *shell_argv[] = { "/bin/sh", "-c", shell_script, NULL };
 	struct start_env env[1];
 	struct relay_options relay = { .forward_stdin = true };
-	struct start_request request = {
-		.argv = shell_argv,
-		.argc = 3,
-		.env = env,
-		.working_dir = "",
-		.user = "",
-		.stdin_open = true,
-	};
+	struct start_request request = { START_DEFAULTS, .argv = shell_argv, .argc = 3,
+		.env = env };
 	int c;
 
 	while ((c = getopt_long(argc, argv, "u:h", shell_options, NULL)) != -1) {

@@ -15,8 +15,8 @@
 static const char wait_port_help[] =
     "Usage: vmm-guest-ctl wait-port PORT [--timeout S]\n"
     "\n"
-    "Waits until a TCP socket of the guest listens on PORT, on any address. Nothing is\n"
-    "connected to it.\n"
+    "Waits until a TCP socket of the guest listens on PORT, on any address. Nothing\n"
+    "is connected to it.\n"
     "\n"
     "      --timeout S  give up after S seconds (default: 30); 0: look once\n"
     "  -h, --help       show this help\n"

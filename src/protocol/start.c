@@ -7,9 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define START_TTY_WIDTH 80
-#define START_TTY_HEIGHT 24
-
 static const char *const start_limit_names[START_LIMIT_COUNT] = {
 	[START_LIMIT_MEMORY_BYTES] = "memory_bytes",
 	[START_LIMIT_PIDS] = "pids",

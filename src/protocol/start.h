@@ -10,6 +10,9 @@
 
 #include "protocol/json.h"
 
+#define START_TTY_WIDTH 80
+#define START_TTY_HEIGHT 24
+
 struct start_env {
 	const char *name;
 	const char *value;
@@ -62,6 +65,12 @@ int start_parse(const char *text, size_t len, struct start_request *ret, struct 
 
 /* Frees what start_parse() made. */
 void start_done(struct start_request *request);
+
+/* Members of a request for start_format() that stand at the contract's defaults, in
+ * a designated initializer. */
+#define START_DEFAULTS                                                                             \
+	.working_dir = "", .user = "", .tty_width = START_TTY_WIDTH,                               \
+	.tty_height = START_TTY_HEIGHT, .stdin_open = true
 
 /* The request as JSON in a new block that the caller frees; members that have
  * their default are left out. Strings must be UTF-8. NULL: no memory. */

@@ -1,0 +1,566 @@
+"""vmm-guest-ctl against agents that are old, broken, gone or hostile."""
+
+import os
+import signal
+import socket
+import stat
+import struct
+import threading
+import time
+
+import pytest
+
+import codec
+from client import Ctl, FakeAgent
+
+
+def run(script, *args, **more):
+    handshake = more.pop("handshake", b"OK 7\n")
+    with FakeAgent(script, handshake) as fake:
+        return Ctl(fake.path).run(*args, **more)
+
+
+# ---- finding the agent -------------------------------------------------------------
+
+
+def test_nobody_on_the_port_is_told_from_no_vm():
+    done = run(None, "exec", "true", handshake=None)
+    assert done.code == 125 and "nobody answers" in done.text and "wait" in done.text
+
+
+def test_what_is_no_vsock_device_is_named():
+    done = run(lambda peer: None, "exec", "true", handshake=b"HTTP/1.1 400 Bad Request\r\n")
+    assert done.code == 125 and "no vsock device" in done.text
+
+
+def test_each_port_is_asked_for():
+    def script(peer):
+        if peer.port == codec.EXEC_PORT:
+            peer.until(codec.EOF)
+            peer.exit(0)
+        else:
+            peer.expect(codec.FILE_READ_REQ)
+            peer.send(codec.FILE_DONE)
+    with FakeAgent(script) as fake:
+        Ctl(fake.path).ok("exec", "true")
+        Ctl(fake.path).ok("cat", "/x")
+        assert fake.ports == [52, 53]
+
+
+# ---- exec --------------------------------------------------------------------------
+
+
+def test_start_holds_what_differs_from_the_defaults_and_no_more():
+    seen = []
+
+    def script(peer):
+        seen.append(peer.expect(codec.START).json())
+        peer.expect(codec.EOF)
+        peer.exit(0)
+    run(script, "exec", "a", "b c")
+    run(script, "exec", "-e", "K=V", "-w", "/w", "-u", "u", "--timeout", "9", "--kill-grace", "2",
+        "--limit", "pids=5", "--limit", "memory_bytes=64M", "--no-stdin", "a")
+    assert seen[0] == {"cmd": ["a", "b c"]}
+    assert seen[1] == {"cmd": ["a"], "env": {"K": "V"}, "working_dir": "/w", "user": "u",
+                       "timeout_seconds": 9, "kill_grace_seconds": 2, "stdin": False,
+                       "limits": {"pids": 5, "memory_bytes": 64 << 20}}
+
+
+def test_an_exit_of_four_bytes_is_understood():
+    def script(peer):
+        peer.until(codec.EOF)
+        peer.send(codec.EXIT, struct.pack("<i", 9))
+    assert run(script, "exec", "x").code == 9
+
+
+@pytest.mark.parametrize("code,sig,expected", [(0, 0, 0), (143, 15, 143), (-1, 0, 255), (300, 0, 44)])
+def test_exit_codes_of_any_kind(code, sig, expected):
+    def script(peer):
+        peer.until(codec.EOF)
+        peer.exit(code, sig)
+    assert run(script, "exec", "x").code == expected
+
+
+def test_a_connection_that_ends_without_exit_is_125_in_words():
+    def script(peer):
+        peer.expect(codec.START)
+        peer.send(codec.STDOUT, b"half")
+    done = run(script, "exec", "x")
+    assert done.code == 125 and done.stdout == b"half"
+    assert "without saying how the program ended" in done.text
+
+
+def test_a_frame_that_is_cut_off_is_125():
+    def script(peer):
+        peer.expect(codec.START)
+        peer.send_raw(codec.header(codec.STDOUT, 100) + b"x" * 50)
+    assert run(script, "exec", "x").code == 125
+
+
+def test_a_length_that_no_agent_sends_is_125():
+    def script(peer):
+        peer.expect(codec.START)
+        peer.send_raw(codec.header(codec.STDOUT, codec.FRAME_MAX + 1))
+        peer.recv()
+    done = run(script, "exec", "x")
+    assert done.code == 125 and "does not speak the agent's protocol" in done.text
+
+
+def test_frames_may_come_byte_by_byte():
+    def script(peer):
+        peer.until(codec.EOF)
+        data = codec.encode(codec.STDOUT, b"out") + codec.encode(codec.STDOUT) + \
+            codec.encode(0x7e, b"unknown") + codec.encode(codec.STDERR, b"err") + \
+            codec.encode(codec.EXIT, struct.pack("<ii", 3, 0))
+        for i in range(len(data)):
+            peer.send_raw(data[i:i + 1])
+            time.sleep(0.001)
+    done = run(script, "exec", "x")
+    assert done == (3, b"out", b"err")
+
+
+def test_the_largest_frame_is_streamed():
+    data = os.urandom(codec.FRAME_MAX)
+
+    def script(peer):
+        peer.until(codec.EOF)
+        peer.send(codec.STDOUT, data)
+        peer.exit(0)
+    assert run(script, "exec", "x").stdout == data
+
+
+def test_what_was_sent_before_an_early_end_is_read():
+    """The agent refuses while we still send, and closes."""
+    def script(peer):
+        peer.expect(codec.START)
+        peer.send(codec.STDERR, b"busy: 62 of 62 exec workers are in use\n")
+        peer.exit(125)
+        peer.sock.shutdown(1)
+        while peer.recv() is not None:
+            pass
+    done = run(script, "exec", "-i", "x", input=bytes(8 << 20))
+    assert done.code == 125 and done.text == "busy: 62 of 62 exec workers are in use\n"
+
+
+def test_input_that_nobody_takes_does_not_stop_the_output():
+    def script(peer):
+        peer.expect(codec.START)
+        for _ in range(64):
+            peer.send(codec.STDOUT, b"x" * 65536)
+        peer.exit(0)
+    done = run(script, "exec", "-i", "x", input=bytes(4 << 20))
+    assert done.code == 0 and len(done.stdout) == 64 * 65536
+
+
+def test_leaving_closes_the_connection():
+    gone = threading.Event()
+
+    def script(peer):
+        peer.until(codec.EOF)
+        peer.send(codec.STDOUT, b"ready\n")
+        assert peer.expect(codec.SIGNAL).payload == struct.pack("<i", 2)
+        assert peer.recv() is None
+        gone.set()
+    with FakeAgent(script) as fake:
+        with Ctl(fake.path).start("exec", "x") as process:
+            process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == -signal.SIGINT
+        assert gone.wait(10)
+
+
+# ---- control requests -----------------------------------------------------------------
+
+
+def test_clock_sync_sends_the_time_and_64_bytes_of_entropy():
+    seen = []
+
+    def script(peer):
+        seen.append(peer.expect(codec.CLOCK_SYNC).payload)
+        peer.exit(0)
+    begun = time.time()
+    for _ in range(2):
+        assert run(script, "clock-sync").code == 0
+    seconds, nanoseconds = struct.unpack_from("<qI", seen[0])
+    assert begun - 1 < seconds + nanoseconds / 1e9 < time.time() + 1
+    assert [len(payload) for payload in seen] == [76, 76]
+    assert seen[0][12:] != seen[1][12:]
+
+
+def test_clock_sync_that_fails_says_where_to_look():
+    def script(peer):
+        peer.expect(codec.CLOCK_SYNC)
+        peer.exit(-1)
+    done = run(script, "clock-sync")
+    assert done.code == 1 and "clock could not be set" in done.text
+
+
+def test_restored_sends_all_and_tells_what_failed():
+    seen = []
+
+    def script(peer):
+        seen.append(peer.expect(codec.RESTORED).json())
+        peer.send(codec.STATUS, {"event": "restored", "clock_us": 1, "entropy_us": 1, "net_us": 1,
+                                 "total_us": 3, "errors": ["net: no \x1b[31mcard"]})
+        peer.exit(-1)
+    done = run(script, "restored", "--net", "10.0.3.7/20,10.0.3.1")
+    assert seen[0]["net"] == {"ip": "10.0.3.7", "netmask": "255.255.240.0", "gateway": "10.0.3.1"}
+    assert abs(seen[0]["unix_ns"] / 1e9 - time.time()) < 5 and len(seen[0]["entropy"]) == 88
+    assert done.code == 1 and "net: no ?[31mcard" in done.text
+
+
+@pytest.mark.parametrize("text", ["", "10.0.0.1", "10.0.0.1/33,10.0.0.2", "10.0.0.1/0,10.0.0.2",
+                                  "10.0.0/24,10.0.0.2", "10.0.0.1/24,x", "10.0.0.1/24"])
+def test_restored_refuses_a_net_that_is_none(text):
+    done = run(lambda peer: None, "restored", "--net", text)
+    assert done.code == 2 and "IP/PREFIX,GATEWAY" in done.text
+
+
+def test_shutdown_sends_action_and_grace():
+    seen = []
+
+    def script(peer):
+        seen.append(peer.expect(codec.SHUTDOWN).json())
+        peer.exit(0)
+    assert run(script, "shutdown").code == 0
+    assert run(script, "shutdown", "--poweroff", "--grace", "30").code == 0
+    assert seen == [{"action": "reboot", "grace_seconds": 5},
+                    {"action": "poweroff", "grace_seconds": 30}]
+
+
+def test_wait_outlasts_an_agent_that_is_not_there_yet():
+    answers = []
+
+    def script(peer):
+        peer.expect(codec.STATUS_REQ)
+        peer.exit(0)
+    with FakeAgent(script, handshake=None) as fake:
+        def appear():
+            answers.append(time.monotonic())
+            fake.handshake = b"OK 1\n"
+        threading.Timer(0.7, appear).start()
+        assert Ctl(fake.path).run("wait", "--timeout", "20").code == 0
+        assert answers and time.monotonic() >= answers[0]
+
+
+@pytest.mark.parametrize("answer", ["exit", "close"])
+def test_wait_takes_an_old_agents_refusal_for_an_answer(answer):
+    def script(peer):
+        peer.expect(codec.STATUS_REQ)
+        if answer == "exit":
+            peer.exit(125)
+    assert run(script, "wait", "--timeout", "5").code == 0
+
+
+def test_wait_tries_again_where_a_connection_is_left_unanswered():
+    tries = []
+
+    def script(peer):
+        peer.expect(codec.STATUS_REQ)
+        tries.append(peer)
+        if len(tries) > 1:
+            peer.exit(0)
+        else:
+            peer.recv()
+    assert run(script, "wait", "--timeout", "20").code == 0 and len(tries) == 2
+
+
+def test_status_of_an_agent_that_has_none_is_said():
+    def script(peer):
+        peer.recv()
+        peer.exit(125)
+    assert run(script, "status").code == 1
+
+
+def test_status_that_cannot_be_understood_is_said():
+    def script(peer):
+        peer.recv()
+        peer.send(codec.STATUS, {"slots": "none", "pid": "x"})
+        peer.exit(0)
+    done = run(script, "status")
+    assert done.code == 1 and "can't be understood" in done.text
+
+
+# ---- files: an agent that breaks off -----------------------------------------------------
+
+
+def serving(read):
+    """A script that answers STAT as a file of 3 bytes, and READ by READ(peer)."""
+    def script(peer):
+        frame = peer.recv()
+        if frame.type == codec.FILE_STAT_REQ:
+            peer.send(codec.FILE_STAT, peer.entry("f", size=3))
+        else:
+            assert frame.type == codec.FILE_READ_REQ
+            read(peer)
+    return script
+
+
+def test_a_download_that_breaks_off_leaves_the_old_file(tmp_path):
+    def read(peer):
+        peer.send(codec.FILE_DATA, b"new")
+    (tmp_path / "f").write_text("old")
+    done = run(serving(read), "cp", "vm:/f", tmp_path / "f")
+    assert done.code == 1 and done.text != ""
+    assert (tmp_path / "f").read_text() == "old" and os.listdir(tmp_path) == ["f"]
+
+
+def test_an_error_in_the_middle_leaves_the_old_file(tmp_path):
+    def read(peer):
+        peer.send(codec.FILE_DATA, b"new")
+        peer.send(codec.FILE_ERR, b"EIO: /f")
+    (tmp_path / "f").write_text("old")
+    done = run(serving(read), "cp", "vm:/f", tmp_path / "f")
+    assert done.code == 1 and "vm:/f: Input/output error" in done.text
+    assert (tmp_path / "f").read_text() == "old" and os.listdir(tmp_path) == ["f"]
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_download_leaves_the_old_file_and_no_other(tmp_path, sig):
+    begun = threading.Event()
+
+    def read(peer):
+        peer.send(codec.FILE_DATA, b"new")
+        begun.set()
+        peer.recv()
+    (tmp_path / "f").write_text("old")
+    with FakeAgent(serving(read)) as fake:
+        with Ctl(fake.path).start("cp", "vm:/f", tmp_path / "f") as process:
+            assert begun.wait(10)
+            time.sleep(0.2)
+            assert len(os.listdir(tmp_path)) == 2
+            process.send_signal(sig)
+            assert process.wait(10) == -sig
+    assert (tmp_path / "f").read_text() == "old" and os.listdir(tmp_path) == ["f"]
+
+
+def test_an_interrupted_tree_leaves_whole_files_and_no_others(tmp_path):
+    begun = threading.Semaphore(0)
+
+    def script(peer):
+        frame = peer.recv()
+        if frame.type == codec.FILE_STAT_REQ:
+            peer.send(codec.FILE_STAT, peer.entry("t", "dir", mode=0o755))
+        elif frame.type == codec.FILE_LIST_REQ:
+            peer.send(codec.FILE_LIST, [peer.entry("f%02d" % i, size=1) for i in range(30)])
+        elif frame.json()["path"].endswith("f00"):
+            peer.send(codec.FILE_DATA, b"whole")
+            peer.send(codec.FILE_DONE)
+            begun.release()
+        else:
+            peer.send(codec.FILE_DATA, b"half")
+            begun.release()
+            peer.recv()
+    with FakeAgent(script) as fake:
+        with Ctl(fake.path).start("cp", "-r", "vm:/t", tmp_path / "t") as process:
+            for _ in range(5):
+                assert begun.acquire(timeout=10)
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == -signal.SIGINT
+    assert os.listdir(tmp_path / "t") == ["f00"]
+    assert (tmp_path / "t" / "f00").read_text() == "whole"
+
+
+def test_an_upload_that_is_refused_early_says_why(tmp_path):
+    def script(peer):
+        if peer.recv().type == codec.FILE_STAT_REQ:
+            peer.send(codec.FILE_ERR, b"ENOENT: /x")
+            return
+        peer.send(codec.FILE_ERR, b"EFBIG: file too large (>268435456 bytes)")
+        peer.until(codec.FILE_DONE)
+    (tmp_path / "f").write_bytes(bytes(8 << 20))
+    done = run(script, "cp", tmp_path / "f", "vm:/x")
+    assert done.code == 1 and "vm:/x: file too large (>268435456 bytes)" in done.text
+
+
+def test_an_upload_without_ack_has_failed(tmp_path):
+    def script(peer):
+        if peer.recv().type == codec.FILE_STAT_REQ:
+            peer.send(codec.FILE_ERR, b"ENOENT: /x")
+        else:
+            peer.until(codec.FILE_DONE)
+    (tmp_path / "f").write_text("x")
+    assert run(script, "cp", tmp_path / "f", "vm:/x").code == 1
+
+
+def test_an_agent_of_the_first_day_can_take_and_give_files(tmp_path):
+    """It knows WRITE and READ alone, and closes on all else."""
+    kept = {}
+
+    def script(peer):
+        frame = peer.recv()
+        if frame.type == codec.FILE_WRITE_REQ:
+            frames = peer.until(codec.FILE_DONE)
+            kept[frame.json()["path"]] = b"".join(f.payload for f in frames[:-1])
+            peer.send(codec.FILE_ACK)
+        elif frame.type == codec.FILE_READ_REQ:
+            peer.send(codec.FILE_DATA, kept[frame.json()["path"]])
+            peer.send(codec.FILE_DONE)
+    data = os.urandom(1 << 20)
+    (tmp_path / "f").write_bytes(data)
+    with FakeAgent(script) as fake:
+        Ctl(fake.path).ok("cp", tmp_path / "f", "vm:/x")
+        Ctl(fake.path).ok("cp", "vm:/x", tmp_path / "back")
+    assert kept == {"/x": data} and (tmp_path / "back").read_bytes() == data
+
+
+def test_a_tree_is_tried_again_where_no_worker_is_to_spare(tmp_path):
+    """Every second request is refused at first."""
+    count = []
+    kept = set()
+
+    def script(peer):
+        count.append(1)
+        frame = peer.recv()
+        if frame.type == codec.FILE_STAT_REQ:
+            peer.send(codec.FILE_ERR, b"ENOENT: /t/.")
+        elif len(count) % 2 == 0:
+            peer.send(codec.FILE_ERR, b"EBUSY: 7 of 7 workers are in use")
+            peer.until(codec.FILE_DONE)
+        elif frame.type == codec.FILE_MKDIR_REQ:
+            peer.send(codec.FILE_ACK)
+        else:
+            peer.until(codec.FILE_DONE)
+            kept.add(frame.json()["path"])
+            peer.send(codec.FILE_ACK)
+    for i in range(20):
+        (tmp_path / str(i)).write_text("x")
+    assert run(script, "cp", "-r", tmp_path, "vm:/t") == (0, b"", b"")
+    assert kept == {"/t/%d" % i for i in range(20)}
+
+
+# ---- files: a guest that means harm --------------------------------------------------------
+
+
+def hostile(entries, top="t"):
+    """A script whose directory /t lists ENTRIES, with another list for each below."""
+    def script(peer):
+        frame = peer.recv()
+        path = frame.json()["path"].rstrip("/")
+        if frame.type == codec.FILE_STAT_REQ:
+            peer.send(codec.FILE_STAT, peer.entry(top, "dir", mode=0o755))
+        elif frame.type == codec.FILE_LIST_REQ:
+            peer.send(codec.FILE_LIST, [peer.entry(*e) for e in entries.get(path, [])])
+        else:
+            peer.send(codec.FILE_DATA, b"evil")
+            peer.send(codec.FILE_DONE)
+    return script
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "..", ".", "", "a/b"])
+@pytest.mark.parametrize("kind", ["file", "dir", "symlink"])
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path, name, kind):
+    (tmp_path / "in").mkdir()
+    script = hostile({"/t": [(name, kind, 4, 0o644, "x"), ("good", "file", 4)]})
+    done = run(script, "cp", "-r", "vm:/t", tmp_path / "in" / "t")
+    assert done.code == 1 and "no name of a file" in done.text
+    assert sorted(os.listdir(tmp_path)) == ["in"]
+    assert os.listdir(tmp_path / "in" / "t") == ["good"]
+
+
+def test_a_link_that_was_planted_is_not_followed(tmp_path):
+    """The guest lists a link, then a directory and a file of its name."""
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "f").write_text("mine")
+    script = hostile({"/t": [("x", "symlink", 0, 0o777, str(victim)), ("x", "dir", 0, 0o755),
+                             ("y", "symlink", 0, 0o777, str(victim / "f")), ("y", "file", 4)],
+                      "/t/x": [("f", "file", 4), ("g", "file", 4)]})
+    run(script, "cp", "-r", "vm:/t", tmp_path / "t")
+    assert os.listdir(victim) == ["f"] and (victim / "f").read_text() == "mine"
+    assert stat.S_IMODE(os.stat(victim).st_mode) == 0o755
+
+
+def test_a_set_id_bit_and_a_wide_mode_are_cut_to_our_umask(tmp_path):
+    script = hostile({"/t": [("x", "file", 4, 0o7777), ("d", "dir", 0, 0o7777)]})
+    assert run(script, "cp", "-r", "vm:/t", tmp_path / "t", preexec_fn=lambda: os.umask(0o022)).code == 0
+    assert stat.S_IMODE(os.stat(tmp_path / "t" / "x").st_mode) == 0o755
+    assert stat.S_IMODE(os.stat(tmp_path / "t" / "d").st_mode) == 0o755
+
+
+@pytest.mark.parametrize("payload", [
+    b"", b"[", b"{}", b"[1]", b"[{}]", b'[{"name":1,"kind":"file"}]', b"null",
+    b'[{"name":"a\\u0000b","kind":"file"}]', b'[{"name":"a","kind":"file","size":-1}]',
+    b'[{"name":"a","kind":"file","mtime_nanos":1000000000}]', b'[{"name":"\xff","kind":"file"}]',
+    b"[" * 1000,
+])
+def test_a_listing_that_is_none_is_said(payload):
+    def script(peer):
+        peer.recv()
+        peer.send(codec.FILE_LIST, payload)
+    done = run(script, "ls", "/t")
+    assert done.code == 1 and "can't be understood" in done.text
+
+
+def test_a_listing_of_the_largest_frame_is_read():
+    def script(peer):
+        peer.recv()
+        entry = codec.to_json(peer.entry("n" * 200))
+        count = (codec.FRAME_MAX - 2) // (len(entry) + 1)
+        peer.send(codec.FILE_LIST, b"[" + b",".join([entry] * count) + b"]")
+    done = run(script, "ls", "/t")
+    assert done.code == 0 and len(done.stdout.splitlines()) > 40000
+
+
+def test_words_of_a_guest_cannot_drive_our_terminal():
+    def script(peer):
+        peer.recv()
+        peer.send(codec.FILE_ERR, "EIO: \x1b]0;owned\x07 \u009b31m \x7f".encode())
+    done = run(script, "cat", "/x")
+    assert done.code == 1
+    assert not any(c < 0x20 and c != 0x0a or c == 0x7f for c in done.stderr)
+    assert b"\xc2\x9b" not in done.stderr
+
+
+def test_a_frame_out_of_place_is_said():
+    def script(peer):
+        peer.recv()
+        peer.send(codec.FILE_EVENT, {"kind": "created", "path": "/x", "renamed_to": ""})
+    for command in ("ls", "stat", "cat", "rm", "mkdir"):
+        done = run(script, command, "/x")
+        assert done.code == 1 and "does not speak" in done.text, command
+
+
+# ---- forward --------------------------------------------------------------------------------
+
+
+def test_forward_tells_why_a_connection_was_not_made():
+    def script(peer):
+        assert peer.expect(codec.CONNECT).json()["port"] == 99
+        peer.send(codec.STDERR, b"can't connect to 127.0.0.1:99: Connection refused\n")
+        peer.exit(1)
+    with FakeAgent(script) as fake:
+        with Ctl(fake.path).start("forward", "0:99") as process:
+            port = int(process.stdout.readline().split()[4].rstrip(b","))
+            with socket.create_connection(("127.0.0.1", port), 10) as conn:
+                assert conn.recv(1) == b""
+            assert b"Connection refused" in process.stderr.readline()
+            process.terminate()
+            assert process.wait(10) == -signal.SIGTERM
+
+
+def test_forward_carries_half_closes_both_ways():
+    def script(peer):
+        peer.expect(codec.CONNECT)
+        peer.send(codec.STATUS, {"event": "connected"})
+        frames = peer.until(codec.EOF)
+        data = b"".join(f.payload for f in frames[:-1])
+        peer.send(codec.STDOUT, data[::-1])
+        peer.send(codec.STDOUT, b"")
+        peer.exit(0)
+    data = os.urandom(2 << 20)
+    with FakeAgent(script) as fake:
+        with Ctl(fake.path).start("forward", "0:99") as process:
+            port = int(process.stdout.readline().split()[4].rstrip(b","))
+            with socket.create_connection(("127.0.0.1", port), 10) as conn:
+                conn.sendall(data)
+                conn.shutdown(socket.SHUT_WR)
+                back = b""
+                while chunk := conn.recv(1 << 20):
+                    back += chunk
+            assert back == data[::-1]
+            process.terminate()
+            process.wait(10)
