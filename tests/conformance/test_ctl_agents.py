@@ -341,6 +341,8 @@ def test_an_interrupted_tree_leaves_whole_files_and_no_others(tmp_path):
 
     def script(peer):
         frame = peer.recv()
+        if frame is None:                       # interrupted before it was asked
+            return
         if frame.type == codec.FILE_STAT_REQ:
             peer.send(codec.FILE_STAT, peer.entry("t", "dir", mode=0o755))
         elif frame.type == codec.FILE_LIST_REQ:
