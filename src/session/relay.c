@@ -283,7 +283,7 @@ relay_next_deadline(const struct relay *relay)
 		next = relay->stuck_at_ms;
 	if (relay->end.is_gone && relay->phase != RELAY_RUNNING && relay->look_at_ms < next)
 		next = relay->look_at_ms;
-	if (relay->phase == RELAY_CUT && !conn_is_pushing(relay->conn))
+	if (relay->phase == RELAY_CUT && !conn_is_pushing(relay->conn) && relay_has_output(relay))
 		return 0;
 	if (relay->phase != RELAY_DRAINING || !relay_has_output(relay))
 		return next;
