@@ -346,6 +346,16 @@ conn_wait_for_host(struct conn *conn, int stall_ms)
 	return shown & (POLLRDHUP | POLLHUP | POLLERR) ? -EPIPE : 0;
 }
 
+int
+conn_await_room(struct conn *conn)
+{
+	struct pollfd look = { .fd = conn->fd, .events = POLLOUT };
+
+	if (poll(&look, 1, 0) > 0 && (look.revents & POLLOUT) != 0)
+		return 0;
+	return conn_wait_for_host(conn, -1);
+}
+
 /* Moves the start of the COUNT pieces N bytes on. */
 static void
 conn_advance(struct iovec *pieces, size_t count, size_t n)

@@ -86,6 +86,10 @@ uint8_t *conn_tx_buffer(void);
  * Each wait for the host lasts at most STALL_MS (-1: no limit). */
 int conn_send(struct conn *conn, uint8_t type, const void *payload, size_t len, int stall_ms);
 
+/* Waits, however long, until the connection has room for a small frame. Returns 0,
+ * or -EPIPE if the host has gone. */
+int conn_await_room(struct conn *conn);
+
 /* The same for the last frame of the connection (EXIT, FILE_ERR, …). */
 int conn_send_last(struct conn *conn, uint8_t type, const void *payload, size_t len, int stall_ms);
 

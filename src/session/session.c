@@ -27,8 +27,7 @@ session_refuse_exec(struct session *session, int code, const char *format, ...)
 	if (len > sizeof(text) - 2)
 		len = sizeof(text) - 2;
 	text[len++] = '\n';
-	if (conn_send(&session->conn, VMM_GUEST_STDERR, text, len,
-		session->settings->stall_timeout_ms) < 0)
+	if (conn_send(&session->conn, VMM_GUEST_STDERR, text, len, -1) < 0)
 		return;
 	session_send_exit(session, code, 0);
 }
@@ -47,7 +46,12 @@ session_send_exit(struct session *session, int32_t code, int32_t signal)
 	uint8_t payload[VMM_GUEST_EXIT_LEN];
 
 	frame_exit_format(payload, (struct frame_exit){ .code = code, .signal = signal });
-	(void)session_send_last(session, VMM_GUEST_EXIT, payload, sizeof(payload));
+	/* A host may pause for as long as it likes, and what it gets then must end in
+	 * EXIT; meanwhile the session keeps its place. */
+	if (conn_await_room(&session->conn) < 0)
+		return;
+	places_free(session->board, session->slot_index);
+	(void)conn_send_last(&session->conn, VMM_GUEST_EXIT, payload, sizeof(payload), -1);
 }
 
 void

@@ -1,15 +1,22 @@
 """Guests and hosts that mean harm, or behave as if they did."""
 
+import fcntl
 import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
+import sys
+import termios
 import threading
 import time
 
 import agent as agent_module
 import codec
+
+PYTHON = sys.executable or "/usr/bin/python3"
+
 
 def calls_in_a_second(pid, syscall):
     """How often PID makes SYSCALL in a second."""
@@ -29,6 +36,34 @@ def test_a_worker_does_not_spin_while_it_waits_for_what_ignores_the_hangup(start
     conn.close()
     time.sleep(0.3)
     assert calls_in_a_second(worker, "ppoll") < 100
+
+
+def unread(conn):
+    """How many bytes wait for us."""
+    return struct.unpack("i", fcntl.ioctl(conn.sock, termios.FIONREAD, bytes(4)))[0]
+
+
+def write_slowly(agent, count):
+    """A program that writes COUNT single bytes, each of which becomes a frame."""
+    script = "import os, time\nfor i in range(%d):\n    os.write(1, b'x'); time.sleep(0.002)"
+    return agent.start([PYTHON, "-c", script % count])
+
+
+def test_exit_is_sent_though_the_host_pauses_for_longer_than_a_transfer_may(start_agent):
+    agent = start_agent("--workers=16", "--stall-timeout=1")
+    frame = len(codec.encode(codec.STDOUT, b"x"))
+    with write_slowly(agent, 100000) as conn:
+        agent_module.wait_until(lambda: unread(conn) > 0)
+        full = 0
+        while unread(conn) > full:
+            full = unread(conn)
+            time.sleep(0.3)
+    # With one of these the program's last byte is the last that finds room.
+    counts = [full // frame + more for more in range(-4, 5)]
+    conns = [write_slowly(agent, count) for count in counts]
+    time.sleep(0.002 * counts[-1] * 3 + 2.5)
+    results = [conn.result() for conn in conns]
+    assert [(r.code, len(r.stdout)) for r in results] == [(0, count) for count in counts]
 
 
 def test_a_host_that_never_stops_sending_is_seen_off(agent):
