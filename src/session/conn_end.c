@@ -1,0 +1,74 @@
+/*
+ * conn_end: the end of a session's connection; see "Closing" in the contract.
+ */
+#include <errno.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "platform/clock.h"
+#include "session/conn_wait.h"
+
+/* Drops what is buffered, frame by frame. True at a frame of type UNTIL, or where
+ * the stream makes no sense any more. */
+static bool
+conn_drop_buffered(struct conn *conn, int until)
+{
+	struct frame_header header;
+	const uint8_t *ignored;
+	int r;
+
+	for (;;) {
+		(void)conn_take(conn, SIZE_MAX, &ignored);
+		if (conn_in_payload(conn))
+			return false;
+		r = conn_parse_header(conn, &header);
+		if (r == -EAGAIN)
+			return false;
+		if (r < 0) {
+			/* Not frames any more: drop bytes as bytes. */
+			conn->payload_left = UINT32_MAX;
+			continue;
+		}
+		if (until >= 0 && header.type == until)
+			return true;
+	}
+}
+
+void
+conn_discard(struct conn *conn, int max_ms, int until)
+{
+	uint64_t deadline = clock_mono_ms() + (uint64_t)max_ms;
+
+	while (!conn_drop_buffered(conn, until)) {
+		if (conn_fill_wait(conn, false, deadline) < 0)
+			return;
+	}
+}
+
+void
+conn_shut_down(struct conn *conn)
+{
+	(void)shutdown(conn->fd, SHUT_WR);
+}
+
+void
+conn_finish(struct conn *conn)
+{
+	uint64_t now = clock_mono_ms();
+	bool slow = conn->waited_ms > 0 && now - conn->waited_ms < VMM_GUEST_SLOW_WINDOW_MS;
+
+	conn_shut_down(conn);
+	if (slow)
+		conn_discard(conn, VMM_GUEST_LINGER_SLOW_MS, -1);
+	else if (!conn->saw_eof_frame)
+		conn_discard(conn, VMM_GUEST_LINGER_MS, VMM_GUEST_EOF);
+	conn_close(conn);
+}
+
+void
+conn_hang_up(struct conn *conn, int max_ms)
+{
+	conn_shut_down(conn);
+	conn_discard(conn, max_ms, -1);
+	conn_close(conn);
+}

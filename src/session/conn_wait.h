@@ -1,0 +1,21 @@
+/*
+ * conn_wait: how the parts of conn wait; for them alone.
+ */
+#ifndef SESSION_CONN_WAIT_H
+#define SESSION_CONN_WAIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "session/conn.h"
+
+/* Waits until EVENTS, or the host's going, show on the connection. Where a request
+ * is waited for, a word to stop ends it; what is to be said at the end is said
+ * all the same. */
+int conn_wait(
+    struct conn *conn, short events, bool can_stop, uint64_t deadline_ms, short *ret_shown);
+
+/* Receives something, waiting for it. */
+int conn_fill_wait(struct conn *conn, bool can_stop, uint64_t deadline_ms);
+
+#endif
