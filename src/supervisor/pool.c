@@ -275,6 +275,13 @@ pool_bury(struct pool *pool, const siginfo_t *info)
 	}
 }
 
+void
+pool_wake(const struct pool *pool, pid_t pid)
+{
+	if (pid > 0 && pool_owns(pool, pid))
+		(void)kill(pid, SIGCONT);
+}
+
 /* ---- all of them ------------------------------------------------------- */
 
 void

@@ -43,6 +43,10 @@ int pool_init(struct pool *pool, const struct worker_settings *settings, struct 
  * needs no pool. Returns its new number, or FD where there is no room. */
 int pool_hide_fd(int fd);
 
+/* A child of ours, PID, was stopped by a signal. If it is a worker, it goes on: a
+ * session may stop what it finds, but the pool is not its to stop. */
+void pool_wake(const struct pool *pool, pid_t pid);
+
 /* Forks every worker whose time has come. A fork that fails is tried again.
  * Returns when the next is due (CLOCK_MONOTONIC ms), or CLOCK_NEVER. */
 uint64_t pool_fork_due(struct pool *pool, uint64_t now_ms);

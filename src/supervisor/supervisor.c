@@ -154,15 +154,23 @@ supervisor_try_listen(struct supervisor *supervisor, uint64_t now)
 	    supervisor->board->reserved, (double)ready_us / SUPERVISOR_US_PER_MS);
 }
 
-/* Buries the workers that have ended, and reaps every orphan of the guest. */
+/* Buries the workers that have ended, wakes those that were stopped, and reaps every orphan of the
+ * guest. */
 static void
 supervisor_reap(struct supervisor *supervisor)
 {
 	for (;;) {
 		siginfo_t info = { .si_pid = 0 };
 
-		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+		if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT) < 0 ||
+		    info.si_pid == 0)
 			return;
+		if (info.si_code == CLD_STOPPED) {
+			(void)waitid(P_PID, (id_t)info.si_pid, &info, WSTOPPED | WNOHANG);
+			if (supervisor->is_serving)
+				pool_wake(&supervisor->pool, info.si_pid);
+			continue;
+		}
 		if (supervisor->is_serving)
 			pool_bury(&supervisor->pool, &info);
 		released_bury(

@@ -14,6 +14,7 @@ import time
 
 import agent as agent_module
 import codec
+import pytest
 
 PYTHON = sys.executable or "/usr/bin/python3"
 
@@ -64,6 +65,12 @@ def test_exit_is_sent_though_the_host_pauses_for_longer_than_a_transfer_may(star
     time.sleep(0.002 * counts[-1] * 3 + 2.5)
     results = [conn.result() for conn in conns]
     assert [(r.code, len(r.stdout)) for r in results] == [(0, count) for count in counts]
+
+
+def test_workers_that_a_session_has_stopped_go_on(agent):
+    for pid in agent.worker_pids():
+        os.kill(pid, signal.SIGSTOP)
+    assert agent.run(["echo", "x"], timeout=5).stdout == b"x\n"
 
 
 def test_a_host_that_never_stops_sending_is_seen_off(agent):
