@@ -5,7 +5,9 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "platform/users.h"
@@ -96,4 +98,6 @@ file_user_leave(struct file_user *user)
 	if (setgroups((size_t)file_user_own.count, file_user_own.groups) < 0 &&
 	    file_user_own.uid == 0)
 		_exit(EXIT_FAILURE);
+	/* The kernel forgot it with the change of ids; see worker.c. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 }

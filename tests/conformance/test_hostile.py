@@ -73,6 +73,20 @@ def test_workers_that_a_session_has_stopped_go_on(agent):
     assert agent.run(["echo", "x"], timeout=5).stdout == b"x\n"
 
 
+@pytest.mark.ends_agent
+def test_workers_leave_with_their_supervisor_though_they_wrote_for_a_user(start_agent, public_dir):
+    agent = start_agent("--workers=1", "--reserved=0")
+    family = agent.worker_pids()
+    agent.write_file(str(public_dir / "x"), b"x", user="nobody")
+    assert agent.worker_pids() == family
+    agent.process.kill()
+    agent.process.wait()
+    try:
+        agent_module.wait_until(lambda: not any(map(agent_module.is_running, family)), 5)
+    finally:
+        agent_module.kill_hard(*family)
+
+
 def test_a_host_that_never_stops_sending_is_seen_off(agent):
     conn = agent.start(["true"])
     frame = codec.encode(codec.STDIN, b"x" * (1 << 20)) * 4
