@@ -1,0 +1,28 @@
+/*
+ * floor: what the kernel asks for the same work when nobody is in between but a
+ * copy with 64 KiB of memory: the figure that an agent can at best come near to.
+ */
+#ifndef BENCH_FLOOR_H
+#define BENCH_FLOOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Starts ARGV[0] with the given descriptors as its standard streams; -1: /dev/null. */
+pid_t floor_spawn(const char *const *argv, int stdin_fd, int stdout_fd);
+
+/* Waits for PID, which must end with 0. */
+void floor_wait(pid_t pid);
+
+/* A process of its own that copies FROM_FD to TO_FD until the end of file (or the
+ * hang-up of a terminal). KEEP_FD is what else it must not hold open; -1: nothing. */
+pid_t floor_copier(int from_fd, int to_fd, int keep_fd);
+
+/* Reads FD until its end, and returns how many bytes there were. */
+uint64_t floor_drain(int fd);
+
+/* Writes LEN bytes of zeros. */
+void floor_fill(int fd, uint64_t len);
+
+#endif

@@ -1,0 +1,106 @@
+/*
+ * bench: how near the agent comes to what the kernel alone would take.
+ *
+ *     bench [--json] [--agent=PROGRAM | --address=ADDRESS]
+ *
+ * Everything is measured beside its floor, in turn, so that only the ratio is to
+ * be compared between machines. With an ADDRESS (an agent that stands on this
+ * same machine, with 64 workers) what needs a start of its own is left out.
+ */
+#include <err.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <linux/magic.h>
+
+#include "measure.h"
+#include "report.h"
+
+#define BENCH_WORKERS 64
+
+struct bench_options {
+	bool json;
+	const char *agent;
+	const char *address;
+};
+
+static void
+bench_parse(int argc, char **argv, struct bench_options *ret)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "agent", required_argument, NULL, 'a' },
+		{ "address", required_argument, NULL, 'A' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int option;
+
+	*ret = (struct bench_options){ .agent = "./vmm-guest-agent" };
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == 'j')
+			ret->json = true;
+		else if (option == 'a')
+			ret->agent = optarg;
+		else if (option == 'A')
+			ret->address = optarg;
+		else
+			errx(2, "usage: bench [--json] [--agent=PROGRAM | --address=ADDRESS]");
+	}
+}
+
+/* A folder in memory, so that no disk is measured. */
+static void
+bench_make_folder(char *folder)
+{
+	struct statfs status;
+
+	if (mkdtemp(folder) == NULL)
+		err(1, "%s", folder);
+	if (statfs(folder, &status) < 0 || status.f_type != TMPFS_MAGIC)
+		warnx("%s is no tmpfs: the figures of files are the disk's", folder);
+}
+
+static void
+bench_remove_folder(const char *folder)
+{
+	static const char *const names[] = { "file", "floor", "agent" };
+	char path[128];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+		(void)unlink(path);
+	}
+	(void)rmdir(folder);
+}
+
+int
+main(int argc, char **argv)
+{
+	char folder[] = "/dev/shm/vmm-guest-bench.XXXXXX";
+	struct bench_options options;
+	struct target target;
+
+	bench_parse(argc, argv, &options);
+	bench_make_folder(folder);
+	report_begin(options.json);
+	if (options.address != NULL)
+		target_find(&target, options.address);
+	else
+		(void)target_start(&target, options.agent, folder, BENCH_WORKERS);
+	measure_sessions(&target);
+	measure_streams(&target);
+	measure_files(&target, folder);
+	if (options.address == NULL) {
+		measure_memory(&target);
+		target_stop(&target);
+		measure_start(options.agent, folder);
+	}
+	report_end();
+	bench_remove_folder(folder);
+	return 0;
+}

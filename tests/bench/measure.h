@@ -1,0 +1,26 @@
+/*
+ * measure: the groups of figures, one file each. Each adds its rows to the report.
+ */
+#ifndef BENCH_MEASURE_H
+#define BENCH_MEASURE_H
+
+#include "target.h"
+
+/* Programs: latency of one, alone and beside others; sessions a second; the round
+ * trip of a control request. */
+void measure_sessions(const struct target *target);
+
+/* Bytes of standard output and input, of both at once, and of a terminal. */
+void measure_streams(const struct target *target);
+
+/* Files of port 53, in FOLDER, which should be a tmpfs. */
+void measure_files(const struct target *target, const char *folder);
+
+/* What the agent holds in memory: its processes are looked at, and it must be ours. */
+void measure_memory(const struct target *target);
+
+/* The time from exec to listening, the memory of one more worker, and the size
+ * of the program: it is started in FOLDER again and again. */
+void measure_start(const char *program, const char *folder);
+
+#endif

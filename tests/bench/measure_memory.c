@@ -1,0 +1,83 @@
+/*
+ * measure_memory: what the agent's processes hold, as /proc says it.
+ */
+#include <err.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "measure.h"
+#include "memory.h"
+#include "platform/fd.h"
+#include "report.h"
+
+#define MEMORY_TEXT_MAX 8192
+
+long
+memory_read(pid_t pid, const char *file, const char *key)
+{
+	char text[MEMORY_TEXT_MAX];
+	char path[64];
+	const char *line;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	if (fd_read_file(AT_FDCWD, path, text, sizeof(text)) < 0)
+		errx(1, "can't read %s", path);
+	line = strstr(text, key);
+	if (line == NULL)
+		errx(1, "no %s in %s", key, path);
+	return strtol(line + strlen(key), NULL, 10);
+}
+
+size_t
+memory_find_workers(pid_t pid, pid_t *ret, size_t max)
+{
+	char text[MEMORY_TEXT_MAX];
+	char path[64];
+	char *next = text;
+	size_t count = 0;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	if (fd_read_file(AT_FDCWD, path, text, sizeof(text)) < 0)
+		errx(1, "can't read %s", path);
+	while (count < max) {
+		char *end;
+		long worker = strtol(next, &end, 10);
+
+		if (end == next)
+			break;
+		ret[count++] = (pid_t)worker;
+		next = end;
+	}
+	return count;
+}
+
+long
+memory_sum_pss(pid_t pid)
+{
+	pid_t workers[MEMORY_WORKERS_MAX];
+	size_t count = memory_find_workers(pid, workers, MEMORY_WORKERS_MAX);
+	long sum = memory_read(pid, "smaps_rollup", "\nPss:");
+
+	for (size_t i = 0; i < count; i++)
+		sum += memory_read(workers[i], "smaps_rollup", "\nPss:");
+	return sum;
+}
+
+void
+measure_memory(const struct target *target)
+{
+	pid_t workers[MEMORY_WORKERS_MAX];
+	size_t count = memory_find_workers(target->pid, workers, MEMORY_WORKERS_MAX);
+	long most = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		long peak = memory_read(workers[i], "status", "VmHWM:");
+
+		if (peak > most)
+			most = peak;
+	}
+	report_add((struct report_row){ "largest worker after all of that, peak RSS", "KiB",
+	    (double)most, 0, REPORT_VALUE_MAX, 2048 });
+}

@@ -1,0 +1,267 @@
+/*
+ * measure_streams: bytes from and to a program.
+ */
+#include <err.h>
+#include <fcntl.h>
+#include <pty.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "floor.h"
+#include "measure.h"
+#include "platform/clock.h"
+#include "platform/fd.h"
+#include "protocol/frame.h"
+#include "report.h"
+#include "sample.h"
+#include "talk.h"
+
+#define STREAMS_ROUNDS 7
+#define STREAMS_MIB (1024.0 * 1024.0)
+#define STREAMS_BYTES (128u * 1024 * 1024)
+#define STREAMS_TTY_BYTES (16u * 1024 * 1024)
+
+/* MiB a second, of BYTES since START. */
+static double
+streams_speed(uint64_t bytes, uint64_t start_us)
+{
+	return (double)bytes / STREAMS_MIB / ((double)(clock_mono_us() - start_us) / 1e6);
+}
+
+static void
+streams_expect(uint64_t bytes, uint64_t expected)
+{
+	if (bytes != expected)
+		errx(1, "%llu bytes came, and not %llu", (unsigned long long)bytes,
+		    (unsigned long long)expected);
+}
+
+static void
+streams_pair(int pair[2])
+{
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		err(1, "socketpair");
+}
+
+static void
+streams_pipe(int ends[2])
+{
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		err(1, "pipe");
+}
+
+/* STDIN frames of BYTES zeros, then EOF, from a process of their own. */
+static pid_t
+streams_start_sender(int fd, uint64_t bytes)
+{
+	static uint8_t zeros[VMM_GUEST_DATA_MAX];
+	pid_t pid = fork();
+
+	if (pid < 0)
+		err(1, "fork");
+	if (pid > 0)
+		return pid;
+	for (; bytes > 0; bytes -= sizeof(zeros))
+		talk_send(fd, VMM_GUEST_STDIN, zeros, sizeof(zeros));
+	talk_send(fd, VMM_GUEST_EOF, NULL, 0);
+	_exit(0);
+}
+
+/* ---- output ------------------------------------------------------------ */
+
+static const char *const streams_head[] = { "/usr/bin/head", "-c", "134217728", "/dev/zero", NULL };
+
+static double
+streams_agent_output(const void *target)
+{
+	uint64_t start = clock_mono_us();
+	int CLEANUP_FD fd =
+	    talk_start(target, "\"head\",\"-c\",\"134217728\",\"/dev/zero\"", false);
+
+	streams_expect(talk_receive(fd, VMM_GUEST_STDOUT, VMM_GUEST_EXIT, 0), STREAMS_BYTES);
+	return streams_speed(STREAMS_BYTES, start);
+}
+
+static double
+streams_floor_output(const void *ignored)
+{
+	uint64_t start = clock_mono_us();
+	int ends[2];
+	int pair[2];
+	pid_t program;
+	pid_t copier;
+
+	(void)ignored;
+	streams_pipe(ends);
+	streams_pair(pair);
+	program = floor_spawn(streams_head, -1, ends[1]);
+	fd_close(&ends[1]);
+	copier = floor_copier(ends[0], pair[1], pair[0]);
+	fd_close(&pair[1]);
+	fd_close(&ends[0]);
+	streams_expect(floor_drain(pair[0]), STREAMS_BYTES);
+	floor_wait(program);
+	floor_wait(copier);
+	fd_close(&pair[0]);
+	return streams_speed(STREAMS_BYTES, start);
+}
+
+/* ---- input ------------------------------------------------------------- */
+
+static double
+streams_agent_input(const void *target)
+{
+	uint64_t start = clock_mono_us();
+	int CLEANUP_FD fd = talk_start(target, "\"sh\",\"-c\",\"exec cat >/dev/null\"", false);
+	pid_t sender = streams_start_sender(fd, STREAMS_BYTES);
+
+	(void)talk_receive(fd, VMM_GUEST_STDOUT, VMM_GUEST_EXIT, 0);
+	floor_wait(sender);
+	return streams_speed(STREAMS_BYTES, start);
+}
+
+static double
+streams_floor_input(const void *ignored)
+{
+	static const char *const cat[] = { "/bin/sh", "-c", "exec cat >/dev/null", NULL };
+	uint64_t start = clock_mono_us();
+	int ends[2];
+	int pair[2];
+	pid_t program;
+	pid_t copier;
+
+	(void)ignored;
+	streams_pipe(ends);
+	streams_pair(pair);
+	program = floor_spawn(cat, ends[0], -1);
+	fd_close(&ends[0]);
+	copier = floor_copier(pair[1], ends[1], pair[0]);
+	fd_close(&pair[1]);
+	fd_close(&ends[1]);
+	floor_fill(pair[0], STREAMS_BYTES);
+	fd_close(&pair[0]);
+	floor_wait(copier);
+	floor_wait(program);
+	return streams_speed(STREAMS_BYTES, start);
+}
+
+/* ---- both at once ------------------------------------------------------ */
+
+static double
+streams_agent_both(const void *target)
+{
+	uint64_t start = clock_mono_us();
+	int CLEANUP_FD fd = talk_start(target, "\"cat\"", false);
+	pid_t sender = streams_start_sender(fd, STREAMS_BYTES);
+
+	streams_expect(talk_receive(fd, VMM_GUEST_STDOUT, VMM_GUEST_EXIT, 0), STREAMS_BYTES);
+	floor_wait(sender);
+	return streams_speed(STREAMS_BYTES, start);
+}
+
+static double
+streams_floor_both(const void *ignored)
+{
+	static const char *const cat[] = { "/bin/cat", NULL };
+	uint64_t start = clock_mono_us();
+	int pids[3];
+	int in[2];
+	int out[2];
+	int to[2];
+	int from[2];
+
+	(void)ignored;
+	streams_pipe(in);
+	streams_pipe(out);
+	streams_pair(to);
+	streams_pair(from);
+	pids[0] = floor_spawn(cat, in[0], out[1]);
+	fd_close(&in[0]);
+	fd_close(&out[1]);
+	pids[1] = floor_copier(to[1], in[1], to[0]);
+	fd_close(&to[1]);
+	fd_close(&in[1]);
+	pids[2] = floor_copier(out[0], from[1], to[0]);
+	fd_close(&out[0]);
+	fd_close(&from[1]);
+	if (fork() == 0) {
+		floor_fill(to[0], STREAMS_BYTES);
+		_exit(0);
+	}
+	fd_close(&to[0]);
+	streams_expect(floor_drain(from[0]), STREAMS_BYTES);
+	fd_close(&from[0]);
+	for (int i = 0; i < 3; i++)
+		floor_wait(pids[i]);
+	(void)wait(NULL);
+	return streams_speed(STREAMS_BYTES, start);
+}
+
+/* ---- a terminal -------------------------------------------------------- */
+
+static double
+streams_agent_tty(const void *target)
+{
+	uint64_t start = clock_mono_us();
+	int CLEANUP_FD fd = talk_start(target, "\"head\",\"-c\",\"16777216\",\"/dev/zero\"", true);
+
+	streams_expect(talk_receive(fd, VMM_GUEST_STDOUT, VMM_GUEST_EXIT, 0), STREAMS_TTY_BYTES);
+	return streams_speed(STREAMS_TTY_BYTES, start);
+}
+
+static double
+streams_floor_tty(const void *ignored)
+{
+	static const char *const head[] = { "/usr/bin/head", "-c", "16777216", "/dev/zero", NULL };
+	uint64_t start = clock_mono_us();
+	int pair[2];
+	int master;
+	int slave;
+	pid_t program;
+	pid_t copier;
+
+	(void)ignored;
+	if (openpty(&master, &slave, NULL, NULL, NULL) < 0)
+		err(1, "openpty");
+	streams_pair(pair);
+	program = floor_spawn(head, slave, slave);
+	fd_close(&slave);
+	copier = floor_copier(master, pair[1], pair[0]);
+	fd_close(&pair[1]);
+	fd_close(&master);
+	streams_expect(floor_drain(pair[0]), STREAMS_TTY_BYTES);
+	floor_wait(program);
+	floor_wait(copier);
+	fd_close(&pair[0]);
+	return streams_speed(STREAMS_TTY_BYTES, start);
+}
+
+void
+measure_streams(const struct target *target)
+{
+	static const struct {
+		const char *name;
+		double (*agent)(const void *argument);
+		double (*floor)(const void *argument);
+		enum report_target target_kind;
+	} rows[] = {
+		{ "stdout, 128 MiB", streams_agent_output, streams_floor_output, REPORT_RATIO_MIN },
+		{ "stdin, 128 MiB", streams_agent_input, streams_floor_input, REPORT_RATIO_MIN },
+		{ "stdin and stdout at once, 128 MiB each", streams_agent_both, streams_floor_both,
+		    REPORT_NO_TARGET },
+		{ "output of a terminal, 16 MiB", streams_agent_tty, streams_floor_tty,
+		    REPORT_NO_TARGET },
+	};
+	static struct sample agent;
+	static struct sample floor;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		sample_alternate((struct sample_side){ rows[i].agent, target },
+		    (struct sample_side){ rows[i].floor, NULL }, STREAMS_ROUNDS, &agent, &floor);
+		report_add(
+		    (struct report_row){ rows[i].name, "MiB/s", sample_percentile(&agent, 50),
+			sample_percentile(&floor, 50), rows[i].target_kind, 0.9 });
+	}
+}

@@ -1,0 +1,191 @@
+/*
+ * talk: the host's side of one connection, no more than measuring needs.
+ */
+#include "talk.h"
+
+#include <err.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "platform/dial.h"
+#include "protocol/frame.h"
+#include "protocol/handshake.h"
+
+#define TALK_CONNECT_MS 10000
+#define TALK_COMMAND_MAX 1024
+
+static uint8_t talk_buffer[TALK_BUFFER];
+
+/* What was received and not yet looked at. */
+struct talk {
+	int fd;
+	size_t head;
+	size_t tail;
+};
+
+static void
+talk_write(int fd, struct iovec *pieces, int count)
+{
+	while (count > 0) {
+		struct msghdr message = { .msg_iov = pieces, .msg_iovlen = (size_t)count };
+		ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			err(1, "send");
+		while (count > 0 && (size_t)n >= pieces->iov_len) {
+			n -= (ssize_t)pieces->iov_len;
+			pieces++;
+			count--;
+		}
+		if (count > 0) {
+			pieces->iov_base = (char *)pieces->iov_base + n;
+			pieces->iov_len -= (size_t)n;
+		}
+	}
+}
+
+int
+talk_open(const struct target *target, uint32_t port, uint8_t type, const void *payload, size_t len)
+{
+	char line[HANDSHAKE_LINE_MAX];
+	uint8_t header[VMM_GUEST_HEADER_LEN];
+	struct iovec pieces[] = {
+		{ .iov_base = line },
+		{ .iov_base = header, .iov_len = sizeof(header) },
+		{ .iov_base = (void *)(uintptr_t)payload, .iov_len = len },
+	};
+	int fd;
+	int r = dial_open(&target->address, port, TALK_CONNECT_MS, &fd);
+
+	if (r < 0)
+		errx(1, "can't connect to the agent: %s", strerror(-r));
+	if (target->address.kind == ADDRESS_UNIX)
+		pieces[0].iov_len = handshake_format_connect(line, sizeof(line), port);
+	frame_header_format(header, type, (uint32_t)len);
+	talk_write(fd, pieces, 3);
+	return fd;
+}
+
+int
+talk_start(const struct target *target, const char *command, bool tty)
+{
+	char start[TALK_COMMAND_MAX];
+	int len = snprintf(
+	    start, sizeof(start), "{\"cmd\":[%s],\"tty\":%s}", command, tty ? "true" : "false");
+
+	return talk_open(target, VMM_GUEST_EXEC_PORT, VMM_GUEST_START, start, (size_t)len);
+}
+
+void
+talk_send(int fd, uint8_t type, const void *payload, size_t len)
+{
+	uint8_t header[VMM_GUEST_HEADER_LEN];
+	struct iovec pieces[] = {
+		{ .iov_base = header, .iov_len = sizeof(header) },
+		{ .iov_base = (void *)(uintptr_t)payload, .iov_len = len },
+	};
+
+	frame_header_format(header, type, (uint32_t)len);
+	talk_write(fd, pieces, 2);
+}
+
+static void
+talk_fill(struct talk *talk)
+{
+	ssize_t n;
+
+	if (talk->head > 0) {
+		memmove(talk_buffer, talk_buffer + talk->head, talk->tail - talk->head);
+		talk->tail -= talk->head;
+		talk->head = 0;
+	}
+	do {
+		n = recv(talk->fd, talk_buffer + talk->tail, TALK_BUFFER - talk->tail, 0);
+	} while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		errx(1, "the connection ended early");
+	talk->tail += (size_t)n;
+}
+
+static void
+talk_need(struct talk *talk, size_t len)
+{
+	while (talk->tail - talk->head < len)
+		talk_fill(talk);
+}
+
+/* Takes the answer to the CONNECT line away, if there is one. */
+static void
+talk_skip_handshake(struct talk *talk)
+{
+	const uint8_t *end;
+
+	talk_need(talk, 1);
+	if (talk_buffer[0] != 'O')
+		return;
+	while ((end = memchr(talk_buffer, '\n', talk->tail)) == NULL)
+		talk_fill(talk);
+	talk->head = (size_t)(end + 1 - talk_buffer);
+}
+
+static void
+talk_skip(struct talk *talk, size_t len)
+{
+	while (len > 0) {
+		size_t step = talk->tail - talk->head;
+
+		if (step > len)
+			step = len;
+		talk->head += step;
+		len -= step;
+		if (talk->head == talk->tail)
+			talk->head = talk->tail = 0;
+		if (len > 0)
+			talk_fill(talk);
+	}
+}
+
+/* An answer that ends the conversation and is not the one waited for. */
+static void
+talk_check(const struct talk *talk, const struct frame_header *header, uint8_t last, int32_t code)
+{
+	struct frame_exit end = { 0 };
+
+	if (header->type == VMM_GUEST_FILE_ERR || header->type == VMM_GUEST_STDERR)
+		errx(1, "the agent says: %.*s", (int)header->len, talk_buffer + talk->head);
+	if (header->type != last || last != VMM_GUEST_EXIT)
+		return;
+	(void)frame_exit_parse(talk_buffer + talk->head, header->len, &end);
+	if (end.code != code)
+		errx(1, "EXIT says %d, and not %d", end.code, code);
+}
+
+uint64_t
+talk_receive(int fd, uint8_t data, uint8_t last, int32_t code)
+{
+	struct talk talk = { .fd = fd };
+	struct frame_header header;
+	uint64_t bytes = 0;
+
+	talk_skip_handshake(&talk);
+	do {
+		talk_need(&talk, VMM_GUEST_HEADER_LEN);
+		if (frame_header_parse(talk_buffer + talk.head, &header) < 0)
+			errx(1, "the agent sends what is no frame");
+		talk.head += VMM_GUEST_HEADER_LEN;
+		if (header.type == data) {
+			bytes += header.len;
+		} else {
+			talk_need(&talk, header.len);
+			talk_check(&talk, &header, last, code);
+		}
+		talk_skip(&talk, header.len);
+	} while (header.type != last);
+	return bytes;
+}
