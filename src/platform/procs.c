@@ -44,6 +44,26 @@ procs_read(int proc_fd, const char *name, struct procs_entry *ret)
 }
 
 int
+procs_read_status(pid_t pid, int *ret_status)
+{
+	char path[32];
+	char text[PROCS_STAT_MAX];
+	const char *fields;
+	const char *last;
+	ssize_t len;
+
+	(void)snprintf(path, sizeof(path), "%d/stat", (int)pid);
+	len = fd_read_file(proc_dir_fd(), path, text, sizeof(text));
+	if (len < 0)
+		return (int)len;
+	fields = strrchr(text, ')');
+	last = strrchr(text, ' ');
+	if (fields == NULL || last == NULL || strncmp(fields, ") Z", strlen(") Z")) != 0)
+		return -EBUSY;
+	return sscanf(last, "%d", ret_status) == 1 ? 0 : -EBADMSG;
+}
+
+int
 procs_walk(procs_visit_fn *visit, void *context)
 {
 	int fd = openat(proc_dir_fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -22,6 +22,11 @@ typedef bool procs_visit_fn(const struct procs_entry *entry, void *context);
 /* Walks over all processes. Returns 0 or -errno. */
 int procs_walk(procs_visit_fn *visit, void *context);
 
+/* How the zombie PID ended, as a status of wait(2), though its parent can't wait for
+ * it while another process traces it. Returns 0; -EBUSY if it has not ended;
+ * -errno. */
+int procs_read_status(pid_t pid, int *ret_status);
+
 /* Whether a process that is no zombie is in the process group GROUP; true where
  * /proc can't tell. */
 bool procs_group_lives(pid_t group);

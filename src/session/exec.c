@@ -248,7 +248,7 @@ exec_run(struct exec *exec)
 	exec_end_report_started(exec);
 	relay_run(&options, &end);
 	/* One that can't be reaped is left to the supervisor: the worker leaves. */
-	if (!end.is_stuck)
+	if (!end.is_stuck || group_has_ended(&exec->group, &end.end))
 		group_reap(&exec->group, &usage);
 	else
 		fd_close(&exec->group.pid_fd);

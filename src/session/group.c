@@ -59,6 +59,19 @@ group_has_ended(const struct group *group, struct group_end *ret)
 }
 
 bool
+group_has_ended_hidden(const struct group *group, struct group_end *ret)
+{
+	int status;
+
+	if (procs_read_status(group->pid, &status) < 0)
+		return false;
+	ret->signaled = WIFSIGNALED(status);
+	ret->code = ret->signaled ? 0 : WEXITSTATUS(status);
+	ret->signal = ret->signaled ? WTERMSIG(status) : 0;
+	return true;
+}
+
+bool
 group_is_empty(const struct group *group)
 {
 	if (group->cgroup_fd >= 0)

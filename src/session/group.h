@@ -43,6 +43,10 @@ void group_kill(const struct group *group);
 /* Whether the main process has ended; it stays a zombie. *RET only if true. */
 bool group_has_ended(const struct group *group, struct group_end *ret);
 
+/* The same where the process that traces the main process hides its end: it can't
+ * be reaped until that has gone. */
+bool group_has_ended_hidden(const struct group *group, struct group_end *ret);
+
 /* Whether nothing but zombies is left. Slow where there is no cgroup. */
 bool group_is_empty(const struct group *group);
 

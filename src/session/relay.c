@@ -212,6 +212,18 @@ relay_begin_drain(struct relay *relay, uint64_t now)
 		relay_kill(relay, now);
 }
 
+/* The pidfd says that the main process has ended. */
+static void
+relay_see_end(struct relay *relay, uint64_t now)
+{
+	if (!group_has_ended(relay->group, &relay->end.end)) {
+		if (!group_has_ended_hidden(relay->group, &relay->end.end))
+			return;
+		relay->end.is_stuck = true;
+	}
+	relay_begin_drain(relay, now);
+}
+
 static bool
 relay_has_output(const struct relay *relay)
 {
@@ -432,9 +444,8 @@ relay_turn(struct relay *relay)
 	n = relay_wait(relay, polls, clock_mono_ms());
 	now = clock_mono_ms();
 	if (n > 0) {
-		if (polls[RELAY_POLL_PID].revents != 0 &&
-		    group_has_ended(relay->group, &relay->end.end))
-			relay_begin_drain(relay, now);
+		if (polls[RELAY_POLL_PID].revents != 0)
+			relay_see_end(relay, now);
 		if (polls[RELAY_POLL_CONN].revents != 0)
 			relay_read_host(relay, polls[RELAY_POLL_CONN].revents, now);
 		if (polls[RELAY_POLL_INPUT].revents != 0) {

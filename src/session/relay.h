@@ -39,7 +39,8 @@ struct relay_end {
 	bool output_held;     /* a descendant still held the output open */
 	bool is_gone;	      /* there is no host to send anything to */
 	bool was_killed;      /* by us */
-	bool is_stuck;	      /* the main process did not die of SIGKILL: don't wait for it */
+	bool is_stuck;	      /* the main process did not die of SIGKILL, or its tracer hides
+				its end: don't wait for it */
 };
 
 /* Runs until the session has ended and all of its output has gone to the host.

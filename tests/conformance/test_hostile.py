@@ -19,6 +19,26 @@ import pytest
 PYTHON = sys.executable or "/usr/bin/python3"
 
 
+# The main process ends while a child that traces it never waits for it: until the
+# tracer has gone, its zombie is hidden from its parent.
+TRACED = """
+import ctypes, os, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+r, w = os.pipe()
+parent = os.getpid()
+if os.fork() == 0:
+    PTRACE_SEIZE = 0x4206
+    ok = libc.ptrace(ctypes.c_long(PTRACE_SEIZE), ctypes.c_long(parent), None, None) == 0
+    os.write(w, b"y" if ok else b"n")
+    os.close(1)
+    os.close(2)
+    time.sleep(4)
+    os._exit(0)
+os.write(1, os.read(r, 1))
+os._exit(7)
+"""
+
+
 def calls_in_a_second(pid, syscall):
     """How often PID makes SYSCALL in a second."""
     assert shutil.which("strace"), "no strace(1)"
@@ -65,6 +85,13 @@ def test_exit_is_sent_though_the_host_pauses_for_longer_than_a_transfer_may(star
     time.sleep(0.002 * counts[-1] * 3 + 2.5)
     results = [conn.result() for conn in conns]
     assert [(r.code, len(r.stdout)) for r in results] == [(0, count) for count in counts]
+
+
+def test_exit_is_sent_though_a_tracer_hides_the_end_of_the_program(agent):
+    result = agent.start([PYTHON, "-c", TRACED]).result()
+    assert result.stdout == b"y", "no right to trace here"
+    assert (result.code, result.signal) == (7, 0)
+    assert result.elapsed < 3
 
 
 def test_workers_that_a_session_has_stopped_go_on(agent):
