@@ -87,6 +87,16 @@ config_set_address(
 	return false;
 }
 
+static bool
+config_set_port(
+    struct config *config, const struct config_option *option, const char *text, char *error)
+{
+	if (address_parse_port(text, config_member(config, option)) == 0)
+		return true;
+	(void)strlcpy(error, "vsock:CID:PORT is needed", CONFIG_ERROR_MAX);
+	return false;
+}
+
 /* Sets OPTION to TEXT, or leaves it as it is, with what is wrong in ERROR. */
 static bool
 config_set(struct config *config, const struct config_option *option, const char *text, char *error)
@@ -100,6 +110,8 @@ config_set(struct config *config, const struct config_option *option, const char
 		return config_set_text(config, option, text, error);
 	case CONFIG_ADDRESS:
 		return config_set_address(config, option, text, error);
+	case CONFIG_PORT:
+		return config_set_port(config, option, text, error);
 	case CONFIG_FLAG:
 		*(uint32_t *)config_member(config, option) = text[0] != '0';
 		return true;

@@ -25,6 +25,7 @@ struct config {
 	uint32_t exec_port;
 	uint32_t file_port;
 	uint32_t ready_port;
+	struct address_port notify;
 	uint32_t any_peer; /* bool */
 	uint32_t max_file_mib;
 	uint32_t first_frame_timeout; /* seconds */

@@ -15,6 +15,7 @@ enum config_kind {
 	CONFIG_WORD,	/* uint32_t, the index in WORDS */
 	CONFIG_TEXT,	/* char[CONFIG_TEXT_MAX] */
 	CONFIG_ADDRESS, /* struct address */
+	CONFIG_PORT,	/* struct address_port */
 	CONFIG_FLAG,	/* uint32_t, 1 if it is given; on the command line alone */
 };
 

@@ -158,6 +158,8 @@ main(int argc, char **argv, char **environment)
 		.workers = config.workers,
 		.reserved = config.reserved,
 		.ready_port = config.ready_port,
+		.notify = config.notify,
+		.notify_socket = is_init ? NULL : getenv("NOTIFY_SOCKET"),
 		.is_init = is_init,
 		.on_exit = config.on_exit,
 		.started_us = started_us,

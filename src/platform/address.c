@@ -3,6 +3,7 @@
  */
 #include "platform/address.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,5 +37,32 @@ address_parse(const char *text, struct address *ret)
 		return -EINVAL;
 	}
 	*ret = address;
+	return 0;
+}
+
+int
+address_parse_port(const char *text, struct address_port *ret)
+{
+	struct address_port address = { 0 };
+	unsigned long long cid;
+	unsigned long long port;
+	char *end;
+
+	if (text[0] == '\0') {
+		*ret = address;
+		return 0;
+	}
+	if (strncmp(text, ADDRESS_VSOCK_WORD ":", strlen(ADDRESS_VSOCK_WORD ":")) != 0)
+		return -EINVAL;
+	text += strlen(ADDRESS_VSOCK_WORD ":");
+	if (!isdigit((unsigned char)text[0]))
+		return -EINVAL;
+	cid = strtoull(text, &end, 10);
+	if (end[0] != ':' || !isdigit((unsigned char)end[1]))
+		return -EINVAL;
+	port = strtoull(end + 1, &end, 10);
+	if (end[0] != '\0' || cid >= VMADDR_CID_ANY || port == 0 || port >= VMADDR_PORT_ANY)
+		return -EINVAL;
+	*ret = (struct address_port){ .cid = (uint32_t)cid, .port = (uint32_t)port };
 	return 0;
 }

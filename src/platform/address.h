@@ -23,4 +23,13 @@ struct address {
  * for a path that does not fit into a sockaddr_un (unix(7)). */
 int address_parse(const char *text, struct address *ret);
 
+/* One port of a CID; port 0 is none. */
+struct address_port {
+	uint32_t cid;
+	uint32_t port;
+};
+
+/* Reads "vsock:CID:PORT"; "" is none. Returns 0, or -EINVAL for another form. */
+int address_parse_port(const char *text, struct address_port *ret);
+
 #endif

@@ -15,6 +15,17 @@
 
 #define DIAL_RETRY_MS 10
 
+int
+dial_result(int fd)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		return -errno;
+	return -error;
+}
+
 /* Waits for a connect(2) that is under way, or, where a Unix listener's queue is
  * full (EAGAIN: nothing is under way and poll(2) won't tell), sleeps a little. */
 static int
@@ -23,7 +34,6 @@ dial_wait(int fd, int error, uint64_t deadline_ms)
 	struct pollfd wait = { .fd = error == EAGAIN ? -1 : fd, .events = POLLOUT };
 	uint64_t now = clock_mono_ms();
 	int timeout = clock_poll_timeout(now, deadline_ms);
-	socklen_t len = sizeof(error);
 	int n;
 
 	if (timeout == 0)
@@ -38,9 +48,7 @@ dial_wait(int fd, int error, uint64_t deadline_ms)
 		return errno == EINTR ? -EINTR : -errno;
 	if (n == 0)
 		return -ETIMEDOUT;
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-		return -errno;
-	return -error;
+	return dial_result(fd);
 }
 
 static int
@@ -81,4 +89,20 @@ dial_open(const struct address *address, uint32_t port, int timeout_ms, int *ret
 	if (r == 0)
 		*ret_fd = fd_steal(&fd);
 	return r;
+}
+
+int
+dial_begin(const struct address_port *to, int *ret_fd)
+{
+	struct sockaddr_vm vm = {
+		.svm_family = AF_VSOCK, .svm_cid = to->cid, .svm_port = to->port
+	};
+	int CLEANUP_FD fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&vm, sizeof(vm)) < 0 && errno != EINPROGRESS)
+		return -errno;
+	*ret_fd = fd_steal(&fd);
+	return 0;
 }

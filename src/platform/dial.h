@@ -1,5 +1,6 @@
 /*
- * dial: connections to a port of an agent, or of the host, with a time limit.
+ * dial: connections to a port of an agent, or of the host: within a time limit, or
+ * begun and looked at later.
  */
 #ifndef PLATFORM_DIAL_H
 #define PLATFORM_DIAL_H
@@ -13,5 +14,14 @@
  * (-1: no limit). Returns 0 with a blocking, close-on-exec socket in *RET_FD,
  * which the caller owns; -ETIMEDOUT, or -errno of socket(2) or connect(2). */
 int dial_open(const struct address *address, uint32_t port, int timeout_ms, int *ret_fd);
+
+/* Begins a connection to the vsock port TO and does not wait for it. Returns 0 with a
+ * non-blocking, close-on-exec socket in *RET_FD, which the caller owns: once poll(2)
+ * finds it writable, dial_result() says what came of it. -errno of socket(2) or
+ * connect(2) where that is known at once. */
+int dial_begin(const struct address_port *to, int *ret_fd);
+
+/* 0 where the connection FD was made, or -errno of connect(2). Asked once. */
+int dial_result(int fd);
 
 #endif

@@ -1,8 +1,9 @@
 /*
  * supervisor: the process that keeps the pool.
  *
- * One loop: it waits for a signal (signalfd), the power key, or the time at which a
- * worker or the listeners are due, and nothing else can wake it. Nothing that it meets
+ * One loop: it waits for a signal (signalfd), the power key, a host that is
+ * being told of us, or the time at which a worker or the listeners are due, and
+ * nothing else can wake it. Nothing that it meets
  * after it began makes it exit but a shutdown.
  */
 #include "supervisor/supervisor.h"
@@ -20,17 +21,12 @@
 #include <unistd.h>
 
 #include "platform/clock.h"
-#include "platform/dial.h"
-#include "platform/fd.h"
 #include "platform/log.h"
 #include "session/host_clock.h"
 #include "supervisor/released.h"
 #include "supervisor/supervisor_state.h"
 
 #define SUPERVISOR_US_PER_MS 1000.0
-
-/* The host's readiness listener, if there is one, answers at once. */
-#define SUPERVISOR_READY_MS 1000
 
 static struct log_limit supervisor_listen_limit = { .burst = 1, .period_ms = 60000 };
 
@@ -101,20 +97,20 @@ supervisor_make_board(struct supervisor *supervisor)
 
 /* ---- serving ----------------------------------------------------------- */
 
-/* Tells the host that it can come; nobody listening there is no error. */
+/* Tells all who want to know that they can come. */
 static void
-supervisor_tell_ready(const struct supervisor_settings *settings)
+supervisor_tell_ready(struct supervisor *supervisor)
 {
-	struct address host = { .kind = ADDRESS_VSOCK, .cid = VMM_GUEST_HOST_CID };
-	int CLEANUP_FD fd = -1;
-	int r;
+	const struct supervisor_settings *settings = supervisor->settings;
+	struct address_port host = { .cid = VMM_GUEST_HOST_CID, .port = settings->ready_port };
+	int r = readiness_notify(settings->notify_socket, "READY=1");
 
-	if (settings->listen.kind != ADDRESS_VSOCK || settings->ready_port == 0)
-		return;
-	r = dial_open(&host, settings->ready_port, SUPERVISOR_READY_MS, &fd);
-	if (r == 0)
-		r = fd_write_full(fd, "R", 1);
-	log_debug("readiness to port %u: %s", settings->ready_port, r < 0 ? strerror(-r) : "sent");
+	if (r < 0)
+		log_warnx("can't tell %s: %s", settings->notify_socket, strerror(-r));
+	if (settings->listen.kind == ADDRESS_VSOCK && host.port != 0)
+		readiness_dial(&supervisor->readiness, &host, "R");
+	if (settings->notify.port != 0)
+		readiness_dial(&supervisor->readiness, &settings->notify, "READY=1");
 }
 
 /* Opens the listeners if it is time; the first success begins the service. */
@@ -149,7 +145,7 @@ supervisor_try_listen(struct supervisor *supervisor, uint64_t now)
 	(void)pool_fork_due(&supervisor->pool, now);
 	ready_us = clock_mono_us() - settings->started_us;
 	atomic_store(&supervisor->board->ready_us, ready_us);
-	supervisor_tell_ready(settings);
+	supervisor_tell_ready(supervisor);
 	log_info("ready: %u workers, %u reserved, after %.1f ms", supervisor->board->workers,
 	    supervisor->board->reserved, (double)ready_us / SUPERVISOR_US_PER_MS);
 }
@@ -240,13 +236,18 @@ supervisor_on_signal(struct supervisor *supervisor, int signal)
 void
 supervisor_wait(struct supervisor *supervisor, uint64_t next_ms)
 {
-	struct pollfd polls[1 + POWER_KEY_POLLS_MAX];
+	struct pollfd polls[1 + POWER_KEY_POLLS_MAX + READINESS_DIALS];
+	uint64_t give_up_ms = readiness_step(&supervisor->readiness);
 	struct signalfd_siginfo info;
 	int count = 1;
 
 	polls[0] = (struct pollfd){ .fd = supervisor->signal_fd, .events = POLLIN };
 	count += power_key_list(&supervisor->power_key, polls + count);
+	count += readiness_list(&supervisor->readiness, polls + count);
+	if (give_up_ms < next_ms)
+		next_ms = give_up_ms;
 	(void)poll(polls, (nfds_t)count, clock_poll_timeout(clock_mono_ms(), next_ms));
+	(void)readiness_step(&supervisor->readiness);
 	if (power_key_is_pressed(&supervisor->power_key)) {
 		log_info("the power key was pressed");
 		supervisor->stop_signal = SIGPWR;
@@ -287,6 +288,7 @@ supervisor_run(const struct supervisor_settings *settings)
 	if (!settings->is_init && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		log_warn("can't become the reaper of what sessions leave");
 	supervisor_make_board(&supervisor);
+	readiness_init(&supervisor.readiness);
 	power_key_init(&supervisor.power_key);
 	if (settings->is_init)
 		power_key_open(&supervisor.power_key);

@@ -23,8 +23,10 @@ struct supervisor_settings {
 	struct address listen;
 	uint32_t workers; /* 0: by the guest's memory */
 	uint32_t reserved;
-	uint32_t ready_port; /* of the host, told when the agent serves; 0: nobody */
-	bool is_init;	     /* PID 1: it never exits, and ends with the machine */
+	uint32_t ready_port;	    /* of the host, told when the agent serves; 0: nobody */
+	struct address_port notify; /* told READY=1 then; port 0: nobody */
+	const char *notify_socket;  /* so is this, of a service manager; or NULL */
+	bool is_init;		    /* PID 1: it never exits, and ends with the machine */
 	enum shutdown_action on_exit;
 	uint64_t started_us; /* CLOCK_MONOTONIC, of the agent */
 };

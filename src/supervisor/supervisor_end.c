@@ -71,6 +71,7 @@ supervisor_leave(struct supervisor *supervisor)
 {
 	uint64_t deadline = supervisor_begin_end(supervisor);
 
+	(void)readiness_notify(supervisor->settings->notify_socket, "STOPPING=1");
 	if (supervisor->is_serving) {
 		pool_signal(&supervisor->pool, SIGTERM);
 		released_signal_all(supervisor->board, &supervisor->pool, SIGTERM);

@@ -12,6 +12,7 @@
 #include "supervisor/listeners.h"
 #include "supervisor/pool.h"
 #include "supervisor/power_key.h"
+#include "supervisor/readiness.h"
 #include "supervisor/supervisor.h"
 
 struct supervisor {
@@ -20,6 +21,7 @@ struct supervisor {
 	struct listeners listeners;
 	struct pool pool;
 	struct power_key power_key;
+	struct readiness readiness;
 	bool is_serving;
 	int signal_fd;
 	uint64_t listen_at_ms;

@@ -80,6 +80,41 @@ test_other_forms_are_refused(void **state)
 	}
 }
 
+static void
+test_a_port_of_a_cid_has_both(void **state)
+{
+	struct address_port address;
+
+	(void)state;
+	assert_int_equal(address_parse_port("vsock:2:1234", &address), 0);
+	assert_int_equal(address.cid, 2);
+	assert_int_equal(address.port, 1234);
+	assert_int_equal(address_parse_port("vsock:4294967294:4294967294", &address), 0);
+	assert_int_equal(address.cid, UINT32_MAX - 1);
+	assert_int_equal(address.port, UINT32_MAX - 1);
+	assert_int_equal(address_parse_port("", &address), 0);
+	assert_int_equal(address.port, 0);
+}
+
+static void
+test_other_forms_of_a_port_are_refused(void **state)
+{
+	const char *const bad[] = { "vsock", "vsock:", "vsock:2", "vsock:2:", "vsock:2:0",
+		"vsock::1", "vsock:2:x", "vsock:2:1x", "vsock:2x:1", "vsock:2:1:1", "vsock:-1:1",
+		"vsock:2:-1", "vsock: 2:1", "vsock:2: 1", "vsock:4294967295:1",
+		"vsock:2:4294967295", "vsock:2:99999999999999999999999", "unix:/x", "2:1234",
+		" vsock:2:1" };
+	struct address_port address = { .cid = 77, .port = 78 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		if (address_parse_port(bad[i], &address) != -EINVAL)
+			fail_msg("accepted: %s", bad[i]);
+		assert_int_equal(address.cid, 77);
+		assert_int_equal(address.port, 78);
+	}
+}
+
 int
 main(void)
 {
@@ -89,6 +124,8 @@ main(void)
 		cmocka_unit_test(test_unix_has_a_path),
 		cmocka_unit_test(test_a_path_fits_into_a_socket_address_or_is_refused),
 		cmocka_unit_test(test_other_forms_are_refused),
+		cmocka_unit_test(test_a_port_of_a_cid_has_both),
+		cmocka_unit_test(test_other_forms_of_a_port_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

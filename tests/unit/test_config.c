@@ -157,7 +157,7 @@ test_ranges_are_held(void **state)
 		"--workers= 8x", "--workers=4294967296", "--reserved=1024", "--exec-port=0",
 		"--exec-port=4294967295", "--max-file-mib=0", "--first-frame-timeout=0",
 		"--stall-timeout=86401", "--log=loud", "--log=", "--peer=HOST", "--listen=tcp:1",
-		"--listen=unix:", "--cgroup=1" };
+		"--listen=unix:", "--cgroup=1", "--notify=vsock:2", "--notify=1:2" };
 	struct config before = config;
 
 	(void)state;

@@ -32,6 +32,12 @@ def test_agent_waits_for_a_transport_that_comes_late(boot):
         assert guest.output("vmm-guest-ctl exec -- echo served") == "served"
 
 
+def test_host_that_listens_as_systemds_do_is_told_ready(boot):
+    with boot(f"{PEER} test_listen=5151 vmm_agent.notify=vsock:1:5151") as guest:
+        guest.wait_ready()
+        state.wait_until(lambda: guest.output("cat /told") == "READY=1")
+
+
 def test_name_server_is_the_gateway_where_ip_names_none(boot):
     with boot(f"{PEER} ip={FULL}") as guest:
         guest.wait_ready()

@@ -1,0 +1,147 @@
+/*
+ * readiness: tells whoever waits for it that the agent serves.
+ */
+#include "supervisor/readiness.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "platform/clock.h"
+#include "platform/dial.h"
+#include "platform/fd.h"
+#include "platform/log.h"
+#include "supervisor/pool.h"
+
+/* The kernel's own limit for a vsock connection is 2 s. */
+#define READINESS_DIAL_MS 5000
+
+void
+readiness_init(struct readiness *readiness)
+{
+	for (int i = 0; i < READINESS_DIALS; i++)
+		readiness->dials[i] = (struct readiness_dial){ .fd = -1 };
+}
+
+/* ---- by vsock ---------------------------------------------------------- */
+
+/* The end of a dial, well or not. */
+static void
+readiness_hang_up(struct readiness_dial *dial, int r)
+{
+	log_debug("%s to vsock:%u:%u: %s", dial->text, dial->to.cid, dial->to.port,
+	    r < 0 ? strerror(-r) : "sent");
+	fd_close(&dial->fd);
+}
+
+/* A fresh connection takes so little at once. */
+static int
+readiness_say(const struct readiness_dial *dial)
+{
+	size_t len = strlen(dial->text);
+	ssize_t sent = send(dial->fd, dial->text, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (sent < 0)
+		return -errno;
+	return (size_t)sent == len ? 0 : -EIO;
+}
+
+static void
+readiness_go_on(struct readiness_dial *dial)
+{
+	struct pollfd wait = { .fd = dial->fd, .events = POLLOUT };
+	int r;
+
+	if (poll(&wait, 1, 0) > 0) {
+		r = dial_result(dial->fd);
+		readiness_hang_up(dial, r < 0 ? r : readiness_say(dial));
+	} else if (clock_mono_ms() >= dial->deadline_ms) {
+		readiness_hang_up(dial, -ETIMEDOUT);
+	}
+}
+
+void
+readiness_dial(struct readiness *readiness, const struct address_port *to, const char *text)
+{
+	struct readiness_dial dial = {
+		.fd = -1,
+		.to = *to,
+		.text = text,
+		.deadline_ms = clock_mono_ms() + READINESS_DIAL_MS,
+	};
+	int r = dial_begin(to, &dial.fd);
+
+	if (r < 0) {
+		readiness_hang_up(&dial, r);
+		return;
+	}
+	for (int i = 0; i < READINESS_DIALS; i++) {
+		if (readiness->dials[i].fd >= 0)
+			continue;
+		dial.fd = pool_hide_fd(dial.fd);
+		readiness->dials[i] = dial;
+		return;
+	}
+	readiness_hang_up(&dial, -EBUSY);
+}
+
+int
+readiness_list(const struct readiness *readiness, struct pollfd *polls)
+{
+	int count = 0;
+
+	for (int i = 0; i < READINESS_DIALS; i++) {
+		const struct readiness_dial *dial = &readiness->dials[i];
+
+		if (dial->fd >= 0)
+			polls[count++] = (struct pollfd){ .fd = dial->fd, .events = POLLOUT };
+	}
+	return count;
+}
+
+uint64_t
+readiness_step(struct readiness *readiness)
+{
+	uint64_t next = CLOCK_NEVER;
+
+	for (int i = 0; i < READINESS_DIALS; i++) {
+		struct readiness_dial *dial = &readiness->dials[i];
+
+		if (dial->fd >= 0)
+			readiness_go_on(dial);
+		if (dial->fd >= 0 && dial->deadline_ms < next)
+			next = dial->deadline_ms;
+	}
+	return next;
+}
+
+/* ---- to a service manager ---------------------------------------------- */
+
+int
+readiness_notify(const char *socket_name, const char *text)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int CLEANUP_FD fd = -1;
+	socklen_t len;
+
+	if (socket_name == NULL || socket_name[0] == '\0')
+		return 0;
+	if (socket_name[0] != '/' && socket_name[0] != '@')
+		return -EAFNOSUPPORT;
+	if (strlcpy(address.sun_path, socket_name, sizeof(address.sun_path)) >=
+	    sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(socket_name));
+	if (socket_name[0] == '@')
+		address.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (sendto(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT,
+		(const struct sockaddr *)&address, len) < 0)
+		return -errno;
+	return 0;
+}

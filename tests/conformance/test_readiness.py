@@ -1,0 +1,67 @@
+"""Who is told that the agent serves, and that it stops."""
+
+import os
+import socket
+
+import pytest
+
+
+@pytest.fixture
+def manager():
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(10)
+        yield sock
+
+
+def with_socket(name):
+    return dict(os.environ, NOTIFY_SOCKET=name)
+
+
+@pytest.mark.ends_agent
+@pytest.mark.parametrize("kind", ["path", "abstract"])
+def test_service_manager_is_told_when_we_serve_and_when_we_stop(start_agent, manager, tmp_path, kind):
+    name = str(tmp_path / "notify") if kind == "path" else "@vga-notify-%d" % os.getpid()
+    manager.bind(name.replace("@", "\0"))
+    agent = start_agent("--workers=2", env=with_socket(name))
+    assert manager.recv(100) == b"READY=1"
+    agent.terminate()
+    assert manager.recv(100) == b"STOPPING=1"
+
+
+def test_service_manager_is_told_once_it_can_connect(start_agent, manager, tmp_path):
+    name = str(tmp_path / "notify")
+    manager.bind(name)
+    agent = start_agent("--workers=2", env=with_socket(name), ready=None)
+    assert manager.recv(100) == b"READY=1"
+    assert agent.run(["true"]).code == 0
+
+
+@pytest.mark.parametrize("name", ["/nobody/listens", "@vga-nobody", "neither", "", "/" + "x" * 200])
+def test_a_service_manager_that_is_not_there_stops_nothing(start_agent, name):
+    agent = start_agent("--workers=2", env=with_socket(name))
+    assert agent.run(["true"]).code == 0
+
+
+def test_a_service_manager_that_does_not_read_holds_up_nothing(start_agent, manager, tmp_path):
+    name = str(tmp_path / "notify")
+    manager.bind(name)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as filler:
+        filler.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                filler.sendto(b"x", name)
+        agent = start_agent("--workers=2", env=with_socket(name))
+        assert agent.run(["true"]).code == 0
+
+
+def test_sessions_do_not_hear_of_the_service_manager(start_agent, manager, tmp_path):
+    name = str(tmp_path / "notify")
+    manager.bind(name)
+    agent = start_agent("--workers=2", env=with_socket(name))
+    assert b"NOTIFY_SOCKET" not in agent.run(["env"]).stdout
+
+
+def test_a_host_that_can_not_be_told_stops_nothing(start_agent):
+    agent = start_agent("--workers=2", "--log=debug", "--notify=vsock:1:4000000000")
+    assert agent.run(["true"]).code == 0
+    agent.wait_log("READY=1 to vsock:1:4000000000: ")
