@@ -23,10 +23,6 @@
 #define CLIENT_ENVIRONMENT "VMM_GUEST_ADDR"
 #define CLIENT_MS_PER_S 1000
 
-/* Two of the frames that are given out whole: moving what is left of one to the
- * front of the buffer is then rare. */
-#define CLIENT_BUFFER_LEN (2 * (CLIENT_WHOLE_MAX + VMM_GUEST_HEADER_LEN))
-
 static const char *client_address_text;
 
 void

@@ -22,6 +22,10 @@
  * the agent puts into a frame of data. */
 #define CLIENT_WHOLE_MAX VMM_GUEST_DATA_MAX
 
+/* Two of the frames that are given out whole: moving what is left of one to the
+ * front of the buffer is then rare. */
+#define CLIENT_BUFFER_LEN (2 * (CLIENT_WHOLE_MAX + VMM_GUEST_HEADER_LEN))
+
 /* What went wrong, for a person: what was tried, and what can be done. */
 struct client_error {
 	char text[512];

@@ -107,6 +107,48 @@ main_run(const struct command *command, int argc, char **argv)
 	return main_flush(command->run(argc, argv));
 }
 
+static const struct command *
+main_find(const char *name)
+{
+	for (int i = 0; i < MAIN_COMMANDS; i++) {
+		if (strcmp(name, main_commands[i]->name) == 0)
+			return main_commands[i];
+	}
+	return NULL;
+}
+
+/* "help", and "help COMMAND". */
+static int
+main_help(const char *name)
+{
+	const struct command *command = name != NULL ? main_find(name) : NULL;
+
+	if (name != NULL && command == NULL)
+		return main_unknown_command(name);
+	if (command != NULL)
+		(void)command_help(command);
+	else
+		main_print_help();
+	return main_flush(0);
+}
+
+/* ARGV begins with the command's name. */
+static int
+main_command(int argc, char **argv)
+{
+	const struct command *command;
+
+	if (argc == 0) {
+		(void)fprintf(stderr,
+		    COMMAND_PROGRAM ": which command? '" COMMAND_PROGRAM " --help' lists them.\n");
+		return COMMAND_MISUSED;
+	}
+	if (strcmp(argv[0], "help") == 0)
+		return main_help(argv[1]);
+	command = main_find(argv[0]);
+	return command != NULL ? main_run(command, argc, argv) : main_unknown_command(argv[0]);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -129,18 +171,5 @@ main(int argc, char **argv)
 			return COMMAND_MISUSED;
 		}
 	}
-	if (optind == argc) {
-		(void)fprintf(stderr, COMMAND_PROGRAM ": which command? Try '" COMMAND_PROGRAM
-						      " --help' for a list.\n");
-		return COMMAND_MISUSED;
-	}
-	if (strcmp(argv[optind], "help") == 0 && optind + 1 == argc) {
-		main_print_help();
-		return main_flush(0);
-	}
-	for (int i = 0; i < MAIN_COMMANDS; i++) {
-		if (strcmp(argv[optind], main_commands[i]->name) == 0)
-			return main_run(main_commands[i], argc - optind, argv + optind);
-	}
-	return main_unknown_command(argv[optind]);
+	return main_command(argc - optind, argv + optind);
 }

@@ -4,6 +4,7 @@
 #include "ctl/program.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -100,6 +101,9 @@ program_run(const struct start_request *request, const struct relay_options *opt
 	case RELAY_EXITED:
 		break;
 	}
+	/* A shell that runs us in a loop has to see that Ctrl-C ended us. */
+	if (result.exit.signal == SIGINT && result.signal == SIGINT)
+		signals_die(SIGINT);
 	if (result.exit.signal > 0)
 		return VMM_GUEST_EXIT_SIGNAL_BASE + result.exit.signal;
 	return result.exit.code & PROGRAM_STATUS_MASK;

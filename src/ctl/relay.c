@@ -46,6 +46,7 @@ struct relay {
 	bool eof_is_due;
 	bool resize_is_due;
 	int signal_due;
+	int signal_passed;
 	uint64_t signaled_ms; /* when the last signal came that was passed on */
 
 	unsigned escapes;
@@ -218,7 +219,7 @@ relay_take(struct relay *relay, const struct client_piece *piece)
 		if (frame_exit_parse(piece->data, piece->len, &relay->result->exit) < 0)
 			relay_lose(relay, -EMSGSIZE);
 		else
-			relay_end(relay, RELAY_EXITED, 0);
+			relay_end(relay, RELAY_EXITED, relay->signal_passed);
 		break;
 	default:
 		break;
@@ -278,6 +279,7 @@ relay_pass_signal(struct relay *relay, int signal)
 		return;
 	}
 	relay->signal_due = signal;
+	relay->signal_passed = signal;
 	relay->signaled_ms = now;
 }
 

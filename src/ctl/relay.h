@@ -45,7 +45,7 @@ enum relay_end {
 struct relay_result {
 	enum relay_end end;
 	struct frame_exit exit;
-	int signal;
+	int signal; /* that ended it; of RELAY_EXITED: the last that was passed on, or 0 */
 	struct client_error error;
 };
 

@@ -194,6 +194,16 @@ def test_a_signal_is_passed_on_and_the_program_decides(ctl, name):
         assert process.stdout.read() == b"got it\n"
 
 
+def test_ctrl_c_of_a_loop_in_a_shell_ends_the_loop(ctl):
+    script = 'for i in 1 2 3; do "$0" exec -- sh -c "echo started; exec sleep 60"; done; echo on'
+    argv = ["bash", "-c", script, *ctl.argv()]
+    with subprocess.Popen(argv, env=ctl.env, stdout=subprocess.PIPE, start_new_session=True) as shell:
+        assert shell.stdout.readline() == b"started\n"
+        os.killpg(shell.pid, signal.SIGINT)
+        assert shell.wait(10) == -signal.SIGINT
+        assert shell.stdout.read() == b""
+
+
 def test_a_second_signal_leaves_a_program_that_does_not_listen(ctl):
     script = "trap '' INT TERM; echo $$; while :; do sleep 0.05; done"
     with ctl.start("exec", *sh(script)) as process:
@@ -313,6 +323,12 @@ def test_every_command_has_help_of_80_columns(ctl):
     for text in [listed] + [ctl.ok(name, "--help").decode() for name in names]:
         assert text.startswith("Usage: vmm-guest-ctl")
         assert [line for line in text.splitlines() if len(line) > 80] == []
+
+
+def test_help_is_a_command_too(ctl):
+    assert ctl.ok("help") == ctl.ok("--help")
+    assert ctl.ok("help", "cp") == ctl.ok("cp", "--help")
+    assert ctl.run("help", "frobnicate").code == 2
 
 
 @pytest.mark.parametrize("typed,meant", [("statsu", "status"), ("exce", "exec"), ("shel", "shell")])
