@@ -1,0 +1,119 @@
+/*
+ * Numbers of bytes, and durations, as people write them.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "ctl/quantity.h"
+
+static void
+assert_bytes(uint64_t bytes, const char *expected)
+{
+	char text[QUANTITY_MAX];
+
+	quantity_format_bytes(text, bytes);
+	assert_string_equal(text, expected);
+}
+
+static void
+assert_ms(uint64_t ms, const char *expected)
+{
+	char text[QUANTITY_MAX];
+
+	quantity_format_ms(text, ms);
+	assert_string_equal(text, expected);
+}
+
+static void
+test_bytes_have_the_unit_that_keeps_them_short(void **state)
+{
+	(void)state;
+	assert_bytes(0, "0 B");
+	assert_bytes(1023, "1023 B");
+	assert_bytes(1024, "1.0 KiB");
+	assert_bytes(1536, "1.5 KiB");
+	assert_bytes(10 * 1024, "10 KiB");
+	assert_bytes(1024 * 1024, "1.0 MiB");
+	assert_bytes(UINT64_MAX, "16 EiB");
+}
+
+static void
+test_rounding_never_shows_1024_of_a_unit(void **state)
+{
+	(void)state;
+	assert_bytes(1024 * 1024 - 1, "1.0 MiB");
+	assert_bytes(1024ull * 1024 * 1024 - 1, "1.0 GiB");
+	assert_bytes(1023 * 1024, "1023 KiB");
+}
+
+static void
+test_durations_have_two_parts_at_most(void **state)
+{
+	(void)state;
+	assert_ms(0, "0 ms");
+	assert_ms(999, "999 ms");
+	assert_ms(1000, "1 s");
+	assert_ms(59999, "59 s");
+	assert_ms(60000, "1m 00s");
+	assert_ms(3599999, "59m 59s");
+	assert_ms(3600000, "1h 00m");
+	assert_ms(86399999, "23h 59m");
+	assert_ms(86400000ull * 4 + 3600000 * 3, "4d 03h");
+	assert_ms(UINT64_MAX, "213503982334d 14h");
+}
+
+static void
+test_sizes_are_read_with_and_without_a_unit(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+	} cases[] = {
+		{ "0", 0 },
+		{ "512", 512 },
+		{ "1K", 1024 },
+		{ "2m", 2 * 1024 * 1024 },
+		{ "3GiB", 3ull * 1024 * 1024 * 1024 },
+		{ "15E", 15ull << 60 },
+		{ "18446744073709551615", UINT64_MAX },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t bytes = 1;
+
+		assert_int_equal(quantity_parse_bytes(cases[i].text, &bytes), 0);
+		assert_true(bytes == cases[i].bytes);
+	}
+}
+
+static void
+test_what_is_no_size_is_refused(void **state)
+{
+	static const char *const texts[] = { "", "-1", "+1", " 1", "1 K", "K", "1X", "1KB", "1Ki",
+		"16E", "18446744073709551616", "0x10", "1.5M" };
+	uint64_t bytes = 7;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		assert_true(quantity_parse_bytes(texts[i], &bytes) < 0);
+	assert_int_equal(bytes, 7);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bytes_have_the_unit_that_keeps_them_short),
+		cmocka_unit_test(test_rounding_never_shows_1024_of_a_unit),
+		cmocka_unit_test(test_durations_have_two_parts_at_most),
+		cmocka_unit_test(test_sizes_are_read_with_and_without_a_unit),
+		cmocka_unit_test(test_what_is_no_size_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

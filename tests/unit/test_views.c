@@ -1,0 +1,297 @@
+/*
+ * What the agent tells, read back by the client.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "protocol/file_listing.h"
+#include "protocol/json.h"
+#include "protocol/report.h"
+#include "protocol/restored_request.h"
+#include "protocol/status_view.h"
+
+static void
+test_status_is_read_as_it_was_written(void **state)
+{
+	static const char *const features[] = { "START", "KILL" };
+	const struct status_slot slots[] = {
+		{ "exec", 7, 4321, "app", "sleep 1", 1500, 12, 34 },
+		{ "detached", 9, 4322, "", "x \"y\"", 1, 0, 1 },
+	};
+	struct status status = { .version = "1.2.3",
+		.features = features,
+		.features_count = 2,
+		.pid = 1,
+		.uptime_ms = 123456,
+		.boot_ms = 1.5,
+		.workers = { 16, 10, 3, 2, 1, 2 },
+		.sessions = { 1, 2, 3, 4, 5, 6, 7 },
+		.worker_deaths = { .total = 3, .last_signal = 11, .last_unix_ms = 1700000000000 },
+		.clock_syncs = 8,
+		.slots = slots,
+		.slots_count = 2 };
+	struct status_view view;
+	struct json_error error = { 0 };
+	size_t len;
+	char *text;
+
+	(void)state;
+	status.worker_deaths.by_signal[9] = 2;
+	status.worker_deaths.by_signal[0] = 1;
+	text = status_format(&status, &len);
+	assert_int_equal(status_view_parse(text, len, &view, &error), 0);
+	assert_string_equal(view.status.version, "1.2.3");
+	assert_int_equal(view.status.features_count, 2);
+	assert_string_equal(view.status.features[1], "KILL");
+	assert_int_equal(view.status.pid, 1);
+	assert_int_equal(view.status.uptime_ms, 123456);
+	assert_true(view.status.boot_ms > 1.49 && view.status.boot_ms < 1.51);
+	assert_memory_equal(&view.status.workers, &status.workers, sizeof(status.workers));
+	assert_memory_equal(&view.status.sessions, &status.sessions, sizeof(status.sessions));
+	assert_memory_equal(
+	    &view.status.worker_deaths, &status.worker_deaths, sizeof(status.worker_deaths));
+	assert_int_equal(view.status.clock_syncs, 8);
+	assert_int_equal(view.status.slots_count, 2);
+	assert_int_equal(view.status.slots[0].session, 7);
+	assert_string_equal(view.status.slots[0].user, "app");
+	assert_string_equal(view.status.slots[1].command, "x \"y\"");
+	assert_int_equal(view.status.slots[1].bytes_out, 1);
+	status_view_done(&view);
+	free(text);
+}
+
+static void
+test_status_of_an_agent_that_tells_less_is_read(void **state)
+{
+	static const char text[] = "{\"version\":\"0\",\"more\":[1]}";
+	struct status_view view;
+	struct json_error error = { 0 };
+
+	(void)state;
+	assert_int_equal(status_view_parse(text, strlen(text), &view, &error), 0);
+	assert_string_equal(view.status.version, "0");
+	assert_int_equal(view.status.workers.configured, 0);
+	assert_int_equal(view.status.slots_count, 0);
+	status_view_done(&view);
+}
+
+static void
+test_status_of_another_shape_is_refused(void **state)
+{
+	static const char *const texts[] = { "", "[]", "{\"pid\":\"1\"}", "{\"slots\":{}}",
+		"{\"slots\":[1]}", "{\"workers\":[]}", "{\"workers\":{\"idle\":-1}}",
+		"{\"features\":[1]}", "{\"slots\":[{\"kind\":null}]}",
+		"{\"worker_deaths\":{\"by_signal\":7}}" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct status_view view;
+		struct json_error error = { 0 };
+
+		assert_true(status_view_parse(texts[i], strlen(texts[i]), &view, &error) < 0);
+		assert_true(error.text[0] != '\0');
+	}
+}
+
+static void
+test_signals_beyond_the_last_are_dropped(void **state)
+{
+	static const char text[] =
+	    "{\"worker_deaths\":{\"by_signal\":{\"64\":1,\"65\":2,\"-1\":3,\"9999999\":4}}}";
+	struct status_view view;
+	struct json_error error = { 0 };
+
+	(void)state;
+	assert_int_equal(status_view_parse(text, strlen(text), &view, &error), 0);
+	assert_int_equal(view.status.worker_deaths.by_signal[64], 1);
+	status_view_done(&view);
+}
+
+static void
+test_entries_are_read_as_they_were_written(void **state)
+{
+	const struct file_entry entry = { "a\"b", FILE_ENTRY_SYMLINK, 5, 04755, -1, 999999999, 1000,
+		1001, "t" };
+	struct file_list list = { 0 };
+	struct file_listing listing;
+	struct json_error error = { 0 };
+
+	(void)state;
+	assert_int_equal(file_list_add(&list, &entry), 0);
+	assert_int_equal(file_list_add(&list, &entry), 0);
+	assert_int_equal(file_list_finish(&list), 0);
+	assert_int_equal(file_listing_parse(list.text, list.len, &listing, &error), 0);
+	assert_int_equal(listing.count, 2);
+	assert_string_equal(listing.entries[1].name, "a\"b");
+	assert_int_equal(listing.entries[1].kind, FILE_ENTRY_SYMLINK);
+	assert_int_equal(listing.entries[1].size, 5);
+	assert_int_equal(listing.entries[1].mode, 04755);
+	assert_int_equal(listing.entries[1].mtime_secs, -1);
+	assert_int_equal(listing.entries[1].mtime_nanos, 999999999);
+	assert_int_equal(listing.entries[1].uid, 1000);
+	assert_int_equal(listing.entries[1].gid, 1001);
+	assert_string_equal(listing.entries[1].symlink_target, "t");
+	file_listing_done(&listing);
+	file_list_done(&list);
+}
+
+static void
+test_a_kind_that_is_not_known_is_other(void **state)
+{
+	static const char text[] = "{\"name\":\"a\",\"kind\":\"door\",\"mode\":65535}";
+	struct file_listing listing;
+	struct json_error error = { 0 };
+
+	(void)state;
+	assert_int_equal(file_listing_parse_one(text, strlen(text), &listing, &error), 0);
+	assert_int_equal(listing.count, 1);
+	assert_int_equal(listing.entries[0].kind, FILE_ENTRY_OTHER);
+	assert_int_equal(listing.entries[0].mode, 07777);
+	file_listing_done(&listing);
+}
+
+static void
+test_an_empty_list_is_one(void **state)
+{
+	struct file_listing listing;
+	struct json_error error = { 0 };
+
+	(void)state;
+	assert_int_equal(file_listing_parse("[]", 2, &listing, &error), 0);
+	assert_int_equal(listing.count, 0);
+	file_listing_done(&listing);
+}
+
+static void
+test_events_are_read_as_they_were_written(void **state)
+{
+	for (int kind = FILE_EVENT_CREATED; kind <= FILE_EVENT_RENAMED; kind++) {
+		const struct file_event written = { (enum file_event_kind)kind, "/a", "/b" };
+		struct json_object *json = NULL;
+		struct json_error error = { 0 };
+		struct file_event event;
+		size_t len;
+		char *text = file_event_format(&written, &len);
+
+		assert_int_equal(file_event_parse(text, len, &event, &json, &error), 0);
+		assert_int_equal(event.kind, kind);
+		assert_string_equal(event.path, "/a");
+		assert_string_equal(event.renamed_to, "/b");
+		json_put(&json);
+		free(text);
+	}
+	(void)state;
+}
+
+static void
+test_an_event_that_is_not_known_is_refused(void **state)
+{
+	static const char text[] = "{\"kind\":\"eaten\",\"path\":\"/a\"}";
+	struct json_object *json = NULL;
+	struct json_error error = { 0 };
+	struct file_event event;
+
+	(void)state;
+	assert_true(file_event_parse(text, strlen(text), &event, &json, &error) < 0);
+	assert_null(json);
+	assert_true(error.text[0] != '\0');
+}
+
+static void
+test_reports_are_read_as_they_were_written(void **state)
+{
+	const struct report_exited written = { 137, 9, "oom", 10, 20, 30, 40, true, true, 50, 60 };
+	struct json_error error = { 0 };
+	struct report report;
+	size_t len;
+	char *text = report_started_format(77, &len);
+
+	(void)state;
+	assert_int_equal(report_parse(text, len, &report, &error), 0);
+	assert_int_equal(report.event, REPORT_STARTED);
+	assert_int_equal(report.pid, 77);
+	report_done(&report);
+	free(text);
+	text = report_exited_format(&written, &len);
+	assert_int_equal(report_parse(text, len, &report, &error), 0);
+	assert_int_equal(report.event, REPORT_EXITED);
+	assert_int_equal(report.exited.code, 137);
+	assert_int_equal(report.exited.signal, 9);
+	assert_string_equal(report.exited.reason, "oom");
+	assert_int_equal(report.exited.max_rss_kb, 40);
+	assert_true(report.exited.output_held && report.exited.has_cgroup);
+	assert_int_equal(report.exited.memory_peak_bytes, 50);
+	assert_int_equal(report.exited.oom_kills, 60);
+	report_done(&report);
+	free(text);
+}
+
+static void
+test_a_report_without_a_cgroup_says_so(void **state)
+{
+	static const char text[] = "{\"event\":\"exited\",\"code\":0}";
+	struct json_error error = { 0 };
+	struct report report;
+
+	(void)state;
+	assert_int_equal(report_parse(text, strlen(text), &report, &error), 0);
+	assert_false(report.exited.has_cgroup);
+	assert_string_equal(report.exited.reason, "");
+	report_done(&report);
+}
+
+static void
+test_a_restored_answer_is_read_as_it_was_written(void **state)
+{
+	const struct restored_status written = { 1, 2, 3, 6, 2, { "clock: no", "net: no" } };
+	struct json_error error = { 0 };
+	struct restored_status status;
+	size_t len;
+	char *text = restored_status_format(&written, &len);
+
+	(void)state;
+	assert_int_equal(restored_status_parse(text, len, &status, &error), 0);
+	assert_int_equal(status.total_us, 6);
+	assert_int_equal(status.errors_count, 2);
+	assert_string_equal(status.errors[1], "net: no");
+	free(text);
+}
+
+static void
+test_more_errors_than_there_are_steps_are_dropped(void **state)
+{
+	static const char text[] = "{\"errors\":[\"a\",\"b\",\"c\",\"d\",\"e\"]}";
+	struct json_error error = { 0 };
+	struct restored_status status;
+
+	(void)state;
+	assert_int_equal(restored_status_parse(text, strlen(text), &status, &error), 0);
+	assert_int_equal(status.errors_count, RESTORED_ERRORS_MAX);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_status_is_read_as_it_was_written),
+		cmocka_unit_test(test_status_of_an_agent_that_tells_less_is_read),
+		cmocka_unit_test(test_status_of_another_shape_is_refused),
+		cmocka_unit_test(test_signals_beyond_the_last_are_dropped),
+		cmocka_unit_test(test_entries_are_read_as_they_were_written),
+		cmocka_unit_test(test_a_kind_that_is_not_known_is_other),
+		cmocka_unit_test(test_an_empty_list_is_one),
+		cmocka_unit_test(test_events_are_read_as_they_were_written),
+		cmocka_unit_test(test_an_event_that_is_not_known_is_refused),
+		cmocka_unit_test(test_reports_are_read_as_they_were_written),
+		cmocka_unit_test(test_a_report_without_a_cgroup_says_so),
+		cmocka_unit_test(test_a_restored_answer_is_read_as_it_was_written),
+		cmocka_unit_test(test_more_errors_than_there_are_steps_are_dropped),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
