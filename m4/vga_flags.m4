@@ -71,6 +71,7 @@ AC_DEFUN([VGA_SANITIZE], [
     [AS_HELP_STRING([--enable-sanitize],
       [build with the address and undefined behaviour sanitizers])],
     [], [enable_sanitize=no])
+  AM_CONDITIONAL([SANITIZE], [test "x$enable_sanitize" = xyes])
   AS_VAR_IF([enable_sanitize], [yes], [
     vga_san="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
     VGA_CFLAGS=`AS_ECHO(["$VGA_CFLAGS"]) | sed 's/-D_FORTIFY_SOURCE=2//'`

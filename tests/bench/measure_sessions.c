@@ -189,7 +189,7 @@ sessions_start_echo(struct address *ret)
 static void
 sessions_measure_control(const struct target *target, const char *name)
 {
-	struct address echo;
+	struct address echo = { .kind = ADDRESS_UNIX };
 	pid_t pid = sessions_start_echo(&echo);
 
 	sample_alternate((struct sample_side){ sessions_sync_clock, target },
@@ -215,6 +215,19 @@ sessions_measure_beside(const struct target *target, int busy)
 	    sample_percentile(&sessions_floor, 50), REPORT_NO_TARGET, 0 });
 }
 
+/* Kills the program of a session, and sees the session's end. */
+static void
+sessions_end(int *fd)
+{
+	uint8_t payload[VMM_GUEST_SIGNAL_LEN];
+
+	frame_signal_format(payload, SIGKILL);
+	talk_send(*fd, VMM_GUEST_SIGNAL, payload, sizeof(payload));
+	(void)talk_receive(
+	    *fd, VMM_GUEST_STDOUT, VMM_GUEST_EXIT, VMM_GUEST_EXIT_SIGNAL_BASE + SIGKILL);
+	fd_close(fd);
+}
+
 /* Sessions are made busy one by one; at the end only control is still served. */
 static void
 sessions_measure_crowded(const struct target *target)
@@ -228,7 +241,7 @@ sessions_measure_crowded(const struct target *target)
 	}
 	sessions_measure_control(target, "clock sync round trip, 62 of 64 workers busy");
 	for (int i = 0; i < SESSIONS_FULL; i++)
-		fd_close(&busy[i]);
+		sessions_end(&busy[i]);
 }
 
 void
