@@ -39,7 +39,8 @@ conn_discard(struct conn *conn, int max_ms, int until)
 {
 	uint64_t deadline = clock_mono_ms() + (uint64_t)max_ms;
 
-	while (!conn_drop_buffered(conn, until)) {
+	/* A host that never lets the socket run empty must not hold us either. */
+	while (!conn_drop_buffered(conn, until) && clock_mono_ms() < deadline) {
 		if (conn_fill_wait(conn, false, deadline) < 0)
 			return;
 	}

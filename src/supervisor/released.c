@@ -26,7 +26,9 @@ released_bury(struct scoreboard *board, int cells_fd, pid_t pid)
 	}
 }
 
-static void
+/* Returns false where the main process is still the child of the worker that let it
+ * go, which has not left yet: then it is not ours to signal. */
+static bool
 released_signal(const struct scoreboard_detached *entry, const struct pool *pool, int signal)
 {
 	int CLEANUP_FD cell_fd =
@@ -35,13 +37,27 @@ released_signal(const struct scoreboard_detached *entry, const struct pool *pool
 	siginfo_t info;
 
 	if (cell_fd >= 0 && signal == SIGKILL)
-		(void)cgroup_kill(cell_fd);
-	else if (cell_fd >= 0 && pid == 0)
+		return cgroup_kill(cell_fd) == 0;
+	if (cell_fd >= 0 && pid == 0)
 		cgroup_signal(cell_fd, signal);
-	if (pid <= 1 || pool_owns(pool, pid) ||
-	    waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
-		return;
+	if (pid <= 1 || pool_owns(pool, pid))
+		return true;
+	if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+		return false;
 	(void)kill(-pid, signal);
+	return true;
+}
+
+/* Whether WANTED has been dealt with: it was sent, or its session is another. */
+static bool
+released_is_done(const struct scoreboard_detached *entry, const struct pool *pool, uint64_t wanted)
+{
+	uint64_t session = atomic_load(&entry->session);
+
+	if (atomic_load(&entry->state) != SCOREBOARD_RUNS ||
+	    (session & SLOT_WANTED_SESSION) != (wanted & SLOT_WANTED_SESSION))
+		return true;
+	return released_signal(entry, pool, (int)(wanted >> 56));
 }
 
 void
@@ -50,15 +66,9 @@ released_obey(struct scoreboard *board, const struct pool *pool)
 	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
 		struct scoreboard_detached *entry = &board->detached[i];
 		uint64_t wanted = atomic_load(&entry->wanted_signal);
-		int signal = (int)(wanted >> 56);
 
-		if (wanted == 0)
-			continue;
-		if (atomic_load(&entry->state) == SCOREBOARD_RUNS &&
-		    (atomic_load(&entry->session) & SLOT_WANTED_SESSION) ==
-			(wanted & SLOT_WANTED_SESSION))
-			released_signal(entry, pool, signal);
-		atomic_store(&entry->wanted_signal, 0);
+		if (wanted != 0 && released_is_done(entry, pool, wanted))
+			atomic_store(&entry->wanted_signal, 0);
 	}
 }
 
@@ -67,6 +77,6 @@ released_signal_all(struct scoreboard *board, const struct pool *pool, int signa
 {
 	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
 		if (atomic_load(&board->detached[i].state) == SCOREBOARD_RUNS)
-			released_signal(&board->detached[i], pool, signal);
+			(void)released_signal(&board->detached[i], pool, signal);
 	}
 }

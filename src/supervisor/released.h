@@ -15,8 +15,9 @@
  * stays there by its cell below CELLS_FD until that is empty (STATUS looks). */
 void released_bury(struct scoreboard *board, int cells_fd, pid_t pid);
 
-/* Sends the signals that KILL asked for: to the process group while its main
- * process is there, else to all that is left in the cell; SIGKILL to all. */
+/* To be called when a worker has left word, and when one has left: what it let go
+ * is our child only then. Sends the signals that KILL asked for: to the process group while its
+ * main process is there, else to all that is left in the cell; SIGKILL to all. */
 void released_obey(struct scoreboard *board, const struct pool *pool);
 
 /* Sends SIGNAL to all of them. */

@@ -28,6 +28,12 @@
 
 #define SUPERVISOR_US_PER_MS 1000.0
 
+/* Signals, or children, that one turn of the loop deals with. */
+#define SUPERVISOR_TURN_MAX 256
+
+/* Between two logs of the scoreboard. */
+#define SUPERVISOR_SHOW_MS 200
+
 static struct log_limit supervisor_listen_limit = { .burst = 1, .period_ms = 60000 };
 
 uint32_t
@@ -69,15 +75,19 @@ supervisor_block_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 }
 
-/* All signals blocked, to be read from a descriptor. */
+/* All signals blocked; those that mean something to us, to be read from a
+ * descriptor. */
 static int
 supervisor_take_signals(void)
 {
-	sigset_t all;
+	static const int wanted[] = { SIGTERM, SIGINT, SIGPWR, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD };
+	sigset_t set;
 
 	supervisor_block_signals();
-	(void)sigfillset(&all);
-	return signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+		(void)sigaddset(&set, wanted[i]);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 static void
@@ -150,29 +160,41 @@ supervisor_try_listen(struct supervisor *supervisor, uint64_t now)
 	    supervisor->board->reserved, (double)ready_us / SUPERVISOR_US_PER_MS);
 }
 
-/* Buries the workers that have ended, wakes those that were stopped, and reaps every orphan of the
- * guest. */
+/* Buries one child that has ended: a worker, or an orphan of the guest; or wakes one
+ * that was stopped. Returns false where there is none. */
+static bool
+supervisor_reap_one(struct supervisor *supervisor)
+{
+	int cells_fd = supervisor->settings->worker.session.cells_fd;
+	siginfo_t info = { .si_pid = 0 };
+
+	if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+		return false;
+	if (info.si_code == CLD_STOPPED) {
+		(void)waitid(P_PID, (id_t)info.si_pid, &info, WSTOPPED | WNOHANG);
+		if (supervisor->is_serving)
+			pool_wake(&supervisor->pool, info.si_pid);
+		return true;
+	}
+	if (supervisor->is_serving)
+		pool_bury(&supervisor->pool, &info);
+	released_bury(supervisor->board, cells_fd, info.si_pid);
+	(void)waitpid(info.si_pid, NULL, WNOHANG);
+	return true;
+}
+
+/* Reaps all, or as many as one turn may hold: orphans can end faster than we reap,
+ * and workers are to be replaced in between. */
 static void
 supervisor_reap(struct supervisor *supervisor)
 {
-	for (;;) {
-		siginfo_t info = { .si_pid = 0 };
+	int count = 0;
 
-		if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT) < 0 ||
-		    info.si_pid == 0)
-			return;
-		if (info.si_code == CLD_STOPPED) {
-			(void)waitid(P_PID, (id_t)info.si_pid, &info, WSTOPPED | WNOHANG);
-			if (supervisor->is_serving)
-				pool_wake(&supervisor->pool, info.si_pid);
-			continue;
-		}
-		if (supervisor->is_serving)
-			pool_bury(&supervisor->pool, &info);
-		released_bury(
-		    supervisor->board, supervisor->settings->worker.session.cells_fd, info.si_pid);
-		(void)waitpid(info.si_pid, NULL, WNOHANG);
-	}
+	while (count < SUPERVISOR_TURN_MAX && supervisor_reap_one(supervisor))
+		count++;
+	supervisor->is_behind = count == SUPERVISOR_TURN_MAX;
+	if (count > 0 && supervisor->is_serving)
+		released_obey(supervisor->board, &supervisor->pool);
 }
 
 static void
@@ -204,6 +226,18 @@ supervisor_log_scoreboard(const struct supervisor *supervisor)
 		supervisor_log_slot(board, i);
 }
 
+/* Not more often than a person could read: a session of root's can ask too. */
+static void
+supervisor_show_scoreboard(struct supervisor *supervisor)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (now < supervisor->show_after_ms)
+		return;
+	supervisor->show_after_ms = now + SUPERVISOR_SHOW_MS;
+	supervisor_log_scoreboard(supervisor);
+}
+
 static void
 supervisor_on_signal(struct supervisor *supervisor, int signal)
 {
@@ -226,7 +260,7 @@ supervisor_on_signal(struct supervisor *supervisor, int signal)
 			pool_replace_all(&supervisor->pool);
 		break;
 	case SIGUSR1:
-		supervisor_log_scoreboard(supervisor);
+		supervisor_show_scoreboard(supervisor);
 		break;
 	default:
 		break; /* SIGCHLD is looked at in any case; others are nothing to us */
@@ -246,14 +280,19 @@ supervisor_wait(struct supervisor *supervisor, uint64_t next_ms)
 	count += readiness_list(&supervisor->readiness, polls + count);
 	if (give_up_ms < next_ms)
 		next_ms = give_up_ms;
+	if (supervisor->is_behind)
+		next_ms = 0;
 	(void)poll(polls, (nfds_t)count, clock_poll_timeout(clock_mono_ms(), next_ms));
 	(void)readiness_step(&supervisor->readiness);
 	if (power_key_is_pressed(&supervisor->power_key)) {
 		log_info("the power key was pressed");
 		supervisor->stop_signal = SIGPWR;
 	}
-	while (read(supervisor->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+	for (int i = 0; i < SUPERVISOR_TURN_MAX; i++) {
+		if (read(supervisor->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+			break;
 		supervisor_on_signal(supervisor, (int)info.ssi_signo);
+	}
 	supervisor_reap(supervisor);
 }
 

@@ -23,8 +23,10 @@ struct supervisor {
 	struct power_key power_key;
 	struct readiness readiness;
 	bool is_serving;
+	bool is_behind; /* there are more children to reap than one turn may hold */
 	int signal_fd;
 	uint64_t listen_at_ms;
+	uint64_t show_after_ms;
 	int stop_signal; /* 0: none yet */
 };
 
