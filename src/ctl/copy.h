@@ -66,7 +66,7 @@ struct copy {
 	int threads_count;
 	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t changed;
-	STAILQ_HEAD(, copy_job) jobs;
+	STAILQ_HEAD(copy_jobs, copy_job) jobs;
 	unsigned jobs_count;
 	bool is_closed; /* no more jobs will come */
 };

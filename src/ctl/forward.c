@@ -2,9 +2,10 @@
  * forward: "vmm-guest-ctl forward": a port of this machine that leads to one of the
  * guest.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
-#include <netdb.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
@@ -51,7 +52,7 @@ static const struct option forward_options[] = {
 
 struct forward {
 	char address[FORWARD_ADDRESS_MAX];
-	char port[8];
+	uint16_t port;
 	const char *guest_host;
 	uint16_t guest_port;
 };
@@ -69,6 +70,7 @@ forward_parse(const char *text, struct forward *ret)
 	const char *start = text;
 	const char *colon;
 	uint64_t number;
+	char port[8];
 	int len;
 
 	if (last == NULL || command_parse_number(last + 1, 1, UINT16_MAX, &number) < 0)
@@ -90,54 +92,71 @@ forward_parse(const char *text, struct forward *ret)
 		start = colon + 1;
 	}
 	len = (int)(last - start);
-	if (len <= 0 || len >= (int)sizeof(ret->port))
+	if (len <= 0 || len >= (int)sizeof(port))
 		return -EINVAL;
-	(void)snprintf(ret->port, sizeof(ret->port), "%.*s", len, start);
-	return command_parse_number(ret->port, 0, UINT16_MAX, &number);
+	(void)snprintf(port, sizeof(port), "%.*s", len, start);
+	if (command_parse_number(port, 0, UINT16_MAX, &number) < 0)
+		return -EINVAL;
+	ret->port = (uint16_t)number;
+	return 0;
+}
+
+union forward_sockaddr {
+	struct sockaddr any;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+/* The address to listen on. Returns its length, or 0 if it is none. */
+static socklen_t
+forward_resolve(const struct forward *forward, union forward_sockaddr *ret)
+{
+	*ret = (union forward_sockaddr){ 0 };
+	if (inet_pton(AF_INET, forward->address, &ret->in.sin_addr) == 1) {
+		ret->in.sin_family = AF_INET;
+		ret->in.sin_port = htons(forward->port);
+		return sizeof(ret->in);
+	}
+	if (inet_pton(AF_INET6, forward->address, &ret->in6.sin6_addr) == 1) {
+		ret->in6.sin6_family = AF_INET6;
+		ret->in6.sin6_port = htons(forward->port);
+		return sizeof(ret->in6);
+	}
+	return 0;
 }
 
 /* Listens. Returns 0 with *RET_FD; or the exit status, after a complaint. */
 static int
 forward_listen(const struct forward *forward, int *ret_fd)
 {
-	const struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV,
-		.ai_socktype = SOCK_STREAM };
-	struct addrinfo *found;
+	union forward_sockaddr address;
+	socklen_t len = forward_resolve(forward, &address);
 	int CLEANUP_FD fd = -1;
 	int on = 1;
-	int r = getaddrinfo(forward->address, forward->port, &hints, &found);
 
-	if (r != 0)
-		return command_fail("%s: %s", forward->address, gai_strerror(r));
-	fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (len == 0)
+		return command_fail("'%s' is no address to listen on", forward->address);
+	fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd >= 0)
 		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	r = fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) < 0 ||
-		    listen(fd, FORWARD_BACKLOG) < 0
-		? errno
-		: 0;
-	freeaddrinfo(found);
-	if (r != 0)
-		return command_fail("can't listen on %s, port %s: %s", forward->address,
-		    forward->port, strerror(r));
+	if (fd < 0 || bind(fd, &address.any, len) < 0 || listen(fd, FORWARD_BACKLOG) < 0)
+		return command_fail("can't listen on %s, port %u: %s", forward->address,
+		    forward->port, strerror(errno));
 	*ret_fd = fd_steal(&fd);
 	return 0;
 }
 
-/* Says where it listens: the port may have been chosen just now. */
+/* Says where it listens: the port may have been chosen just now. Of both kinds of
+ * address the port stands in the same place. */
 static void
 forward_announce(const struct forward *forward, int fd)
 {
-	struct sockaddr_storage address;
+	union forward_sockaddr address = { 0 };
 	socklen_t len = sizeof(address);
-	char port[NI_MAXSERV];
 
-	if (getsockname(fd, (struct sockaddr *)&address, &len) < 0 ||
-	    getnameinfo(
-		(struct sockaddr *)&address, len, NULL, 0, port, sizeof(port), NI_NUMERICSERV) != 0)
-		return;
-	(void)printf("listening on %s port %s, for port %u of the guest\n", forward->address, port,
-	    forward->guest_port);
+	(void)getsockname(fd, &address.any, &len);
+	(void)printf("listening on %s port %u, for port %u of the guest\n", forward->address,
+	    ntohs(address.in.sin_port), forward->guest_port);
 	(void)fflush(stdout);
 }
 
