@@ -1,0 +1,225 @@
+/*
+ * relay_end: the ends of a session, by its program, its host, its timeout or a
+ * shutdown, and the deadlines on the way there. The rules stand in relay.c.
+ */
+#include <signal.h>
+#include <sys/ioctl.h>
+
+#include "platform/clock.h"
+#include "platform/fd.h"
+#include "session/relay_state.h"
+#include "session/stop.h"
+
+/* A terminal holds far less than this; a program that writes to it for ever must
+ * not keep the end away. */
+#define RELAY_TTY_LEFT_MAX (1024 * 1024)
+
+/* How long a process that was killed may be stuck in the kernel. */
+#define RELAY_STUCK_MS 2000
+
+/* One write to cgroup.kill can miss a child that is being forked. */
+#define RELAY_KILL_AGAIN_MS 10
+#define RELAY_KILL_MAX_MS 2000
+
+/* Between two looks for what is left of a group whose host has gone. */
+#define RELAY_LOOK_MS 100
+
+void
+relay_kill(struct relay *relay, uint64_t now)
+{
+	group_kill(relay->group);
+	relay->end.was_killed = true;
+	if (relay->group->cgroup_fd >= 0) {
+		relay->kill_again_ms = now + RELAY_KILL_AGAIN_MS;
+		relay->kill_until_ms = now + RELAY_KILL_MAX_MS;
+	}
+	relay->term_at_ms = CLOCK_NEVER;
+	relay->kill_at_ms = CLOCK_NEVER;
+	if (relay->phase == RELAY_RUNNING)
+		relay->stuck_at_ms = now + RELAY_STUCK_MS;
+}
+
+void
+relay_set_reason(struct relay *relay, enum relay_reason reason)
+{
+	if (relay->end.reason == RELAY_EXITED)
+		relay->end.reason = reason;
+}
+
+/* The host has gone. */
+void
+relay_lose_host(struct relay *relay, uint64_t now)
+{
+	if (relay->end.is_gone)
+		return;
+	relay->end.is_gone = true;
+	relay_set_reason(relay, RELAY_DISCONNECTED);
+	relay->conn->tx_head = relay->conn->tx_tail = 0;
+	input_close(&relay->input);
+	group_signal(relay->group, SIGHUP);
+	group_signal(relay->group, SIGCONT);
+	if (!relay->end.was_killed && relay->kill_at_ms > now + VMM_GUEST_HANGUP_GRACE_MS)
+		relay->kill_at_ms = now + VMM_GUEST_HANGUP_GRACE_MS;
+}
+
+static void
+relay_time_out(struct relay *relay, uint64_t now)
+{
+	uint64_t grace = relay->options->grace_ms;
+
+	relay_set_reason(relay, RELAY_TIMEOUT);
+	relay->term_at_ms = CLOCK_NEVER;
+	if (grace == 0) {
+		relay_kill(relay, now);
+		return;
+	}
+	group_signal(relay->group, SIGTERM);
+	group_signal(relay->group, SIGCONT);
+	if (relay->kill_at_ms > now + grace)
+		relay->kill_at_ms = now + grace;
+}
+
+static void
+relay_shut_down(struct relay *relay, uint64_t now)
+{
+	if (relay->end.reason == RELAY_SHUTDOWN)
+		return;
+	relay->end.reason = RELAY_SHUTDOWN;
+	group_signal(relay->group, SIGTERM);
+	group_signal(relay->group, SIGCONT);
+	if (!relay->end.was_killed && relay->kill_at_ms > now + stop_grace_ms())
+		relay->kill_at_ms = now + stop_grace_ms();
+}
+
+static void
+relay_kill_again(struct relay *relay, uint64_t now)
+{
+	if (group_is_empty(relay->group) || now >= relay->kill_until_ms) {
+		relay->kill_again_ms = CLOCK_NEVER;
+		return;
+	}
+	group_kill(relay->group);
+	relay->kill_again_ms = now + RELAY_KILL_AGAIN_MS;
+}
+
+/* With host and main process gone, the rest of the group is looked for: only what
+ * is there has its two seconds, and a worker that waits for nobody is wasted. */
+static void
+relay_look_for_rest(struct relay *relay, uint64_t now)
+{
+	if (group_is_empty(relay->group))
+		relay->kill_at_ms = CLOCK_NEVER;
+	relay->look_at_ms = relay->kill_at_ms == CLOCK_NEVER ? CLOCK_NEVER : now + RELAY_LOOK_MS;
+}
+
+/* The main process has ended. */
+static void
+relay_begin_drain(struct relay *relay, uint64_t now)
+{
+	relay->phase = RELAY_DRAINING;
+	relay->term_at_ms = CLOCK_NEVER;
+	relay->stuck_at_ms = CLOCK_NEVER;
+	relay->quiet_since_ms = now;
+	relay->drain_end_ms = now + VMM_GUEST_DRAIN_MAX_MS;
+	fd_close(&relay->tty_slave_fd);
+	input_close(&relay->input);
+	/* Whoever was to be killed is killed now; only a host that has gone leaves
+	 * the rest of the group its two seconds. */
+	if (relay->kill_at_ms != CLOCK_NEVER && !relay->end.is_gone)
+		relay_kill(relay, now);
+}
+
+/* The pidfd says that the main process has ended. */
+void
+relay_see_end(struct relay *relay, uint64_t now)
+{
+	if (!group_has_ended(relay->group, &relay->end.end)) {
+		if (!group_has_ended_hidden(relay->group, &relay->end.end))
+			return;
+		relay->end.is_stuck = true;
+	}
+	relay_begin_drain(relay, now);
+}
+
+bool
+relay_has_output(const struct relay *relay)
+{
+	for (int i = 0; i < RELAY_SOURCES; i++) {
+		if (relay->sources[i].fd >= 0)
+			return true;
+	}
+	return false;
+}
+
+/* Takes note of what is in the outputs at this moment: that much is still sent. */
+static void
+relay_cut(struct relay *relay)
+{
+	relay->phase = RELAY_CUT;
+	relay->end.output_held = true;
+	for (int i = 0; i < RELAY_SOURCES; i++) {
+		struct relay_source *source = &relay->sources[i];
+		int available = 0;
+
+		if (source->fd < 0)
+			continue;
+		if (relay->options->tty_fd >= 0)
+			source->left = RELAY_TTY_LEFT_MAX;
+		else if (ioctl(source->fd, FIONREAD, &available) == 0)
+			source->left = (size_t)available;
+		if (source->left == 0)
+			fd_close(&source->fd);
+	}
+}
+
+void
+relay_meet_deadlines(struct relay *relay, uint64_t now)
+{
+	if (stop_is_now())
+		relay_shut_down(relay, now);
+	group_obey_wanted_signal(relay->group);
+	if (now >= relay->term_at_ms)
+		relay_time_out(relay, now);
+	if (now >= relay->kill_at_ms)
+		relay_kill(relay, now);
+	if (now >= relay->kill_again_ms)
+		relay_kill_again(relay, now);
+	if (now >= relay->stuck_at_ms && relay->phase == RELAY_RUNNING) {
+		relay->end.is_stuck = true;
+		relay->end.end = (struct group_end){ .signaled = true, .signal = SIGKILL };
+		relay_begin_drain(relay, now);
+	}
+	if (relay->end.is_gone && relay->phase != RELAY_RUNNING && now >= relay->look_at_ms)
+		relay_look_for_rest(relay, now);
+	if (relay->phase != RELAY_DRAINING || !relay_has_output(relay))
+		return;
+	if (now >= relay->drain_end_ms ||
+	    (!conn_is_pushing(relay->conn) &&
+		now >= relay->quiet_since_ms + VMM_GUEST_DRAIN_QUIET_MS))
+		relay_cut(relay);
+}
+
+uint64_t
+relay_next_deadline(const struct relay *relay)
+{
+	uint64_t next = relay->term_at_ms;
+
+	if (relay->kill_at_ms < next)
+		next = relay->kill_at_ms;
+	if (relay->kill_again_ms < next)
+		next = relay->kill_again_ms;
+	if (relay->stuck_at_ms < next)
+		next = relay->stuck_at_ms;
+	if (relay->end.is_gone && relay->phase != RELAY_RUNNING && relay->look_at_ms < next)
+		next = relay->look_at_ms;
+	if (relay->phase == RELAY_CUT && !conn_is_pushing(relay->conn) && relay_has_output(relay))
+		return 0;
+	if (relay->phase != RELAY_DRAINING || !relay_has_output(relay))
+		return next;
+	if (relay->drain_end_ms < next)
+		next = relay->drain_end_ms;
+	if (!conn_is_pushing(relay->conn) &&
+	    relay->quiet_since_ms + VMM_GUEST_DRAIN_QUIET_MS < next)
+		next = relay->quiet_since_ms + VMM_GUEST_DRAIN_QUIET_MS;
+	return next;
+}
