@@ -193,7 +193,10 @@ class Guest:
         self.output(f"vmm-guest-ctl wait --timeout {seconds}", seconds + 5)
 
     def console(self):
-        return (self.folder / "console").read_bytes().decode(errors="replace").replace("\r", "")
+        console = self.folder / "console"
+        if not console.exists():  # QEMU makes it
+            return ""
+        return console.read_bytes().decode(errors="replace").replace("\r", "")
 
     def wait_console(self, pattern, seconds=20):
         """Until the console shows PATTERN, a regular expression; returns the match."""

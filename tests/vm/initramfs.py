@@ -134,13 +134,14 @@ def add_busybox(archive):
 
 def write_guest(path, build, kernel, modules=()):
     """Writes the usual guest: the agent and its client as BUILD has them, the
-    raw client of these tests where it was built, busybox, MODULES besides the
+    programs of these tests where they were built, busybox, MODULES besides the
     usual ones, two users."""
     archive = Archive()
     archive.program(build / "vmm-guest-agent", "/sbin/vmm-guest-agent")
     archive.program(build / "vmm-guest-ctl", "/bin/vmm-guest-ctl")
-    if (build / "tests/vm/vsock_raw").exists():
-        archive.program(build / "tests/vm/vsock_raw", "/bin/vsock-raw")
+    for program in ("vsock_raw", "orphans"):
+        if (build / "tests/vm" / program).exists():
+            archive.program(build / "tests/vm" / program, "/bin/" + program.replace("_", "-"))
     add_busybox(archive)
     add_modules(archive, kernel / "modules", [*MODULES, *modules])
     archive.copy(HERE / "guest/init", "/init")

@@ -63,6 +63,14 @@ def test_resolv_conf_can_be_read_by_everyone(guest):
     assert guest.output("stat -c %a:%u:%g /etc/resolv.conf") == "644:0:0"
 
 
+def test_host_name_is_the_one_of_ip(guest):
+    assert guest.output("hostname") == "clone-7"
+
+
+def test_loopback_can_be_used_from_the_start(guest):
+    assert "127.0.0.1/8" in guest.output("ip -4 addr show up dev lo")
+
+
 def test_worker_count_comes_from_the_kernel_command_line(guest):
     assert state.status(guest)["workers"]["configured"] == 5
     assert len(state.workers(guest)) == 5

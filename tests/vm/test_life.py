@@ -1,0 +1,118 @@
+"""A guest that lives: forwarding, orphans, and many sessions of every kind, after
+which all is as before. And one that has nothing but the agent."""
+
+import json
+import time
+
+import initramfs
+import pytest
+import state
+
+WORKERS = 12
+MIB = 1 << 20
+
+# One of each kind; each ends by itself, the last by its client's being killed.
+ROUND = """
+vmm-guest-ctl exec -- true
+vmm-guest-ctl exec -u guest -- sh -c 'exit 3'
+vmm-guest-ctl exec -- no-such-program 2>/dev/null
+vmm-guest-ctl exec -t -- ls / >/dev/null
+head -c 300000 /dev/zero | vmm-guest-ctl exec -i -- cat >/dev/null
+vmm-guest-ctl exec -- sh -c 'sleep 0.1 & exit 0'
+vmm-guest-ctl exec --timeout 1 -- sleep 60
+vmm-guest-ctl cp /bin/busybox vm:/soaked && vmm-guest-ctl cp vm:/soaked - >/dev/null
+vmm-guest-ctl ls / >/dev/null; vmm-guest-ctl rm /soaked; vmm-guest-ctl cat /none 2>/dev/null
+vmm-guest-ctl status >/dev/null
+vmm-guest-ctl exec -- sleep 60 & sleep 0.3; kill -9 $!; wait
+"""
+
+
+@pytest.fixture(scope="module")
+def living(boot):
+    with boot(f"vmm_agent.peer=any vmm_agent.workers={WORKERS} vmm_agent.recycle=0") as guest:
+        guest.wait_ready()
+        yield guest
+
+
+def descriptors(guest, pid):
+    """How many PID has. A worker keeps the cgroup of its last session, or has none yet;
+    that one is not counted."""
+    links = guest.output(f"ls -l /proc/{pid}/fd").splitlines()
+    cells = [link for link in links if "/cgroup/sessions/" in link]
+    assert len(cells) <= 1, cells
+    return len(links) - len(cells)
+
+
+def footprint(guest):
+    """Descriptors of process 1 and of the workers, the guest's processes, the agent's
+    memory in KiB."""
+    pids = [1, *state.workers(guest)]
+    fds = {pid: descriptors(guest, pid) for pid in pids}
+    rollups = guest.output("cat " + " ".join(f"/proc/{pid}/smaps_rollup" for pid in pids))
+    kib = sum(int(line.split()[1]) for line in rollups.splitlines() if line.startswith("Pss:"))
+    return fds, len(state.processes(guest)), kib
+
+
+def test_soak_leaves_descriptors_processes_and_memory_as_they_were(living):
+    living.output(f"{ROUND} true", seconds=60)
+    state.wait_until(lambda: all("idle" in title for title in state.workers(living).values()))
+    before, running, memory = footprint(living)
+    started = state.status(living)["sessions"]["started"]
+    for _ in range(2):
+        living.output(f"({ROUND}) & ({ROUND}) & wait; true", seconds=60)
+    # A host that went away has its session killed 2 s later.
+    state.wait_until(lambda: len(state.processes(living)) == running, 15)
+    after, _, kib = footprint(living)
+    assert state.status(living)["sessions"]["started"] - started >= 4 * 7
+    assert after == before
+    assert kib <= memory + WORKERS * 64
+    assert state.status(living)["worker_deaths"]["total"] == 0
+
+
+def test_eight_forwarded_downloads_at_once_come_whole(living):
+    living.output("mkdir -p /www; cd /www; head -c %d /dev/urandom >page; sha256sum page >/sum" % (3 * MIB))
+    living.output("vmm-guest-ctl exec -- httpd -p 127.0.0.1:8080 -h /www")
+    living.output("vmm-guest-ctl wait-port 8080 --timeout 10")
+    living.output("vmm-guest-ctl forward 127.0.0.1:9090:8080 >/dev/null 2>&1 & echo $! >/forward")
+    living.output("until grep -q :2382 /proc/net/tcp; do sleep 0.1; done")
+    fetch = "wget -q -O /got$i http://127.0.0.1:9090/page"
+    living.output(f"for i in $(seq 8); do {fetch} & done; wait", seconds=90)
+    sums = [line.split()[0] for line in living.output("sha256sum /got* /www/page").splitlines()]
+    living.output("kill $(cat /forward); rm -rf /got* /www; killall httpd")
+    assert len(sums) == 9 and len(set(sums)) == 1
+
+
+def test_10000_orphans_do_not_delay_a_sessions_exit(living):
+    living.output("rm -f /orphaned; (orphans 10000; echo $? >/orphaned) >/dev/null 2>&1 &")
+    took = []
+    while living.run("test -s /orphaned").status != 0:
+        begun = time.monotonic()
+        living.output("vmm-guest-ctl exec -- true")
+        took.append(time.monotonic() - begun)
+        time.sleep(0.3)
+    assert living.output("cat /orphaned") == "0"
+    assert len(took) > 3, "it was over before anything was measured"
+    assert max(took) < 3, "the guest is emulated, and the orphans take most of it"
+    state.wait_until(lambda: not [k for _, k, _ in state.processes(living).values() if k == "Z"])
+
+
+def test_status_answers_while_orphans_come(living):
+    living.output("(orphans 2000) >/dev/null 2>&1 &")
+    assert json.loads(living.output("vmm-guest-ctl status --json"))["pid"] == 1
+
+
+@pytest.mark.parametrize("name", ["symlinks", "hardlinks", "fifos", "regular"])
+def test_links_that_workloads_plant_are_not_followed(living, name):
+    assert living.output(f"cat /proc/sys/fs/protected_{name}") == "1"
+
+
+def test_root_with_nothing_but_the_agent_is_enough(boot, pytestconfig, tmp_path):
+    archive = initramfs.Archive()
+    archive.program(pytestconfig.build / "vmm-guest-agent", "/init")
+    initrd = tmp_path / "initrd"
+    archive.write(initrd)
+    arguments = "vmm_agent.listen=unix:/run/agent vmm_agent.workers=4 vmm_agent.hostname=bare"
+    with boot(arguments, initrd=initrd, driver=False) as guest:
+        guest.wait_console(r"ready: 4 workers")
+        assert "boot:" not in guest.console()
+        assert "Kernel panic" not in guest.console()
