@@ -61,7 +61,7 @@ address_parse_port(const char *text, struct address_port *ret)
 	if (end[0] != ':' || !isdigit((unsigned char)end[1]))
 		return -EINVAL;
 	port = strtoull(end + 1, &end, 10);
-	if (end[0] != '\0' || cid >= VMADDR_CID_ANY || port == 0 || port >= VMADDR_PORT_ANY)
+	if (end[0] != '\0' || cid >= UINT32_MAX || port == 0 || port >= UINT32_MAX)
 		return -EINVAL;
 	*ret = (struct address_port){ .cid = (uint32_t)cid, .port = (uint32_t)port };
 	return 0;

@@ -41,7 +41,7 @@ struct file_watch_scan {
 	struct file_watch *watch;
 	bool report;
 	unsigned steps;
-	SLIST_HEAD(, file_watch_todo) todo;
+	SLIST_HEAD(file_watch_todos, file_watch_todo) todo;
 };
 
 int

@@ -18,7 +18,7 @@ struct file_watch_dir {
 
 /* Zero-initialised it is ready for use. */
 struct file_watch_table {
-	LIST_HEAD(, file_watch_dir) buckets[FILE_WATCH_BUCKETS];
+	LIST_HEAD(file_watch_bucket, file_watch_dir) buckets[FILE_WATCH_BUCKETS];
 };
 
 /* The path of WD, borrowed until the table is changed; NULL if it is not there. */
