@@ -48,7 +48,7 @@ static int
 cat_all(struct file_request *request, char **paths, int count)
 {
 	const struct guest_file_reader reader = { .write = cat_write };
-	struct client_error error;
+	struct client_error error = { "" };
 	int status = 0;
 
 	for (int i = 0; i < count; i++) {

@@ -82,7 +82,7 @@ int
 control_run(
     uint8_t type, const void *payload, size_t len, const char *what, struct control_answer *ret)
 {
-	struct client_error error;
+	struct client_error error = { "" };
 
 	if (control_ask(type, payload, len, -1, ret, &error) < 0)
 		return command_fail("%s", error.text);

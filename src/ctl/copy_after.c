@@ -119,7 +119,7 @@ copy_after_start(struct copy *copy, char **words, size_t count, struct client_er
 	const size_t head_count = sizeof(head) / sizeof(head[0]);
 	const char *argv[sizeof(head) / sizeof(head[0]) + COPY_AFTER_STEPS_MAX * COPY_AFTER_WORDS];
 	struct copy_patience patience = { 0 };
-	struct client_error why;
+	struct client_error why = { "" };
 	int r;
 
 	memcpy(argv, head, sizeof(head));
@@ -151,7 +151,7 @@ copy_after_fit(char *const *words, size_t count)
 static void
 copy_after_run_list(struct copy *copy, struct copy_after_list *list)
 {
-	struct client_error error;
+	struct client_error error = { "" };
 	size_t done = 0;
 	int r = 0;
 

@@ -164,7 +164,7 @@ copy_in_entry(
 	struct copy_job job = {
 		.name = (char *)(uintptr_t)name, .is_new = there == NULL, .run = copy_in_job
 	};
-	struct client_error error;
+	struct client_error error = { "" };
 	struct stat st;
 	int r;
 

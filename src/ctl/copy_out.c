@@ -106,7 +106,7 @@ static void
 copy_out_finish(struct copy *copy, struct copy_dir *dir)
 {
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, dir->mtime };
-	struct client_error error;
+	struct client_error error = { "" };
 	int r = 0;
 
 	if (dir->is_new || copy->preserve)
@@ -188,7 +188,7 @@ copy_out_entry(struct copy *copy, struct copy_dir *dir, const struct file_entry 
 		.mode = entry->mode,
 		.mtime = { .tv_sec = entry->mtime_secs, .tv_nsec = entry->mtime_nanos },
 		.run = copy_out_job };
-	struct client_error error;
+	struct client_error error = { "" };
 	int r = 0;
 
 	if (!copy_out_is_name(entry->name)) {

@@ -108,7 +108,7 @@ cp_is_directory(const char *target, bool to_guest, struct client_error *error)
 static int
 cp_all(struct copy *copy, char **sources, const char *target, bool to_guest)
 {
-	struct client_error error;
+	struct client_error error = { "" };
 	bool slash = cp_has_slash(target);
 	bool is_stdout = !to_guest && strcmp(target, "-") == 0;
 	int is_directory = is_stdout ? 0 : cp_is_directory(target, to_guest, &error);

@@ -30,7 +30,7 @@ static int
 kill_send(const struct control_kill *request)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
-	struct client_error error;
+	struct client_error error = { "" };
 	size_t len;
 	char *json = control_kill_format(request, &len);
 	int r;

@@ -97,7 +97,7 @@ static int
 ls_show(const char *path, bool is_long, bool title)
 {
 	struct file_listing CLEANUP_LISTING listing = { 0 };
-	struct client_error error;
+	struct client_error error = { "" };
 	int r = guest_entry_list(path, &listing, &error);
 
 	if (r == 0 && title) {

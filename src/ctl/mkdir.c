@@ -43,7 +43,7 @@ static int
 mkdir_run(int argc, char **argv)
 {
 	struct file_request request = { 0 };
-	struct client_error error;
+	struct client_error error = { "" };
 	int status = 0;
 	int c;
 

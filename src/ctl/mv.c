@@ -52,7 +52,7 @@ mv_move(const char *from, const char *to, bool may_be_directory)
 {
 	enum guest_entry_type type = GUEST_ENTRY_NONE;
 	struct file_request request = { .path = from };
-	struct client_error error;
+	struct client_error error = { "" };
 	char *target;
 	int r;
 

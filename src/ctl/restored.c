@@ -99,7 +99,7 @@ restored_send(const struct restored_net *net, bool print)
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
 	uint8_t entropy[RESTORED_ENTROPY_LEN];
 	struct restored_format format = { .entropy = entropy, .entropy_len = sizeof(entropy) };
-	struct client_error error;
+	struct client_error error = { "" };
 	struct timespec now;
 	size_t len;
 	char *json;

@@ -38,7 +38,7 @@ rm_is_root(const char *path)
 static int
 rm_all(struct file_request *request, bool force, char **paths, int count)
 {
-	struct client_error error;
+	struct client_error error = { "" };
 	int status = 0;
 
 	for (int i = 0; i < count; i++) {

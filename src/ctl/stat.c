@@ -33,7 +33,7 @@ static int
 stat_show_json(const char *path)
 {
 	struct file_request request = { .path = path };
-	struct client_error error;
+	struct client_error error = { "" };
 	size_t len;
 	char *text;
 
@@ -58,7 +58,7 @@ stat_show(const char *path, bool follow)
 {
 	struct file_listing CLEANUP_LISTING listing = { 0 };
 	const struct file_entry *entry;
-	struct client_error error;
+	struct client_error error = { "" };
 	char mode[ENTRY_TEXT_MODE_LEN + 1];
 	char when[ENTRY_TEXT_TIME_MAX];
 	char size[QUANTITY_MAX];

@@ -51,7 +51,7 @@ wait_try(uint64_t deadline_ms, struct client_error *error)
 static int
 wait_until(uint64_t deadline_ms)
 {
-	struct client_error error;
+	struct client_error error = { "" };
 	int pause_ms = WAIT_PAUSE_FIRST_MS;
 	int r;
 

@@ -34,7 +34,7 @@ wait_port_ask(uint16_t port, uint64_t seconds)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
 	struct port_wait request = { .port = port, .timeout_ms = seconds * WAIT_PORT_MS_PER_S };
-	struct client_error error;
+	struct client_error error = { "" };
 	size_t len = 0;
 	char *json = port_wait_format(&request, &len);
 	int r;

@@ -60,7 +60,7 @@ static int
 watch_follow(const struct file_request *request, bool json)
 {
 	struct client CLEANUP_CLIENT client = CLIENT_INIT;
-	struct client_error error;
+	struct client_error error = { "" };
 	int status = 0;
 	size_t len;
 	char *text;
