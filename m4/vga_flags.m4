@@ -37,7 +37,7 @@ AC_DEFUN([VGA_WARNINGS], [
 ])
 
 # VGA_HARDENING: position independence, RELRO, stack protection and FORTIFY,
-# and sections that the linker can drop; --disable-hardening for experiments.
+# sections that the linker can drop, and no tables for exceptions; --disable-hardening for experiments.
 AC_DEFUN([VGA_HARDENING], [
   AC_ARG_ENABLE([hardening],
     [AS_HELP_STRING([--disable-hardening], [build without hardening flags])],
@@ -57,7 +57,9 @@ AC_DEFUN([VGA_HARDENING], [
     AS_VAR_IF([enable_static], [yes],
       [VGA_STATIC_LDFLAGS="-static-pie"], [VGA_TRY_LDFLAG([VGA_LDFLAGS], [-pie])])
   ])
-  m4_foreach_w([vga_flag], [-ffunction-sections -fdata-sections],
+  # Nothing here unwinds; a debugger has its own tables, from -g.
+  m4_foreach_w([vga_flag],
+    [-ffunction-sections -fdata-sections -fno-unwind-tables -fno-asynchronous-unwind-tables],
     [VGA_TRY_CFLAG([VGA_CFLAGS], vga_flag)])
   VGA_TRY_LDFLAG([VGA_LDFLAGS], [-Wl,--gc-sections])
   VGA_TRY_LDFLAG([VGA_LDFLAGS], [-Wl,--as-needed])
