@@ -108,8 +108,8 @@ client_unreached(
     int error, enum address_kind kind, uint32_t port, int timeout_ms, struct client_error *ret)
 {
 	if (error == ETIMEDOUT)
-		client_fail(ret, "the agent at %s, port %u, did not answer within %d s",
-		    client_address(), port, timeout_ms / CLIENT_MS_PER_S);
+		client_fail(ret, "the agent at %s, port %u, did not answer within %g s",
+		    client_address(), port, (double)timeout_ms / CLIENT_MS_PER_S);
 	else
 		client_fail(ret, "can't reach the agent at %s, port %u: %s%s", client_address(),
 		    port, strerror(error), client_hint(kind, error));

@@ -158,6 +158,8 @@ cp_catch_signals(void)
 	signals_catch(SIGTERM);
 	signals_catch(SIGHUP);
 	signals_catch(SIGQUIT);
+	/* A file that is larger than we may write (setrlimit(2)) is an error as any. */
+	(void)signal(SIGXFSZ, SIG_IGN);
 }
 
 static int

@@ -15,8 +15,10 @@
 #define WAIT_PAUSE_FIRST_MS 10
 #define WAIT_PAUSE_MAX_MS 250
 
-/* For one try: a VMM may take a connection and leave it unanswered for ever. */
-#define WAIT_TRY_MS 5000
+/* For one try: a VMM may take a connection and leave it unanswered for ever; and
+ * the last one has to have a chance. */
+#define WAIT_TRY_MAX_MS 5000
+#define WAIT_TRY_MIN_MS 250
 
 static const char wait_help[] =
     "Usage: vmm-guest-ctl wait [--timeout S]\n"
@@ -42,9 +44,13 @@ wait_try(uint64_t deadline_ms, struct client_error *error)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
 	int left = clock_poll_timeout(clock_mono_ms(), deadline_ms);
-	int r = control_ask(VMM_GUEST_STATUS_REQ, NULL, 0,
-	    left < 0 || left > WAIT_TRY_MS ? WAIT_TRY_MS : left, &answer, error);
+	int r;
 
+	if (left < 0 || left > WAIT_TRY_MAX_MS)
+		left = WAIT_TRY_MAX_MS;
+	if (left < WAIT_TRY_MIN_MS)
+		left = WAIT_TRY_MIN_MS;
+	r = control_ask(VMM_GUEST_STATUS_REQ, NULL, 0, left, &answer, error);
 	return r == -ENODATA ? 0 : r;
 }
 
