@@ -3,6 +3,7 @@ guest's files are this machine's, so that a test can look at both sides."""
 
 import json
 import os
+import resource
 import select
 import stat
 import subprocess
@@ -173,6 +174,15 @@ def test_a_user_may_do_no_more_than_that_user(ctl, guest, here, public_dir):
     assert done.code == 1 and not (here / "s").exists()
 
 
+def test_what_does_not_fit_here_leaves_the_old_file(ctl, guest, here):
+    (guest / "f").write_bytes(bytes(1 << 20))
+    (here / "f").write_text("old")
+    done = ctl.run("cp", vm(guest / "f"), here / "f", preexec_fn=lambda: resource.setrlimit(
+        resource.RLIMIT_FSIZE, (65536, 65536)))
+    assert done.code == 1 and "File too large" in done.text
+    assert (here / "f").read_text() == "old" and os.listdir(here) == ["f"]
+
+
 def test_a_device_here_is_written_to_as_it_is(ctl, guest):
     (guest / "f").write_text("x")
     ctl.ok("cp", vm(guest / "f"), "/dev/null")
@@ -259,12 +269,15 @@ def test_what_is_no_file_is_left_out_and_said(ctl, guest, here):
     assert os.listdir(here / "back") == ["f"]
 
 
-def test_a_tree_of_2000_files_there_and_back_is_equal(start_agent, guest, here):
+def test_a_tree_of_10000_files_there_and_back_is_equal(start_agent, guest, here):
     ctl = Ctl(start_agent("--workers=8").path)      # fewer than it would like to use
-    for i in range(50):
-        (here / ("d%d" % i)).mkdir()
-        for j in range(40):
-            (here / ("d%d" % i) / str(j)).write_text("%d %d" % (i, j))
+    for i in range(100):
+        folder = here / ("d%d" % i)
+        folder.mkdir(mode=0o700 + i % 8)
+        (folder / "link").symlink_to("%d" % i)
+        for j in range(99):
+            (folder / str(j)).write_text("%d %d" % (i, j))
+        (folder / "0").chmod(0o711)
     ctl.ok("cp", "-r", here, vm(guest / "t"))
     assert tree_of(guest / "t") == tree_of(here)
     ctl.ok("cp", "-r", vm(guest / "t"), here.parent / "back")

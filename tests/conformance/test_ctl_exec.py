@@ -76,6 +76,12 @@ def test_options_behind_the_program_are_the_programs(ctl):
     assert ctl.ok("exec", "echo", "-i", "--help") == b"-i --help\n"
 
 
+def test_a_command_line_that_is_too_long_for_the_agent_is_refused_in_words(ctl):
+    done = ctl.run("exec", "true", *["x" * 100000] * 15)
+    assert done.code == 125 and done.text != ""
+    assert ctl.run("exec", "true", *["x" * 100000] * 9).code == 0
+
+
 def test_an_argument_that_is_no_utf8_is_refused_in_words(ctl):
     done = ctl.run("exec", "echo", b"\xff")
     assert done.code == 125 and "UTF-8" in done.text
@@ -359,6 +365,10 @@ def test_status_as_table_json_and_metrics(ctl):
 
 def test_wait_returns_at_once_where_the_agent_answers(ctl):
     assert ctl.run("wait", "--timeout", "5").code == 0
+
+
+def test_wait_of_no_time_looks_once(ctl):
+    assert ctl.run("wait", "--timeout", "0").code == 0
 
 
 def test_wait_gives_up_when_the_time_is_up(tmp_path):
