@@ -62,6 +62,7 @@ def test_the_child_exits_while_the_host_leaves(agent):
         conn.close()
 
     rounds(once)
+    wait_until(lambda: agent.status()["workers"]["exec"] == 0, 10, "all workers are idle")
     assert agent.run(["echo", "x"]).stdout == b"x\n"
 
 
