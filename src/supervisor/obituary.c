@@ -60,8 +60,8 @@ obituary_format(uint8_t voice, const char *cause, uint8_t *bytes, size_t size)
 	case SLOT_VOICE_CONTROL:
 		return obituary_add_exit(bytes, VMM_GUEST_EXIT_CONTROL_FAILED);
 	case SLOT_VOICE_FILE:
-		return obituary_add_frame(bytes, VMM_GUEST_FILE_ERR, OBITUARY_FILE_ERR,
-		    strlen(OBITUARY_FILE_ERR));
+		return obituary_add_frame(
+		    bytes, VMM_GUEST_FILE_ERR, OBITUARY_FILE_ERR, strlen(OBITUARY_FILE_ERR));
 	default:
 		return 0;
 	}
