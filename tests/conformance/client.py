@@ -59,7 +59,7 @@ class Ctl:
         more.setdefault("stdin", subprocess.DEVNULL)
         more.setdefault("stdout", subprocess.PIPE)
         more.setdefault("stderr", subprocess.PIPE)
-        return subprocess.Popen(self.argv(*args), env=self.env, **more)
+        return Process(self.argv(*args), env=self.env, **more)
 
     def run(self, *args, input=None, timeout=TIMEOUT, **more):
         if input is not None:
@@ -77,6 +77,15 @@ class Ctl:
         done = self.run(*args, **more)
         assert done.code == 0, "%r: %r" % (args, done)
         return done.stdout
+
+
+class Process(subprocess.Popen):
+    """One that a failed test does not wait for."""
+
+    def __exit__(self, kind, *rest):
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *rest)
 
 
 class Terminal:

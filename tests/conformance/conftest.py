@@ -12,6 +12,7 @@ kills workers says so: @pytest.mark.kills_workers; one that ends the agent:
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -24,6 +25,12 @@ pytest.register_assert_rewrite("agent", "answers")
 
 import agent as agent_module  # noqa: E402
 from agent import Agent, descendants, descriptors, stat_of  # noqa: E402
+
+# A runner in the background has some of them ignored, and so would have all that is
+# started here; the client leaves alone what it was started to ignore.
+for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DEFAULT_OPTIONS = ("--workers=8", "--log=debug")
 

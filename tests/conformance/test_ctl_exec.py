@@ -12,7 +12,7 @@ import time
 import pytest
 
 from agent import is_running, wait_until
-from client import Ctl
+from client import Ctl, Process
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_a_signal_is_passed_on_and_the_program_decides(ctl, name):
 def test_ctrl_c_of_a_loop_in_a_shell_ends_the_loop(ctl):
     script = 'for i in 1 2 3; do "$0" exec -- sh -c "echo started; exec sleep 60"; done; echo on'
     argv = ["bash", "-c", script, *ctl.argv()]
-    with subprocess.Popen(argv, env=ctl.env, stdout=subprocess.PIPE, start_new_session=True) as shell:
+    with Process(argv, env=ctl.env, stdout=subprocess.PIPE, start_new_session=True) as shell:
         assert shell.stdout.readline() == b"started\n"
         os.killpg(shell.pid, signal.SIGINT)
         assert shell.wait(10) == -signal.SIGINT
