@@ -65,7 +65,8 @@ def test_soak_leaves_descriptors_processes_and_memory_as_they_were(living):
     after, _, kib = footprint(living)
     assert state.status(living)["sessions"]["started"] - started >= 4 * 7
     assert after == before
-    assert kib <= memory + WORKERS * 64
+    # A worker that had nothing to move before keeps its buffers warm from now on.
+    assert kib <= memory + WORKERS * 256
     assert state.status(living)["worker_deaths"]["total"] == 0
 
 
