@@ -90,12 +90,6 @@ file_request_done(struct file_request *request)
 	*request = (struct file_request){ 0 };
 }
 
-static void
-file_request_add(struct json_object *json, const char *name, struct json_object *value)
-{
-	(void)json_object_object_add(json, name, value);
-}
-
 char *
 file_request_format(uint8_t type, const struct file_request *request, size_t *ret_len)
 {
@@ -105,22 +99,22 @@ file_request_format(uint8_t type, const struct file_request *request, size_t *re
 	if (json == NULL)
 		return NULL;
 	if (members & FILE_MEMBER_PATH)
-		file_request_add(json, "path", json_object_new_string(request->path));
+		json_add(json, "path", json_object_new_string(request->path));
 	if (members & FILE_MEMBER_FROM_TO) {
-		file_request_add(json, "from", json_object_new_string(request->path));
-		file_request_add(json, "to", json_object_new_string(request->to));
+		json_add(json, "from", json_object_new_string(request->path));
+		json_add(json, "to", json_object_new_string(request->to));
 	}
 	if (members & FILE_MEMBER_MODE)
-		file_request_add(json, "mode", json_object_new_uint64(request->mode));
+		json_add(json, "mode", json_object_new_uint64(request->mode));
 	if ((members & FILE_MEMBER_FSYNC) && request->fsync)
-		file_request_add(json, "fsync", json_object_new_boolean(true));
+		json_add(json, "fsync", json_object_new_boolean(true));
 	if (members & FILE_MEMBER_RECURSIVE)
-		file_request_add(json, "recursive", json_object_new_boolean(request->recursive));
+		json_add(json, "recursive", json_object_new_boolean(request->recursive));
 	if ((members & FILE_MEMBER_RANGE) && request->offset > 0)
-		file_request_add(json, "offset", json_object_new_uint64(request->offset));
+		json_add(json, "offset", json_object_new_uint64(request->offset));
 	if ((members & FILE_MEMBER_RANGE) && request->length != UINT64_MAX)
-		file_request_add(json, "length", json_object_new_uint64(request->length));
+		json_add(json, "length", json_object_new_uint64(request->length));
 	if ((members & FILE_MEMBER_USER) && request->user != NULL && request->user[0] != '\0')
-		file_request_add(json, "user", json_object_new_string(request->user));
+		json_add(json, "user", json_object_new_string(request->user));
 	return json_to_text(json, ret_len);
 }

@@ -185,6 +185,12 @@ json_get_i64(
 	return number;
 }
 
+void
+json_add(struct json_object *object, const char *name, struct json_object *value)
+{
+	(void)json_object_object_add(object, name, value);
+}
+
 char *
 json_to_text(struct json_object *object, size_t *ret_len)
 {

@@ -59,6 +59,9 @@ const char *json_need_string(
 /* Whether OBJECT has a member NAME, be it null. */
 bool json_has(struct json_object *object, const char *name);
 
+/* Adds the member NAME to OBJECT, which owns VALUE from then on. */
+void json_add(struct json_object *object, const char *name, struct json_object *value);
+
 /* The text of OBJECT without white space, in a new block that the caller frees;
  * NULL where there is no memory. *RET_LEN is its length without the NUL. */
 char *json_to_text(struct json_object *object, size_t *ret_len);

@@ -152,30 +152,24 @@ start_done(struct start_request *request)
 }
 
 static void
-start_add(struct json_object *json, const char *name, struct json_object *value)
-{
-	(void)json_object_object_add(json, name, value);
-}
-
-static void
 start_add_number(struct json_object *json, const char *name, uint64_t value, uint64_t unless)
 {
 	if (value != unless)
-		start_add(json, name, json_object_new_uint64(value));
+		json_add(json, name, json_object_new_uint64(value));
 }
 
 static void
 start_add_flag(struct json_object *json, const char *name, bool value, bool unless)
 {
 	if (value != unless)
-		start_add(json, name, json_object_new_boolean(value));
+		json_add(json, name, json_object_new_boolean(value));
 }
 
 static void
 start_add_text(struct json_object *json, const char *name, const char *value)
 {
 	if (value != NULL && value[0] != '\0')
-		start_add(json, name, json_object_new_string(value));
+		json_add(json, name, json_object_new_string(value));
 }
 
 static void
@@ -188,10 +182,10 @@ start_add_limits(struct json_object *json, const struct start_limits *limits)
 	object = json_object_new_object();
 	for (int i = 0; i < START_LIMIT_COUNT; i++) {
 		if (limits->have & 1u << i)
-			start_add(
+			json_add(
 			    object, start_limit_names[i], json_object_new_uint64(limits->value[i]));
 	}
-	start_add(json, "limits", object);
+	json_add(json, "limits", object);
 }
 
 char *
@@ -204,14 +198,14 @@ start_format(const struct start_request *request, size_t *ret_len)
 		return NULL;
 	for (size_t i = 0; i < request->argc; i++)
 		(void)json_object_array_add(cmd, json_object_new_string(request->argv[i]));
-	start_add(json, "cmd", cmd);
+	json_add(json, "cmd", cmd);
 	if (request->env_count > 0) {
 		struct json_object *env = json_object_new_object();
 
 		for (size_t i = 0; i < request->env_count; i++)
-			start_add(env, request->env[i].name,
+			json_add(env, request->env[i].name,
 			    json_object_new_string(request->env[i].value));
-		start_add(json, "env", env);
+		json_add(json, "env", env);
 	}
 	start_add_text(json, "working_dir", request->working_dir);
 	start_add_text(json, "user", request->user);

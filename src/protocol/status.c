@@ -13,15 +13,9 @@
 #define STATUS_MS_FORMAT "%.3f"
 
 static void
-status_add(struct json_object *object, const char *name, struct json_object *value)
-{
-	(void)json_object_object_add(object, name, value);
-}
-
-static void
 status_add_number(struct json_object *object, const char *name, uint64_t value)
 {
-	status_add(object, name, json_object_new_uint64(value));
+	json_add(object, name, json_object_new_uint64(value));
 }
 
 static void
@@ -30,7 +24,7 @@ status_add_text(struct json_object *object, const char *name, const char *text)
 	char valid[STATUS_TEXT_MAX];
 
 	(void)utf8_make_valid(text, valid, sizeof(valid));
-	status_add(object, name, json_object_new_string(valid));
+	json_add(object, name, json_object_new_string(valid));
 }
 
 static struct json_object *
@@ -86,10 +80,9 @@ status_make_deaths(const struct status *status)
 		status_add_number(by_signal, name, status->worker_deaths.by_signal[i]);
 	}
 	status_add_number(object, "total", status->worker_deaths.total);
-	status_add(object, "by_signal", by_signal);
-	status_add(object, "last_signal", json_object_new_int(status->worker_deaths.last_signal));
-	status_add(
-	    object, "last_unix_ms", json_object_new_int64(status->worker_deaths.last_unix_ms));
+	json_add(object, "by_signal", by_signal);
+	json_add(object, "last_signal", json_object_new_int(status->worker_deaths.last_signal));
+	json_add(object, "last_unix_ms", json_object_new_int64(status->worker_deaths.last_unix_ms));
 	return object;
 }
 
@@ -104,7 +97,7 @@ status_make_slots(const struct status *status)
 
 		status_add_text(object, "kind", slot->kind);
 		status_add_number(object, "session", slot->session);
-		status_add(object, "pid", json_object_new_int(slot->pid));
+		json_add(object, "pid", json_object_new_int(slot->pid));
 		status_add_text(object, "user", slot->user);
 		status_add_text(object, "command", slot->command);
 		status_add_number(object, "age_ms", slot->age_ms);
@@ -124,16 +117,16 @@ status_format(const struct status *status, size_t *ret_len)
 	if (json == NULL)
 		return NULL;
 	(void)snprintf(boot_ms, sizeof(boot_ms), STATUS_MS_FORMAT, status->boot_ms);
-	status_add(json, "version", json_object_new_string(status->version));
-	status_add(json, "protocol", json_object_new_int(VMM_GUEST_PROTOCOL_VERSION));
-	status_add(json, "features", status_make_features(status));
-	status_add(json, "pid", json_object_new_int(status->pid));
+	json_add(json, "version", json_object_new_string(status->version));
+	json_add(json, "protocol", json_object_new_int(VMM_GUEST_PROTOCOL_VERSION));
+	json_add(json, "features", status_make_features(status));
+	json_add(json, "pid", json_object_new_int(status->pid));
 	status_add_number(json, "uptime_ms", status->uptime_ms);
-	status_add(json, "boot_ms", json_object_new_double_s(status->boot_ms, boot_ms));
-	status_add(json, "workers", status_make_workers(status));
-	status_add(json, "sessions", status_make_sessions(status));
-	status_add(json, "worker_deaths", status_make_deaths(status));
+	json_add(json, "boot_ms", json_object_new_double_s(status->boot_ms, boot_ms));
+	json_add(json, "workers", status_make_workers(status));
+	json_add(json, "sessions", status_make_sessions(status));
+	json_add(json, "worker_deaths", status_make_deaths(status));
 	status_add_number(json, "clock_syncs", status->clock_syncs);
-	status_add(json, "slots", status_make_slots(status));
+	json_add(json, "slots", status_make_slots(status));
 	return json_to_text(json, ret_len);
 }
