@@ -1,7 +1,7 @@
 /*
  * bench: how near the agent comes to what the kernel alone would take.
  *
- *     bench [--json] [--agent=PROGRAM | --address=ADDRESS]
+ *     bench [--json] [--only=PART] [--agent=PROGRAM | --address=ADDRESS]
  *
  * Everything is measured beside its floor, in turn, so that only the ratio is to
  * be compared between machines. With an ADDRESS (an agent that stands on this
@@ -27,7 +27,26 @@ struct bench_options {
 	bool json;
 	const char *agent;
 	const char *address;
+	const char *only; /* NULL: all parts */
 };
+
+static bool
+bench_is_part(const char *name)
+{
+	static const char *const parts[] = { "sessions", "streams", "files", "start" };
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		if (strcmp(parts[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+bench_wants(const struct bench_options *options, const char *part)
+{
+	return options->only == NULL || strcmp(options->only, part) == 0;
+}
 
 static void
 bench_parse(int argc, char **argv, struct bench_options *ret)
@@ -36,6 +55,7 @@ bench_parse(int argc, char **argv, struct bench_options *ret)
 		{ "json", no_argument, NULL, 'j' },
 		{ "agent", required_argument, NULL, 'a' },
 		{ "address", required_argument, NULL, 'A' },
+		{ "only", required_argument, NULL, 'o' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int option;
@@ -48,8 +68,11 @@ bench_parse(int argc, char **argv, struct bench_options *ret)
 			ret->agent = optarg;
 		else if (option == 'A')
 			ret->address = optarg;
+		else if (option == 'o' && bench_is_part(optarg))
+			ret->only = optarg;
 		else
-			errx(2, "usage: bench [--json] [--agent=PROGRAM | --address=ADDRESS]");
+			errx(2, "usage: bench [--json] [--only=sessions|streams|files|start] "
+				"[--agent=PROGRAM | --address=ADDRESS]");
 	}
 }
 
@@ -92,13 +115,18 @@ main(int argc, char **argv)
 		target_find(&target, options.address);
 	else
 		(void)target_start(&target, options.agent, folder, BENCH_WORKERS);
-	measure_sessions(&target);
-	measure_streams(&target);
-	measure_files(&target, folder);
+	if (bench_wants(&options, "sessions"))
+		measure_sessions(&target);
+	if (bench_wants(&options, "streams"))
+		measure_streams(&target);
+	if (bench_wants(&options, "files"))
+		measure_files(&target, folder);
 	if (options.address == NULL) {
-		measure_memory(&target);
+		if (options.only == NULL)
+			measure_memory(&target);
 		target_stop(&target);
-		measure_start(options.agent, folder);
+		if (bench_wants(&options, "start"))
+			measure_start(options.agent, folder);
 	}
 	report_end();
 	bench_remove_folder(folder);
