@@ -126,9 +126,10 @@ pool_fork(struct pool *pool, uint32_t index, uint64_t now)
 }
 
 uint64_t
-pool_fork_due(struct pool *pool, uint64_t now_ms)
+pool_fork_due(struct pool *pool, uint64_t now_ms, uint32_t max)
 {
 	uint64_t next = CLOCK_NEVER;
+	uint32_t forked = 0;
 
 	for (uint32_t i = 0; i < pool->count && !pool->is_closing; i++) {
 		struct pool_worker *worker = &pool->workers[i];
@@ -136,8 +137,11 @@ pool_fork_due(struct pool *pool, uint64_t now_ms)
 
 		if (worker->pid != 0)
 			continue;
+		if (worker->start_at_ms <= now_ms && forked == max)
+			return now_ms;
 		if (worker->start_at_ms <= now_ms) {
 			r = pool_fork(pool, i, now_ms);
+			forked += r == 0;
 			if (r == 0)
 				continue;
 			worker->start_at_ms = now_ms + POOL_FORK_RETRY_MS;

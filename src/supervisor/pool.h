@@ -47,9 +47,10 @@ int pool_hide_fd(int fd);
  * session may stop what it finds, but the pool is not its to stop. */
 void pool_wake(const struct pool *pool, pid_t pid);
 
-/* Forks every worker whose time has come. A fork that fails is tried again.
- * Returns when the next is due (CLOCK_MONOTONIC ms), or CLOCK_NEVER. */
-uint64_t pool_fork_due(struct pool *pool, uint64_t now_ms);
+/* Forks workers whose time has come, at most MAX. A fork that fails is tried again.
+ * Returns when the next is due (CLOCK_MONOTONIC ms; NOW_MS where there are more than
+ * MAX), or CLOCK_NEVER. */
+uint64_t pool_fork_due(struct pool *pool, uint64_t now_ms, uint32_t max);
 
 /* A child of ours, PID, has ended and is still a zombie. If it is a worker, kills
  * what its session had started, tells the host, and arranges for the next one;

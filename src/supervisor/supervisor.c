@@ -31,6 +31,11 @@
 /* Signals, or children, that one turn of the loop deals with. */
 #define SUPERVISOR_TURN_MAX 256
 
+/* Workers that one turn forks. The first is all that a host needs to be served, and
+ * gets a turn of its own. */
+#define SUPERVISOR_FORKS_MAX 8
+#define SUPERVISOR_FORKS_FIRST 1
+
 /* Between two logs of the scoreboard. */
 #define SUPERVISOR_SHOW_MS 200
 
@@ -107,20 +112,27 @@ supervisor_make_board(struct supervisor *supervisor)
 
 /* ---- serving ----------------------------------------------------------- */
 
-/* Tells all who want to know that they can come. */
+/* Tells all who want to know that they can come: once a worker is there. The others
+ * follow while the host is on its way, and connections wait in the listen queue. */
 static void
 supervisor_tell_ready(struct supervisor *supervisor)
 {
 	const struct supervisor_settings *settings = supervisor->settings;
 	struct address_port host = { .cid = VMM_GUEST_HOST_CID, .port = settings->ready_port };
-	int r = readiness_notify(settings->notify_socket, "READY=1");
+	uint64_t ready_us = clock_mono_us() - settings->started_us;
+	int r;
 
+	supervisor->is_ready = true;
+	atomic_store(&supervisor->board->ready_us, ready_us);
+	r = readiness_notify(settings->notify_socket, "READY=1");
 	if (r < 0)
 		log_warnx("can't tell %s: %s", settings->notify_socket, strerror(-r));
 	if (settings->listen.kind == ADDRESS_VSOCK && host.port != 0)
 		readiness_dial(&supervisor->readiness, &host, "R");
 	if (settings->notify.port != 0)
 		readiness_dial(&supervisor->readiness, &settings->notify, "READY=1");
+	log_info("ready: %u workers, %u reserved, after %.1f ms", supervisor->board->workers,
+	    supervisor->board->reserved, (double)ready_us / SUPERVISOR_US_PER_MS);
 }
 
 /* Opens the listeners if it is time; the first success begins the service. */
@@ -128,7 +140,6 @@ static void
 supervisor_try_listen(struct supervisor *supervisor, uint64_t now)
 {
 	const struct supervisor_settings *settings = supervisor->settings;
-	uint64_t ready_us;
 	int r;
 
 	if (supervisor->is_serving || now < supervisor->listen_at_ms)
@@ -152,12 +163,19 @@ supervisor_try_listen(struct supervisor *supervisor, uint64_t now)
 		return;
 	}
 	supervisor->is_serving = true;
-	(void)pool_fork_due(&supervisor->pool, now);
-	ready_us = clock_mono_us() - settings->started_us;
-	atomic_store(&supervisor->board->ready_us, ready_us);
-	supervisor_tell_ready(supervisor);
-	log_info("ready: %u workers, %u reserved, after %.1f ms", supervisor->board->workers,
-	    supervisor->board->reserved, (double)ready_us / SUPERVISOR_US_PER_MS);
+}
+
+/* Forks whom it is time for. Returns when the next is due. */
+static uint64_t
+supervisor_fork_workers(struct supervisor *supervisor, uint64_t now)
+{
+	uint64_t next = pool_fork_due(&supervisor->pool, now,
+	    supervisor->is_ready ? SUPERVISOR_FORKS_MAX : SUPERVISOR_FORKS_FIRST);
+
+	if (!supervisor->is_ready && pool_count(&supervisor->pool) > 0)
+		supervisor_tell_ready(supervisor);
+	pool_replace_step(&supervisor->pool);
+	return next;
 }
 
 /* Buries one child that has ended: a worker, or an orphan of the guest; or wakes one
@@ -301,15 +319,11 @@ supervisor_serve(struct supervisor *supervisor)
 {
 	while (supervisor->stop_signal == 0) {
 		uint64_t now = clock_mono_ms();
-		uint64_t next = CLOCK_NEVER;
+		uint64_t next;
 
 		supervisor_try_listen(supervisor, now);
-		if (supervisor->is_serving) {
-			next = pool_fork_due(&supervisor->pool, now);
-			pool_replace_step(&supervisor->pool);
-		} else {
-			next = supervisor->listen_at_ms;
-		}
+		next = supervisor->is_serving ? supervisor_fork_workers(supervisor, now)
+					      : supervisor->listen_at_ms;
 		supervisor_wait(supervisor, next);
 	}
 }

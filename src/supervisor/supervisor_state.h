@@ -23,6 +23,7 @@ struct supervisor {
 	struct power_key power_key;
 	struct readiness readiness;
 	bool is_serving;
+	bool is_ready;	/* there has been a worker, and who waits for that was told */
 	bool is_behind; /* there are more children to reap than one turn may hold */
 	int signal_fd;
 	uint64_t listen_at_ms;

@@ -1,9 +1,13 @@
 """Who is told that the agent serves, and that it stops."""
 
 import os
+import shutil
 import socket
+import subprocess
 
 import pytest
+
+from agent import agent_binary, children, kill_hard
 
 
 @pytest.fixture
@@ -34,6 +38,45 @@ def test_service_manager_is_told_once_it_can_connect(start_agent, manager, tmp_p
     agent = start_agent("--workers=2", env=with_socket(name), ready=None)
     assert manager.recv(100) == b"READY=1"
     assert agent.run(["true"]).code == 0
+
+
+@pytest.fixture
+def start_with_forks(manager, tmp_path):
+    """Starts an agent that can fork only so many workers."""
+    assert shutil.which("strace"), "no strace(1)"
+    started = []
+
+    def start(count):
+        name, path = str(tmp_path / "notify"), str(tmp_path / "agent")
+        manager.bind(name)
+        started.append(subprocess.Popen(
+            ["strace", "-qq", "-o", "/dev/null", "-e", "trace=clone",
+             "-e", "inject=clone:error=EAGAIN:when=%d+" % (count + 1),
+             agent_binary(), "--workers=4", "--listen=unix:" + path],
+            stderr=subprocess.DEVNULL, env=with_socket(name)))
+        return path
+
+    yield start
+    for strace in started:
+        kill_hard(*children(strace.pid))
+        strace.wait(10)
+
+
+def test_ready_is_said_once_a_first_worker_is_there(start_with_forks, manager):
+    path = start_with_forks(1)
+    assert manager.recv(100) == b"READY=1"
+    with socket.socket(socket.AF_UNIX) as host:
+        host.settimeout(10)
+        host.connect(path)
+        host.sendall(b"CONNECT 52\n")
+        assert host.recv(100).startswith(b"OK ")
+
+
+def test_ready_is_not_said_before_there_is_a_worker(start_with_forks, manager):
+    start_with_forks(0)
+    manager.settimeout(1)
+    with pytest.raises(socket.timeout):
+        manager.recv(100)
 
 
 @pytest.mark.parametrize("name", ["/nobody/listens", "@vga-nobody", "neither", "", "/" + "x" * 200])
