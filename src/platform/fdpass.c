@@ -70,3 +70,15 @@ fdpass_take(int read_fd, int *ret_fd)
 	memcpy(ret_fd, CMSG_DATA(&control.header), sizeof(*ret_fd));
 	return 0;
 }
+
+void
+fdpass_drop(int read_fd)
+{
+	char byte;
+	ssize_t ignored;
+
+	/* With nowhere to put it the kernel drops the descriptor: unix(7), SCM_RIGHTS. */
+	do {
+		ignored = recv(read_fd, &byte, sizeof(byte), MSG_DONTWAIT);
+	} while (ignored < 0 && errno == EINTR);
+}

@@ -19,4 +19,7 @@ int fdpass_put(int write_fd, int fd);
  * empty, or -errno. */
 int fdpass_take(int read_fd, int *ret_fd);
 
+/* Takes one out and lets it go, if there is one: cheaper than to take and close it. */
+void fdpass_drop(int read_fd);
+
 #endif

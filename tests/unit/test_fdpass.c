@@ -104,6 +104,27 @@ test_it_outlives_the_process_that_put_it_there(void **state)
 }
 
 static void
+test_what_is_dropped_is_closed(void **state)
+{
+	int CLEANUP_FD read_fd = -1;
+	int CLEANUP_FD write_fd = -1;
+	int taken_fd = -1;
+	int pair[2];
+	char byte;
+
+	(void)state;
+	assert_int_equal(fdpass_open(&read_fd, &write_fd), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_int_equal(fdpass_put(write_fd, pair[0]), 0);
+	(void)close(pair[0]);
+	fdpass_drop(read_fd);
+	assert_int_equal(recv(pair[1], &byte, 1, MSG_DONTWAIT), 0);
+	assert_int_equal(fdpass_take(read_fd, &taken_fd), -EAGAIN);
+	fdpass_drop(read_fd); /* empty: it does not wait */
+	(void)close(pair[1]);
+}
+
+static void
 test_a_message_without_a_descriptor_is_refused(void **state)
 {
 	int CLEANUP_FD read_fd = -1;
@@ -126,6 +147,7 @@ main(void)
 		cmocka_unit_test(test_an_empty_queue_does_not_wait),
 		cmocka_unit_test(test_a_full_queue_does_not_wait_and_loses_nothing),
 		cmocka_unit_test(test_it_outlives_the_process_that_put_it_there),
+		cmocka_unit_test(test_what_is_dropped_is_closed),
 		cmocka_unit_test(test_a_message_without_a_descriptor_is_refused),
 	};
 
