@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "platform/fd.h"
-#include "platform/proc.h"
+#include "platform/oom_score.h"
 #include "platform/signals.h"
 
 #define SPAWN_STACK_SIZE (64 * 1024)
@@ -71,20 +71,6 @@ spawn_place_descriptors(const struct spawn_options *options)
 			return false;
 	}
 	return true;
-}
-
-/* Our own oom_score_adj protects the agent; the program must be killed first. */
-SPAWN_CHILD static void
-spawn_reset_oom_score(void)
-{
-	int fd = openat(proc_dir_fd(), "self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		ssize_t ignored = write(fd, "0", 1);
-
-		(void)ignored;
-		(void)close(fd);
-	}
 }
 
 SPAWN_CHILD static bool
@@ -205,7 +191,6 @@ spawn_setup(struct spawn_child *child)
 		return spawn_fail(child, SPAWN_SETUP, errno, 0);
 	if (options->tty_fd >= 0 && ioctl(options->tty_fd, TIOCSCTTY, 0) < 0)
 		return spawn_fail(child, SPAWN_SETUP, errno, 0);
-	spawn_reset_oom_score();
 	if (!spawn_set_rlimits(child))
 		return false;
 	if (chdir(options->working_dir) < 0 &&
@@ -335,8 +320,11 @@ spawn_run(const struct spawn_options *options, pid_t *ret_pid, int *ret_pidfd,
 {
 	struct spawn_child child = { .options = options };
 	int pidfd = -1;
-	long pid = spawn_clone(&child, &pidfd);
+	long pid;
 
+	oom_score_expose();
+	pid = spawn_clone(&child, &pidfd);
+	oom_score_protect();
 	if (pid < 0) {
 		*ret_failure = (struct spawn_failure){ .stage = SPAWN_CLONE, .error = (int)-pid };
 		return (int)pid;

@@ -22,7 +22,7 @@
 #include "platform/fdpass.h"
 #include "platform/listener.h"
 #include "platform/log.h"
-#include "platform/proc.h"
+#include "platform/oom_score.h"
 #include "platform/watchdog.h"
 #include "session/file_litter.h"
 #include "session/host_clock.h"
@@ -153,7 +153,6 @@ worker_serve(struct worker *worker, int fd, enum worker_port port)
 		.board = board,
 		.settings = &options->settings->session,
 	};
-	int CLEANUP_FD duplicate = -1;
 	uint64_t number;
 
 	atomic_store(&slot->started_ms, clock_mono_ms());
@@ -168,7 +167,7 @@ worker_serve(struct worker *worker, int fd, enum worker_port port)
 	worker_converse(worker, &session, port);
 	host_clock_log();
 	if (options->queue_read_fd >= 0)
-		(void)fdpass_take(options->queue_read_fd, &duplicate);
+		fdpass_drop(options->queue_read_fd);
 	log_set_session(0);
 	atomic_store(&slot->sessions_served, ++worker->served);
 	scoreboard_clear_slot(slot);
@@ -265,10 +264,8 @@ worker_is_due(const struct worker *worker)
 static void
 worker_set_oom_score(const struct worker_options *options)
 {
-	int r = 0;
+	int r = oom_score_init(options->settings->is_protected ? WORKER_OOM_SCORE : NULL);
 
-	if (options->settings->is_protected)
-		r = fd_write_file(proc_dir_fd(), "self/oom_score_adj", WORKER_OOM_SCORE);
 	if (r < 0)
 		log_warnx("can't set oom_score_adj: %s", strerror(-r));
 }
@@ -315,6 +312,7 @@ worker_run_once(const struct worker_options *options)
 	int fd;
 	int r;
 
+	worker_set_oom_score(options);
 	worker_init(&worker, options);
 	r = worker_watch_listeners(&worker);
 	while (r == 0 && !stop_is_requested()) {

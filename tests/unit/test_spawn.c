@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "platform/fd.h"
+#include "platform/oom_score.h"
 #include "platform/proc.h"
 #include "platform/signals.h"
 #include "platform/spawn.h"
@@ -262,6 +263,25 @@ test_a_program_leads_a_session_and_has_no_umask_of_ours(void **state)
 	assert_string_equal(report.cwd, "/");
 	assert_string_equal(report.oom, "0\n");
 	assert_string_equal(report.variable, "");
+}
+
+static void
+test_a_program_is_spared_no_more_than_others_and_we_as_before(void **state)
+{
+	char own[8];
+
+	(void)state;
+	assert_int_equal(proc_init(), 0);
+	assert_int_equal(oom_score_init("500"), 0);
+	assert_string_equal(run_report(plain(self_argv)).oom, "0\n");
+	assert_true(fd_read_file(AT_FDCWD, "/proc/self/oom_score_adj", own, sizeof(own)) > 0);
+	assert_string_equal(own, "500\n");
+	/* What it was started with is as good as what it set itself. */
+	assert_int_equal(oom_score_init(NULL), 0);
+	assert_string_equal(run_report(plain(self_argv)).oom, "0\n");
+	assert_true(fd_read_file(AT_FDCWD, "/proc/self/oom_score_adj", own, sizeof(own)) > 0);
+	assert_string_equal(own, "500\n");
+	(void)oom_score_init("0");
 }
 
 static void
@@ -536,6 +556,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(
 		    test_a_program_has_default_signals_though_ours_are_blocked_and_handled),
 		cmocka_unit_test(test_a_program_leads_a_session_and_has_no_umask_of_ours),
+		cmocka_unit_test(test_a_program_is_spared_no_more_than_others_and_we_as_before),
 		cmocka_unit_test(test_environment_directory_and_limits_are_as_asked),
 		cmocka_unit_test(test_a_directory_that_may_be_missing_becomes_the_root),
 		cmocka_unit_test(test_a_directory_that_must_be_there_is_told_by_its_stage),
