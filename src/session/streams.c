@@ -39,7 +39,8 @@ streams_open_pipe(const struct user *user, int ours, int *ret_ours_fd, int *ret_
 	*ret_child_fd = fds[1 - ours];
 	if (user != NULL && fchown(fds[0], user->uid, user->gid) < 0)
 		return -errno;
-	return fd_set_nonblock(fds[ours], true);
+	/* A new pipe has no other flags that would be lost. */
+	return fcntl(fds[ours], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
 static int
