@@ -86,8 +86,9 @@ uint8_t *conn_tx_buffer(void);
  * Each wait for the host lasts at most STALL_MS (-1: no limit). */
 int conn_send(struct conn *conn, uint8_t type, const void *payload, size_t len, int stall_ms);
 
-/* Waits, however long, until the connection has room for a small frame. Returns 0,
- * or -EPIPE if the host has gone. */
+/* Whether the connection has room for a small frame now; and the wait, however long,
+ * until it has: 0, or -EPIPE if the host has gone. */
+bool conn_has_room(const struct conn *conn);
 int conn_await_room(struct conn *conn);
 
 /* The same for the last frame of the connection (EXIT, FILE_ERR, …). */

@@ -88,14 +88,18 @@ conn_wait_for_host(struct conn *conn, int stall_ms)
 	return shown & (POLLRDHUP | POLLHUP | POLLERR) ? -EPIPE : 0;
 }
 
-int
-conn_await_room(struct conn *conn)
+bool
+conn_has_room(const struct conn *conn)
 {
 	struct pollfd look = { .fd = conn->fd, .events = POLLOUT };
 
-	if (poll(&look, 1, 0) > 0 && (look.revents & POLLOUT) != 0)
-		return 0;
-	return conn_wait_for_host(conn, -1);
+	return poll(&look, 1, 0) > 0 && (look.revents & POLLOUT) != 0;
+}
+
+int
+conn_await_room(struct conn *conn)
+{
+	return conn_has_room(conn) ? 0 : conn_wait_for_host(conn, -1);
 }
 
 /* Moves the start of the COUNT pieces N bytes on. */

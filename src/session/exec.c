@@ -226,6 +226,38 @@ exec_release(struct exec *exec)
 	cell_leave(exec->session, true);
 }
 
+/* One that can't be reaped is left to the supervisor: the worker leaves. */
+static void
+exec_bury(struct exec *exec, struct relay_end *end, struct rusage *usage)
+{
+	if (!end->is_stuck || group_has_ended(&exec->group, &end->end))
+		group_reap(&exec->group, usage);
+	else
+		fd_close(&exec->group.pid_fd);
+}
+
+/* To reap takes longer than to send EXIT, and a host that reads need not wait for it.
+ * But while one does not read, no zombie stands in the guest. */
+static bool
+exec_tells_first(const struct exec *exec, const struct relay_end *end)
+{
+	return !exec->request.report && !end->is_stuck && !end->is_gone &&
+	       conn_has_room(&exec->session->conn);
+}
+
+static void
+exec_end(struct exec *exec, struct relay_end *end)
+{
+	struct rusage usage = { 0 };
+	bool tells_first = exec_tells_first(exec, end);
+
+	if (!tells_first)
+		exec_bury(exec, end, &usage);
+	exec_end_tell(exec, end, &usage);
+	if (tells_first)
+		exec_bury(exec, end, &usage);
+}
+
 static void
 exec_run(struct exec *exec)
 {
@@ -242,17 +274,11 @@ exec_run(struct exec *exec)
 		.grace_ms = (uint64_t)exec->request.kill_grace_seconds * EXEC_MS_PER_S,
 	};
 	struct relay_end end;
-	struct rusage usage = { 0 };
 
 	(void)atomic_fetch_add(&exec->session->board->counts.started, 1);
 	exec_end_report_started(exec);
 	relay_run(&options, &end);
-	/* One that can't be reaped is left to the supervisor: the worker leaves. */
-	if (!end.is_stuck || group_has_ended(&exec->group, &end.end))
-		group_reap(&exec->group, &usage);
-	else
-		fd_close(&exec->group.pid_fd);
-	exec_end_tell(exec, &end, &usage);
+	exec_end(exec, &end);
 	cell_leave(exec->session, exec->request.limits.have != 0 || end.was_killed);
 }
 

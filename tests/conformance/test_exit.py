@@ -148,6 +148,16 @@ def test_a_host_that_does_not_read_stops_the_program_not_the_agent(agent, tmp_pa
     assert len(conn.result().stdout) == 40000000
 
 
+def test_a_host_that_does_not_read_its_exit_leaves_no_zombie(agent, tmp_path):
+    """EXIT may go out before the program is reaped, but not where it has to wait."""
+    note = tmp_path / "note"
+    # More than the socket lets through with room for more, less than it holds.
+    conn = agent.start(["sh", "-c", "echo $$ >%s; exec head -c 100000 /dev/zero" % note])
+    wait_until(lambda: note.exists() and note.read_text().endswith("\n"), 10, "the program runs")
+    wait_until(lambda: not os.path.exists("/proc/" + note.read_text().strip()), 10, "it is reaped")
+    assert len(conn.result().stdout) == 100000
+
+
 # ---- timeout ----------------------------------------------------------------
 
 
