@@ -92,7 +92,7 @@ input_type_eof(struct input *input)
 	size_t held = held_input_len(&input->held);
 	char last = held > 0 ? (char)held_input_bytes(&input->held)[held - 1] : input->last_typed;
 	char eof[2];
-	bool canonical;
+	bool canonical = false;
 
 	input->eof_pending = false;
 	if (pty_get_eof(input->tty_fd, &eof[0], &canonical) < 0)
