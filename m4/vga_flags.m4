@@ -22,6 +22,23 @@ AC_DEFUN([VGA_TRY_LDFLAG], [
   LDFLAGS=$vga_saved_LDFLAGS
 ])
 
+# VGA_TRY_RUN_LDFLAG(VARIABLE, FLAG): the same for one that the C library here must
+# understand when a program starts.
+AC_DEFUN([VGA_TRY_RUN_LDFLAG], [
+  AC_MSG_CHECKING([whether a program linked with $2 runs])
+  vga_saved_LDFLAGS=$LDFLAGS
+  LDFLAGS="$LDFLAGS $VGA_LDFLAGS $2"
+  vga_saved_CFLAGS=$CFLAGS
+  CFLAGS="$CFLAGS $VGA_CFLAGS -Wno-error"
+  AC_RUN_IFELSE([AC_LANG_PROGRAM([[static const char *const words[] = { "a", "b" };
+    const char *const *volatile pointer = words;]], [[return pointer[1][0] != 'b';]])],
+    [AC_MSG_RESULT([yes]); $1="$$1 $2"],
+    [AC_MSG_RESULT([no])],
+    [AC_MSG_RESULT([not known])])
+  LDFLAGS=$vga_saved_LDFLAGS
+  CFLAGS=$vga_saved_CFLAGS
+])
+
 # VGA_WARNINGS: the warnings the code is kept free of; --enable-werror for CI.
 AC_DEFUN([VGA_WARNINGS], [
   AC_ARG_ENABLE([werror],
@@ -65,6 +82,28 @@ AC_DEFUN([VGA_HARDENING], [
   VGA_TRY_LDFLAG([VGA_LDFLAGS], [-Wl,--as-needed])
   VGA_LDFLAGS="$VGA_LDFLAGS $VGA_STATIC_LDFLAGS"
   AC_SUBST([VGA_LDFLAGS])
+])
+
+# VGA_SMALL: a smaller image. VGA_LTO is for the agent's link alone: the objects have
+# both forms, and what is linked for tests need not wait for the optimizer.
+AC_DEFUN([VGA_SMALL], [
+  VGA_LTO=
+  VGA_NO_LTO=
+  vga_smaller=
+  AS_VAR_IF([vga_small], [yes], [VGA_TRY_CFLAG([vga_smaller], [-Oz])])
+  CFLAGS="$CFLAGS$vga_smaller"
+  VGA_TRY_CFLAG([VGA_CFLAGS], [-fno-plt])
+  VGA_TRY_RUN_LDFLAG([VGA_LDFLAGS], [-Wl,-z,pack-relative-relocs])
+  AS_VAR_IF([enable_sanitize], [yes], [], [
+    vga_lto=
+    VGA_TRY_CFLAG([vga_lto], [-flto=auto -ffat-lto-objects])
+    AS_IF([test -n "$vga_lto"], [
+      VGA_CFLAGS="$VGA_CFLAGS $vga_lto"
+      VGA_LTO=-flto=auto
+      VGA_NO_LTO=-fno-lto])
+  ])
+  AC_SUBST([VGA_LTO])
+  AC_SUBST([VGA_NO_LTO])
 ])
 
 # VGA_SANITIZE: --enable-sanitize builds everything with ASan and UBSan.
