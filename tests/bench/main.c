@@ -1,11 +1,12 @@
 /*
  * bench: how near the agent comes to what the kernel alone would take.
  *
- *     bench [--json] [--only=PART] [--agent=PROGRAM | --address=ADDRESS]
+ *     bench [--json] [--quick] [--only=PART] [--agent=PROGRAM | --address=ADDRESS]
  *
  * Everything is measured beside its floor, in turn, so that only the ratio is to
  * be compared between machines. With an ADDRESS (an agent that stands on this
  * same machine, with 64 workers) what needs a start of its own is left out.
+ * PART is sessions, streams, files or start; --quick is a tenth of the rounds.
  */
 #include <err.h>
 #include <getopt.h>
@@ -20,6 +21,7 @@
 
 #include "measure.h"
 #include "report.h"
+#include "sample.h"
 
 #define BENCH_WORKERS 64
 
@@ -56,6 +58,7 @@ bench_parse(int argc, char **argv, struct bench_options *ret)
 		{ "agent", required_argument, NULL, 'a' },
 		{ "address", required_argument, NULL, 'A' },
 		{ "only", required_argument, NULL, 'o' },
+		{ "quick", no_argument, NULL, 'q' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int option;
@@ -64,6 +67,8 @@ bench_parse(int argc, char **argv, struct bench_options *ret)
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option == 'j')
 			ret->json = true;
+		else if (option == 'q')
+			sample_hurry();
 		else if (option == 'a')
 			ret->agent = optarg;
 		else if (option == 'A')
@@ -71,8 +76,9 @@ bench_parse(int argc, char **argv, struct bench_options *ret)
 		else if (option == 'o' && bench_is_part(optarg))
 			ret->only = optarg;
 		else
-			errx(2, "usage: bench [--json] [--only=sessions|streams|files|start] "
-				"[--agent=PROGRAM | --address=ADDRESS]");
+			errx(2,
+			    "usage: bench [--json] [--quick] [--only=sessions|streams|files|start]"
+			    " [--agent=PROGRAM | --address=ADDRESS]");
 	}
 }
 
@@ -116,7 +122,7 @@ main(int argc, char **argv)
 	else
 		(void)target_start(&target, options.agent, folder, BENCH_WORKERS);
 	if (bench_wants(&options, "sessions"))
-		measure_sessions(&target);
+		measure_sessions(&target, folder);
 	if (bench_wants(&options, "streams"))
 		measure_streams(&target);
 	if (bench_wants(&options, "files"))

@@ -7,8 +7,8 @@
 #include "target.h"
 
 /* Programs: latency of one, alone and beside others; sessions a second; the round
- * trip of a control request. */
-void measure_sessions(const struct target *target);
+ * trip of a control request. FOLDER: for a socket. */
+void measure_sessions(const struct target *target, const char *folder);
 
 /* Bytes of standard output and input, of both at once, and of a terminal. */
 void measure_streams(const struct target *target);

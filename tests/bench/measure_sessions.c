@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bare.h"
 #include "floor.h"
 #include "measure.h"
 #include "platform/clock.h"
@@ -22,6 +23,7 @@
 #define SESSIONS_BESIDE_ROUNDS 200
 #define SESSIONS_RATE_ROUNDS 7
 #define SESSIONS_RATE_RUNS 192
+#define SESSIONS_BARE_CLIENTS 8
 
 /* As many as may run programs in a pool of 64 with two kept for control. */
 #define SESSIONS_FULL 62
@@ -124,6 +126,38 @@ sessions_measure_rate(const struct target *target, int clients, enum report_targ
 	(void)snprintf(name, sizeof(name), "sessions a second, %d clients", clients);
 	report_add((struct report_row){ name, "1/s", sample_percentile(&sessions_agent, 50),
 	    sample_percentile(&sessions_floor, 50), target_kind, 0.9 });
+}
+
+/* ---- beside a server that promises nothing ------------------------------ */
+
+static void
+sessions_measure_bare_rate(const struct target *target, const struct target *bare)
+{
+	struct crowd agent = { target, SESSIONS_BARE_CLIENTS };
+	struct crowd floor = { bare, SESSIONS_BARE_CLIENTS };
+
+	sample_alternate((struct sample_side){ sessions_run_crowd, &agent },
+	    (struct sample_side){ sessions_run_crowd, &floor }, SESSIONS_RATE_ROUNDS,
+	    &sessions_agent, &sessions_floor);
+	report_add((struct report_row){ "sessions a second, 8 clients, floor: a bare server", "1/s",
+	    sample_percentile(&sessions_agent, 50), sample_percentile(&sessions_floor, 50),
+	    REPORT_NO_TARGET, 0 });
+}
+
+static void
+sessions_measure_bare(const struct target *target, const char *folder)
+{
+	struct target bare;
+	pid_t pid = bare_start(&bare, folder, sessions_true, SESSIONS_BARE_CLIENTS);
+
+	sample_alternate((struct sample_side){ sessions_run_agent, target },
+	    (struct sample_side){ sessions_run_agent, &bare }, SESSIONS_LATENCY_ROUNDS,
+	    &sessions_agent, &sessions_floor);
+	report_add((struct report_row){ "exec of /bin/true, p50, floor: a bare server", "us",
+	    sample_percentile(&sessions_agent, 50), sample_percentile(&sessions_floor, 50),
+	    REPORT_NO_TARGET, 0 });
+	sessions_measure_bare_rate(target, &bare);
+	bare_stop(pid, &bare);
 }
 
 /* ---- control, and busy neighbours -------------------------------------- */
@@ -245,12 +279,13 @@ sessions_measure_crowded(const struct target *target)
 }
 
 void
-measure_sessions(const struct target *target)
+measure_sessions(const struct target *target, const char *folder)
 {
 	sessions_measure_latency(target);
 	sessions_measure_rate(target, 1, REPORT_NO_TARGET);
 	sessions_measure_rate(target, 8, REPORT_RATIO_MIN);
 	sessions_measure_rate(target, 32, REPORT_NO_TARGET);
+	sessions_measure_bare(target, folder);
 	sessions_measure_control(target, "clock sync round trip");
 	sessions_measure_crowded(target);
 }

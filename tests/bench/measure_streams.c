@@ -71,7 +71,7 @@ streams_start_sender(int fd, uint64_t bytes)
 
 /* ---- output ------------------------------------------------------------ */
 
-static const char *const streams_head[] = { "/usr/bin/head", "-c", "134217728", "/dev/zero", NULL };
+static const char *const streams_head[] = { "head", "-c", "134217728", "/dev/zero", NULL };
 
 static double
 streams_agent_output(const void *target)
@@ -125,7 +125,7 @@ streams_agent_input(const void *target)
 static double
 streams_floor_input(const void *ignored)
 {
-	static const char *const cat[] = { "/bin/sh", "-c", "exec cat >/dev/null", NULL };
+	static const char *const cat[] = { "sh", "-c", "exec cat >/dev/null", NULL };
 	uint64_t start = clock_mono_us();
 	int ends[2];
 	int pair[2];
@@ -164,7 +164,7 @@ streams_agent_both(const void *target)
 static double
 streams_floor_both(const void *ignored)
 {
-	static const char *const cat[] = { "/bin/cat", NULL };
+	static const char *const cat[] = { "cat", NULL };
 	uint64_t start = clock_mono_us();
 	int pids[3];
 	int in[2];
@@ -214,7 +214,7 @@ streams_agent_tty(const void *target)
 static double
 streams_floor_tty(const void *ignored)
 {
-	static const char *const head[] = { "/usr/bin/head", "-c", "16777216", "/dev/zero", NULL };
+	static const char *const head[] = { "head", "-c", "16777216", "/dev/zero", NULL };
 	uint64_t start = clock_mono_us();
 	int pair[2];
 	int master;

@@ -17,7 +17,7 @@ report_begin(bool json)
 		printf("[\n");
 	else
 		printf(
-		    "%-46s %10s %10s  %-6s %6s  %s\n", "", "agent", "floor", "", "ratio", "target");
+		    "%-52s %10s %10s  %-6s %6s  %s\n", "", "agent", "floor", "", "ratio", "target");
 }
 
 static bool
@@ -57,7 +57,7 @@ report_add_line(const struct report_row *row, double ratio)
 		[REPORT_RATIO_MAX] = "<=", [REPORT_RATIO_MIN] = ">=", [REPORT_VALUE_MAX] = "<="
 	};
 
-	printf("%-46s %10.1f ", row->name, row->agent);
+	printf("%-52s %10.1f ", row->name, row->agent);
 	if (row->floor > 0)
 		printf("%10.1f  %-6s %6.2f", row->floor, row->unit, ratio);
 	else

@@ -142,6 +142,8 @@ def write_guest(path, build, kernel, modules=()):
     for program in ("vsock_raw", "orphans"):
         if (build / "tests/vm" / program).exists():
             archive.program(build / "tests/vm" / program, "/bin/" + program.replace("_", "-"))
+    if (build / "tests/bench/bench").exists():
+        archive.program(build / "tests/bench/bench", "/bin/bench")
     add_busybox(archive)
     add_modules(archive, kernel / "modules", [*MODULES, *modules])
     archive.copy(HERE / "guest/init", "/init")
