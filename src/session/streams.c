@@ -27,20 +27,51 @@ streams_open_null(int *ret_fd)
 	return 0;
 }
 
-/* A pipe of which OURS is the end that we keep: 0 to read from, 1 to write to. */
+/* The pipe of the stream of that number, of which we keep the one end: to write to a
+ * program's input, and to read from the others. */
+struct streams_pipe {
+	int ours_fd;
+	int child_fd;
+};
+
+static struct streams_pipe streams_ready[3] = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
+
 static int
-streams_open_pipe(const struct user *user, int ours, int *ret_ours_fd, int *ret_child_fd)
+streams_make_pipe(int number)
 {
+	struct streams_pipe *pipe = &streams_ready[number];
+	int ours = number == STDIN_FILENO ? 1 : 0;
 	int fds[2];
 
+	if (pipe->ours_fd >= 0)
+		return 0;
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
-	*ret_ours_fd = fds[ours];
-	*ret_child_fd = fds[1 - ours];
-	if (user != NULL && fchown(fds[0], user->uid, user->gid) < 0)
-		return -errno;
+	*pipe = (struct streams_pipe){ .ours_fd = fds[ours], .child_fd = fds[1 - ours] };
 	/* A new pipe has no other flags that would be lost. */
-	return fcntl(fds[ours], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+	(void)fcntl(pipe->ours_fd, F_SETFL, O_NONBLOCK);
+	return 0;
+}
+
+void
+streams_prepare(void)
+{
+	for (int number = 0; number < 3; number++)
+		(void)streams_make_pipe(number);
+}
+
+static int
+streams_open_pipe(const struct user *user, int number, int *ret_ours_fd, int *ret_child_fd)
+{
+	int r = streams_make_pipe(number);
+
+	if (r < 0)
+		return r;
+	*ret_ours_fd = fd_steal(&streams_ready[number].ours_fd);
+	*ret_child_fd = fd_steal(&streams_ready[number].child_fd);
+	if (user != NULL && fchown(*ret_ours_fd, user->uid, user->gid) < 0)
+		return -errno;
+	return 0;
 }
 
 static int
@@ -49,7 +80,7 @@ streams_open_stdin(
 {
 	if (!request->stdin_open || request->detach)
 		return streams_open_null(&streams->child[0]);
-	return streams_open_pipe(user, 1, &streams->stdin_fd, &streams->child[0]);
+	return streams_open_pipe(user, STDIN_FILENO, &streams->stdin_fd, &streams->child[0]);
 }
 
 static int
@@ -64,10 +95,10 @@ streams_open_pipes(
 		r = streams_open_null(&streams->child[1]);
 		return r < 0 ? r : streams_open_null(&streams->child[2]);
 	}
-	r = streams_open_pipe(user, 0, &streams->stdout_fd, &streams->child[1]);
+	r = streams_open_pipe(user, STDOUT_FILENO, &streams->stdout_fd, &streams->child[1]);
 	if (r < 0)
 		return r;
-	return streams_open_pipe(user, 0, &streams->stderr_fd, &streams->child[2]);
+	return streams_open_pipe(user, STDERR_FILENO, &streams->stderr_fd, &streams->child[2]);
 }
 
 static int

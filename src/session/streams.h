@@ -19,6 +19,11 @@ struct streams {
 	int tty_slave_fd;
 };
 
+/* Makes the pipes of the next session, so that it need not wait for them; for a worker
+ * that has nothing to do. They are kept here until streams_open() gives them to one
+ * session, and no other. Where one can't be made, streams_open() will try again. */
+void streams_prepare(void);
+
 /* Opens what REQUEST asks for; with USER (or NULL) the program's ends are his, so
  * that he can open /dev/stdout. Returns 0 with *RET for streams_close(), or
  * -errno. */

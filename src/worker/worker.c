@@ -29,6 +29,7 @@
 #include "session/kinds.h"
 #include "session/places.h"
 #include "session/stop.h"
+#include "session/streams.h"
 #include "worker/opening.h"
 
 #define WORKER_NAME_MAX 32
@@ -219,15 +220,17 @@ worker_watch_listeners(struct worker *worker)
 	return 0;
 }
 
-/* Waits for a connection. Returns 0 with *RET_FD and its listener's index,
- * -EAGAIN if another worker was faster, -EINTR if it is time to look whether to
- * leave, or -errno. */
+/* Waits for a connection, with all done that the session need not wait for. Returns 0 with *RET_FD
+ * and its listener's index, -EAGAIN if another worker was faster, -EINTR if it is time to look
+ * whether to leave, or -errno. */
 static int
 worker_accept(struct worker *worker, int *ret_fd, int *ret_listener)
 {
 	struct epoll_event event;
-	int n = epoll_pwait(worker->epoll_fd, &event, 1, -1, stop_wait_mask());
+	int n;
 
+	streams_prepare();
+	n = epoll_pwait(worker->epoll_fd, &event, 1, -1, stop_wait_mask());
 	if (n < 0)
 		return -errno;
 	*ret_listener = (int)event.data.u32;

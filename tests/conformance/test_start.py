@@ -311,3 +311,12 @@ def test_standard_streams_are_pipes_and_no_sockets(agent):
     result = agent.sh("echo a >/dev/stdout; echo b >/proc/self/fd/2; cat /dev/stdin", )
     assert (result.stdout, result.stderr) == (b"a\n", b"b\n")
     assert stat.S_ISFIFO(int(agent.run(["stat", "-L", "-c", "%f", "/dev/stdin"]).stdout, 16))
+
+
+def test_no_session_gets_a_pipe_of_another(start_agent):
+    """Though a worker makes them before it has one, and a child still holds the last."""
+    agent = start_agent("--workers=1", "--reserved=0")
+    script = "sleep 5 & for i in 0 1 2; do readlink /proc/self/fd/$i; done"
+    seen = [line for _ in range(3) for line in agent.sh(script).stdout.split()]
+    assert len(seen) == 9 and len(set(seen)) == 9
+    assert all(line.startswith(b"pipe:") for line in seen)
