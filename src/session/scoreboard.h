@@ -18,6 +18,9 @@
 #include "vmm-guest/protocol.h"
 
 #define SCOREBOARD_WORKERS_MAX 1024
+
+/* At least a page of any kernel we run on: what lies within is not shared. */
+#define SCOREBOARD_OWN_SIZE (64 * 1024)
 #define SCOREBOARD_CACHE_LINE 64
 #define SCOREBOARD_USER_MAX 32
 #define SCOREBOARD_KIND_MAX 16
@@ -121,10 +124,17 @@ struct scoreboard_shutdown {
 };
 
 struct scoreboard {
-	uint32_t workers; /* N; fixed before the first fork, as are the next three */
-	uint32_t reserved;
-	int32_t supervisor_pid;
-	uint64_t started_ms;		   /* CLOCK_MONOTONIC */
+	/* Fixed before the first fork, and from then on each process's own copy: a worker
+	 * that writes here leads nobody else out of the arrays that these bound. */
+	union {
+		struct {
+			uint32_t workers; /* N */
+			uint32_t reserved;
+			int32_t supervisor_pid;
+			uint64_t started_ms; /* CLOCK_MONOTONIC */
+		};
+		char own[SCOREBOARD_OWN_SIZE];
+	};
 	_Atomic uint64_t ready_us;	   /* from the agent's start until it listened */
 	_Atomic uint8_t host_time_is_told; /* and no PTP device has a say; see host_clock.h */
 	struct scoreboard_counts counts;
@@ -152,8 +162,8 @@ struct scoreboard_litter {
  * nothing touches until a file is replaced. */
 struct scoreboard_litter *scoreboard_litter(struct scoreboard *board, uint32_t index);
 
-/* A new scoreboard for WORKERS slots, all zero, in memory that fork(2) shares.
- * Never freed. Returns 0 with *RET, or -errno of mmap(2). */
+/* A new scoreboard for WORKERS slots, all zero, in memory that fork(2) shares but
+ * for its first members. Never freed. Returns 0 with *RET, or -errno of mmap(2). */
 int scoreboard_new(uint32_t workers, uint32_t reserved, struct scoreboard **ret);
 
 /* Puts a slot back to idle: phase, session, child and texts. */

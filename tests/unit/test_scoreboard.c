@@ -89,6 +89,32 @@ test_a_child_writes_what_the_parent_reads(void **state)
 	assert_int_equal(atomic_load(&board->slots[3].session), 77);
 }
 
+/* The supervisor's loops go by these. */
+static void
+test_a_child_can_not_change_the_bounds_that_the_parent_goes_by(void **state)
+{
+	struct scoreboard *board = make();
+	int status;
+	pid_t pid;
+
+	(void)state;
+	board->supervisor_pid = 1;
+	board->started_ms = 7;
+	pid = fork();
+	if (pid == 0) {
+		memset(board, 0xff, (size_t)((char *)&board->slots[WORKERS] - (char *)board));
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(atomic_load(&board->counts.sessions), UINT64_MAX);
+	assert_int_equal(atomic_load(&board->slots[WORKERS - 1].session), UINT64_MAX);
+	assert_int_equal(board->workers, WORKERS);
+	assert_int_equal(board->reserved, 2);
+	assert_int_equal(board->supervisor_pid, 1);
+	assert_int_equal(board->started_ms, 7);
+}
+
 static void
 test_a_slot_is_idle_where_a_worker_is_there_and_has_no_connection(void **state)
 {
@@ -150,6 +176,7 @@ main(void)
 		cmocka_unit_test(test_slots_do_not_share_a_cache_line),
 		cmocka_unit_test(test_records_of_litter_lie_behind_the_slots_and_apart),
 		cmocka_unit_test(test_a_child_writes_what_the_parent_reads),
+		cmocka_unit_test(test_a_child_can_not_change_the_bounds_that_the_parent_goes_by),
 		cmocka_unit_test(test_a_slot_is_idle_where_a_worker_is_there_and_has_no_connection),
 		cmocka_unit_test(test_a_cleared_slot_keeps_its_worker_and_nothing_of_the_session),
 	};
