@@ -10,6 +10,10 @@
 
 #define JSON_DEPTH_MAX 32
 
+/* Two bytes of text, "{}", are some 800 in memory: what fits into a request would
+ * fill a small guest. No request needs more than a few. */
+#define JSON_CONTAINERS_MAX 4096
+
 void
 json_put(struct json_object **object)
 {
@@ -65,9 +69,32 @@ json_parse(const char *text, size_t len, json_type type, struct json_error *erro
 	return object;
 }
 
+/* How many objects and arrays begin in TEXT, in it or below. */
+static size_t
+json_count_containers(const char *text, size_t len)
+{
+	bool in_string = false;
+	size_t count = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (in_string && text[i] == '\\')
+			i++;
+		else if (text[i] == '"')
+			in_string = !in_string;
+		else if (!in_string && (text[i] == '{' || text[i] == '['))
+			count++;
+	}
+	return count;
+}
+
 struct json_object *
 json_parse_object(const char *text, size_t len, struct json_error *error)
 {
+	error->text[0] = '\0';
+	if (json_count_containers(text, len) > JSON_CONTAINERS_MAX) {
+		json_fail(error, "JSON: more than %d objects and arrays", JSON_CONTAINERS_MAX);
+		return NULL;
+	}
 	return json_parse(text, len, json_type_object, error);
 }
 

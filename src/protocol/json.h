@@ -26,10 +26,11 @@ void json_put(struct json_object **object);
 #define CLEANUP_JSON __attribute__((cleanup(json_put)))
 
 /* Parses the LEN bytes of TEXT, which must be one object with nothing but white
- * space after it. Returns a new reference, or NULL with ERROR filled in. */
+ * space after it, and at most 4096 objects and arrays in all. Returns a new
+ * reference, or NULL with ERROR filled in. */
 struct json_object *json_parse_object(const char *text, size_t len, struct json_error *error);
 
-/* The same for an array. */
+/* The same for an array, of as many as there are. */
 struct json_object *json_parse_array(const char *text, size_t len, struct json_error *error);
 
 /* Puts the text of FORMAT into ERROR unless there is one already. */

@@ -8,6 +8,7 @@
 #include "worker/worker.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,9 @@
 
 /* After an accept that failed for want of something, before the next. */
 #define WORKER_ACCEPT_PAUSE_MS 100
+
+/* A request above this has left much behind it in the heap, for the next session. */
+#define WORKER_LARGE_REQUEST (64 * 1024)
 
 /* What a stranger may make us write into the log. */
 static struct log_limit worker_log_limit = { .burst = 10, .period_ms = 10000 };
@@ -113,6 +117,8 @@ worker_dispatch(struct worker *worker, struct session *session, const struct ope
 	}
 	worker_set_title(worker, kind->name);
 	kind->serve(session, opening->type, opening->payload, opening->len);
+	if (opening->len > WORKER_LARGE_REQUEST)
+		(void)malloc_trim(0);
 }
 
 static void

@@ -265,10 +265,66 @@ test_an_error_is_cut_to_its_size(void **state)
 	assert_int_equal(strlen(error.text), JSON_ERROR_MAX - 1);
 }
 
+/* {"m":[PIECE,PIECE,…]} */
+static char *
+repeat(const char *piece, size_t count, size_t *ret_len)
+{
+	size_t piece_len = strlen(piece);
+	char *text = malloc(16 + count * (piece_len + 1));
+	char *end = stpcpy(text, "{\"m\":[");
+
+	for (size_t i = 0; i < count; i++) {
+		end = stpcpy(end, piece);
+		*end++ = i + 1 < count ? ',' : ']';
+	}
+	*end++ = '}';
+	*ret_len = (size_t)(end - text);
+	return text;
+}
+
+static void
+test_more_objects_and_arrays_than_a_request_needs_are_refused(void **state)
+{
+	static const char *const pieces[] = { "{}", "[]" };
+	struct json_error error;
+	size_t len;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct json_object *object;
+		char *text = repeat(pieces[i], 4094, &len);
+
+		object = json_parse_object(text, len, &error);
+		assert_non_null(object);
+		json_put(&object);
+		free(text);
+		text = repeat(pieces[i], 4095, &len);
+		assert_refused(text, len);
+		free(text);
+	}
+}
+
+static void
+test_braces_in_a_string_are_text(void **state)
+{
+	struct json_error error;
+	struct json_object *object;
+	size_t len;
+	char *text = repeat("\"{[\\\"{[\\\\\"", 20000, &len);
+
+	(void)state;
+	object = json_parse_object(text, len, &error);
+	assert_string_equal(error.text, "");
+	json_put(&object);
+	free(text);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_more_objects_and_arrays_than_a_request_needs_are_refused),
+		cmocka_unit_test(test_braces_in_a_string_are_text),
 		cmocka_unit_test(test_an_object_with_white_space_around_it_is_taken),
 		cmocka_unit_test(test_what_is_no_object_is_refused),
 		cmocka_unit_test(test_anything_after_the_object_is_refused),
