@@ -147,18 +147,6 @@ exec_collect_rlimits(const struct exec *exec, struct spawn_rlimit *rlimits)
 	return count;
 }
 
-/* How long exec and chdir may block on a file system that does not answer: then
- * this worker is killed, and the supervisor kills the child and tells the host. */
-static uint32_t
-exec_spawn_limit_ms(const struct exec *exec)
-{
-	uint32_t timeout = exec->request.timeout_seconds;
-
-	if (timeout > 0 && timeout < EXEC_SPAWN_MAX_S)
-		return timeout * EXEC_MS_PER_S;
-	return EXEC_SPAWN_MAX_S * EXEC_MS_PER_S;
-}
-
 static bool
 exec_spawn(struct exec *exec)
 {
@@ -190,15 +178,39 @@ exec_spawn(struct exec *exec)
 	exec->group =
 	    (struct group){ .pid_fd = -1, .cgroup_fd = exec->cell_fd, .slot = exec->session->slot };
 	exec->started_ms = clock_mono_ms();
-	atomic_store(&exec->session->slot->spawning, 1);
-	watchdog_set(exec_spawn_limit_ms(exec));
 	r = spawn_run(&options, &exec->group.pid, &exec->group.pid_fd, &failure);
-	watchdog_set(0);
-	atomic_store(&exec->session->slot->spawning, 0);
 	streams_close_child(&exec->streams);
 	if (r < 0)
 		exec_refuse_spawn(exec, &failure);
 	return r == 0;
+}
+
+/* How long the steps may block on a file system that does not answer, which may hold
+ * the program, its directory, /etc/passwd or /dev: then this worker is killed, and
+ * the supervisor kills the child and tells the host. */
+static uint32_t
+exec_start_limit_ms(const struct exec *exec)
+{
+	uint32_t timeout = exec->request.timeout_seconds;
+
+	if (timeout > 0 && timeout < EXEC_SPAWN_MAX_S)
+		return timeout * EXEC_MS_PER_S;
+	return EXEC_SPAWN_MAX_S * EXEC_MS_PER_S;
+}
+
+static bool
+exec_start(struct exec *exec)
+{
+	struct slot *slot = exec->session->slot;
+	bool is_started;
+
+	atomic_store(&slot->spawning, 1);
+	watchdog_set(exec_start_limit_ms(exec));
+	is_started =
+	    exec_find_user(exec) && exec_prepare(exec) && exec_enter_cell(exec) && exec_spawn(exec);
+	watchdog_set(0);
+	atomic_store(&slot->spawning, 0);
+	return is_started;
 }
 
 /* ---- while it runs, and after ------------------------------------------ */
@@ -294,19 +306,20 @@ exec_attend(struct exec *exec)
 void
 exec_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
-	struct exec exec = { .session = session, .group.pid_fd = -1, .cell_fd = -1 };
+	struct exec exec = {
+		.session = session,
+		.streams = STREAMS_NONE,
+		.group.pid_fd = -1,
+		.cell_fd = -1,
+	};
 
 	(void)type;
 	if (!exec_parse(&exec, payload, len))
 		return;
 	exec_describe(&exec);
-	if (exec_find_user(&exec)) {
-		if (exec_prepare(&exec)) {
-			if (exec_enter_cell(&exec) && exec_spawn(&exec))
-				exec_attend(&exec);
-			streams_close(&exec.streams);
-		}
-		environment_done(&exec.environment);
-	}
+	if (exec_start(&exec))
+		exec_attend(&exec);
+	streams_close(&exec.streams);
+	environment_done(&exec.environment);
 	start_done(&exec.request);
 }

@@ -46,7 +46,7 @@ struct slot {
 	_Alignas(SCOREBOARD_CACHE_LINE) _Atomic uint8_t phase; /* enum slot_phase */
 	_Atomic uint8_t in_frame;	  /* between a frame's first byte and last */
 	_Atomic uint8_t voice;		  /* enum slot_voice */
-	_Atomic uint8_t spawning;	  /* between clone(2) and the child's exec */
+	_Atomic uint8_t spawning;	  /* a program is being started */
 	_Atomic int32_t child_pid;	  /* main process of the session, or 0 */
 	_Atomic uint64_t session;	  /* number, from 1; 0: none */
 	_Atomic uint64_t started_ms;	  /* CLOCK_MONOTONIC, when it was accepted */

@@ -10,12 +10,6 @@
 #include "platform/fd.h"
 #include "platform/pty.h"
 
-#define STREAMS_NONE                                                                               \
-	(struct streams)                                                                           \
-	{                                                                                          \
-		{ -1, -1, -1 }, -1, -1, -1, -1, -1                                                 \
-	}
-
 static int
 streams_open_null(int *ret_fd)
 {

@@ -19,6 +19,13 @@ struct streams {
 	int tty_slave_fd;
 };
 
+/* Of one that holds nothing. */
+#define STREAMS_NONE                                                                               \
+	(struct streams)                                                                           \
+	{                                                                                          \
+		{ -1, -1, -1 }, -1, -1, -1, -1, -1                                                 \
+	}
+
 /* Makes the pipes of the next session, so that it need not wait for them; for a worker
  * that has nothing to do. They are kept here until streams_open() gives them to one
  * session, and no other. Where one can't be made, streams_open() will try again. */

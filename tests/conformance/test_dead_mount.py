@@ -2,6 +2,7 @@
 request. Who starts a program there blocks in the kernel, and so does the vfork's
 parent; neither outlives the timeout, nor holds its place."""
 
+import subprocess
 import time
 
 import pytest
@@ -16,6 +17,33 @@ pytestmark = pytest.mark.kills_workers
 DEAD = """mkdir $D/dead
 exec 9<>/dev/fuse
 mount -i -t fuse -o fd=9,rootmode=40000,user_id=0,group_id=0 none $D/dead"""
+
+
+# The same over a file, in a mount namespace that is there already; the server lives
+# until its standard input ends.
+DEAD_FILE = """exec 9<>/dev/fuse
+mount -i -t fuse -o fd=9,rootmode=100644,user_id=0,group_id=0 none %s
+echo up
+read end"""
+
+
+@pytest.fixture
+def dead_file(start_agent, monkeypatch, tmp_path):
+    """A function: an agent for one program at a time, for which a file is dead."""
+    servers = []
+    mounted(monkeypatch, tmp_path, ":")
+
+    def start(path):
+        agent = start_agent("--workers=3", "--reserved=2")
+        servers.append(subprocess.Popen(
+            ["nsenter", "-m", "-t", str(agent.pid), "sh", "-ec", DEAD_FILE % path],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        assert servers[0].stdout.readline() == b"up\n"
+        return agent
+
+    yield start
+    for server in servers:
+        server.communicate(timeout=10)
 
 
 @pytest.fixture
@@ -48,6 +76,19 @@ def test_a_start_that_is_stuck_ends_at_its_timeout_and_holds_no_place(dead, what
     assert 1.5 < result.elapsed < 8
     wait_until(lambda: agent.run(["echo", "x"]).stdout == b"x\n", 3, "the place is free")
     assert not stuck(agent)
+
+
+@pytest.mark.parametrize("path, members", [
+    ("/etc/passwd", {"user": "nobody"}),
+    ("/etc/group", {"user": "nobody"}),
+    ("/dev/null", {"stdin": False}),
+])
+def test_a_start_that_is_stuck_before_there_is_a_child_ends_too(dead_file, path, members):
+    agent = dead_file(path)
+    result = agent.start(["true"], timeout_seconds=2, **members).result()
+    assert result.code == 125 and b"worker lost" in result.stderr and b"starting" in result.stderr
+    assert 1.5 < result.elapsed < 8
+    wait_until(lambda: agent.run(["echo", "x"]).stdout == b"x\n", 3, "the place is free")
 
 
 def test_a_start_that_is_stuck_ends_after_10_s_without_a_timeout(dead):
