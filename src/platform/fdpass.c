@@ -55,7 +55,9 @@ fdpass_take(int read_fd, int *ret_fd)
 		.msg_iov = &piece,
 		.msg_iovlen = 1,
 		.msg_control = &control,
-		.msg_controllen = sizeof(control),
+		/* Not the room with its padding, in which a second one would fit: nobody
+		 * would close that. */
+		.msg_controllen = CMSG_LEN(sizeof(int)),
 	};
 	ssize_t n;
 

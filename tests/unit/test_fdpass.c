@@ -139,6 +139,39 @@ test_a_message_without_a_descriptor_is_refused(void **state)
 	assert_int_equal(fdpass_put(write_fd, -1), -EBADF);
 }
 
+/* What a worker puts there that has run wild. */
+static void
+test_of_several_descriptors_one_comes_out_and_the_others_are_closed(void **state)
+{
+	int CLEANUP_FD read_fd = -1;
+	int CLEANUP_FD write_fd = -1;
+	int CLEANUP_FD proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fds[2] = { STDIN_FILENO, STDOUT_FILENO };
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(fds))];
+	} control = { .header = { .cmsg_len = CMSG_LEN(sizeof(fds)),
+			  .cmsg_level = SOL_SOCKET,
+			  .cmsg_type = SCM_RIGHTS } };
+	char byte = 0;
+	struct iovec piece = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr message = { .msg_iov = &piece,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control) };
+	int taken_fd;
+	int before;
+
+	(void)state;
+	memcpy(CMSG_DATA(&control.header), fds, sizeof(fds));
+	assert_int_equal(fdpass_open(&read_fd, &write_fd), 0);
+	assert_int_equal(sendmsg(write_fd, &message, 0), 1);
+	before = fd_count_open(proc_fd);
+	assert_int_equal(fdpass_take(read_fd, &taken_fd), 0);
+	(void)close(taken_fd);
+	assert_int_equal(fd_count_open(proc_fd), before);
+}
+
 int
 main(void)
 {
@@ -149,6 +182,8 @@ main(void)
 		cmocka_unit_test(test_it_outlives_the_process_that_put_it_there),
 		cmocka_unit_test(test_what_is_dropped_is_closed),
 		cmocka_unit_test(test_a_message_without_a_descriptor_is_refused),
+		cmocka_unit_test(
+		    test_of_several_descriptors_one_comes_out_and_the_others_are_closed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
