@@ -188,6 +188,7 @@ file_read_request(struct session *session, const struct file_request *request, c
 	fd = read.fd = file_read_open(path);
 	if (fd < 0)
 		return fd;
+	file_reply_found();
 	r = file_read_begin(&read, request->offset, request->length);
 	return r < 0 ? r : file_read_send(&read);
 }

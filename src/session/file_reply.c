@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "platform/clock.h"
+#include "platform/watchdog.h"
 #include "session/file_path.h"
 #include "session/stop.h"
 
@@ -20,8 +21,15 @@
 #define FILE_REPLY_TEXT_MAX (PATH_MAX + 256)
 
 void
+file_reply_found(void)
+{
+	watchdog_set(0);
+}
+
+void
 file_reply_ack(struct session *session)
 {
+	file_reply_found();
 	(void)session_send_last(session, VMM_GUEST_FILE_ACK, NULL, 0);
 }
 
@@ -46,6 +54,7 @@ file_reply_text(struct session *session, int error, const char *format, ...)
 	va_list args;
 	int n;
 
+	file_reply_found();
 	if (error == -EPIPE)
 		return;
 	n = snprintf(text, sizeof(text), "%s: ", name != NULL ? name : "EIO");
@@ -70,9 +79,12 @@ file_reply_parse(struct session *session, uint8_t type, const uint8_t *payload, 
 {
 	struct json_error error = { .text = "" };
 	int r = file_request_parse(type, (const char *)payload, len, ret, &error);
+	int stall_ms = session->settings->stall_timeout_ms;
 
-	if (r == 0)
+	if (r == 0) {
+		watchdog_set(stall_ms < 0 ? 0 : (uint32_t)stall_ms);
 		return 0;
+	}
 	file_reply_text(session, -EINVAL, "%s", error.text);
 	atomic_fetch_add(&session->board->counts.bad_requests, 1);
 	return -EINVAL;

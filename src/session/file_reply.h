@@ -20,9 +20,16 @@ void file_reply_text(struct session *session, int error, const char *format, ...
 
 /* Parses the payload of a request of TYPE. Returns 0 with *RET for
  * file_request_done(); where it can't be read, answers with FILE_ERR, counts it
- * as a bad request and returns -EINVAL. */
+ * as a bad request and returns -EINVAL.
+ *
+ * From here to file_reply_found(), or to an answer by the calls above, a file system
+ * that does not answer may hold this worker for the stall timeout, and is then the
+ * end of it: the supervisor tells the host. */
 int file_reply_parse(struct session *session, uint8_t type, const uint8_t *payload, size_t len,
     struct file_request *ret);
+
+/* What the request is about has been found: what takes long now is the work itself. */
+void file_reply_found(void);
 
 /* Turns a path of a request into an absolute one; see file_path_parse(). Where
  * it is empty or too long, answers with FILE_ERR and returns -EINVAL. */

@@ -310,6 +310,7 @@ file_watch_open(struct file_watch_session *session, char name[NAME_MAX + 1])
 
 	if (stat(session->path, &status) < 0)
 		return -errno;
+	file_reply_found();
 	session->watch.inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (session->watch.inotify_fd < 0)
 		return -errno;

@@ -288,6 +288,7 @@ file_write_run(struct file_write *write)
 
 	if (r == 0)
 		r = file_write_begin(write);
+	file_reply_found();
 	if (r == 0)
 		r = file_write_receive(write, &header);
 	if (r < 0) {

@@ -2,6 +2,7 @@
 request. Who starts a program there blocks in the kernel, and so does the vfork's
 parent; neither outlives the timeout, nor holds its place."""
 
+import json
 import subprocess
 import time
 
@@ -107,6 +108,29 @@ def test_a_host_that_leaves_a_stuck_start_leaves_nothing_behind(dead):
     conn.close()
     wait_until(lambda: not stuck(agent), 10, "the child is gone")
     wait_until(lambda: agent.run(["echo", "x"]).stdout == b"x\n", 5, "the place is free")
+
+
+@pytest.mark.parametrize("kind, body", [
+    (codec.FILE_WRITE_REQ, {"path": "%s/x"}),
+    (codec.FILE_READ_REQ, {"path": "%s/x"}),
+    (codec.FILE_STAT_REQ, {"path": "%s/x"}),
+    (codec.FILE_LIST_REQ, {"path": "%s/x"}),
+    (codec.FILE_MKDIR_REQ, {"path": "%s/x", "mode": 0}),
+    (codec.FILE_REMOVE_REQ, {"path": "%s/x", "recursive": True}),
+    (codec.FILE_MOVE_REQ, {"from": "%s/x", "to": "/tmp/x"}),
+    (codec.FILE_WATCH_REQ, {"path": "%s/x", "recursive": True}),
+], ids=lambda x: x if isinstance(x, int) else None)
+def test_file_requests_that_are_stuck_give_their_workers_back(start_agent, monkeypatch, tmp_path, kind, body):
+    mounted(monkeypatch, tmp_path, DEAD)
+    agent = start_agent("--workers=3", "--reserved=1", "--stall-timeout=1")
+    request = (json.dumps(body) % (tmp_path / "dead")).encode()
+    gone, waiting = agent.connect(53), agent.connect(53)
+    for conn in gone, waiting:
+        conn.send(kind, request)
+    wait_until(lambda: len(agent.status()["slots"]) == 3, message="both are stuck")
+    gone.close()
+    assert waiting.recv(timeout=8).payload == b"EIO: worker lost"
+    assert agent.file_call(codec.FILE_STAT_REQ, {"path": "/"})
 
 
 def test_a_file_request_on_a_dead_mount_holds_one_worker_that_can_be_killed(dead):
