@@ -94,12 +94,17 @@ exec_prepare(struct exec *exec)
 /* A cell of its own for who is measured or limited: the peak of its memory can't
  * be reset on most kernels. */
 static bool
+exec_needs_fresh_cell(const struct exec *exec)
+{
+	return exec->request.limits.have != 0 || exec->request.report || exec->request.detach;
+}
+
+static bool
 exec_enter_cell(struct exec *exec)
 {
 	const struct start_limits *limits = &exec->request.limits;
-	bool is_fresh = limits->have != 0 || exec->request.report || exec->request.detach;
 	enum start_limit limit;
-	int r = cell_enter(exec->session, is_fresh, &exec->cell_fd);
+	int r = cell_enter(exec->session, exec_needs_fresh_cell(exec), &exec->cell_fd);
 
 	if (r < 0) {
 		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
@@ -147,6 +152,22 @@ exec_collect_rlimits(const struct exec *exec, struct spawn_rlimit *rlimits)
 	return count;
 }
 
+/* Starts the program, if need be in another cell: the one that was kept has had a
+ * session in it, which may have made a cgroup of it that nobody can be born in. */
+static int
+exec_spawn_in_cell(
+    struct exec *exec, struct spawn_options *options, struct spawn_failure *ret_failure)
+{
+	int r = spawn_run(options, &exec->group.pid, &exec->group.pid_fd, ret_failure);
+
+	if (r == 0 || ret_failure->stage != SPAWN_CLONE || exec->cell_fd < 0 ||
+	    exec_needs_fresh_cell(exec) || cell_enter(exec->session, true, &exec->cell_fd) < 0)
+		return r;
+	options->cgroup_fd = exec->group.cgroup_fd = exec->cell_fd;
+	exec->oom_kills = 0;
+	return spawn_run(options, &exec->group.pid, &exec->group.pid_fd, ret_failure);
+}
+
 static bool
 exec_spawn(struct exec *exec)
 {
@@ -178,7 +199,7 @@ exec_spawn(struct exec *exec)
 	exec->group =
 	    (struct group){ .pid_fd = -1, .cgroup_fd = exec->cell_fd, .slot = exec->session->slot };
 	exec->started_ms = clock_mono_ms();
-	r = spawn_run(&options, &exec->group.pid, &exec->group.pid_fd, &failure);
+	r = exec_spawn_in_cell(exec, &options, &failure);
 	streams_close_child(&exec->streams);
 	if (r < 0)
 		exec_refuse_spawn(exec, &failure);

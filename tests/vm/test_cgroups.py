@@ -164,6 +164,21 @@ def test_a_cgroup_that_was_killed_is_never_used_again(guest):
         assert start(guest, "echo alive").out == "alive\n"
 
 
+def test_a_session_that_ruins_its_cgroup_does_not_ruin_the_next(guest):
+    """With a controller handed down in it, nobody can be born in a cgroup any more."""
+    ruin = """
+        own=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)
+        mkdir $own/below
+        echo $$ >$own/below/cgroup.procs
+        echo +memory >$own/cgroup.subtree_control
+        cat $own/cgroup.subtree_control"""
+    for _ in range(3):
+        assert start(guest, ruin).out == "memory\n"
+        for _ in range(4):
+            end = start(guest, "echo x")
+            assert (end.code, end.out) == (0, "x\n"), end.err
+
+
 def test_cgroups_that_emptied_are_collected(guest):
     for _ in range(12):
         start(guest, "sleep 0.2 >/dev/null 2>&1 & true", report=True)
