@@ -22,6 +22,14 @@
 #define BOOT_CGROUPS_PIDS_PART 7
 #define BOOT_CGROUPS_PIDS_WHOLE 8
 
+/* Of the memory that is there at boot, what the sessions together leave alone: an
+ * eighth, and no more than this. Two tmpfs together are as large as all memory, and
+ * what lies in them no kill gives back: without a limit the kernel goes on to kill
+ * the workers, and then has a panic for want of anybody else. */
+#define BOOT_CGROUPS_MEMORY_PART 8
+#define BOOT_CGROUPS_MEMORY_LEFT (64ull * 1024 * 1024)
+#define BOOT_CGROUPS_BYTES_PER_KIB 1024
+
 static int boot_cgroups_fd = -1;
 
 /* One at a time: a kernel may lack any of them. */
@@ -46,11 +54,25 @@ boot_cgroups_max_pids(void)
 	return pids < threads ? pids : threads;
 }
 
+static uint64_t
+boot_cgroups_max_memory(void)
+{
+	uint64_t memory;
+	uint64_t left;
+
+	if (cgroup_read_key(proc_dir_fd(), "meminfo", "MemAvailable:", &memory) < 0)
+		return UINT64_MAX;
+	memory *= BOOT_CGROUPS_BYTES_PER_KIB;
+	left = memory / BOOT_CGROUPS_MEMORY_PART;
+	return memory - (left < BOOT_CGROUPS_MEMORY_LEFT ? left : BOOT_CGROUPS_MEMORY_LEFT);
+}
+
 static int
 boot_cgroups_make(int root_fd)
 {
 	int CLEANUP_FD agent_fd = -1;
 	uint64_t pids = boot_cgroups_max_pids();
+	uint64_t memory = boot_cgroups_max_memory();
 	int r = cgroup_make(root_fd, BOOT_CGROUPS_AGENT, &agent_fd);
 
 	if (r == 0)
@@ -65,6 +87,8 @@ boot_cgroups_make(int root_fd)
 	if (pids != UINT64_MAX)
 		(void)cgroup_write_number(boot_cgroups_fd, "pids.max",
 		    pids / BOOT_CGROUPS_PIDS_WHOLE * BOOT_CGROUPS_PIDS_PART);
+	if (memory != UINT64_MAX)
+		(void)cgroup_write_number(boot_cgroups_fd, "memory.max", memory);
 	return 0;
 }
 

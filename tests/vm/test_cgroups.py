@@ -69,6 +69,21 @@ def test_sessions_can_not_take_every_pid(guest):
     assert int(guest.output(f"cat {CGROUP}/sessions/pids.max")) <= most * 7 // 8
 
 
+def test_a_user_who_fills_every_tmpfs_takes_no_worker_with_him(boot):
+    """What lies in a tmpfs no kill gives back: at its end the kernel would have nobody
+    left to kill but the agent."""
+    with boot("vmm_agent.workers=4 vmm_agent.peer=any") as own:
+        own.wait_ready()
+        own.output("mkdir -p /tmp && chmod 1777 /tmp")
+        workers = state.workers(own)
+        fill = "for d in /dev/shm /tmp /dev/shm /tmp; do dd if=/dev/zero of=$d/$$.$RANDOM bs=1M; done"
+        for _ in range(2):
+            start(own, fill, user="1000")
+        assert start(own, "echo x").out == "x\n"
+        assert state.workers(own).keys() == workers.keys()
+        assert state.status(own)["worker_deaths"]["total"] == 0
+
+
 def test_setsid_escapee_is_killed_on_timeout(guest):
     end = start(guest, "setsid sleep 4711 & sleep 60", timeout_seconds=1)
     assert (end.code, end.signal) == (137, 9)
