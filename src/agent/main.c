@@ -29,6 +29,9 @@
 /* The kernel's own terminal type for init says nothing about a session's. */
 #define MAIN_KERNEL_TERM "linux"
 
+/* Who has this as its oom_score_adj is never killed for memory. */
+#define MAIN_OOM_SCORE_NEVER (-1000)
+
 /* So many descriptors the supervisor may need: a queue for each worker. */
 #define MAIN_NOFILE 8192
 
@@ -74,6 +77,17 @@ main_find_home(void)
 	    access(user.home, X_OK) == 0)
 		return user.home;
 	return "/";
+}
+
+/* Whether our manager has protected us from being killed for memory: all of a pool
+ * that can't be killed would leave the kernel nothing but the guest. */
+static bool
+main_is_protected(void)
+{
+	char text[16];
+
+	return fd_read_file(proc_dir_fd(), "self/oom_score_adj", text, sizeof(text)) > 0 &&
+	       strtol(text, NULL, 10) == MAIN_OOM_SCORE_NEVER;
 }
 
 /* Raises the limit of descriptors for the agent; sessions get the old one. */
@@ -144,6 +158,8 @@ main(int argc, char **argv, char **environment)
 	main_configure(&config, argc, argv, is_init);
 	if (is_init || config.boot)
 		main_boot(&config, is_init);
+	else if (config.cgroup != 0 && !config.once)
+		boot_cgroups_run_as_service();
 	if (boot_cgroups_sessions_fd() < 0 && !config.once)
 		log_info("no cgroups for sessions: each is its process group");
 	settings = (struct supervisor_settings){
@@ -152,7 +168,7 @@ main(int argc, char **argv, char **environment)
 		    .exec_port = config.exec_port,
 		    .file_port = config.file_port,
 		    .recycle = config.recycle,
-		    .is_protected = is_init || config.boot != 0,
+		    .is_protected = is_init || config.boot != 0 || main_is_protected(),
 		    .first_frame_timeout_ms = (int)config.first_frame_timeout * MAIN_MS_PER_S },
 		.listen = config.listen,
 		.workers = config.workers,

@@ -3,10 +3,12 @@
  */
 #include "platform/cgroup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,58 +18,14 @@
 
 #include "platform/fd.h"
 #include "platform/pidfd.h"
-#include "platform/proc.h"
 
 #define CGROUP_FILE_MAX 4096
 #define CGROUP_NUMBER_MAX 32
 
-/* One line of mountinfo (proc(5)): the mount point is the fifth field, the type
- * the first behind " - ". Blanks in paths are octal there; ours has none. */
-static bool
-cgroup_parse_mount(const char *line, char *path)
-{
-	const char *type = strstr(line, " - ");
+/* So deep we follow what a session may have made below its cgroup. */
+#define CGROUP_DEPTH_MAX 32
 
-	if (type == NULL || strncmp(type, " - cgroup2 ", strlen(" - cgroup2 ")) != 0)
-		return false;
-	return sscanf(line, "%*s %*s %*s %*s %4095s", path) == 1;
-}
-
-static int
-cgroup_find_mount(char *path)
-{
-	int fd = openat(proc_dir_fd(), "self/mountinfo", O_RDONLY | O_CLOEXEC);
-	FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
-	bool found = false;
-	char *line = NULL;
-	size_t size = 0;
-
-	if (file == NULL) {
-		fd_close(&fd);
-		return -errno;
-	}
-	while (!found && getline(&line, &size, file) > 0)
-		found = cgroup_parse_mount(line, path);
-	free(line);
-	(void)fclose(file);
-	return found ? 0 : -ENOENT;
-}
-
-int
-cgroup_open_root(int *ret_fd)
-{
-	char path[PATH_MAX];
-	int fd;
-	int r = cgroup_find_mount(path);
-
-	if (r < 0)
-		return r;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	*ret_fd = fd;
-	return 0;
-}
+#define CGROUP_CLEAR_LOOK_MS 10
 
 int
 cgroup_make(int parent_fd, const char *name, int *ret_fd)
@@ -109,15 +67,11 @@ cgroup_read_number(int cgroup_fd, const char *file, uint64_t *ret)
 	return sscanf(text, "%" SCNu64, ret) == 1 ? 0 : -ENODATA;
 }
 
-int
-cgroup_read_key(int cgroup_fd, const char *file, const char *key, uint64_t *ret)
+static int
+cgroup_find_key(const char *text, const char *key, uint64_t *ret)
 {
-	char text[CGROUP_FILE_MAX];
-	ssize_t n = fd_read_file(cgroup_fd, file, text, sizeof(text));
 	size_t key_len = strlen(key);
 
-	if (n < 0)
-		return (int)n;
 	for (const char *line = text; line[0] != '\0'; line++) {
 		if (strncmp(line, key, key_len) == 0 && line[key_len] == ' ')
 			return sscanf(line + key_len, "%" SCNu64, ret) == 1 ? 0 : -ENODATA;
@@ -128,6 +82,15 @@ cgroup_read_key(int cgroup_fd, const char *file, const char *key, uint64_t *ret)
 	return -ENODATA;
 }
 
+int
+cgroup_read_key(int cgroup_fd, const char *file, const char *key, uint64_t *ret)
+{
+	char text[CGROUP_FILE_MAX];
+	ssize_t n = fd_read_file(cgroup_fd, file, text, sizeof(text));
+
+	return n < 0 ? (int)n : cgroup_find_key(text, key, ret);
+}
+
 bool
 cgroup_is_populated(int cgroup_fd)
 {
@@ -135,6 +98,20 @@ cgroup_is_populated(int cgroup_fd)
 
 	return cgroup_read_key(cgroup_fd, "cgroup.events", "populated", &populated) < 0 ||
 	       populated != 0;
+}
+
+bool
+cgroup_is_vacant(int cgroup_fd)
+{
+	char text[CGROUP_FILE_MAX];
+	uint64_t populated;
+	uint64_t frozen = 0;
+
+	if (fd_read_file(cgroup_fd, "cgroup.events", text, sizeof(text)) < 0 ||
+	    cgroup_find_key(text, "populated", &populated) < 0)
+		return false;
+	(void)cgroup_find_key(text, "frozen", &frozen);
+	return populated == 0 && frozen == 0;
 }
 
 /* The pids stand one a line. Each is signalled by a pidfd, and only if it is still
@@ -153,8 +130,8 @@ cgroup_lists(int cgroup_fd, const char *pid)
 	return false;
 }
 
-void
-cgroup_signal(int cgroup_fd, int signal)
+static void
+cgroup_signal_own(int cgroup_fd, int signal)
 {
 	int fd = openat(cgroup_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
 	FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
@@ -173,6 +150,54 @@ cgroup_signal(int cgroup_fd, int signal)
 	(void)fclose(file);
 }
 
+/* ---- all of a tree ----------------------------------------------------- */
+
+/* Is called with each cgroup right below another, which is at DEPTH. */
+typedef void cgroup_visit_fn(int parent_fd, const char *name, int depth, int signal);
+
+static void
+cgroup_each_below(int cgroup_fd, cgroup_visit_fn *visit, int depth, int signal)
+{
+	int fd = openat(cgroup_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 && depth < CGROUP_DEPTH_MAX ? fdopendir(fd) : NULL;
+	struct dirent *entry;
+
+	if (dir == NULL) {
+		fd_close(&fd);
+		return;
+	}
+	while ((entry = readdir(dir)) != NULL) {
+		if (entry->d_type == DT_DIR && strcmp(entry->d_name, ".") != 0 &&
+		    strcmp(entry->d_name, "..") != 0)
+			visit(fd, entry->d_name, depth, signal);
+	}
+	(void)closedir(dir);
+}
+
+static int
+cgroup_open_below(int parent_fd, const char *name)
+{
+	return openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+static void
+cgroup_signal_below(int parent_fd, const char *name, int depth, int signal)
+{
+	int CLEANUP_FD fd = cgroup_open_below(parent_fd, name);
+
+	if (fd < 0)
+		return;
+	cgroup_signal_own(fd, signal);
+	cgroup_each_below(fd, cgroup_signal_below, depth + 1, signal);
+}
+
+void
+cgroup_signal(int cgroup_fd, int signal)
+{
+	cgroup_signal_own(cgroup_fd, signal);
+	cgroup_each_below(cgroup_fd, cgroup_signal_below, 0, signal);
+}
+
 int
 cgroup_kill(int cgroup_fd)
 {
@@ -183,4 +208,54 @@ cgroup_kill(int cgroup_fd)
 	(void)cgroup_write(cgroup_fd, "cgroup.freeze", "1");
 	cgroup_signal(cgroup_fd, SIGKILL);
 	return cgroup_write(cgroup_fd, "cgroup.freeze", "0");
+}
+
+static void
+cgroup_remove_below(int parent_fd, const char *name, int depth, int signal)
+{
+	int CLEANUP_FD fd = -1;
+
+	if (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0)
+		return;
+	fd = cgroup_open_below(parent_fd, name);
+	if (fd < 0)
+		return;
+	cgroup_each_below(fd, cgroup_remove_below, depth + 1, signal);
+	(void)unlinkat(parent_fd, name, AT_REMOVEDIR);
+}
+
+int
+cgroup_remove(int parent_fd, const char *name)
+{
+	int CLEANUP_FD fd = -1;
+
+	if (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0)
+		return 0;
+	if (errno != EBUSY)
+		return -errno;
+	fd = cgroup_open_below(parent_fd, name);
+	if (fd < 0)
+		return -errno;
+	if (cgroup_is_populated(fd))
+		return -EBUSY;
+	cgroup_each_below(fd, cgroup_remove_below, 0, 0);
+	return unlinkat(parent_fd, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
+int
+cgroup_clear(int parent_fd, const char *name, int timeout_ms)
+{
+	int CLEANUP_FD fd = cgroup_open_below(parent_fd, name);
+	int waited_ms = 0;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	while (cgroup_is_populated(fd)) {
+		(void)cgroup_kill(fd);
+		if (waited_ms >= timeout_ms)
+			return -EBUSY;
+		(void)poll(NULL, 0, CGROUP_CLEAR_LOOK_MS);
+		waited_ms += CGROUP_CLEAR_LOOK_MS;
+	}
+	return cgroup_remove(parent_fd, name);
 }

@@ -8,11 +8,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Opens the root of the cgroup2 hierarchy, wherever /proc/self/mountinfo says that
- * it is mounted. Returns 0 with a close-on-exec directory descriptor in *RET_FD,
- * -ENOENT where there is none, or -errno. */
-int cgroup_open_root(int *ret_fd);
-
 /* Makes the cgroup NAME below PARENT_FD if it is not there, and opens it. */
 int cgroup_make(int parent_fd, const char *name, int *ret_fd);
 
@@ -30,14 +25,28 @@ int cgroup_read_key(int cgroup_fd, const char *file, const char *key, uint64_t *
  * told. Zombies do not count. */
 bool cgroup_is_populated(int cgroup_fd);
 
-/* Kills everything in it, once: a child that is being forked may be missed, so
- * it is to be written again until nothing is left. Before Linux 5.14, which has
- * no cgroup.kill, the cgroup is frozen, all in it are sent SIGKILL, and it is
- * thawed. A cgroup that was killed is not to be used again: later kernels kill
+/* Whether a process may be born in it that is to be alone there: nobody is in it or
+ * below it, and it is not frozen. False where that can't be told. */
+bool cgroup_is_vacant(int cgroup_fd);
+
+/* Kills everything in it and below it, once: a child that is being forked may be
+ * missed, so it is to be written again until nothing is left. Before Linux 5.14,
+ * which has no cgroup.kill, the cgroup is frozen, all in it are sent SIGKILL, and
+ * it is thawed. A cgroup that was killed is not to be used again: later kernels kill
  * what is born in it. Returns 0 or -errno. */
 int cgroup_kill(int cgroup_fd);
 
-/* Sends SIGNAL to every process in it (not below it). */
+/* Sends SIGNAL to every process in it and below it. */
 void cgroup_signal(int cgroup_fd, int signal);
+
+/* Removes the cgroup NAME below PARENT_FD and all below it that whoever was in it
+ * may have made, unless a live process is still there. Returns 0, -EBUSY where it
+ * is not empty, or -errno. */
+int cgroup_remove(int parent_fd, const char *name);
+
+/* The same for one that is not to be waited for: kills what is in it, again and
+ * again until nothing is, for at most TIMEOUT_MS, and then removes it. Returns 0,
+ * also where there is none of that NAME; -EBUSY where something outlived that. */
+int cgroup_clear(int parent_fd, const char *name, int timeout_ms);
 
 #endif

@@ -5,15 +5,23 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "platform/cgroup.h"
+#include "platform/cgroup_find.h"
 #include "platform/fd.h"
 #include "platform/log.h"
 #include "platform/proc.h"
 
 #define BOOT_CGROUPS_AGENT "agent"
 #define BOOT_CGROUPS_SESSIONS "sessions"
+#define BOOT_CGROUPS_NAME_MAX 16
+
+/* What a predecessor left has so long to go; what outlives that keeps its name, and
+ * we take one of so many others. */
+#define BOOT_CGROUPS_CLEAR_MS 2000
+#define BOOT_CGROUPS_NAMES 16
 
 /* Enough for the supervisor and a full pool of small sessions. */
 #define BOOT_CGROUPS_MEMORY_MIN "33554432"
@@ -32,53 +40,80 @@
 
 static int boot_cgroups_fd = -1;
 
-/* One at a time: a kernel may lack any of them. */
+/* One at a time: a kernel, or who delegated, may keep any of them. */
 static void
 boot_cgroups_hand_down(int fd)
 {
 	static const char *const controllers[] = { "+memory", "+pids", "+cpu" };
 
-	for (size_t i = 0; i < sizeof(controllers) / sizeof(controllers[0]); i++)
-		(void)cgroup_write(fd, "cgroup.subtree_control", controllers[i]);
+	for (size_t i = 0; i < sizeof(controllers) / sizeof(controllers[0]); i++) {
+		int r = cgroup_write(fd, "cgroup.subtree_control", controllers[i]);
+
+		if (r == -EBUSY)
+			log_warnx("cgroups: no %s for sessions: somebody else is in our cgroup",
+			    controllers[i] + 1);
+	}
 }
 
-/* The smaller of the two limits that the kernel has for the number of tasks. */
+/* The smallest of the limits for the number of tasks that the kernel has, and that
+ * who delegated ROOT_FD has set. */
 static uint64_t
-boot_cgroups_max_pids(void)
+boot_cgroups_max_pids(int root_fd)
 {
-	uint64_t pids = UINT64_MAX;
-	uint64_t threads = UINT64_MAX;
+	const struct {
+		int fd;
+		const char *file;
+	} limits[] = {
+		{ proc_dir_fd(), "sys/kernel/pid_max" },
+		{ proc_dir_fd(), "sys/kernel/threads-max" },
+		{ root_fd, "pids.max" },
+	};
+	uint64_t least = UINT64_MAX;
 
-	(void)cgroup_read_number(proc_dir_fd(), "sys/kernel/pid_max", &pids);
-	(void)cgroup_read_number(proc_dir_fd(), "sys/kernel/threads-max", &threads);
-	return pids < threads ? pids : threads;
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		uint64_t limit;
+
+		if (cgroup_read_number(limits[i].fd, limits[i].file, &limit) == 0 && limit < least)
+			least = limit;
+	}
+	return least;
 }
 
-static uint64_t
-boot_cgroups_max_memory(void)
+/* A new cgroup for the sessions. Where we are not the first, those of the run before
+ * are ended: nobody is left to serve them. Theirs is never used again, as its
+ * workers may still be about to clean up in it. */
+static int
+boot_cgroups_make_sessions(int root_fd)
 {
-	uint64_t memory;
-	uint64_t left;
+	char name[BOOT_CGROUPS_NAME_MAX] = BOOT_CGROUPS_SESSIONS;
+	int timeout_ms = BOOT_CGROUPS_CLEAR_MS;
+	int r = -EBUSY;
 
-	if (cgroup_read_key(proc_dir_fd(), "meminfo", "MemAvailable:", &memory) < 0)
-		return UINT64_MAX;
-	memory *= BOOT_CGROUPS_BYTES_PER_KIB;
-	left = memory / BOOT_CGROUPS_MEMORY_PART;
-	return memory - (left < BOOT_CGROUPS_MEMORY_LEFT ? left : BOOT_CGROUPS_MEMORY_LEFT);
+	for (int i = 2; r < 0 && i < BOOT_CGROUPS_NAMES; i++) {
+		r = cgroup_clear(root_fd, name, timeout_ms);
+		if (r == 0)
+			return cgroup_make(root_fd, name, &boot_cgroups_fd);
+		log_warnx("cgroups: %s of the run before can't be removed: %s", name, strerror(-r));
+		(void)snprintf(name, sizeof(name), BOOT_CGROUPS_SESSIONS "-%d", i);
+		timeout_ms = 0;
+	}
+	return r;
 }
 
 static int
 boot_cgroups_make(int root_fd)
 {
 	int CLEANUP_FD agent_fd = -1;
-	uint64_t pids = boot_cgroups_max_pids();
-	uint64_t memory = boot_cgroups_max_memory();
-	int r = cgroup_make(root_fd, BOOT_CGROUPS_AGENT, &agent_fd);
+	uint64_t pids = boot_cgroups_max_pids(root_fd);
+	int r;
 
+	/* One that was ever killed as a whole would have what is born from it killed. */
+	(void)cgroup_remove(root_fd, BOOT_CGROUPS_AGENT);
+	r = cgroup_make(root_fd, BOOT_CGROUPS_AGENT, &agent_fd);
 	if (r == 0)
 		r = cgroup_write(agent_fd, "cgroup.procs", "0");
 	if (r == 0)
-		r = cgroup_make(root_fd, BOOT_CGROUPS_SESSIONS, &boot_cgroups_fd);
+		r = boot_cgroups_make_sessions(root_fd);
 	if (r < 0)
 		return r;
 	boot_cgroups_hand_down(root_fd);
@@ -87,21 +122,52 @@ boot_cgroups_make(int root_fd)
 	if (pids != UINT64_MAX)
 		(void)cgroup_write_number(boot_cgroups_fd, "pids.max",
 		    pids / BOOT_CGROUPS_PIDS_WHOLE * BOOT_CGROUPS_PIDS_PART);
-	if (memory != UINT64_MAX)
-		(void)cgroup_write_number(boot_cgroups_fd, "memory.max", memory);
 	return 0;
+}
+
+/* A service leaves this to who delegated: it is not alone in the guest. */
+static void
+boot_cgroups_limit_memory(void)
+{
+	uint64_t memory;
+	uint64_t left;
+
+	if (cgroup_read_key(proc_dir_fd(), "meminfo", "MemAvailable:", &memory) < 0)
+		return;
+	memory *= BOOT_CGROUPS_BYTES_PER_KIB;
+	left = memory / BOOT_CGROUPS_MEMORY_PART;
+	if (left > BOOT_CGROUPS_MEMORY_LEFT)
+		left = BOOT_CGROUPS_MEMORY_LEFT;
+	(void)cgroup_write_number(boot_cgroups_fd, "memory.max", memory - left);
 }
 
 void
 boot_cgroups_run(void)
 {
 	int CLEANUP_FD root_fd = -1;
-	int r = cgroup_open_root(&root_fd);
+	int r = cgroup_find_root(&root_fd);
 
 	if (r == 0)
 		r = boot_cgroups_make(root_fd);
 	if (r < 0)
 		log_warnx("boot: cgroup v2: %s", strerror(-r));
+	else
+		boot_cgroups_limit_memory();
+}
+
+void
+boot_cgroups_run_as_service(void)
+{
+	int CLEANUP_FD own_fd = -1;
+	int r = cgroup_find_delegated(BOOT_CGROUPS_AGENT, &own_fd);
+
+	/* Neither is wrong: not every manager delegates, or has cgroup v2. */
+	if (r == -EPERM || r == -ENOENT)
+		return;
+	if (r == 0)
+		r = boot_cgroups_make(own_fd);
+	if (r < 0)
+		log_warnx("cgroups: can't use what is delegated: %s", strerror(-r));
 }
 
 int

@@ -1,0 +1,198 @@
+/*
+ * cgroup_find: where the cgroup2 hierarchy is mounted, and where in it we are.
+ */
+#include "platform/cgroup_find.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+
+#include "platform/fd.h"
+#include "platform/proc.h"
+
+/* In front of the one line of /proc/PID/cgroup that is of version 2. */
+#define CGROUP_FIND_OWN "0::"
+
+#define CGROUP_FIND_TYPE " - cgroup2 "
+
+/* ---- text -------------------------------------------------------------- */
+
+/* mountinfo has blanks and backslashes of paths in octal. */
+static void
+cgroup_find_unescape(char *text)
+{
+	const char *from = text;
+	unsigned code;
+
+	while (*from != '\0') {
+		if (*from == '\\' && sscanf(from + 1, "%3o", &code) == 1) {
+			*text++ = (char)code;
+			from += 4;
+		} else {
+			*text++ = *from++;
+		}
+	}
+	*text = '\0';
+}
+
+/* What is left of OWN below ROOT, or NULL where it lies elsewhere. */
+static const char *
+cgroup_find_below(const char *own, const char *root)
+{
+	size_t len = strlen(root);
+
+	if (strcmp(root, "/") == 0)
+		return own;
+	if (strncmp(own, root, len) != 0 || (own[len] != '/' && own[len] != '\0'))
+		return NULL;
+	return own + len;
+}
+
+bool
+cgroup_find_path(const char *line, const char *own, char *path, size_t size)
+{
+	char root[PATH_MAX];
+	char point[PATH_MAX];
+	const char *below;
+	int len;
+
+	/* The root of the mount is the fourth field, the mount point the fifth; the type
+	 * is the first behind " - ". */
+	if (strstr(line, CGROUP_FIND_TYPE) == NULL ||
+	    sscanf(line, "%*s %*s %*s %4095s %4095s", root, point) != 2)
+		return false;
+	cgroup_find_unescape(root);
+	cgroup_find_unescape(point);
+	below = cgroup_find_below(own, root);
+	if (below == NULL)
+		return false;
+	len = snprintf(path, size, "%s%s", point, below);
+	return len > 0 && (size_t)len < size;
+}
+
+/* ---- files ------------------------------------------------------------- */
+
+/* Calls SEE with each line of a file of /proc, without its newline, until it
+ * returns true. Returns 0, -ENOENT where it never did, or -errno. */
+static int
+cgroup_find_line(const char *name, bool (*see)(char *line, void *context), void *context)
+{
+	int fd = openat(proc_dir_fd(), name, O_RDONLY | O_CLOEXEC);
+	FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+	bool found = false;
+	char *line = NULL;
+	size_t size = 0;
+
+	if (file == NULL) {
+		fd_close(&fd);
+		return -errno;
+	}
+	while (!found && getline(&line, &size, file) > 0) {
+		line[strcspn(line, "\n")] = '\0';
+		found = see(line, context);
+	}
+	free(line);
+	(void)fclose(file);
+	return found ? 0 : -ENOENT;
+}
+
+struct cgroup_find {
+	const char *own;
+	int fd;
+};
+
+/* A mount can be hidden by another that was made over it. */
+static bool
+cgroup_find_see_mount(char *line, void *context)
+{
+	struct cgroup_find *find = context;
+	char path[PATH_MAX];
+	struct statfs status;
+
+	if (!cgroup_find_path(line, find->own, path, sizeof(path)))
+		return false;
+	find->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (find->fd >= 0 &&
+	    (fstatfs(find->fd, &status) < 0 || status.f_type != CGROUP2_SUPER_MAGIC))
+		fd_close(&find->fd);
+	return find->fd >= 0;
+}
+
+/* Opens the cgroup OWN by whichever mount shows it. */
+static int
+cgroup_find_open(const char *own, int *ret_fd)
+{
+	struct cgroup_find find = { .own = own, .fd = -1 };
+	int r = cgroup_find_line("self/mountinfo", cgroup_find_see_mount, &find);
+
+	if (r == 0)
+		*ret_fd = find.fd;
+	return r;
+}
+
+static bool
+cgroup_find_see_own(char *line, void *context)
+{
+	if (strncmp(line, CGROUP_FIND_OWN, strlen(CGROUP_FIND_OWN)) != 0)
+		return false;
+	return strlcpy(context, line + strlen(CGROUP_FIND_OWN), PATH_MAX) < PATH_MAX;
+}
+
+int
+cgroup_find_root(int *ret_fd)
+{
+	return cgroup_find_open("/", ret_fd);
+}
+
+/* ---- delegation -------------------------------------------------------- */
+
+static bool
+cgroup_find_is_delegated(int fd)
+{
+	static const char *const names[] = { "user.delegate", "trusted.delegate" };
+	char value;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (fgetxattr(fd, names[i], &value, sizeof(value)) == sizeof(value) && value == '1')
+			return true;
+	}
+	return false;
+}
+
+static int
+cgroup_find_open_delegated(const char *own, int *ret_fd)
+{
+	int CLEANUP_FD fd = -1;
+	int r = cgroup_find_open(own, &fd);
+
+	if (r < 0)
+		return r;
+	if (!cgroup_find_is_delegated(fd))
+		return -EPERM;
+	*ret_fd = fd_steal(&fd);
+	return 0;
+}
+
+int
+cgroup_find_delegated(const char *leaf, int *ret_fd)
+{
+	char own[PATH_MAX];
+	int r = cgroup_find_line("self/cgroup", cgroup_find_see_own, own);
+	char *last;
+
+	if (r == 0)
+		r = cgroup_find_open_delegated(own, ret_fd);
+	if (r != -EPERM)
+		return r;
+	last = strrchr(own, '/');
+	if (last == NULL || last == own || strcmp(last + 1, leaf) != 0)
+		return -EPERM;
+	*last = '\0';
+	return cgroup_find_open_delegated(own, ret_fd);
+}
