@@ -39,7 +39,7 @@ cell_is_named(const struct scoreboard *board, uint64_t number)
 	return false;
 }
 
-/* Removes what nobody names and nobody is in; the kernel refuses the others. */
+/* Removes what nobody names and nobody is in. */
 static void
 cell_collect(const struct session *session)
 {
@@ -57,7 +57,7 @@ cell_collect(const struct session *session)
 
 		if (problem == NULL && entry->d_type == DT_DIR &&
 		    !cell_is_named(session->board, (uint64_t)number))
-			(void)unlinkat(session->settings->cells_fd, entry->d_name, AT_REMOVEDIR);
+			(void)cgroup_remove(session->settings->cells_fd, entry->d_name);
 	}
 	(void)closedir(dir);
 }
@@ -81,7 +81,7 @@ cell_enter(struct session *session, bool is_fresh, int *ret_fd)
 	*ret_fd = -1;
 	if (session->settings->cells_fd < 0)
 		return 0;
-	if (cell_fd >= 0 && (is_fresh || cgroup_is_populated(cell_fd)))
+	if (cell_fd >= 0 && (is_fresh || !cgroup_is_vacant(cell_fd)))
 		cell_drop(session);
 	if (cell_fd < 0) {
 		cell_collect(session);
@@ -119,6 +119,17 @@ cell_open(int cells_fd, uint64_t number)
 	(void)snprintf(name, sizeof(name), "%" PRIu64, number);
 	fd = openat(cells_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	return fd < 0 ? -errno : fd;
+}
+
+void
+cell_remove(int cells_fd, uint64_t number)
+{
+	char name[CELL_NAME_MAX];
+
+	if (cells_fd < 0 || number == 0)
+		return;
+	(void)snprintf(name, sizeof(name), "%" PRIu64, number);
+	(void)cgroup_remove(cells_fd, name);
 }
 
 /* ---- limits ------------------------------------------------------------ */

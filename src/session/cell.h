@@ -1,7 +1,7 @@
 /*
  * cell: the cgroup that a session's program is born in, below one directory for
  * all sessions. A worker keeps its cell from session to session as long as
- * nobody is left in it and nothing was set on it; one that was killed is never
+ * nobody is left in it and nothing was set on it, nor is it frozen; one that was killed is never
  * used again.
  *
  * A cell is named by the number of the session that it was made for, which the
@@ -32,6 +32,9 @@ bool cell_is_needed(const struct start_limits *limits);
 /* Opens the cell NUMBER below CELLS_FD. Returns a descriptor, or -errno: -ENOENT
  * where it has been collected. */
 int cell_open(int cells_fd, uint64_t number);
+
+/* Removes the cell NUMBER below CELLS_FD, if nobody is in it. */
+void cell_remove(int cells_fd, uint64_t number);
 
 /* How often the kernel killed in the cell for memory, since it was made. */
 uint64_t cell_count_oom_kills(int cell_fd);

@@ -247,6 +247,7 @@ exec_release(struct exec *exec)
 	if (detached_enlist(exec->session->board, slot, exec->group.pid) == NULL) {
 		group_kill(&exec->group);
 		group_reap(&exec->group, &usage);
+		cell_leave(exec->session, true);
 		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
 		    "%d detached programs are running already", SCOREBOARD_DETACHED_MAX);
 		return;
@@ -340,6 +341,8 @@ exec_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t
 	exec_describe(&exec);
 	if (exec_start(&exec))
 		exec_attend(&exec);
+	else
+		cell_leave(session, exec.request.limits.have != 0);
 	streams_close(&exec.streams);
 	environment_done(&exec.environment);
 	start_done(&exec.request);

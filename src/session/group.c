@@ -25,7 +25,7 @@ group_kill(const struct group *group)
 		(void)kill(-group->pid, SIGKILL);
 }
 
-void
+bool
 group_obey_wanted_signal(const struct group *group)
 {
 	uint64_t wanted = atomic_load_explicit(&group->slot->wanted_signal, memory_order_relaxed);
@@ -33,7 +33,7 @@ group_obey_wanted_signal(const struct group *group)
 	int signal = (int)(wanted >> 56);
 
 	if (wanted == 0)
-		return;
+		return false;
 	/* It may have been meant for the session before this one. */
 	if ((wanted & SLOT_WANTED_SESSION) != (session & SLOT_WANTED_SESSION))
 		signal = 0;
@@ -42,6 +42,7 @@ group_obey_wanted_signal(const struct group *group)
 	else if (signal > 0)
 		group_signal(group, signal);
 	atomic_store(&group->slot->wanted_signal, 0);
+	return signal == SIGKILL;
 }
 
 bool

@@ -1,52 +1,17 @@
 """A cgroup for each session: what is killed, limited, measured and left behind."""
 
-import json
-import struct
 import time
 
 import pytest
 import state
+from sessions import MIB, is_running, kill, run, start
 
-START, KILL, STDOUT, STDERR, EXIT, STATUS = 0x01, 0x44, 0x10, 0x11, 0x12, 0x50
 CGROUP = "/sys/fs/cgroup"
-MIB = 1024 * 1024
-
-
-class Session:
-    """What a START came to."""
-
-    def __init__(self, frames):
-        self.out = b"".join(data for kind, data in frames if kind == STDOUT).decode()
-        self.err = b"".join(data for kind, data in frames if kind == STDERR).decode()
-        self.events = [json.loads(data) for kind, data in frames if kind == STATUS]
-        assert frames and frames[-1][0] == EXIT, frames
-        self.code, self.signal = struct.unpack("<ii", frames[-1][1])
-
-    @property
-    def exited(self):
-        return next(event for event in self.events if event["event"] == "exited")
-
-
-def start(guest, script, **members):
-    request = json.dumps({"cmd": ["sh", "-c", script], **members}).encode()
-    return Session(guest.frames(52, (START, request), seconds=60))
-
-
-def kill(guest, session, signal):
-    request = json.dumps({"session": session, "signal": signal}).encode()
-    ((kind, data),) = guest.frames(52, (KILL, request))
-    assert kind == EXIT
-    return struct.unpack("<ii", data)[0]
 
 
 def cells(guest):
     """The cgroups of sessions: those that workers keep, and what was left behind."""
     return guest.output(f"cd {CGROUP}/sessions && ls -d [0-9]* 2>/dev/null || true").split()
-
-
-def is_running(guest, *titles):
-    commands = [command for _, kind, command in state.processes(guest).values() if kind != "Z"]
-    return any(title in command for command in commands for title in titles)
 
 
 def detached(guest):
@@ -145,6 +110,14 @@ def test_limits_of_one_session_are_not_the_next_ones(guest):
     assert {start(guest, script).out for _ in range(8)} == {"max\n"}
 
 
+def test_limits_of_a_program_that_could_not_be_run_are_not_the_next_ones(guest):
+    for _ in range(8):
+        assert run(guest, "no-such-program", limits={"pids": 5}).code == 127
+        assert start(guest, "true", limits={"pids": 6, "cpu_percent": 0}).code == 125
+    script = f"cat {CGROUP}$(cut -d: -f3 /proc/self/cgroup)/pids.max"
+    assert {start(guest, script).out for _ in range(8)} == {"max\n"}
+
+
 def test_a_limit_that_can_not_be_had_is_refused_by_name(guest):
     end = start(guest, "true", limits={"cpu_percent": 0})
     assert end.code == 125 and "cpu_percent" in end.err
@@ -163,6 +136,7 @@ def test_report_has_times_and_the_peak_of_memory(guest):
     end = start(guest, "dd if=/dev/zero of=/dev/null bs=8M count=1 2>/dev/null", report=True)
     assert [event["event"] for event in end.events] == ["started", "exited"]
     assert end.exited["max_rss_kb"] > 8 * 1024
+    assert 8 * MIB < end.exited["memory_peak_bytes"] < 64 * MIB
     assert end.exited["oom_kills"] == 0 and end.exited["output_held"] is False
     assert end.exited["wall_ms"] >= 0 and end.exited["reason"] == "exited"
 
@@ -194,12 +168,71 @@ def test_a_session_that_ruins_its_cgroup_does_not_ruin_the_next(guest):
             assert (end.code, end.out) == (0, "x\n"), end.err
 
 
+def test_a_cgroup_that_kill_killed_is_never_used_again(guest):
+    killed = set()
+    for i in range(6):
+        guest.run(
+            "vmm-guest-ctl exec -- sh -c 'cat /proc/self/cgroup >/cell; exec sleep 4730'"
+            " >/dev/null 2>&1 &"
+        )
+        slot = state.wait_until(
+            lambda: next((s for s in state.status(guest)["slots"] if "4730" in s["command"]), None)
+        )
+        state.wait_until(lambda: is_running(guest, "sleep 4730"))
+        killed.add(guest.output("cat /cell"))
+        assert kill(guest, slot["session"], 9) == 0
+        state.wait_until(lambda: not is_running(guest, "sleep 4730"))
+    seen = {start(guest, "cat /proc/self/cgroup").out.strip() for _ in range(10)}
+    assert not killed & seen and "" not in seen
+
+
+def test_a_cgroup_that_somebody_froze_is_not_forked_into(guest):
+    deaths = state.status(guest)["worker_deaths"]
+    for _ in range(8):
+        start(guest, "true")
+    script = (
+        f"own=$(cut -d: -f3 /proc/self/cgroup); cd {CGROUP}/sessions; for cell in [0-9]*; do"
+        " [ /sessions/$cell = $own ] || { echo 1 >$cell/cgroup.freeze && echo $cell; }; done"
+    )
+    assert start(guest, script).out.split()
+    for _ in range(10):
+        assert start(guest, "echo alive", timeout_seconds=5).out == "alive\n"
+    assert state.status(guest)["worker_deaths"] == deaths
+
+
 def test_cgroups_that_emptied_are_collected(guest):
     for _ in range(12):
         start(guest, "sleep 0.2 >/dev/null 2>&1 & true", report=True)
     time.sleep(0.5)
     start(guest, "true", report=True)
     assert len(cells(guest)) <= len(state.workers(guest)) + 1
+
+
+def test_cgroups_of_detached_programs_are_removed_when_they_empty(guest):
+    before = set(cells(guest))
+    for _ in range(6):
+        start(guest, "sleep 2 & setsid sleep 1 & exit 0", detach=True)
+    made = set(cells(guest)) - before
+    assert len(made) == 6
+    state.wait_until(lambda: not made & set(cells(guest)), 20)
+    assert not detached(guest)
+
+
+def test_what_a_session_made_below_its_cgroup_is_removed_too(guest):
+    script = f"mkdir -p {CGROUP}$(cut -d: -f3 /proc/self/cgroup)/own/.deep"
+    assert start(guest, script, report=True).code == 0
+    for _ in range(12):
+        start(guest, "true", report=True)
+    assert guest.output(f"find {CGROUP}/sessions -name own") == ""
+
+
+def test_what_a_living_child_made_below_its_cgroup_is_left(guest):
+    script = f"mkdir {CGROUP}$(cut -d: -f3 /proc/self/cgroup)/kept; sleep 4731 >/dev/null 2>&1 &"
+    assert start(guest, script, report=True).code == 0
+    for _ in range(12):
+        start(guest, "true", report=True)
+    assert guest.output(f"find {CGROUP}/sessions -name kept").count("kept") == 1
+    guest.run("busybox pkill -f 'sleep 4731'")
 
 
 def test_a_detached_program_is_listed_until_its_cgroup_is_empty(guest):

@@ -116,6 +116,21 @@ def test_clock_sync_steps_the_guests_clock_by_days_and_back(guest):
     assert -1 <= back - before < 20
 
 
+def test_full_pool_still_syncs_the_clock(guest):
+    """All three exec places are in use; 100 ms are for a machine that is not emulated."""
+    guest.output("for i in 1 2 3; do vmm-guest-ctl exec -- sleep 4732 >/dev/null 2>&1 & done")
+    state.wait_until(lambda: state.status(guest)["workers"]["exec"] == 3)
+    refused = guest.run("vmm-guest-ctl exec -- true")
+    assert refused.status == 125 and "busy: 3 of 3" in refused.output
+    before = int(guest.output("date +%s"))
+    set_clock(guest, before + 3 * DAY)
+    assert 3 * DAY <= int(guest.output("date +%s")) - before < 3 * DAY + 20
+    set_clock(guest, before)
+    guest.output("echo kept >/kept; vmm-guest-ctl cp vm:/kept - && rm /kept")
+    guest.run("busybox pkill -f 'sleep 4732'")
+    state.wait_until(lambda: state.status(guest)["workers"]["exec"] == 0)
+
+
 def test_clock_sync_does_not_disturb_a_running_timeout(guest):
     now = int(guest.output("date +%s"))
     guest.output("(vmm-guest-ctl exec --timeout 2 -- sleep 60; echo $? >/ended) >/dev/null 2>&1 &")

@@ -1,0 +1,45 @@
+"""Sessions of a guest, as frames: what the client would hide."""
+
+import json
+import struct
+
+import state
+
+START, KILL, STDOUT, STDERR, EXIT, STATUS = 0x01, 0x44, 0x10, 0x11, 0x12, 0x50
+MIB = 1024 * 1024
+
+
+class Session:
+    """What a START came to."""
+
+    def __init__(self, frames):
+        self.out = b"".join(data for kind, data in frames if kind == STDOUT).decode()
+        self.err = b"".join(data for kind, data in frames if kind == STDERR).decode()
+        self.events = [json.loads(data) for kind, data in frames if kind == STATUS]
+        assert frames and frames[-1][0] == EXIT, frames
+        self.code, self.signal = struct.unpack("<ii", frames[-1][1])
+
+    @property
+    def exited(self):
+        return next(event for event in self.events if event["event"] == "exited")
+
+
+def run(guest, *command, **members):
+    request = json.dumps({"cmd": command, **members}).encode()
+    return Session(guest.frames(52, (START, request), seconds=60))
+
+
+def start(guest, script, **members):
+    return run(guest, "sh", "-c", script, **members)
+
+
+def kill(guest, session, signal):
+    request = json.dumps({"session": session, "signal": signal}).encode()
+    ((kind, data),) = guest.frames(52, (KILL, request))
+    assert kind == EXIT
+    return struct.unpack("<ii", data)[0]
+
+
+def is_running(guest, *titles):
+    commands = [command for _, kind, command in state.processes(guest).values() if kind != "Z"]
+    return any(title in command for command in commands for title in titles)
