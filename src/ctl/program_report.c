@@ -81,7 +81,7 @@ program_print_report(struct program_report *report)
 	if (report->exited.json == NULL)
 		return;
 	program_report_format_end(exited, end, sizeof(end));
-	quantity_format_bytes(memory, exited->has_cgroup
+	quantity_format_bytes(memory, exited->has_memory_peak
 					  ? exited->memory_peak_bytes
 					  : exited->max_rss_kb * PROGRAM_REPORT_BYTES_PER_KB);
 	(void)fprintf(stderr,

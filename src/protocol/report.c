@@ -42,10 +42,10 @@ report_exited_format(const struct report_exited *report, size_t *ret_len)
 	report_add_number(json, "system_ms", report->system_ms);
 	report_add_number(json, "max_rss_kb", report->max_rss_kb);
 	json_add(json, "output_held", json_object_new_boolean(report->output_held));
-	if (report->has_cgroup) {
+	if (report->has_memory_peak)
 		report_add_number(json, "memory_peak_bytes", report->memory_peak_bytes);
+	if (report->has_oom_kills)
 		report_add_number(json, "oom_kills", report->oom_kills);
-	}
 	return json_to_text(json, ret_len);
 }
 
@@ -60,7 +60,8 @@ report_read_exited(struct json_object *json, struct report_exited *exited, struc
 	exited->system_ms = json_get_u64(json, "system_ms", UINT64_MAX, 0, error);
 	exited->max_rss_kb = json_get_u64(json, "max_rss_kb", UINT64_MAX / 1024, 0, error);
 	exited->output_held = json_get_bool(json, "output_held", false, error);
-	exited->has_cgroup = json_has(json, "memory_peak_bytes");
+	exited->has_memory_peak = json_has(json, "memory_peak_bytes");
+	exited->has_oom_kills = json_has(json, "oom_kills");
 	exited->memory_peak_bytes = json_get_u64(json, "memory_peak_bytes", UINT64_MAX, 0, error);
 	exited->oom_kills = json_get_u64(json, "oom_kills", UINT64_MAX, 0, error);
 }

@@ -20,8 +20,9 @@ struct report_exited {
 	uint64_t system_ms;
 	uint64_t max_rss_kb;
 	bool output_held;
-	bool has_cgroup; /* the next two count */
-	uint64_t memory_peak_bytes;
+	bool has_memory_peak;
+	bool has_oom_kills;
+	uint64_t memory_peak_bytes; /* where there is a cgroup that counts it; so the next */
 	uint64_t oom_kills;
 };
 

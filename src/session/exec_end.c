@@ -87,6 +87,18 @@ exec_end_report_started(struct exec *exec)
 	exec_end_send_status(exec, text, len);
 }
 
+/* Not each kernel counts each: memory.peak is of Linux 5.19, and a service may have
+ * been given no controller. */
+static void
+exec_end_measure(const struct exec *exec, struct report_exited *report)
+{
+	report->has_memory_peak =
+	    cgroup_read_number(exec->cell_fd, "memory.peak", &report->memory_peak_bytes) == 0;
+	report->has_oom_kills =
+	    cgroup_read_key(exec->cell_fd, "memory.events", "oom_kill", &report->oom_kills) == 0;
+	report->oom_kills -= report->has_oom_kills ? exec->oom_kills : 0;
+}
+
 static void
 exec_end_report_exited(struct exec *exec, const struct relay_end *end, const struct rusage *usage)
 {
@@ -106,11 +118,8 @@ exec_end_report_exited(struct exec *exec, const struct relay_end *end, const str
 
 	if (!exec->request.report)
 		return;
-	if (exec->cell_fd >= 0) {
-		report.has_cgroup = true;
-		(void)cgroup_read_number(exec->cell_fd, "memory.peak", &report.memory_peak_bytes);
-		report.oom_kills = cell_count_oom_kills(exec->cell_fd) - exec->oom_kills;
-	}
+	if (exec->cell_fd >= 0)
+		exec_end_measure(exec, &report);
 	text = report_exited_format(&report, &len);
 	exec_end_send_status(exec, text, len);
 }
