@@ -52,6 +52,7 @@ detached_strike_if_empty(struct scoreboard_detached *entry, int cells_fd)
 
 	if (atomic_load(&entry->pid) != 0 || (cell_fd >= 0 && cgroup_is_populated(cell_fd)))
 		return;
+	cell_remove(cells_fd, atomic_load(&entry->cell));
 	atomic_store(&entry->session, 0);
 	atomic_store(&entry->cell, 0);
 	atomic_store(&entry->state, SCOREBOARD_FREE);

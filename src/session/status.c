@@ -10,7 +10,6 @@
 
 #include "platform/clock.h"
 #include "protocol/status.h"
-#include "session/detached.h"
 #include "session/kinds.h"
 
 #define STATUS_US_PER_MS 1000.0
@@ -151,11 +150,6 @@ status_serve(struct session *session, uint8_t type, const uint8_t *payload, size
 	(void)type;
 	(void)payload;
 	(void)len;
-	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
-		if (atomic_load(&session->board->detached[i].state) == SCOREBOARD_RUNS)
-			detached_strike_if_empty(
-			    &session->board->detached[i], session->settings->cells_fd);
-	}
 	if (slots != NULL && texts != NULL)
 		text = status_collect(session->board, slots, texts, &text_len);
 	if (text != NULL && conn_send(&session->conn, VMM_GUEST_STATUS, text, text_len,

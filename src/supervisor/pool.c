@@ -13,7 +13,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "platform/cgroup.h"
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/fdpass.h"
@@ -191,13 +190,25 @@ pool_kill_session(struct pool *pool, int32_t child)
 	(void)kill(-child, SIGKILL);
 }
 
+int
+pool_kill_cell(struct pool *pool, int cell_fd)
+{
+	return doomed_add(&pool->doomed, pool_hide_fd(cell_fd), clock_mono_ms());
+}
+
+uint64_t
+pool_kill_again(struct pool *pool, uint64_t now_ms)
+{
+	return doomed_step(&pool->doomed, now_ms);
+}
+
 /* Kills what is in a dead worker's cell, by the number that it left; unless another
  * has that number, whose session is none of ours to end. The worker's successor
  * in any slot collects it. */
 static void
-pool_kill_cell(struct pool *pool, uint32_t index, uint64_t number)
+pool_kill_cell_of(struct pool *pool, uint32_t index, uint64_t number)
 {
-	int CLEANUP_FD fd = -1;
+	int fd;
 
 	for (uint32_t i = 0; i < pool->count; i++) {
 		if (i != index && atomic_load(&pool->board->slots[i].cell) == number)
@@ -205,7 +216,7 @@ pool_kill_cell(struct pool *pool, uint32_t index, uint64_t number)
 	}
 	fd = cell_open(pool->options.settings->session.cells_fd, number);
 	if (fd >= 0)
-		(void)cgroup_kill(fd);
+		(void)pool_kill_cell(pool, fd);
 }
 
 static void
@@ -243,7 +254,7 @@ pool_bury_worker(struct pool *pool, struct pool_worker *worker, const siginfo_t 
 	pool_describe_death(info, atomic_load(&slot->spawning) != 0, cause, sizeof(cause));
 	pool_kill_session(pool, atomic_load(&slot->child_pid));
 	if (atomic_load(&slot->child_pid) != 0)
-		pool_kill_cell(pool, index, atomic_load(&slot->cell));
+		pool_kill_cell_of(pool, index, atomic_load(&slot->cell));
 	had_session = obituary_send(worker->queue_fd, slot, cause);
 	fd_close(&worker->queue_fd);
 	places_free(pool->board, index);

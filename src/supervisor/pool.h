@@ -12,6 +12,7 @@
 
 #include "session/scoreboard.h"
 #include "supervisor/backoff.h"
+#include "supervisor/doomed.h"
 #include "worker/worker.h"
 
 struct pool_worker {
@@ -32,6 +33,7 @@ struct pool {
 	pid_t awaited_pid;
 	uint32_t count;
 	struct pool_worker *workers;
+	struct doomed doomed; /* what lost sessions had started */
 };
 
 /* Prepares COUNT workers; none is forked yet. SETTINGS and LISTENERS are borrowed
@@ -57,6 +59,12 @@ uint64_t pool_fork_due(struct pool *pool, uint64_t now_ms, uint32_t max);
  * if it was the main process of a lost session, kills its group. The caller
  * reaps. */
 void pool_bury(struct pool *pool, const siginfo_t *info);
+
+/* Kills all in the cgroup CELL_FD, which it takes, and again until nobody is left, at
+ * pool_kill_again(), which returns when it is to be called next (CLOCK_MONOTONIC
+ * ms), or CLOCK_NEVER. Returns 0, or -errno of the first kill. */
+int pool_kill_cell(struct pool *pool, int cell_fd);
+uint64_t pool_kill_again(struct pool *pool, uint64_t now_ms);
 
 /* Sends SIGNAL to all workers. */
 void pool_signal(const struct pool *pool, int signal);

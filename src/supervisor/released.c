@@ -13,23 +13,32 @@
 #include "session/detached.h"
 
 void
-released_bury(struct scoreboard *board, int cells_fd, pid_t pid)
+released_bury(struct scoreboard *board, pid_t pid)
 {
 	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
 		struct scoreboard_detached *entry = &board->detached[i];
 
-		if (atomic_load(&entry->state) != SCOREBOARD_RUNS ||
-		    atomic_load(&entry->pid) != pid)
-			continue;
-		atomic_store(&entry->pid, 0);
-		detached_strike_if_empty(entry, cells_fd);
+		if (atomic_load(&entry->state) == SCOREBOARD_RUNS &&
+		    atomic_load(&entry->pid) == pid)
+			atomic_store(&entry->pid, 0);
+	}
+}
+
+void
+released_strike(struct scoreboard *board, int cells_fd)
+{
+	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
+		struct scoreboard_detached *entry = &board->detached[i];
+
+		if (atomic_load(&entry->state) == SCOREBOARD_RUNS && atomic_load(&entry->pid) == 0)
+			detached_strike_if_empty(entry, cells_fd);
 	}
 }
 
 /* Returns false where the main process is still the child of the worker that let it
  * go, which has not left yet: then it is not ours to signal. */
 static bool
-released_signal(const struct scoreboard_detached *entry, const struct pool *pool, int signal)
+released_signal(const struct scoreboard_detached *entry, struct pool *pool, int signal)
 {
 	int CLEANUP_FD cell_fd =
 	    cell_open(pool->options.settings->session.cells_fd, atomic_load(&entry->cell));
@@ -37,7 +46,7 @@ released_signal(const struct scoreboard_detached *entry, const struct pool *pool
 	siginfo_t info;
 
 	if (cell_fd >= 0 && signal == SIGKILL)
-		return cgroup_kill(cell_fd) == 0;
+		return pool_kill_cell(pool, fd_steal(&cell_fd)) == 0;
 	if (cell_fd >= 0 && pid == 0)
 		cgroup_signal(cell_fd, signal);
 	if (pid <= 1 || pool_owns(pool, pid))
@@ -50,7 +59,7 @@ released_signal(const struct scoreboard_detached *entry, const struct pool *pool
 
 /* Whether WANTED has been dealt with: it was sent, or its session is another. */
 static bool
-released_is_done(const struct scoreboard_detached *entry, const struct pool *pool, uint64_t wanted)
+released_is_done(const struct scoreboard_detached *entry, struct pool *pool, uint64_t wanted)
 {
 	uint64_t session = atomic_load(&entry->session);
 
@@ -61,7 +70,7 @@ released_is_done(const struct scoreboard_detached *entry, const struct pool *poo
 }
 
 void
-released_obey(struct scoreboard *board, const struct pool *pool)
+released_obey(struct scoreboard *board, struct pool *pool)
 {
 	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
 		struct scoreboard_detached *entry = &board->detached[i];
@@ -73,7 +82,7 @@ released_obey(struct scoreboard *board, const struct pool *pool)
 }
 
 void
-released_signal_all(struct scoreboard *board, const struct pool *pool, int signal)
+released_signal_all(struct scoreboard *board, struct pool *pool, int signal)
 {
 	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
 		if (atomic_load(&board->detached[i].state) == SCOREBOARD_RUNS)

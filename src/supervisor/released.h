@@ -11,16 +11,22 @@
 
 #include "supervisor/pool.h"
 
-/* Our child PID has ended and is about to be reaped: it is struck off the list, or
- * stays there by its cell below CELLS_FD until that is empty (STATUS looks). */
-void released_bury(struct scoreboard *board, int cells_fd, pid_t pid);
+/* Our child PID has ended and is about to be reaped: if it is the main process of one
+ * of them, that is listed by its cell alone from now on. */
+void released_bury(struct scoreboard *board, pid_t pid);
+
+/* Strikes off the list whose main process has ended and whose cell below CELLS_FD
+ * (-1: no cells) is empty. To be called when children were reaped: the last of a
+ * cell has become our child before it ended. */
+void released_strike(struct scoreboard *board, int cells_fd);
 
 /* To be called when a worker has left word, and when one has left: what it let go
- * is our child only then. Sends the signals that KILL asked for: to the process group while its
- * main process is there, else to all that is left in the cell; SIGKILL to all. */
-void released_obey(struct scoreboard *board, const struct pool *pool);
+ * is our child only then. Sends the signals that KILL asked for: to the process group
+ * while its main process is there, else to all that is left in the cell; SIGKILL to
+ * all. */
+void released_obey(struct scoreboard *board, struct pool *pool);
 
 /* Sends SIGNAL to all of them. */
-void released_signal_all(struct scoreboard *board, const struct pool *pool, int signal);
+void released_signal_all(struct scoreboard *board, struct pool *pool, int signal);
 
 #endif

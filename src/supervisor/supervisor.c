@@ -183,7 +183,6 @@ supervisor_fork_workers(struct supervisor *supervisor, uint64_t now)
 static bool
 supervisor_reap_one(struct supervisor *supervisor)
 {
-	int cells_fd = supervisor->settings->worker.session.cells_fd;
 	siginfo_t info = { .si_pid = 0 };
 
 	if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
@@ -196,7 +195,7 @@ supervisor_reap_one(struct supervisor *supervisor)
 	}
 	if (supervisor->is_serving)
 		pool_bury(&supervisor->pool, &info);
-	released_bury(supervisor->board, cells_fd, info.si_pid);
+	released_bury(supervisor->board, info.si_pid);
 	(void)waitpid(info.si_pid, NULL, WNOHANG);
 	return true;
 }
@@ -211,7 +210,10 @@ supervisor_reap(struct supervisor *supervisor)
 	while (count < SUPERVISOR_TURN_MAX && supervisor_reap_one(supervisor))
 		count++;
 	supervisor->is_behind = count == SUPERVISOR_TURN_MAX;
-	if (count > 0 && supervisor->is_serving)
+	if (count == 0)
+		return;
+	released_strike(supervisor->board, supervisor->settings->worker.session.cells_fd);
+	if (supervisor->is_serving)
 		released_obey(supervisor->board, &supervisor->pool);
 }
 
@@ -290,6 +292,7 @@ supervisor_wait(struct supervisor *supervisor, uint64_t next_ms)
 {
 	struct pollfd polls[1 + POWER_KEY_POLLS_MAX + READINESS_DIALS];
 	uint64_t give_up_ms = readiness_step(&supervisor->readiness);
+	uint64_t again_ms = pool_kill_again(&supervisor->pool, clock_mono_ms());
 	struct signalfd_siginfo info;
 	int count = 1;
 
@@ -298,6 +301,8 @@ supervisor_wait(struct supervisor *supervisor, uint64_t next_ms)
 	count += readiness_list(&supervisor->readiness, polls + count);
 	if (give_up_ms < next_ms)
 		next_ms = give_up_ms;
+	if (again_ms < next_ms)
+		next_ms = again_ms;
 	if (supervisor->is_behind)
 		next_ms = 0;
 	(void)poll(polls, (nfds_t)count, clock_poll_timeout(clock_mono_ms(), next_ms));
