@@ -19,12 +19,12 @@ def processes(guest):
     return found
 
 
-def workers(guest):
+def workers(guest, supervisor=1):
     """The workers: pid to title, as "worker 3: idle"."""
     return {
         pid: re.search(r"worker \d+.*", title).group()
         for pid, (parent, state, title) in processes(guest).items()
-        if parent == 1 and state != "Z" and re.search(r"worker \d+", title)
+        if parent == supervisor and state != "Z" and re.search(r"worker \d+", title)
     }
 
 
