@@ -48,6 +48,17 @@ command_control_len(const char *text)
 	return p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0 ? 2 : 0;
 }
 
+unsigned
+command_cut(const char *text, unsigned len)
+{
+	unsigned cut = len;
+
+	/* What does not begin a character belongs to the one before. */
+	while (cut > 0 && ((unsigned char)text[cut] & 0xc0) == 0x80)
+		cut--;
+	return cut;
+}
+
 void
 command_make_printable(const char *text, char *out, unsigned size)
 {
@@ -59,7 +70,8 @@ command_make_printable(const char *text, char *out, unsigned size)
 		out[len++] = control > 0 ? '?' : *text;
 		text += control > 0 ? control : 1;
 	}
-	out[len] = '\0';
+	out[len] = *text;
+	out[command_cut(out, len)] = '\0';
 }
 
 void

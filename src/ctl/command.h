@@ -63,7 +63,12 @@ const char *command_nearest(const char *word, const char *const *names, int coun
 /* Prints TEXT and a newline, as it is; on a terminal as command_make_printable(). */
 void command_print(const char *text);
 
-/* Copies TEXT, cut if need be, to OUT of SIZE bytes, with '?' for control characters. */
+/* The largest number up to LEN of TEXT's first bytes that ends between two characters
+ * of UTF-8; TEXT has more than LEN. */
+unsigned command_cut(const char *text, unsigned len);
+
+/* Copies TEXT, cut between two characters if need be, to OUT of SIZE bytes, with '?' for
+ * control characters. */
 void command_make_printable(const char *text, char *out, unsigned size);
 
 #endif

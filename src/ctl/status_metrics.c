@@ -3,6 +3,7 @@
  * https://prometheus.io/docs/instrumenting/exposition_formats/
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ctl/command.h"
@@ -11,7 +12,8 @@
 
 #define STATUS_METRICS_PREFIX "vmm_guest_"
 #define STATUS_METRICS_MS_PER_S 1000.0
-#define STATUS_METRICS_LABEL_MAX 64
+#define STATUS_METRICS_TEXT_MAX 64
+#define STATUS_METRICS_LABEL_MAX (2 * STATUS_METRICS_TEXT_MAX)
 
 static void
 status_metrics_head(const char *name, const char *type, const char *help)
@@ -34,15 +36,19 @@ status_metrics_seconds(const char *name, const char *help, double ms)
 	(void)printf(STATUS_METRICS_PREFIX "%s %.6f\n", name, ms / STATUS_METRICS_MS_PER_S);
 }
 
-/* TEXT, without what has to be escaped in a label's value. */
+/* TEXT as a label's value: cut, and escaped. */
 static void
 status_metrics_label(const char *text, char label[STATUS_METRICS_LABEL_MAX])
 {
-	command_make_printable(text, label, STATUS_METRICS_LABEL_MAX);
-	for (char *p = label; *p != '\0'; p++) {
+	char printable[STATUS_METRICS_TEXT_MAX];
+
+	command_make_printable(text, printable, sizeof(printable));
+	for (const char *p = printable; *p != '\0'; p++) {
 		if (*p == '"' || *p == '\\')
-			*p = '?';
+			*label++ = '\\';
+		*label++ = *p;
 	}
+	*label = '\0';
 }
 
 static void
@@ -85,28 +91,43 @@ status_metrics_deaths(const struct status *status)
 	}
 }
 
-/* Sessions that run, counted by kind. */
+struct status_metrics_kind {
+	char label[STATUS_METRICS_LABEL_MAX];
+	unsigned count;
+};
+
+/* Adds one to the count of LABEL, which is put behind the COUNT that are there if it is
+ * not one of them. Returns how many there are. */
+static size_t
+status_metrics_count(struct status_metrics_kind *kinds, size_t count, const char *label)
+{
+	size_t i = 0;
+
+	while (i < count && strcmp(kinds[i].label, label) != 0)
+		i++;
+	(void)strlcpy(kinds[i].label, label, sizeof(kinds[i].label));
+	kinds[i].count++;
+	return i < count ? count : i + 1;
+}
+
+/* Sessions that run, counted by kind: by what becomes of it as a label, as two series
+ * must not have the same. */
 static void
 status_metrics_running(const struct status *status)
 {
+	struct status_metrics_kind *kinds = calloc(status->slots_count + 1, sizeof(*kinds));
 	char label[STATUS_METRICS_LABEL_MAX];
+	size_t count = 0;
 
 	status_metrics_head("sessions_running", "gauge", "Sessions that run, by kind.");
-	for (size_t i = 0; i < status->slots_count; i++) {
-		unsigned count = 0;
-		bool is_first = true;
-
-		for (size_t j = 0; j < status->slots_count; j++) {
-			if (strcmp(status->slots[i].kind, status->slots[j].kind) != 0)
-				continue;
-			is_first = is_first && j >= i;
-			count++;
-		}
+	for (size_t i = 0; kinds != NULL && i < status->slots_count; i++) {
 		status_metrics_label(status->slots[i].kind, label);
-		if (is_first)
-			(void)printf(STATUS_METRICS_PREFIX "sessions_running{kind=\"%s\"} %u\n",
-			    label, count);
+		count = status_metrics_count(kinds, count, label);
 	}
+	for (size_t i = 0; i < count; i++)
+		(void)printf(STATUS_METRICS_PREFIX "sessions_running{kind=\"%s\"} %u\n",
+		    kinds[i].label, kinds[i].count);
+	free(kinds);
 }
 
 void

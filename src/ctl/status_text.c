@@ -87,9 +87,8 @@ status_text_print_row(const struct status_text_row *row, const int *widths, int 
 	}
 	command_make_printable(row->command, command, sizeof(command));
 	if (columns > used && strlen(command) > (size_t)(columns - used))
-		(void)printf("%.*s\n", columns - used, command);
-	else
-		(void)printf("%s\n", command);
+		command[command_cut(command, (unsigned)(columns - used))] = '\0';
+	(void)printf("%s\n", command);
 }
 
 void

@@ -1,6 +1,7 @@
 """vmm-guest-ctl against agents that are old, broken, gone or hostile."""
 
 import os
+import re
 import signal
 import socket
 import stat
@@ -281,6 +282,93 @@ def test_status_that_cannot_be_understood_is_said():
         peer.exit(0)
     done = run(script, "status")
     assert done.code == 1 and "can't be understood" in done.text
+
+
+def read_metrics(text):
+    """{(name, labels): value} of Prometheus' text format, read as its parser does:
+    https://prometheus.io/docs/instrumenting/exposition_formats/"""
+    name = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+    label = r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"'
+    sample = re.compile(r"(%s)(?:\{((?:%s,?)*)\})? ([0-9.+-]+)" % (name, label))
+    types, helps, found, order = {}, {}, {}, []
+    assert text.endswith("\n")
+    for line in text[:-1].split("\n"):
+        if line.startswith("# HELP "):
+            _, _, metric, words = line.split(" ", 3)
+            assert metric not in helps and words
+            helps[metric] = words
+        elif line.startswith("# TYPE "):
+            _, _, metric, kind = line.split(" ")
+            assert kind in ("counter", "gauge") and metric not in types and metric not in order
+            assert (kind == "counter") == metric.endswith("_total"), metric
+            types[metric] = kind
+        else:
+            match = sample.fullmatch(line)
+            assert match, line
+            metric, labels = match[1], match[2] or ""
+            assert metric in types and metric in helps
+            if metric not in order[-1:]:
+                assert metric not in order, "the lines of one metric stand together"
+                order.append(metric)
+            pairs = tuple(re.findall(label, labels))
+            assert ",".join('%s="%s"' % pair for pair in pairs) == labels
+            assert (metric, pairs) not in found, line
+            found[metric, pairs] = float(match[match.lastindex])
+    return found
+
+
+def metrics_of(status):
+    def script(peer):
+        peer.recv()
+        peer.send(codec.STATUS, status)
+        peer.exit(0)
+    done = run(script, "status", "--prometheus")
+    assert done.code == 0, done.text
+    return read_metrics(done.stdout.decode())
+
+
+def test_metrics_have_every_number_of_the_status():
+    found = metrics_of({
+        "version": "1.2", "pid": 1, "uptime_ms": 90500, "boot_ms": 1.5, "clock_syncs": 11,
+        "workers": {"configured": 20, "idle": 10, "exec": 3, "file": 4, "control": 1, "reserved": 2},
+        "sessions": {"started": 30, "exited": 31, "signaled": 32, "timeouts": 33, "oom": 34,
+                     "refused": 35, "bad_requests": 36},
+        "worker_deaths": {"total": 3, "by_signal": {"9": 2, "0": 1}},
+        "slots": [{"kind": "exec"}, {"kind": "read"}, {"kind": "exec"}]})
+    wanted = {
+        "uptime_seconds": 90.5, "boot_seconds": 0.0015, "clock_syncs_total": 11, "workers_configured": 20,
+        "workers_reserved": 2, "sessions_started_total": 30, "sessions_exited_total": 31,
+        "sessions_signaled_total": 32, "sessions_timed_out_total": 33, "sessions_oom_total": 34,
+        "requests_refused_total": 35, "requests_bad_total": 36}
+    for name, value in wanted.items():
+        assert found.pop(("vmm_guest_" + name, ())) == value, name
+    for labels, value in [({"state": "idle"}, 10), ({"state": "exec"}, 3), ({"state": "file"}, 4),
+                          ({"state": "control"}, 1)]:
+        assert found.pop(("vmm_guest_workers", tuple(labels.items()))) == value
+    assert found.pop(("vmm_guest_worker_deaths_total", (("signal", "SIGKILL"),))) == 2
+    assert found.pop(("vmm_guest_worker_deaths_total", (("signal", "none"),))) == 1
+    assert found.pop(("vmm_guest_sessions_running", (("kind", "exec"),))) == 2
+    assert found.pop(("vmm_guest_sessions_running", (("kind", "read"),))) == 1
+    assert found == {("vmm_guest_agent_info", (("version", "1.2"),)): 1}
+
+
+@pytest.mark.parametrize("word", ['a"b', "a\\b", "a\\", 'a" 1\nvmm_guest_uptime_seconds 7', "\x1b[31m\x7f\x85",
+                                  "é" * 200, "x" + "€" * 200, "x" * 5000, ""])
+def test_metrics_are_metrics_whatever_the_agent_says(word):
+    found = metrics_of({"version": word, "slots": [{"kind": word}, {"kind": word + "2"}, {"kind": "exec"}]})
+    assert found["vmm_guest_uptime_seconds", ()] == 0
+    running = [v for (name, _), v in found.items() if name == "vmm_guest_sessions_running"]
+    assert sum(running) == 3
+
+
+def test_a_table_is_cut_between_characters():
+    def script(peer):
+        peer.recv()
+        peer.send(codec.STATUS, {"version": "x" + "é" * 200, "slots": [{"kind": "é" * 200, "user": "€" * 99}]})
+        peer.exit(0)
+    for command in ("status", "ps"):
+        done = run(script, command)
+        assert done.code == 0 and "é" in done.stdout.decode()
 
 
 # ---- files: an agent that breaks off -----------------------------------------------------

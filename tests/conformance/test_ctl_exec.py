@@ -358,8 +358,6 @@ def test_status_as_table_json_and_metrics(ctl):
     table = ctl.ok("status").decode()
     assert "Workers" in table and "SESSION" in table
     metrics = ctl.ok("status", "--prometheus").decode()
-    for line in metrics.splitlines():
-        assert line.startswith(("# HELP vmm_guest_", "# TYPE vmm_guest_", "vmm_guest_"))
     assert "vmm_guest_workers_configured 8" in metrics.splitlines()
 
 
