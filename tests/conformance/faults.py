@@ -6,7 +6,8 @@ that fail, or kill, at one certain point.
         tmp_path. inside(agent, path) is the path as they see it.
 
     with Fault(pid, "renameat", "signal=SIGKILL"):
-        the process PID meets this at that call (strace's inject)
+        the process PID meets this at that call (strace's inject); where there are
+        more pids, each of them does
 """
 
 import os
@@ -40,25 +41,29 @@ def inside(agent, path):
 
 
 class Fault:
-    """strace on one process, which does WHAT ("signal=SIGKILL", "error=EBUSY") at a
-    call of SYSCALL, the WHENth since now."""
+    """strace on processes, each of which does WHAT ("signal=SIGKILL", "error=EBUSY") at
+    its call of SYSCALL, the WHENth since now."""
 
-    def __init__(self, pid, syscall, what, when=1):
+    def __init__(self, pids, syscall, what, when=1):
         assert shutil.which("strace"), "no strace(1)"
-        self.pid = pid
+        self.pids = [pids] if isinstance(pids, int) else list(pids)
         self.process = subprocess.Popen(
-            ["strace", "-qq", "-p", str(pid), "-e", "trace=" + syscall,
+            ["strace", "-qq", *["-p%d" % pid for pid in self.pids], "-e", "trace=" + syscall,
              "-e", "inject=%s:%s:when=%d" % (syscall, what, when)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
     def __enter__(self):
-        agent_module.wait_until(self._is_attached, message="strace at process %d" % self.pid)
+        agent_module.wait_until(self._is_attached, message="strace at %r" % self.pids)
         return self
 
     def _is_attached(self):
         assert self.process.poll() is None, self.process.stderr.read()
-        with open("/proc/%d/status" % self.pid) as f:
-            return "TracerPid:\t%d\n" % self.process.pid in f.read()
+        tracer = "TracerPid:\t%d\n" % self.process.pid
+        for pid in self.pids:
+            with open("/proc/%d/status" % pid) as f:
+                if tracer not in f.read():
+                    return False
+        return True
 
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGINT)

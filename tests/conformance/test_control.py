@@ -82,9 +82,41 @@ def test_status_says_who_it_is(agent):
 
 
 def test_status_names_the_frames_that_are_served(agent):
+    """All that a host may send, by the names of the contract."""
     features = agent.status()["features"]
-    assert all(isinstance(f, str) for f in features)
-    assert {"START", "STDIN", "EOF", "STATUS_REQ", "CLOCK_SYNC"} <= {f.upper() for f in features}
+    assert len(features) == len(set(features))
+    assert set(features) == {
+        "START", "STDIN", "RESIZE", "EOF", "CLOCK_SYNC", "NET_RECONFIG", "SIGNAL", "WAIT_PORT", "STATUS_REQ",
+        "SHUTDOWN", "CONNECT", "RESTORED", "KILL", "FILE_WRITE_REQ", "FILE_READ_REQ", "FILE_STAT_REQ",
+        "FILE_LIST_REQ", "FILE_MKDIR_REQ", "FILE_REMOVE_REQ", "FILE_MOVE_REQ", "FILE_WATCH_REQ"}
+
+
+def test_status_counts_each_worker_once(agent, tmp_path):
+    held = [agent.start(["sh", "-c", "echo up; exec cat"]) for _ in range(2)]
+    for conn in held:
+        conn.read_output(b"up\n")
+    upload = agent.file_connect(codec.FILE_WRITE_REQ, {"path": str(tmp_path / "a")})
+    wait_until(lambda: agent.status()["workers"]["file"] == 1, 5, "the upload has its place")
+    status = agent.status()
+    workers = status["workers"]
+    assert (workers["exec"], workers["file"], workers["control"]) == (2, 1, 1)
+    assert workers["idle"] == workers["configured"] - 4
+    assert sorted(s["kind"] for s in status["slots"]) == ["exec", "exec", "status", "write"]
+    upload.send(codec.FILE_DONE)
+    upload.result()
+    for conn in held:
+        conn.send(codec.EOF)
+        conn.result()
+
+
+def test_status_tells_of_each_slot_all_of_the_contract(agent):
+    for slot in agent.status()["slots"]:
+        assert {"kind", "session", "pid", "user", "command", "age_ms", "bytes_in", "bytes_out"} <= set(slot)
+
+
+def test_boot_ms_is_the_time_until_it_listened(agent):
+    status = agent.status()
+    assert 0 < status["boot_ms"] < min(status["uptime_ms"], 10000)
 
 
 def test_status_knows_a_running_session(agent):

@@ -35,13 +35,14 @@ def full(agent):
         let_go(conn)
 
 
-def fastest(function, times=5):
+def usual(function, times=9):
+    """How long FUNCTION takes, in seconds: the median of a few."""
     took = []
     for _ in range(times):
         begun = time.monotonic()
         function()
         took.append(time.monotonic() - begun)
-    return min(took)
+    return sorted(took)[times // 2]
 
 
 def test_a_start_that_finds_no_place_is_refused_in_words(full):
@@ -55,7 +56,7 @@ def test_the_refusal_comes_within_100_ms(full):
         assert conn.until_exit().code == 125
         conn.close()
 
-    assert fastest(call) < 0.1
+    assert usual(call) < 0.1
 
 
 def test_full_pool_still_answers_status_within_100_ms(full):
@@ -65,7 +66,7 @@ def test_full_pool_still_answers_status_within_100_ms(full):
         assert conn.until_exit().code == 0
         conn.close()
 
-    assert fastest(call) < 0.1
+    assert usual(call) < 0.1
 
 
 def test_full_pool_still_syncs_the_clock(full):
@@ -76,7 +77,7 @@ def test_full_pool_still_syncs_the_clock(full):
         assert conn.until_exit().code == -1
         conn.close()
 
-    assert fastest(call) < 0.1
+    assert usual(call) < 0.1
 
 
 def test_full_pool_still_carries_files(full, tmp_path):
@@ -86,7 +87,7 @@ def test_full_pool_still_carries_files(full, tmp_path):
         full.write_file(path, b"through")
         assert full.read_file(path) == b"through"
 
-    assert fastest(call) < 0.4
+    assert usual(call) < 0.2, "two requests"
 
 
 def test_status_counts_what_is_in_use(full):
@@ -199,6 +200,43 @@ def test_the_places_by_default_are_all_but_two(start_agent):
     conns = [hold(agent) for _ in range(4)]
     assert "4 of 4" in refused(agent.run(["true"]))
     let_go(*conns)
+
+
+def test_a_burst_of_refusals_leaves_the_control_lane_open(full):
+    """Refused within 100 ms each though twenty come at once, and status in between."""
+    def refused_one():
+        begun = time.monotonic()
+        conn = full.start(["echo", "x"])
+        assert conn.until_exit().code == 125
+        conn.close()
+        return time.monotonic() - begun
+
+    def status():
+        begun = time.monotonic()
+        assert full.status()["workers"]["exec"] == 2
+        return time.monotonic() - begun
+
+    took = [one for _ in range(5) for one in together([refused_one] * 3 + [status])]
+    assert sorted(took)[len(took) // 2] < 0.1, took
+
+
+@pytest.mark.ends_agent
+def test_full_pool_acts_on_a_shutdown_within_100_ms(start_agent):
+    took = []
+    for _ in range(3):
+        agent = start_agent("--workers=4", "--reserved=2")
+        conns = [hold(agent), hold(agent)]
+        asker = agent.connect()
+        begun = time.monotonic()
+        asker.send(codec.SHUTDOWN, {"action": "halt", "grace_seconds": 5})
+        for conn in conns:
+            assert conn.until_exit().signal == 15
+        took.append(time.monotonic() - begun)
+        assert asker.result().code == 0
+        assert agent.process.wait(20) == 0
+        for conn in conns:
+            conn.close()
+    assert min(took) < 0.1, took
 
 
 @pytest.mark.ends_agent

@@ -7,7 +7,8 @@ import time
 import pytest
 
 import codec
-from agent import Refused, is_running, kill_hard, wait_until
+from agent import is_running, kill_hard, wait_until
+from faults import Fault
 
 pytestmark = pytest.mark.kills_workers
 
@@ -194,22 +195,71 @@ def test_a_stopped_worker_hurts_its_session_alone(agent):
     assert conn.result().stdout.endswith(b"awake")
 
 
-def test_the_moment_between_accept_and_registration(agent):
-    """A race, many times: workers are killed while connections come in."""
-    for i in range(3):
-        pids = wait_until(lambda: len(agent.worker_pids()) >= 6 and agent.worker_pids(), 20, "workers")
-        sock = agent.dial()
-        sock.sendall(b"CONNECT 52\n" + codec.encode(codec.START, codec.start(["true"])))
-        time.sleep((i % 8) * 0.0003)
-        kill_hard(*pids[i % 2::2])
-        sock.settimeout(20)
+def talk(agent):
+    """All that comes on a connection on which a program is asked for, after the
+    handshake or without."""
+    data = b""
+    with agent.dial() as sock:
         try:
-            while sock.recv(1000):
-                pass
-        except ConnectionResetError:
+            sock.sendall(b"CONNECT 52\n")
+            data = sock.recv(1000)
+            sock.sendall(codec.encode(codec.START, codec.start(["echo", "x"])) + codec.encode(codec.EOF))
+            while part := sock.recv(1000):
+                data += part
+        except (BrokenPipeError, ConnectionResetError):
             pass
-        sock.close()
-    try:
-        assert agent.run(["echo", "x"]).stdout == b"x\n"
-    except Refused:
-        raise AssertionError("not served after the race") from None
+    return data
+
+
+# Where in a session its worker dies: the call, which one of its kind since it was idle,
+# and what its host may see: "served" whole (by another worker, or as all had been
+# sent), "told" (EXIT 125), or a connection that is "closed" (nothing was registered
+# yet, or a frame was under way).
+PHASES = {
+    "accept": ("accept4", 1, {"served"}),
+    "registration": ("sendmsg", 1, {"closed"}),
+    "check_of_the_peer": ("getpeername", 1, {"closed"}),
+    "handshake": ("recvfrom", 1, {"closed"}),
+    "answer_to_the_handshake": ("sendmsg", 2, {"closed"}),
+    "first_frame": ("recvfrom", 2, {"told"}),
+    "streams": ("pipe2", 2, {"told"}),
+    "birth": ("clone3", 1, {"told"}),
+    "after_birth": ("timer_settime", 2, {"told"}),
+    "output": ("sendto", 1, {"closed"}),
+    "look_at_the_end": ("waitid", 1, {"told"}),
+    "exit": ("sendmsg", 3, {"closed"}),
+    "reaping": ("wait4", 1, {"served"}),
+    "close": ("shutdown", 1, {"served"}),
+    "back_to_idle": ("waitid", 2, {"served"}),
+}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_worker_that_is_killed_in_any_phase_leaves_no_place_taken_and_no_host_waiting(
+        start_agent, phase):
+    """All workers die at this point, those too that only wake up; one place is all."""
+    syscall, when, expected = PHASES[phase]
+    agent = start_agent("--workers=3", "--reserved=2", "--log=debug")
+    victims = agent.worker_pids()
+    with Fault(victims, syscall, "signal=SIGKILL", when):
+        data = talk(agent)
+        wait_until(lambda: len([p for p in victims if is_running(p)]) < 3, message="a death")
+    frames = codec.Decoder().feed(data.partition(b"\n")[2])
+    ends = [codec.exit_status(f.payload) for f in frames if f.type == codec.EXIT]
+    seen = {(): "closed", ((125, 0),): "told", ((0, 0),): "served"}[tuple(ends)]
+    assert seen in expected, data
+    if seen == "told":
+        assert b"worker lost: " in data
+    wait_until(lambda: len(agent.worker_pids()) == 3, 20, "three workers again")
+    assert agent.status()["workers"]["exec"] == 0
+    assert agent.run(["echo", "x"]).stdout == b"x\n"
+
+
+def test_kill9_of_a_worker_in_the_middle_of_a_frame_closes_without_a_word(agent):
+    conn, worker, pid = running(agent, "exec head -c 10000000 /dev/zero")
+    wait_until(lambda: agent.status()["slots"], message="it runs")
+    time.sleep(0.3)                             # more than a socket takes was written
+    kill_hard(worker)
+    result = conn.result(timeout=10)
+    assert result.exit is None and conn.reset, result
+    wait_until(lambda: not is_running(pid), 5, "the program is killed")

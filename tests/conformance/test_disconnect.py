@@ -118,6 +118,28 @@ def test_leaving_with_output_unread_ends_the_session(agent):
     wait_until(lambda: not is_running(pid), 8, "the program ends")
 
 
+@LEAVE
+@pytest.mark.parametrize("tty", [False, True], ids=["pipes", "tty"])
+@pytest.mark.parametrize("script", ["silent", "writing_faster_than_anyone_reads"])
+def test_the_hosts_going_is_noticed_though_1_mib_of_its_input_is_undelivered(agent, script, tty, leave):
+    """All three at once: nobody takes the input, and nobody the output."""
+    conn = agent.start(["sh", "-c", ("stty raw -echo; " if tty else "") + SCRIPTS[script]], tty=tty)
+    pid = first_number(conn)
+    frame = codec.encode(codec.STDIN, b"i" * 65536)
+    sent = 0
+    conn.sock.settimeout(0.5)
+    try:
+        while sent < 16 << 20:
+            sent += conn.sock.send(frame[sent % len(frame):])
+    except TimeoutError:
+        pass
+    assert 1 << 20 <= sent < 16 << 20, "%d bytes were taken" % sent
+    getattr(conn, leave)()
+    wait_until(lambda: not is_running(pid), 8, "the program ends")
+    wait_until(lambda: agent.status()["workers"]["exec"] == 0, 8, "its worker is idle")
+    conn.close()
+
+
 def test_a_host_that_writes_without_ever_reading_is_held_and_its_going_ends_it(agent, tmp_path):
     note = tmp_path / "note"
     conn = agent.start(["sh", "-c", "echo $$ >%s; exec cat" % note])
@@ -148,19 +170,5 @@ def test_a_hundred_hosts_that_leave_right_behind_start(agent):
             conn.close()
 
     together([leave] * 4)
-    wait_until(lambda: agent.status()["workers"]["exec"] == 0, 10, "all workers are idle")
-    assert agent.run(["echo", "x"]).stdout == b"x\n"
-
-
-def test_the_program_ends_while_the_host_leaves(agent):
-    """A race, many times: a program that ends in the very moment."""
-    def once(i):
-        conn = agent.start(["sh", "-c", "read x"])
-        conn.send(codec.STDIN, b"go\n")
-        time.sleep((i % 20) * 0.0002)
-        conn.close()
-
-    for i in range(60):
-        once(i)
     wait_until(lambda: agent.status()["workers"]["exec"] == 0, 10, "all workers are idle")
     assert agent.run(["echo", "x"]).stdout == b"x\n"

@@ -175,6 +175,19 @@ def test_sighup_replaces_all_workers_and_refuses_no_connection(start_agent):
     assert agent.status()["worker_deaths"]["total"] == 0
 
 
+def test_sighup_replaces_workers_one_by_one(start_agent):
+    agent = start_agent("--workers=12")
+    before = set(agent.worker_pids())
+    least = 12
+    os.kill(agent.pid, signal.SIGHUP)
+    deadline = time.monotonic() + 20
+    while before & set(workers := agent.worker_pids()):
+        least = min(least, len(workers))
+        assert time.monotonic() < deadline, "not all were replaced"
+    # One is between its end and its successor's beginning; we may look in between two.
+    assert least >= 10, least
+
+
 def test_sighup_lets_a_running_session_end_in_peace(start_agent):
     agent = start_agent("--workers=4")
     conn = agent.start(["cat"])
@@ -190,11 +203,16 @@ def test_sighup_lets_a_running_session_end_in_peace(start_agent):
 
 def test_sigusr1_logs_the_scoreboard(agent):
     start = len(agent.log())
-    conn = agent.start(["sh", "-c", "echo up; exec cat"])
-    conn.read_output(b"up\n")
+    conn = agent.start(["sh", "-c", "echo $$; exec cat"])
+    pid = int(conn.read_output(b"\n"))
+    slot = [s for s in agent.status()["slots"] if s["pid"] == pid][0]
+    wait_until(lambda: agent.status()["workers"]["idle"] == 6, 5, "the status' own worker is idle")
     os.kill(agent.pid, signal.SIGUSR1)
     wait_until(lambda: "exec" in agent.log()[start:] and agent.log()[start:].count("\n") > 1, 5,
                "the scoreboard")
+    log = agent.log()[start:]
+    assert re.search(r"scoreboard: 8 workers, [67] idle; sessions: \d+ started, \d+ refused; worker deaths: 0", log)
+    assert re.search(r"slot \d+: pid \d+, exec, session %d, child %d, in \d+, out \d+" % (slot["session"], pid), log)
     conn.send(codec.EOF)
     conn.result()
 
