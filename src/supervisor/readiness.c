@@ -4,6 +4,7 @@
 #include "supervisor/readiness.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,6 +20,11 @@
 /* The kernel's own limit for a vsock connection is 2 s. */
 #define READINESS_DIAL_MS 5000
 
+#define READINESS_RETRY_FIRST_MS 100
+
+/* One line a minute; a dial is not a thing that a guest can provoke. */
+static struct log_limit readiness_limit = { .burst = 1, .period_ms = 60000 };
+
 void
 readiness_init(struct readiness *readiness)
 {
@@ -28,13 +34,34 @@ readiness_init(struct readiness *readiness)
 
 /* ---- by vsock ---------------------------------------------------------- */
 
-/* The end of a dial, well or not. */
+/* Whether nobody could have been asked: there is no address family (a module), no
+ * transport below it (ENODEV; before it has an address ENETUNREACH or EADDRNOTAVAIL).
+ * A bind may stand all the same, which is why the listeners do not wait for it. */
+static bool
+readiness_is_too_early(int error)
+{
+	return error == -EAFNOSUPPORT || error == -ENODEV || error == -ENETUNREACH ||
+	       error == -EADDRNOTAVAIL;
+}
+
+/* The end of an attempt, well or not. */
 static void
 readiness_hang_up(struct readiness_dial *dial, int r)
 {
+	fd_close(&dial->fd);
+	if (readiness_is_too_early(r)) {
+		dial->retry_ms =
+		    dial->retry_ms == 0 ? READINESS_RETRY_FIRST_MS : 2 * dial->retry_ms;
+		if (dial->retry_ms > READINESS_RETRY_MAX_MS)
+			dial->retry_ms = READINESS_RETRY_MAX_MS;
+		dial->due_ms = clock_mono_ms() + dial->retry_ms;
+		log_limited(&readiness_limit, "can't tell vsock:%u:%u yet: %s; trying again",
+		    dial->to.cid, dial->to.port, strerror(-r));
+		return;
+	}
 	log_debug("%s to vsock:%u:%u: %s", dial->text, dial->to.cid, dial->to.port,
 	    r < 0 ? strerror(-r) : "sent");
-	fd_close(&dial->fd);
+	dial->text = NULL;
 }
 
 /* A fresh connection takes so little at once. */
@@ -50,6 +77,19 @@ readiness_say(const struct readiness_dial *dial)
 }
 
 static void
+readiness_begin(struct readiness_dial *dial)
+{
+	int r = dial_begin(&dial->to, &dial->fd);
+
+	if (r < 0) {
+		readiness_hang_up(dial, r);
+		return;
+	}
+	dial->fd = pool_hide_fd(dial->fd);
+	dial->due_ms = clock_mono_ms() + READINESS_DIAL_MS;
+}
+
+static void
 readiness_go_on(struct readiness_dial *dial)
 {
 	struct pollfd wait = { .fd = dial->fd, .events = POLLOUT };
@@ -58,7 +98,7 @@ readiness_go_on(struct readiness_dial *dial)
 	if (poll(&wait, 1, 0) > 0) {
 		r = dial_result(dial->fd);
 		readiness_hang_up(dial, r < 0 ? r : readiness_say(dial));
-	} else if (clock_mono_ms() >= dial->deadline_ms) {
+	} else if (clock_mono_ms() >= dial->due_ms) {
 		readiness_hang_up(dial, -ETIMEDOUT);
 	}
 }
@@ -66,26 +106,15 @@ readiness_go_on(struct readiness_dial *dial)
 void
 readiness_dial(struct readiness *readiness, const struct address_port *to, const char *text)
 {
-	struct readiness_dial dial = {
-		.fd = -1,
-		.to = *to,
-		.text = text,
-		.deadline_ms = clock_mono_ms() + READINESS_DIAL_MS,
-	};
-	int r = dial_begin(to, &dial.fd);
-
-	if (r < 0) {
-		readiness_hang_up(&dial, r);
-		return;
-	}
 	for (int i = 0; i < READINESS_DIALS; i++) {
-		if (readiness->dials[i].fd >= 0)
+		struct readiness_dial *dial = &readiness->dials[i];
+
+		if (dial->text != NULL)
 			continue;
-		dial.fd = pool_hide_fd(dial.fd);
-		readiness->dials[i] = dial;
+		*dial = (struct readiness_dial){ .fd = -1, .to = *to, .text = text };
+		readiness_begin(dial);
 		return;
 	}
-	readiness_hang_up(&dial, -EBUSY);
 }
 
 int
@@ -112,8 +141,10 @@ readiness_step(struct readiness *readiness)
 
 		if (dial->fd >= 0)
 			readiness_go_on(dial);
-		if (dial->fd >= 0 && dial->deadline_ms < next)
-			next = dial->deadline_ms;
+		else if (dial->text != NULL && clock_mono_ms() >= dial->due_ms)
+			readiness_begin(dial);
+		if (dial->text != NULL && dial->due_ms < next)
+			next = dial->due_ms;
 	}
 	return next;
 }

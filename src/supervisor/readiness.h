@@ -13,12 +13,17 @@
 
 #define READINESS_DIALS 2
 
-/* A connection that is being made, to carry one short text. */
+/* Between two attempts where there is no transport yet: at first 100 ms, then twice
+ * as long each time, up to this. */
+#define READINESS_RETRY_MAX_MS 5000
+
+/* A connection that carries one short text, and the attempts to make it. */
 struct readiness_dial {
-	int fd; /* -1: none */
+	const char *text; /* NULL: there is nothing to tell */
 	struct address_port to;
-	const char *text;
-	uint64_t deadline_ms;
+	int fd;		 /* of the attempt that is under way; -1: none is */
+	uint64_t due_ms; /* it is given up then; the next one begins then */
+	uint32_t retry_ms;
 };
 
 struct readiness {
@@ -28,15 +33,17 @@ struct readiness {
 /* Nothing is under way. */
 void readiness_init(struct readiness *readiness);
 
-/* Begins to tell TO, a vsock port, TEXT (borrowed, and short). */
+/* Begins to tell TO, a vsock port, TEXT (borrowed, and short). At most READINESS_DIALS
+ * at once. While there is no way to the host yet, which vsock's modules may still
+ * make, it is tried again for ever; nobody listening is the end of it. */
 void readiness_dial(struct readiness *readiness, const struct address_port *to, const char *text);
 
 /* Puts what is to be waited for into POLLS, READINESS_DIALS long. Returns how many
  * there are. */
 int readiness_list(const struct readiness *readiness, struct pollfd *polls);
 
-/* Goes on with what is under way, as far as that goes without waiting. Returns when
- * it is to be given up (CLOCK_MONOTONIC ms); CLOCK_NEVER: all is done. */
+/* Goes on with what is under way or due, as far as that goes without waiting. Returns
+ * when it is to be called again (CLOCK_MONOTONIC ms); CLOCK_NEVER: all is done. */
 uint64_t readiness_step(struct readiness *readiness);
 
 /* Sends TEXT, as "READY=1", to SOCKET_NAME, which is what $NOTIFY_SOCKET holds: a path, or
