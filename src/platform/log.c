@@ -4,15 +4,14 @@
 #include "platform/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "platform/clock.h"
+#include "platform/log_output.h"
 
 /* A line of /dev/kmsg is cut by the kernel at about this length. */
 #define LOG_LINE_MAX 900
@@ -20,21 +19,16 @@
 static struct {
 	const char *program;
 	enum log_level level;
-	int kmsg_fd;
 	char process[32];
 	uint64_t session;
-} log_state = { .program = "vmm-guest-agent", .level = LOG_LEVEL_INFO, .kmsg_fd = -1 };
+} log_state = { .program = "vmm-guest-agent", .level = LOG_LEVEL_INFO };
 
 void
 log_init(const char *program, enum log_level level, enum log_target target)
 {
 	log_state.program = program;
 	log_state.level = level;
-	if (log_state.kmsg_fd >= 0)
-		(void)close(log_state.kmsg_fd);
-	log_state.kmsg_fd = -1;
-	if (target == LOG_TARGET_KMSG)
-		log_state.kmsg_fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	log_output_open(target == LOG_TARGET_KMSG);
 }
 
 void
@@ -84,31 +78,54 @@ log_appendf(char *line, size_t len, const char *format, ...)
 	return len;
 }
 
-static void __attribute__((format(printf, 3, 0)))
-log_line(int priority, const char *error, const char *format, va_list args)
+/* Begins a line with all that stands in front. Returns its length; *RET_PREFIX of that
+ * is for the kernel. */
+static size_t
+log_begin(char *line, int priority, size_t *ret_prefix)
 {
-	char line[LOG_LINE_MAX + 1];
 	size_t len = 0;
-	ssize_t ignored;
-	size_t prefix;
 
-	if (log_state.kmsg_fd >= 0)
+	if (log_output_is_kmsg())
 		len = log_appendf(line, len, "<%d>", priority);
-	prefix = len;
+	*ret_prefix = len;
 	len = log_appendf(line, len, "%s:", log_state.program);
 	if (log_state.process[0] != '\0')
 		len = log_appendf(line, len, " %s:", log_state.process);
 	if (log_state.session != 0)
 		len =
 		    log_appendf(line, len, " session %llu:", (unsigned long long)log_state.session);
-	len = log_appendf(line, len, " ");
+	return log_appendf(line, len, " ");
+}
+
+static void
+log_tell_dropped(int priority, unsigned dropped)
+{
+	char line[LOG_LINE_MAX + 1];
+	size_t prefix;
+	size_t len = log_begin(line, priority, &prefix);
+
+	len = log_appendf(line, len, "%u lines before this were lost: nobody read them", dropped);
+	line[len++] = '\n';
+	(void)log_output_write(line, len);
+}
+
+/* BEHIND is what the line ends with, or NULL; SEPARATOR stands in front of that. */
+static void __attribute__((format(printf, 4, 0)))
+log_line(int priority, const char *separator, const char *behind, const char *format, va_list args)
+{
+	char line[LOG_LINE_MAX + 1];
+	size_t prefix;
+	size_t len = log_begin(line, priority, &prefix);
+	unsigned dropped;
+
 	len = log_append(line, len, format, args);
-	if (error != NULL)
-		len = log_appendf(line, len, ": %s", error);
+	if (behind != NULL)
+		len = log_appendf(line, len, "%s%s", separator, behind);
 	log_make_printable(line + prefix, len - prefix);
 	line[len++] = '\n';
-	ignored = write(log_state.kmsg_fd >= 0 ? log_state.kmsg_fd : STDERR_FILENO, line, len);
-	(void)ignored;
+	dropped = log_output_write(line, len);
+	if (dropped > 0)
+		log_tell_dropped(priority, dropped);
 }
 
 #define LOG_PRIORITY_ERROR 3
@@ -122,7 +139,7 @@ log_warn(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	log_line(LOG_PRIORITY_ERROR, error, format, args);
+	log_line(LOG_PRIORITY_ERROR, ": ", error, format, args);
 	va_end(args);
 }
 
@@ -132,7 +149,7 @@ log_warnx(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	log_line(LOG_PRIORITY_ERROR, NULL, format, args);
+	log_line(LOG_PRIORITY_ERROR, "", NULL, format, args);
 	va_end(args);
 }
 
@@ -144,7 +161,7 @@ log_info(const char *format, ...)
 	if (log_state.level < LOG_LEVEL_INFO)
 		return;
 	va_start(args, format);
-	log_line(LOG_PRIORITY_INFO, NULL, format, args);
+	log_line(LOG_PRIORITY_INFO, "", NULL, format, args);
 	va_end(args);
 }
 
@@ -156,7 +173,7 @@ log_debug(const char *format, ...)
 	if (log_state.level < LOG_LEVEL_DEBUG)
 		return;
 	va_start(args, format);
-	log_line(LOG_PRIORITY_DEBUG, NULL, format, args);
+	log_line(LOG_PRIORITY_DEBUG, "", NULL, format, args);
 	va_end(args);
 }
 
@@ -167,7 +184,7 @@ fatal(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	log_line(LOG_PRIORITY_ERROR, error, format, args);
+	log_line(LOG_PRIORITY_ERROR, ": ", error, format, args);
 	va_end(args);
 	exit(1);
 }
@@ -178,7 +195,7 @@ fatalx(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	log_line(LOG_PRIORITY_ERROR, NULL, format, args);
+	log_line(LOG_PRIORITY_ERROR, "", NULL, format, args);
 	va_end(args);
 	exit(1);
 }
@@ -187,11 +204,12 @@ void
 log_limited(struct log_limit *limit, const char *format, ...)
 {
 	uint64_t now = clock_mono_ms();
+	char behind[sizeof("(4294967295 more of this kind were left out)")];
+	uint32_t dropped = 0;
 	va_list args;
 
 	if (limit->used == 0 || now - limit->started_ms >= limit->period_ms) {
-		if (limit->dropped > 0)
-			log_warnx("%u more lines of this kind were left out", limit->dropped);
+		dropped = limit->dropped;
 		limit->started_ms = now;
 		limit->used = 0;
 		limit->dropped = 0;
@@ -201,7 +219,8 @@ log_limited(struct log_limit *limit, const char *format, ...)
 		return;
 	}
 	limit->used++;
+	(void)snprintf(behind, sizeof(behind), "(%u more of this kind were left out)", dropped);
 	va_start(args, format);
-	log_line(LOG_PRIORITY_ERROR, NULL, format, args);
+	log_line(LOG_PRIORITY_ERROR, " ", dropped > 0 ? behind : NULL, format, args);
 	va_end(args);
 }

@@ -1,7 +1,8 @@
 /*
  * log: one line each, to standard error or the kernel's log, with the program,
  * the process and the session in front. Nothing here is ever on the path of a
- * reply: callers log after they have sent.
+ * reply: callers log after they have sent; and a reader who does not read makes
+ * nobody wait (log_output.h).
  */
 #ifndef PLATFORM_LOG_H
 #define PLATFORM_LOG_H
@@ -51,8 +52,8 @@ struct log_limit {
 	uint32_t dropped;
 };
 
-/* log_warnx() within LIMIT; what was dropped is counted and told in the first
- * line of the next period. */
+/* log_warnx() within LIMIT; what was dropped is counted, and told at the end of the
+ * first line of the next period. */
 void log_limited(struct log_limit *limit, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -2,6 +2,7 @@
  * One line each, whatever a guest puts into it, and no more than the budget.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,11 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "platform/clock.h"
 #include "platform/log.h"
+#include "platform/log_output.h"
 
 static char captured[16384];
 static int saved_fd = -1;
@@ -27,6 +32,7 @@ begin_capture(void)
 	saved_fd = dup(STDERR_FILENO);
 	assert_true(capture_fd >= 0 && saved_fd >= 0);
 	assert_int_equal(dup2(capture_fd, STDERR_FILENO), STDERR_FILENO);
+	log_output_open(false);
 }
 
 /* What has been logged since begin_capture(). */
@@ -38,6 +44,7 @@ end_capture(void)
 	(void)dup2(saved_fd, STDERR_FILENO);
 	(void)close(saved_fd);
 	(void)close(capture_fd);
+	log_output_open(false);
 	assert_true(n >= 0);
 	captured[n] = '\0';
 	return captured;
@@ -183,8 +190,7 @@ test_a_budget_drops_what_is_above_it_and_says_so_later(void **state)
 	limit.started_ms -= limit.period_ms;
 	begin_capture();
 	log_limited(&limit, "line 11");
-	assert_string_equal(
-	    end_capture(), "prog: 7 more lines of this kind were left out\nprog: line 11\n");
+	assert_string_equal(end_capture(), "prog: line 11 (7 more of this kind were left out)\n");
 	limit.started_ms -= limit.period_ms;
 	begin_capture();
 	log_limited(&limit, "line 12");
@@ -203,6 +209,141 @@ test_budgets_do_not_share(void **state)
 	log_limited(&one, "one");
 	log_limited(&other, "other");
 	assert_string_equal(end_capture(), "prog: one\nprog: other\n");
+}
+
+/* Standard error, as whoever started us gives it: nobody reads it, and it is full. */
+static void
+fill(int fd)
+{
+	char block[4096];
+
+	memset(block, '.', sizeof(block));
+	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	while (write(fd, block, sizeof(block)) > 0 || write(fd, block, 1) > 0)
+		continue;
+	assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
+}
+
+static void
+open_full_pipe(int pair[2])
+{
+	assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+	fill(pair[1]);
+}
+
+static void
+open_full_socket(int pair[2])
+{
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	fill(pair[1]);
+}
+
+static void
+open_stopped_terminal(int pair[2])
+{
+	struct termios raw;
+
+	pair[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(pair[0] >= 0 && unlockpt(pair[0]) == 0);
+	pair[1] = open(ptsname(pair[0]), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(pair[1] >= 0 && tcgetattr(pair[1], &raw) == 0);
+	cfmakeraw(&raw);
+	assert_int_equal(tcsetattr(pair[1], TCSANOW, &raw), 0);
+	assert_int_equal(tcflow(pair[1], TCOOFF), 0);
+}
+
+/* Reads all that is there, and returns the last of it. */
+static const char *
+drain(int fd)
+{
+	size_t kept = 0;
+	ssize_t n;
+
+	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	while ((n = read(fd, captured + kept, sizeof(captured) / 2 - 1)) > 0) {
+		kept += (size_t)n;
+		if (kept > sizeof(captured) / 4) {
+			memmove(captured, captured + kept - 2000, 2000);
+			kept = 2000;
+		}
+	}
+	captured[kept] = '\0';
+	return captured;
+}
+
+static uint64_t
+log_to(int fd, int lines)
+{
+	uint64_t begun = clock_mono_ms();
+
+	saved_fd = dup(STDERR_FILENO);
+	assert_int_equal(dup2(fd, STDERR_FILENO), STDERR_FILENO);
+	if (lines > 0)
+		log_init("prog", LOG_LEVEL_INFO, LOG_TARGET_STDERR);
+	for (int i = 1; i <= abs(lines); i++)
+		log_info("line %d", i);
+	(void)dup2(saved_fd, STDERR_FILENO);
+	(void)close(saved_fd);
+	return clock_mono_ms() - begun;
+}
+
+static void
+test_a_reader_who_does_not_read_makes_nobody_wait(void **state)
+{
+	void (*const kinds[])(
+	    int pair[2]) = { open_full_pipe, open_full_socket, open_stopped_terminal };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		int pair[2];
+
+		kinds[i](pair);
+		assert_in_range(log_to(pair[1], 1000), 0, 2000);
+		if (kinds[i] == open_stopped_terminal)
+			assert_int_equal(tcflow(pair[1], TCOON), 0);
+		(void)drain(pair[0]);
+		(void)log_to(pair[1], -1);
+		assert_non_null(strstr(drain(pair[0]), "prog: line 1\n"
+						       "prog: 1000 lines before this were lost"));
+		(void)close(pair[0]);
+		(void)close(pair[1]);
+	}
+}
+
+/* Before /proc is mounted standard error can't be opened anew. */
+static void
+test_nobody_waits_for_a_full_pipe_that_is_still_the_one_we_were_given(void **state)
+{
+	int pair[2];
+	pid_t pid;
+	int status;
+
+	(void)state;
+	open_full_pipe(pair);
+	pid = fork();
+	if (pid == 0) {
+		(void)close(STDERR_FILENO);
+		log_init("prog", LOG_LEVEL_INFO, LOG_TARGET_STDERR);
+		_exit(log_to(pair[1], -1000) < 2000 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+}
+
+static void
+test_the_one_who_started_us_keeps_its_descriptor_as_it_was(void **state)
+{
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+	(void)log_to(pair[1], 1);
+	assert_int_equal(fcntl(pair[1], F_GETFL) & O_NONBLOCK, 0);
+	assert_string_equal(drain(pair[0]), "prog: line 1\n");
+	(void)close(pair[0]);
+	(void)close(pair[1]);
 }
 
 static void
@@ -239,6 +380,11 @@ main(void)
 		cmocka_unit_test_setup(
 		    test_a_budget_drops_what_is_above_it_and_says_so_later, setup),
 		cmocka_unit_test_setup(test_budgets_do_not_share, setup),
+		cmocka_unit_test_setup(test_a_reader_who_does_not_read_makes_nobody_wait, setup),
+		cmocka_unit_test_setup(
+		    test_nobody_waits_for_a_full_pipe_that_is_still_the_one_we_were_given, setup),
+		cmocka_unit_test_setup(
+		    test_the_one_who_started_us_keeps_its_descriptor_as_it_was, setup),
 		cmocka_unit_test_setup(test_a_fatal_error_ends_the_process_with_status_1, setup),
 	};
 
