@@ -41,7 +41,8 @@ floor_spawn(const char *const *argv, int stdin_fd, int stdout_fd)
 		floor_set(&actions, STDIN_FILENO, stdin_fd);
 		floor_set(&actions, STDOUT_FILENO, stdout_fd);
 	}
-	errno = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)(uintptr_t)argv, environ);
+	errno =
+	    posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)(uintptr_t)argv, environ);
 	if (errno != 0)
 		err(1, "%s", argv[0]);
 	(void)posix_spawn_file_actions_destroy(&actions);

@@ -9,7 +9,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Starts ARGV[0], looked up in PATH, with the given descriptors as its standard streams; -1: /dev/null. */
+/* Starts ARGV[0], looked up in PATH, with the given descriptors as its standard streams; -1:
+ * /dev/null. */
 pid_t floor_spawn(const char *const *argv, int stdin_fd, int stdout_fd);
 
 /* Waits for PID, which must end with 0. */
