@@ -553,13 +553,13 @@ def together(functions):
     return results
 
 
-def kill_hard(*pids):
-    """SIGKILL to each of PIDS that is still there. A worker that dies in the middle
-    of a frame has its connection closed without an answer, and we may have read a
-    frame before its worker has noted that it went out: that moment is let pass."""
+def kill_hard(*pids, number=signal.SIGKILL):
+    """Signal NUMBER to each of PIDS that is still there. A worker that dies in the
+    middle of a frame has its connection closed without an answer, and we may have read
+    a frame before its worker has noted that it went out: that moment is let pass."""
     time.sleep(0.02)
     for pid in pids:
         try:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
         except ProcessLookupError:
             pass

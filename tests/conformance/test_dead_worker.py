@@ -30,7 +30,7 @@ def test_the_death_of_a_worker_ends_only_its_session_and_says_so(agent, number, 
     other = agent.start(["cat"])
     conn, worker, pid = running(agent, tty=tty)
     begun = time.monotonic()
-    os.kill(worker, number)
+    kill_hard(worker, number=number)
     result = conn.result(timeout=10)
     assert (result.code, result.signal) == (125, 0) and b"worker" in result.stderr, result
     assert time.monotonic() - begun < 5
@@ -222,7 +222,7 @@ PHASES = {
     "handshake": ("recvfrom", 1, {"closed"}),
     "answer_to_the_handshake": ("sendmsg", 2, {"closed"}),
     "first_frame": ("recvfrom", 2, {"told"}),
-    "streams": ("pipe2", 2, {"told"}),
+    "preparations": ("timer_settime", 1, {"told"}),
     "birth": ("clone3", 1, {"told"}),
     "after_birth": ("timer_settime", 2, {"told"}),
     "output": ("sendto", 1, {"closed"}),
@@ -256,10 +256,17 @@ def test_a_worker_that_is_killed_in_any_phase_leaves_no_place_taken_and_no_host_
 
 
 def test_kill9_of_a_worker_in_the_middle_of_a_frame_closes_without_a_word(agent):
-    conn, worker, pid = running(agent, "exec head -c 10000000 /dev/zero")
-    wait_until(lambda: agent.status()["slots"], message="it runs")
-    time.sleep(0.3)                             # more than a socket takes was written
-    kill_hard(worker)
-    result = conn.result(timeout=10)
-    assert result.exit is None and conn.reset, result
-    wait_until(lambda: not is_running(pid), 5, "the program is killed")
+    cut = False
+    for _ in range(10):
+        conn, worker, pid = running(agent, "exec head -c 10000000 /dev/zero")
+        wait_until(lambda: agent.status()["slots"], message="it runs")
+        time.sleep(0.3)                         # more than a socket takes was written
+        kill_hard(worker)
+        result = conn.result(timeout=10)
+        assert result.exit is None and not result.stderr, result
+        wait_until(lambda pid=pid: not is_running(pid), 5, "the program is killed")
+        # Small frames may fill the socket to the end of one, by chance.
+        cut = cut or conn.reset
+        if cut:
+            break
+    assert cut
