@@ -13,8 +13,13 @@
 struct scoreboard_detached *
 detached_enlist(struct scoreboard *board, const struct slot *slot, int32_t pid)
 {
-	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
-		struct scoreboard_detached *entry = &board->detached[i];
+	uint64_t first = atomic_load(&slot->session);
+
+	/* Not the one that was struck off last: whoever had asked for a signal there may
+	 * not have looked yet what became of it. */
+	for (uint64_t i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
+		struct scoreboard_detached *entry =
+		    &board->detached[(first + i) % SCOREBOARD_DETACHED_MAX];
 		uint32_t expected = SCOREBOARD_FREE;
 
 		if (!atomic_compare_exchange_strong(&entry->state, &expected, SCOREBOARD_FILLING))
@@ -22,7 +27,6 @@ detached_enlist(struct scoreboard *board, const struct slot *slot, int32_t pid)
 		atomic_store(&entry->pid, pid);
 		atomic_store(&entry->session, atomic_load(&slot->session));
 		atomic_store(&entry->cell, atomic_load(&slot->cell));
-		atomic_store(&entry->wanted_signal, 0);
 		entry->started_ms = atomic_load(&slot->started_ms);
 		memcpy(entry->user, slot->user, sizeof(entry->user));
 		memcpy(entry->command, slot->command, sizeof(entry->command));

@@ -11,6 +11,7 @@
 #include "platform/cgroup.h"
 #include "platform/fd.h"
 #include "platform/procs.h"
+#include "session/wanted.h"
 
 void
 group_signal(const struct group *group, int signal)
@@ -28,20 +29,16 @@ group_kill(const struct group *group)
 bool
 group_obey_wanted_signal(const struct group *group)
 {
-	uint64_t wanted = atomic_load_explicit(&group->slot->wanted_signal, memory_order_relaxed);
 	uint64_t session = atomic_load_explicit(&group->slot->session, memory_order_relaxed);
-	int signal = (int)(wanted >> 56);
+	int signal = wanted_look(&group->slot->wanted_signal, session);
 
-	if (wanted == 0)
+	if (signal == 0)
 		return false;
-	/* It may have been meant for the session before this one. */
-	if ((wanted & SLOT_WANTED_SESSION) != (session & SLOT_WANTED_SESSION))
-		signal = 0;
 	if (signal == SIGKILL)
 		group_kill(group);
-	else if (signal > 0)
+	else
 		group_signal(group, signal);
-	atomic_store(&group->slot->wanted_signal, 0);
+	wanted_done(&group->slot->wanted_signal, session, signal);
 	return signal == SIGKILL;
 }
 

@@ -6,7 +6,6 @@
 #include "session/kill.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 
@@ -16,8 +15,8 @@
 #include "platform/pidfd.h"
 #include "protocol/control_request.h"
 #include "session/detached.h"
+#include "session/wanted.h"
 
-#define KILL_LOOK_MS 1
 #define KILL_WAIT_MS 2000
 
 /* The slot of the program's session NUMBER, or NULL. */
@@ -33,37 +32,17 @@ kill_find(struct scoreboard *board, uint64_t number)
 	return NULL;
 }
 
-/* Waits until WANTED was taken out of *PLACE by whoever sends it. */
-static int
-kill_await(const _Atomic uint64_t *place, const _Atomic uint64_t *session, uint64_t number)
-{
-	uint64_t deadline = clock_mono_ms() + KILL_WAIT_MS;
-
-	while (atomic_load(place) != 0) {
-		if (atomic_load(session) != number || clock_mono_ms() >= deadline)
-			return -ESRCH;
-		(void)poll(NULL, 0, KILL_LOOK_MS);
-	}
-	return 0;
-}
-
-static uint64_t
-kill_want(uint64_t number, int signal)
-{
-	return (uint64_t)signal << 56 | (number & SLOT_WANTED_SESSION);
-}
-
 /* A detached program is the supervisor's child, and its to signal. */
 static int
 kill_ask_supervisor(struct scoreboard *board, uint64_t number, int signal)
 {
 	struct scoreboard_detached *entry = detached_find(board, number);
+	uint64_t deadline = clock_mono_ms() + KILL_WAIT_MS;
 
-	if (entry == NULL)
+	if (entry == NULL || wanted_ask(&entry->wanted_signal, number, signal, deadline) < 0)
 		return -ESRCH;
-	atomic_store(&entry->wanted_signal, kill_want(number, signal));
 	(void)kill(board->supervisor_pid, SIGUSR2);
-	return kill_await(&entry->wanted_signal, &entry->session, number);
+	return wanted_await(&entry->wanted_signal, &entry->session, number, signal, deadline);
 }
 
 /* Leaves SIGNAL in the slot and wakes its worker. Its pid is the worker's for sure
@@ -74,14 +53,15 @@ kill_ask_worker(struct slot *slot, uint64_t number, int signal)
 {
 	pid_t worker = atomic_load(&slot->worker_pid);
 	int CLEANUP_FD worker_fd = pidfd_open_process(worker);
+	uint64_t deadline = clock_mono_ms() + KILL_WAIT_MS;
 
 	if (worker_fd < 0 || atomic_load(&slot->worker_pid) != worker ||
 	    atomic_load(&slot->session) != number)
 		return -ESRCH;
-	atomic_store(&slot->wanted_signal, kill_want(number, signal));
-	if (pidfd_send(worker_fd, SIGUSR1) < 0)
+	if (wanted_ask(&slot->wanted_signal, number, signal, deadline) < 0 ||
+	    pidfd_send(worker_fd, SIGUSR1) < 0)
 		return -ESRCH;
-	return kill_await(&slot->wanted_signal, &slot->session, number);
+	return wanted_await(&slot->wanted_signal, &slot->session, number, signal, deadline);
 }
 
 void
@@ -100,9 +80,9 @@ kill_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t
 		return;
 	}
 	slot = kill_find(session->board, request.session);
-	if (slot != NULL)
-		r = kill_ask_worker(slot, request.session, request.signal);
-	else
+	r = slot != NULL ? kill_ask_worker(slot, request.session, request.signal) : -ESRCH;
+	/* It may be about to let its program go. */
+	if (r < 0)
 		r = kill_ask_supervisor(session->board, request.session, request.signal);
 	session_send_exit(session, r < 0 ? VMM_GUEST_EXIT_NOT_MADE : VMM_GUEST_EXIT_OK, 0);
 }

@@ -48,7 +48,6 @@ scoreboard_clear_slot(struct slot *slot)
 	atomic_store(&slot->voice, SLOT_VOICE_NONE);
 	atomic_store(&slot->child_pid, 0);
 	atomic_store(&slot->session, 0);
-	atomic_store(&slot->wanted_signal, 0);
 	atomic_store(&slot->bytes_in, 0);
 	atomic_store(&slot->bytes_out, 0);
 	slot->kind[0] = '\0';

@@ -53,7 +53,7 @@ struct slot {
 	_Atomic uint64_t bytes_in;	  /* payload bytes from the host */
 	_Atomic uint64_t bytes_out;	  /* payload bytes to the host */
 	_Atomic uint64_t cell;		  /* the cgroup that the worker has, by number; 0: none */
-	_Atomic uint64_t wanted_signal;	  /* KILL: signal << 56 | session; 0: none */
+	_Atomic uint64_t wanted_signal;	  /* KILL's word; see wanted.h */
 	_Atomic int32_t worker_pid;	  /* written by the supervisor; 0: no worker */
 	_Atomic uint32_t sessions_served; /* by this worker */
 	/* What STATUS shows of it; text that a reader copies and ends itself. */
@@ -83,9 +83,6 @@ struct scoreboard_deaths {
 	_Atomic int32_t last_signal;
 	_Atomic int64_t last_unix_ms;
 };
-
-/* The session number's part of wanted_signal. */
-#define SLOT_WANTED_SESSION ((UINT64_C(1) << 56) - 1)
 
 #define SCOREBOARD_DETACHED_MAX 256
 

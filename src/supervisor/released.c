@@ -11,6 +11,7 @@
 #include "platform/fd.h"
 #include "session/cell.h"
 #include "session/detached.h"
+#include "session/wanted.h"
 
 void
 released_bury(struct scoreboard *board, pid_t pid)
@@ -57,27 +58,20 @@ released_signal(const struct scoreboard_detached *entry, struct pool *pool, int 
 	return true;
 }
 
-/* Whether WANTED has been dealt with: it was sent, or its session is another. */
-static bool
-released_is_done(const struct scoreboard_detached *entry, struct pool *pool, uint64_t wanted)
-{
-	uint64_t session = atomic_load(&entry->session);
-
-	if (atomic_load(&entry->state) != SCOREBOARD_RUNS ||
-	    (session & SLOT_WANTED_SESSION) != (wanted & SLOT_WANTED_SESSION))
-		return true;
-	return released_signal(entry, pool, (int)(wanted >> 56));
-}
-
 void
 released_obey(struct scoreboard *board, struct pool *pool)
 {
 	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
 		struct scoreboard_detached *entry = &board->detached[i];
-		uint64_t wanted = atomic_load(&entry->wanted_signal);
+		uint64_t session;
+		int signal;
 
-		if (wanted != 0 && released_is_done(entry, pool, wanted))
-			atomic_store(&entry->wanted_signal, 0);
+		if (atomic_load(&entry->state) != SCOREBOARD_RUNS)
+			continue;
+		session = atomic_load(&entry->session);
+		signal = wanted_look(&entry->wanted_signal, session);
+		if (signal != 0 && released_signal(entry, pool, signal))
+			wanted_done(&entry->wanted_signal, session, signal);
 	}
 }
 
