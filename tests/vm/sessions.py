@@ -43,3 +43,10 @@ def kill(guest, session, signal):
 def is_running(guest, *titles):
     commands = [command for _, kind, command in state.processes(guest).values() if kind != "Z"]
     return any(title in command for command in commands for title in titles)
+
+
+def kill_all(guest, title):
+    """Kills the processes whose command lines have TITLE."""
+    pids = [pid for pid, (_, _, command) in state.processes(guest).items() if title in command]
+    guest.output("kill -9 " + " ".join(map(str, pids)))
+    state.wait_until(lambda: not is_running(guest, title))

@@ -4,7 +4,7 @@ import time
 
 import pytest
 import state
-from sessions import MIB, is_running, kill, run, start
+from sessions import MIB, is_running, kill, kill_all, run, start
 
 CGROUP = "/sys/fs/cgroup"
 
@@ -72,7 +72,7 @@ def test_a_background_child_outlives_a_session_that_ended_by_itself(guest):
     end = start(guest, "sleep 4714 >/dev/null 2>&1 & echo x")
     assert (end.code, end.out) == (0, "x\n")
     assert is_running(guest, "sleep 4714")
-    guest.run("busybox pkill -f \"sleep 4714\"")
+    kill_all(guest, "sleep 4714")
 
 
 def test_oom_is_reported_and_agent_lives(guest):
@@ -232,7 +232,7 @@ def test_what_a_living_child_made_below_its_cgroup_is_left(guest):
     for _ in range(12):
         start(guest, "true", report=True)
     assert guest.output(f"find {CGROUP}/sessions -name kept").count("kept") == 1
-    guest.run("busybox pkill -f 'sleep 4731'")
+    kill_all(guest, "sleep 4731")
 
 
 def test_a_detached_program_is_listed_until_its_cgroup_is_empty(guest):

@@ -3,7 +3,7 @@ into the cgroup that was delegated to it, and touches no other."""
 
 import pytest
 import state
-from sessions import MIB, is_running, kill, start
+from sessions import MIB, is_running, kill, kill_all, start
 
 UNIFIED = "/sys/fs/cgroup"
 HYBRID = "/sys/fs/cgroup/unified"
@@ -210,4 +210,4 @@ def test_who_else_is_in_our_cgroup_keeps_the_controllers_from_sessions(unified):
             end = start(unified, "true", limits={"pids": 5})
             assert end.code == 125 and "pids" in end.err
     finally:
-        unified.run("busybox pkill -f 'sleep 4728'")
+        kill_all(unified, "sleep 4728")

@@ -4,6 +4,7 @@ import struct
 
 import pytest
 import state
+from sessions import kill_all
 
 CLOCK_SYNC, EXIT = 0x05, 0x12
 DAY = 24 * 3600
@@ -127,7 +128,7 @@ def test_full_pool_still_syncs_the_clock(guest):
     assert 3 * DAY <= int(guest.output("date +%s")) - before < 3 * DAY + 20
     set_clock(guest, before)
     guest.output("echo kept >/kept; vmm-guest-ctl cp vm:/kept - && rm /kept")
-    guest.run("busybox pkill -f 'sleep 4732'")
+    kill_all(guest, "sleep 4732")
     state.wait_until(lambda: state.status(guest)["workers"]["exec"] == 0)
 
 
