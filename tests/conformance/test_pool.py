@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 import threading
 import time
 
@@ -15,6 +16,11 @@ from agent import Refused, children, is_running, kill_hard, together, wait_until
 def voluntary_switches(pid):
     with open("/proc/%d/status" % pid) as f:
         return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", f.read(), re.M).group(1))
+
+
+def is_traced(pid):
+    with open("/proc/%d/status" % pid) as f:
+        return "TracerPid:\t0\n" not in f.read()
 
 
 def title(pid):
@@ -175,17 +181,21 @@ def test_sighup_replaces_all_workers_and_refuses_no_connection(start_agent):
     assert agent.status()["worker_deaths"]["total"] == 0
 
 
-def test_sighup_replaces_workers_one_by_one(start_agent):
-    agent = start_agent("--workers=12")
+def test_sighup_replaces_idle_workers_one_by_one(start_agent, tmp_path):
+    """None is told to leave before the one before it has a successor."""
+    agent = start_agent("--workers=6")
     before = set(agent.worker_pids())
-    least = 12
-    os.kill(agent.pid, signal.SIGHUP)
-    deadline = time.monotonic() + 20
-    while before & set(workers := agent.worker_pids()):
-        least = min(least, len(workers))
-        assert time.monotonic() < deadline, "not all were replaced"
-    # One is between its end and its successor's beginning; we may look in between two.
-    assert least >= 10, least
+    trace = tmp_path / "trace"
+    with subprocess.Popen(["strace", "-qq", "-o", str(trace), "-e", "trace=kill,clone,clone3,fork,vfork",
+                           "-p", str(agent.pid)]) as strace:
+        wait_until(lambda: is_traced(agent.pid), message="strace at the supervisor")
+        os.kill(agent.pid, signal.SIGHUP)
+        wait_until(lambda: not before & set(agent.worker_pids()), 20, "all are new")
+        wait_until(lambda: len(agent.worker_pids()) == 6, 20, "six workers")
+        strace.send_signal(signal.SIGINT)
+    steps = ["hup" if "SIGHUP" in line else "fork" for line in trace.read_text().splitlines()
+             if "= " in line and ("SIGHUP" in line or "clone" in line or "fork" in line)]
+    assert steps == ["hup", "fork"] * 6, trace.read_text()
 
 
 def test_sighup_lets_a_running_session_end_in_peace(start_agent):
