@@ -91,6 +91,7 @@ static double
 sessions_run_crowd(const void *argument)
 {
 	const struct crowd *crowd = argument;
+	int share = (int)sample_few((size_t)(SESSIONS_RATE_RUNS / crowd->clients));
 	pid_t clients[SESSIONS_FULL];
 	uint64_t start = clock_mono_us();
 
@@ -100,7 +101,7 @@ sessions_run_crowd(const void *argument)
 			err(1, "fork");
 		if (clients[i] > 0)
 			continue;
-		for (int run = 0; run < SESSIONS_RATE_RUNS / crowd->clients; run++) {
+		for (int run = 0; run < share; run++) {
 			if (crowd->target != NULL)
 				(void)sessions_run_agent(crowd->target);
 			else
@@ -110,7 +111,7 @@ sessions_run_crowd(const void *argument)
 	}
 	for (int i = 0; i < crowd->clients; i++)
 		floor_wait(clients[i]);
-	return SESSIONS_RATE_RUNS * SESSIONS_SECOND_US / (double)(clock_mono_us() - start);
+	return share * crowd->clients * SESSIONS_SECOND_US / (double)(clock_mono_us() - start);
 }
 
 static void

@@ -43,12 +43,17 @@ sample_hurry(void)
 	sample_is_hurried = true;
 }
 
+size_t
+sample_few(size_t count)
+{
+	return sample_is_hurried ? (count + SAMPLE_HURRY - 1) / SAMPLE_HURRY : count;
+}
+
 void
 sample_alternate(struct sample_side agent, struct sample_side floor, size_t rounds,
     struct sample *ret_agent, struct sample *ret_floor)
 {
-	if (sample_is_hurried)
-		rounds = (rounds + SAMPLE_HURRY - 1) / SAMPLE_HURRY;
+	rounds = sample_few(rounds);
 	ret_agent->count = ret_floor->count = 0;
 	(void)agent.run(agent.argument);
 	(void)floor.run(floor.argument);

@@ -25,8 +25,10 @@ struct sample_side {
 	const void *argument;
 };
 
-/* From here on a tenth of the rounds: to see that everything can be measured. */
+/* From here on a tenth of the rounds: to see that everything can be measured.
+ * sample_few() is COUNT, or then a tenth of it, rounded up. */
 void sample_hurry(void);
+size_t sample_few(size_t count);
 
 /* Runs both sides in turn, ROUNDS times each after one that does not count, so
  * that what else the machine does hits both alike. */
