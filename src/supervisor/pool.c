@@ -253,7 +253,8 @@ pool_bury_worker(struct pool *pool, struct pool_worker *worker, const siginfo_t 
 
 	pool_describe_death(info, atomic_load(&slot->spawning) != 0, cause, sizeof(cause));
 	pool_kill_session(pool, atomic_load(&slot->child_pid));
-	if (atomic_load(&slot->child_pid) != 0)
+	/* The kernel writes the number when the child first runs, and it may not have. */
+	if (atomic_load(&slot->child_pid) != 0 || atomic_load(&slot->spawning) != 0)
 		pool_kill_cell_of(pool, index, atomic_load(&slot->cell));
 	had_session = obituary_send(worker->queue_fd, slot, cause);
 	fd_close(&worker->queue_fd);

@@ -44,7 +44,8 @@
 /* A request above this has left much behind it in the heap, for the next session. */
 #define WORKER_LARGE_REQUEST (64 * 1024)
 
-/* What a stranger may make us write into the log. */
+/* What a stranger may make us write into the log, and what want of anything may. */
+static struct log_limit worker_accept_limit = { .burst = 1, .period_ms = 60000 };
 static struct log_limit worker_log_limit = { .burst = 10, .period_ms = 10000 };
 
 struct worker {
@@ -300,8 +301,7 @@ worker_run(const struct worker_options *options)
 		if (r == -EINTR || r == -EAGAIN)
 			continue;
 		if (r < 0) {
-			errno = -r;
-			log_warn("can't accept");
+			log_limited(&worker_accept_limit, "can't accept: %s", strerror(-r));
 			(void)usleep(WORKER_ACCEPT_PAUSE_MS * 1000);
 			continue;
 		}
