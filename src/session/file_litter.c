@@ -13,7 +13,11 @@
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/proc.h"
+#include "platform/watchdog.h"
 #include "session/session.h"
+
+/* How long a file system may take to give up what was left in it. */
+#define FILE_LITTER_MAX_MS 10000
 
 static void
 file_litter_name(uint32_t slot, uint64_t number, char ret[FILE_LITTER_NAME_MAX])
@@ -86,18 +90,13 @@ file_litter_is_name(const char *name)
 	return strcmp(name, same) == 0;
 }
 
-void
-file_collect_litter(struct scoreboard *board, uint32_t index)
+/* Unlinks NAME where it is what RECORD tells of. */
+static void
+file_litter_unlink(const struct scoreboard_litter *record, const char *name)
 {
-	struct scoreboard_litter *record = scoreboard_litter(board, index);
 	int CLEANUP_FD dir_fd = -1;
-	char name[FILE_LITTER_NAME_MAX];
 	struct stat status;
 
-	if (atomic_exchange(&record->standing, 0) == 0)
-		return;
-	record->dir[sizeof(record->dir) - 1] = '\0';
-	file_litter_name(index, record->number, name);
 	dir_fd = open(record->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir_fd < 0 || fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
@@ -106,4 +105,21 @@ file_collect_litter(struct scoreboard *board, uint32_t index)
 	if (record->ino != 0 && (status.st_ino != record->ino || status.st_dev != record->dev))
 		return;
 	(void)unlinkat(dir_fd, name, 0);
+}
+
+void
+file_collect_litter(struct scoreboard *board, uint32_t index)
+{
+	struct scoreboard_litter *record = scoreboard_litter(board, index);
+	char name[FILE_LITTER_NAME_MAX];
+
+	if (atomic_exchange(&record->standing, 0) == 0)
+		return;
+	record->dir[sizeof(record->dir) - 1] = '\0';
+	file_litter_name(index, record->number, name);
+	/* Where the file system does not answer, this is the end of us; but the record is
+	 * gone, and the next worker serves. */
+	watchdog_set(FILE_LITTER_MAX_MS);
+	file_litter_unlink(record, name);
+	watchdog_set(0);
 }

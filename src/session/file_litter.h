@@ -37,8 +37,8 @@ bool file_litter_is_name(const char *name);
 
 /* For a worker that starts in the slot of INDEX: unlinks what a predecessor left
  * there, if it is a regular file with a name of this slot and, where that is
- * known, the very file. The record is dropped first, so that a file system that
- * hangs can hold one worker and not each that follows. */
+ * known, the very file. The record is dropped first: a file system that does not
+ * answer ends one worker after 10 s (watchdog.h), and not each that follows. */
 void file_collect_litter(struct scoreboard *board, uint32_t index);
 
 #endif

@@ -3,6 +3,7 @@ request. Who starts a program there blocks in the kernel, and so does the vfork'
 parent; neither outlives the timeout, nor holds its place."""
 
 import json
+import os
 import subprocess
 import time
 
@@ -10,7 +11,7 @@ import pytest
 
 import codec
 from agent import kill_hard, wait_until
-from faults import mounted
+from faults import Fault, inside, mounted
 
 pytestmark = pytest.mark.kills_workers
 
@@ -141,3 +142,30 @@ def test_a_file_request_on_a_dead_mount_holds_one_worker_that_can_be_killed(dead
     assert agent.run(["echo", "x"]).stdout == b"x\n"
     kill_hard(slots[0]["pid"])
     assert conn.recv().payload == b"EIO: worker lost"
+
+
+def test_litter_on_a_dead_mount_is_given_up(start_agent, monkeypatch, tmp_path):
+    """The next worker of the slot looks for it before it serves anybody."""
+    mounted(monkeypatch, tmp_path, "mkdir $D/there\nmount -t tmpfs none $D/there")
+    agent = start_agent("--workers=2", "--reserved=1")
+    path = str(tmp_path / "there" / "file")
+    agent.write_file(path, b"old")
+    with Fault(agent.worker_pids(), "/^renameat", "delay_enter=6000000"):
+        conn = agent.file_connect(codec.FILE_WRITE_REQ, {"path": path})
+        conn.send(codec.FILE_DONE)
+        # Its temporary name stands now; and then nobody answers for the directory.
+        wait_until(lambda: len(os.listdir(inside(agent, os.path.dirname(path)))) == 2, message="a name")
+        server = subprocess.Popen(
+            ["nsenter", "-m", "-t", str(agent.pid), "sh", "-ec",
+             DEAD.partition("\n")[2].replace("$D/dead", os.path.dirname(path)) + "\necho up\nread end"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert server.stdout.readline() == b"up\n"
+        kill_hard(*[s["pid"] for s in agent.status()["slots"] if s["kind"] == "write"])
+        wait_until(lambda: agent.status()["worker_deaths"]["total"] == 1, message="a death")
+    conn.close()
+    # The second death is that of who was looking for it.
+    wait_until(lambda: agent.status()["worker_deaths"]["total"] == 2, 20, "it is given up")
+    wait_until(lambda: len(agent.worker_pids()) == 2, 20, "two workers")
+    with agent.start(["sleep", "5"]):
+        assert agent.status()["workers"]["exec"] == 1
+    server.communicate(timeout=10)
