@@ -30,6 +30,28 @@ target_stop_running(void)
 		target_stop(target_running);
 }
 
+/* Ctrl-C, or a reader of the table who has seen enough, must not leave it either. */
+static void
+target_on_signal(int signal_number)
+{
+	if (target_running != NULL && getpid() == target_owner)
+		(void)kill(target_running->pid, SIGTERM);
+	(void)signal(signal_number, SIG_DFL);
+	(void)raise(signal_number);
+}
+
+static void
+target_guard_running(void)
+{
+	static const int ends[] = { SIGHUP, SIGINT, SIGPIPE, SIGTERM };
+
+	if (target_owner != 0 || atexit(target_stop_running) != 0)
+		return;
+	target_owner = getpid();
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		(void)signal(ends[i], target_on_signal);
+}
+
 void
 target_find(struct target *target, const char *address)
 {
@@ -87,8 +109,7 @@ target_start(struct target *target, const char *program, const char *folder, uns
 	errno = posix_spawn(&target->pid, program, &actions, NULL, argv, environ);
 	if (errno != 0)
 		err(1, "%s", program);
-	if (target_owner == 0 && atexit(target_stop_running) == 0)
-		target_owner = getpid();
+	target_guard_running();
 	target_running = target;
 	fd_close(&log[1]);
 	target_await_ready(log[0]);
