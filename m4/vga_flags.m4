@@ -53,7 +53,8 @@ AC_DEFUN([VGA_WARNINGS], [
   AC_SUBST([VGA_CFLAGS])
 ])
 
-# VGA_HARDENING: position independence, RELRO, stack protection and FORTIFY,
+# VGA_HARDENING: position independence, RELRO, stack protection, shadow stacks (but
+# no landing pads, which Linux does not check in programs) and FORTIFY,
 # sections that the linker can drop, and no tables for exceptions; --disable-hardening for experiments.
 AC_DEFUN([VGA_HARDENING], [
   AC_ARG_ENABLE([hardening],
@@ -62,7 +63,7 @@ AC_DEFUN([VGA_HARDENING], [
   VGA_LDFLAGS=
   AS_VAR_IF([enable_hardening], [yes], [
     m4_foreach_w([vga_flag],
-      [-fstack-protector-strong -fstack-clash-protection -fcf-protection=full],
+      [-fstack-protector-strong -fstack-clash-protection -fcf-protection=return],
       [VGA_TRY_CFLAG([VGA_CFLAGS], vga_flag)])
     AS_CASE([" $CFLAGS "],
       [*" -O0 "*], [],

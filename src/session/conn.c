@@ -31,7 +31,7 @@
 
 /* What a session may leave in memory for the next one, above which it is given
  * back to the kernel. */
-#define CONN_RX_KEPT (256u * 1024 + CONN_PAGE)
+#define CONN_RX_KEPT (128u * 1024 + CONN_PAGE)
 
 static _Alignas(CONN_PAGE) uint8_t conn_rx[CONN_RX_SIZE];
 
