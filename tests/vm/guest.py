@@ -32,8 +32,10 @@ KVM_SECONDS = 5
 Result = collections.namedtuple("Result", "status output")
 
 
-def kernel_folder():
-    found = subprocess.run([HERE / "kernel", "path"], capture_output=True, text=True, check=False)
+def kernel_folder(kind="cloud"):
+    found = subprocess.run(
+        [HERE / "kernel", "path", kind], capture_output=True, text=True, check=False
+    )
     if found.returncode:
         raise RuntimeError(found.stderr.strip())
     return pathlib.Path(found.stdout.strip())
@@ -87,18 +89,18 @@ class Guest:
     QEMU's, as ("-netdev", "user,id=n", "-device", "virtio-net-pci,netdev=n"); PCI
     ones want MACHINE to be "q35", others an ACPI to be found by. MODULES are
     loaded besides the usual ones. INITRD is a file of the caller's own instead of
-    the usual guest, and DRIVER False says that nothing in it listens. As a context
-    it is ended with the block."""
+    the usual guest, and DRIVER False says that nothing in it listens. KERNEL is one
+    of tests/vm/kernel's kinds. As a context it is ended with the block."""
 
     def __init__(
         self, build, arguments="", memory_mib=256, devices=(), machine=MACHINE, modules=(),
-        initrd=None, driver=True,
+        initrd=None, driver=True, kernel="cloud",
     ):  # fmt: skip
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vmm-guest-"))
         self._qemu = None
         self._lines = queue.Queue()
         try:
-            kernel = kernel_folder()
+            kernel = kernel_folder(kernel)
             self.accel = accelerator(kernel)
             if initrd is None:
                 initrd = self.folder / "initrd"
