@@ -46,7 +46,7 @@
 
 /* What a stranger may make us write into the log, and what want of anything may. */
 static struct log_limit worker_accept_limit = { .burst = 1, .period_ms = 60000 };
-static struct log_limit worker_log_limit = { .burst = 10, .period_ms = 10000 };
+static struct log_limit worker_log_limit = { .burst = 2, .period_ms = 10000 };
 
 struct worker {
 	const struct worker_options *options;
@@ -227,9 +227,19 @@ worker_watch_listeners(struct worker *worker)
 	return 0;
 }
 
-/* Waits for a connection, with all done that the session need not wait for. Returns 0 with *RET_FD
- * and its listener's index, -EAGAIN if another worker was faster, -EINTR if it is time to look
- * whether to leave, or -errno. */
+/* Whether another session may begin. A signal that has come is not enough to go by: a
+ * wait for connections that finds one looks at no signal, and the end of the machine
+ * would cut that session short. */
+static bool
+worker_is_wanted(const struct worker *worker)
+{
+	return !stop_is_requested() &&
+	       atomic_load(&worker->options->board->shutdown.stage) < SCOREBOARD_ENDING;
+}
+
+/* Waits for a connection, with all done that the session need not wait for. Returns 0
+ * with *RET_FD and its listener's index, -EAGAIN if another worker was faster, -EINTR if
+ * it is time to look whether to leave, or -errno. */
 static int
 worker_accept(struct worker *worker, int *ret_fd, int *ret_listener)
 {
@@ -240,6 +250,8 @@ worker_accept(struct worker *worker, int *ret_fd, int *ret_listener)
 	n = epoll_pwait(worker->epoll_fd, &event, 1, -1, stop_wait_mask());
 	if (n < 0)
 		return -errno;
+	if (!worker_is_wanted(worker))
+		return -EINTR;
 	*ret_listener = (int)event.data.u32;
 	return listener_accept(worker->options->listeners[*ret_listener].fd, ret_fd);
 }
@@ -292,7 +304,7 @@ worker_run(const struct worker_options *options)
 	errno = -r;
 	if (r < 0)
 		fatal("can't watch the listeners");
-	while (!stop_is_requested()) {
+	while (worker_is_wanted(&worker)) {
 		int listener;
 		bool is_last;
 		int fd;
@@ -324,7 +336,7 @@ worker_run_once(const struct worker_options *options)
 	worker_set_oom_score(options);
 	worker_init(&worker, options);
 	r = worker_watch_listeners(&worker);
-	while (r == 0 && !stop_is_requested()) {
+	while (r == 0 && worker_is_wanted(&worker)) {
 		r = worker_accept(&worker, &fd, &listener);
 		if (r == 0) {
 			worker_serve(&worker, fd, options->listeners[listener].port);

@@ -1,0 +1,254 @@
+"""A host at the other end of a real vsock device: the peer is CID 2, nothing of it is
+a process of the guest, and it sees how the guest ends."""
+
+import contextlib
+import json
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+import state
+from host_vsock import HostVsock
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "conformance"))
+
+import codec  # noqa: E402
+from agent import Connection  # noqa: E402
+
+DRIVER = "/sys/bus/virtio/drivers/vmw_vsock_virtio_transport"
+MEMORY_MIB = 256
+
+
+class Listener:
+    """Somebody on the host who listens on PORT."""
+
+    def __init__(self, host, port):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(f"{host.path}_{port}")
+        self.socket.listen()
+
+    def hear(self, seconds):
+        """All that the next caller says."""
+        self.socket.settimeout(seconds)
+        conn, _ = self.socket.accept()
+        with conn:
+            conn.settimeout(seconds)
+            said = b""
+            while data := conn.recv(100):
+                said += data
+        return said
+
+    def hears_nothing(self):
+        self.socket.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            self.socket.accept()
+
+
+class Hosted:
+    """A guest, and its host."""
+
+    def __init__(self, boot, build, host, arguments, **options):
+        self.host = host
+        self.ctl_path = build / "vmm-guest-ctl"
+        self.guest = boot(
+            arguments, machine="q35", devices=host.devices(MEMORY_MIB), memory_mib=MEMORY_MIB, **options
+        )
+
+    def ctl(self, *arguments, **options):
+        return subprocess.run(
+            [self.ctl_path, "-a", f"unix:{self.host.path}", *arguments],
+            capture_output=True, text=True, timeout=60, check=False, **options,
+        )  # fmt: skip
+
+    def dial(self, port=52):
+        conn = socket.socket(socket.AF_UNIX)
+        conn.settimeout(20)
+        conn.connect(self.host.path)
+        conn.sendall(b"CONNECT %d\n" % port)
+        line = b""
+        while not line.endswith(b"\n"):
+            byte = conn.recv(1)
+            assert byte, "the guest refuses the connection"
+            line += byte
+        assert line.startswith(b"OK ")
+        return Connection(conn)
+
+    def start(self, script, **members):
+        conn = self.dial()
+        conn.send(codec.START, {"cmd": ["sh", "-c", script], **members})
+        return conn
+
+    def status(self):
+        return json.loads(self.ctl("status", "--json").stdout)
+
+    def wait_idle(self, seconds=10):
+        state.wait_until(lambda: self.status()["workers"]["exec"] == 0, seconds)
+
+
+@pytest.fixture
+def start_hosted(boot, pytestconfig):
+    with contextlib.ExitStack() as stack:
+
+        def start(arguments="vmm_agent.workers=8", listen=(), **options):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vmm-host-"))
+            host = HostVsock(folder)
+            stack.callback(host.close)
+            listeners = [Listener(host, port) for port in listen]
+            hosted = Hosted(boot, pytestconfig.build, host, arguments, **options)
+            stack.callback(hosted.guest.stop)
+            hosted.listeners = listeners
+            return hosted
+
+        yield start
+
+
+@pytest.fixture
+def hosted(start_hosted):
+    started = start_hosted(listen=[51])
+    assert started.listeners[0].hear(60) == b"R"
+    return started
+
+
+# ---- readiness ----------------------------------------------------------------
+
+
+def test_host_is_told_by_one_byte_once_both_ports_are_served(start_hosted):
+    hosted = start_hosted(listen=[51])
+    assert len(hosted.listeners[0].hear(60)) == 1
+    assert hosted.ctl("exec", "--", "echo", "served").stdout == "served\n"
+    assert "root:x" in hosted.ctl("cp", "vm:/etc/passwd", "-").stdout
+    hosted.listeners[0].hears_nothing()
+
+
+def test_host_where_nobody_listens_is_served_all_the_same(start_hosted):
+    hosted = start_hosted("vmm_agent.workers=4 vmm_agent.log=debug")
+    hosted.guest.wait_console("R to vsock:2:51: Connection reset by peer")
+    assert hosted.ctl("exec", "--", "echo", "served").stdout == "served\n"
+
+
+def test_host_is_told_though_the_transport_comes_after_the_agent_has_begun_to_listen(start_hosted):
+    arguments = "vmm_agent.workers=4 vmm_agent.notify=vsock:2:7000 test_modules=split"
+    hosted = start_hosted(arguments, listen=[51, 7000])
+    # The listeners stand: the address family is enough for them.
+    hosted.guest.wait_console("ready: 4 workers")
+    assert "virtio_transport" not in hosted.guest.output("lsmod")
+    assert hosted.listeners[0].hear(60) == b"R"
+    assert hosted.listeners[1].hear(60) == b"READY=1"
+    assert hosted.ctl("exec", "--", "echo", "served").stdout == "served\n"
+    assert hosted.guest.console().count("can't tell vsock:2:") == 1
+    assert "can't listen" not in hosted.guest.console()
+
+
+# ---- a connection that a restore has reset ---------------------------------------
+
+
+def reset_transport(hosted):
+    """What the kernel does for each connection of a device that says it was restored
+    (VIRTIO_VSOCK_EVENT_TRANSPORT_RESET), and for each of one that goes."""
+    guest = hosted.guest
+    device = guest.output(f"cd {DRIVER} && ls -d virtio*")
+    guest.output(f"echo {device} >{DRIVER}/unbind")
+    guest.output(f"echo {device} >{DRIVER}/bind")
+
+
+def test_sessions_whose_connections_were_reset_end_and_free_their_workers_at_once(hosted):
+    # TERM is not what a host's going sends.
+    script = "trap 'echo hup >/hup; exit' HUP; echo up; while :; do sleep 0.1; done"
+    conns = [hosted.start(script), hosted.start("trap '' HUP TERM; echo up; sleep 600 & wait; sleep 600")]
+    for conn in conns:
+        conn.read_output(b"up\n")
+    waiting = hosted.dial()
+    waiting.send(codec.WAIT_PORT, {"port": 9, "timeout_ms": 600000})
+    watching = hosted.dial(53)
+    watching.send(codec.FILE_WATCH_REQ, {"path": "/tmp", "recursive": False})
+    watching.expect(codec.FILE_ACK)
+    reset_transport(hosted)
+    begun = time.monotonic()
+    hosted.wait_idle()
+    assert time.monotonic() - begun < 8, "2 s for those that do not go, and the guest is emulated"
+    assert hosted.guest.output("cat /hup") == "hup"
+    assert hosted.guest.run("ps | grep -v grep | grep -q 'sleep 600'").status == 1
+    status = hosted.status()
+    assert status["worker_deaths"]["total"] == 0
+    assert [s for s in status["slots"] if s["kind"] != "status"] == []
+
+
+def test_detached_programs_outlive_the_reset(hosted):
+    conn = hosted.start("sleep 601", detach=True)
+    assert conn.result().code == 0
+    reset_transport(hosted)
+    assert hosted.ctl("exec", "--", "echo", "served").stdout == "served\n"
+    (slot,) = [slot for slot in hosted.status()["slots"] if slot["kind"] == "detached"]
+    assert "sleep 601" in slot["command"]
+
+
+def test_idle_guest_serves_after_the_reset_as_before(hosted):
+    state.wait_until(lambda: len(state.workers(hosted.guest)) == 8)
+    before = set(state.workers(hosted.guest))
+    for _ in range(3):
+        reset_transport(hosted)
+        assert hosted.ctl("restored").returncode == 0
+        assert hosted.ctl("exec", "-i", "--", "cat", input="x" * 100000).stdout == "x" * 100000
+    assert set(state.workers(hosted.guest)) == before
+
+
+# ---- the end ----------------------------------------------------------------------
+
+
+ENDS = {"reboot": "reboot: Restarting system", "poweroff": "reboot: Power down"}
+
+
+@pytest.mark.parametrize("action", ENDS)
+def test_shutdown_ends_sessions_answers_and_then_the_guest_ends(hosted, action):
+    script = "trap 'echo term; sleep 0.2; exit 7' TERM; echo up; while :; do sleep 0.05; done"
+    conn = hosted.start(script, report=True)
+    conn.read_output(b"up\n")
+    ignoring = hosted.start("trap '' TERM HUP; echo up; while :; do sleep 0.05; done", report=True)
+    ignoring.read_output(b"up\n")
+    done = hosted.ctl("shutdown", f"--{action}", "--grace", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    result, killed = conn.result(), ignoring.result()
+    assert (result.code, result.stdout) == (7, b"up\nterm\n")
+    assert result.event("exited")["reason"] == "shutdown"
+    assert (killed.code, killed.signal) == (137, 9)
+    assert killed.event("exited")["reason"] == "shutdown"
+    hosted.guest.wait_end(20)
+    assert ENDS[action] in hosted.guest.console()
+    assert "Kernel panic" not in hosted.guest.console()
+
+
+def test_halt_answers_and_stops_the_guest(hosted):
+    assert hosted.ctl("shutdown", "--halt").returncode == 0
+    hosted.guest.wait_console("reboot: System halted")
+
+
+def test_host_that_does_not_close_does_not_keep_the_guest_up(hosted):
+    conn = hosted.dial()
+    conn.send(codec.SHUTDOWN, {"action": "reboot", "grace_seconds": 0})
+    assert conn.until_exit().code == 0
+    hosted.guest.wait_end(15)
+
+
+def test_of_two_shutdowns_both_are_answered(hosted):
+    conns = [hosted.dial(), hosted.dial()]
+    for conn in conns:
+        conn.send(codec.SHUTDOWN, {"action": "reboot", "grace_seconds": 1})
+    assert [conn.result().code for conn in conns] == [0, 0]
+    hosted.guest.wait_end(15)
+
+
+def test_connection_that_comes_during_the_end_is_not_served(hosted):
+    holding = hosted.start("trap '' TERM HUP; echo up; while :; do sleep 0.05; done")
+    holding.read_output(b"up\n")
+    ending = hosted.dial()
+    ending.send(codec.SHUTDOWN, {"action": "reboot", "grace_seconds": 4})
+    hosted.guest.wait_console("shutting down")
+    late = hosted.start("echo served")
+    assert not late.wait_readable(1.5), "nobody accepts any more"
+    assert ending.result().code == 0
+    assert late.result().frames == []
+    hosted.guest.wait_end(15)
