@@ -36,7 +36,7 @@
 #define SUPERVISOR_FORKS_MAX 8
 #define SUPERVISOR_FORKS_FIRST 1
 
-/* Between two logs of the scoreboard. */
+/* Between two logs of the scoreboard, or of what HUP does. */
 #define SUPERVISOR_SHOW_MS 200
 
 static struct log_limit supervisor_listen_limit = { .burst = 1, .period_ms = 60000 };
@@ -160,6 +160,8 @@ supervisor_try_listen(struct supervisor *supervisor, uint64_t now)
 	    supervisor->listeners.list, supervisor->listeners.count);
 	if (r < 0) {
 		listeners_close(&supervisor->listeners, &settings->listen);
+		supervisor->listen_at_ms = now + LISTENERS_RETRY_MAX_MS;
+		log_limited(&supervisor_listen_limit, "no memory for the pool; trying again");
 		return;
 	}
 	supervisor->is_serving = true;
@@ -246,16 +248,17 @@ supervisor_log_scoreboard(const struct supervisor *supervisor)
 		supervisor_log_slot(board, i);
 }
 
-/* Not more often than a person could read: a session of root's can ask too. */
-static void
-supervisor_show_scoreboard(struct supervisor *supervisor)
+/* Whether there may be a log of what a signal asked for: not more often than a person
+ * could read, as a session of root's can ask too. */
+static bool
+supervisor_may_log(uint64_t *after_ms)
 {
 	uint64_t now = clock_mono_ms();
 
-	if (now < supervisor->show_after_ms)
-		return;
-	supervisor->show_after_ms = now + SUPERVISOR_SHOW_MS;
-	supervisor_log_scoreboard(supervisor);
+	if (now < *after_ms)
+		return false;
+	*after_ms = now + SUPERVISOR_SHOW_MS;
+	return true;
 }
 
 static void
@@ -275,12 +278,14 @@ supervisor_on_signal(struct supervisor *supervisor, int signal)
 			released_obey(supervisor->board, &supervisor->pool);
 		break;
 	case SIGHUP:
-		log_info("replacing all workers");
+		if (supervisor_may_log(&supervisor->replace_log_after_ms))
+			log_info("replacing all workers");
 		if (supervisor->is_serving)
 			pool_replace_all(&supervisor->pool);
 		break;
 	case SIGUSR1:
-		supervisor_show_scoreboard(supervisor);
+		if (supervisor_may_log(&supervisor->show_after_ms))
+			supervisor_log_scoreboard(supervisor);
 		break;
 	default:
 		break; /* SIGCHLD is looked at in any case; others are nothing to us */

@@ -28,6 +28,7 @@ struct supervisor {
 	int signal_fd;
 	uint64_t listen_at_ms;
 	uint64_t show_after_ms;
+	uint64_t replace_log_after_ms;
 	int stop_signal; /* 0: none yet */
 };
 
