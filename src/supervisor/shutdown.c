@@ -3,63 +3,19 @@
  */
 #include "supervisor/shutdown.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/reboot.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "platform/clock.h"
-#include "platform/fd.h"
 #include "platform/log.h"
 #include "platform/mount_point.h"
 #include "platform/procs.h"
 
 #define SHUTDOWN_SYNC_MS 10000
 #define SHUTDOWN_POLL_MS 10
-
-/* ---- what to do -------------------------------------------------------- */
-
-static bool
-shutdown_vendor_is(const char *vendor, const char *name)
-{
-	return strncmp(vendor, name, strlen(name)) == 0;
-}
-
-static enum shutdown_action
-shutdown_by_vendor(void)
-{
-	char vendor[64];
-
-	if (fd_read_file(AT_FDCWD, "/sys/class/dmi/id/sys_vendor", vendor, sizeof(vendor)) < 0)
-		return SHUTDOWN_REBOOT;
-	if (shutdown_vendor_is(vendor, "QEMU") || shutdown_vendor_is(vendor, "Cloud Hypervisor"))
-		return SHUTDOWN_POWEROFF;
-	return SHUTDOWN_REBOOT;
-}
-
-static bool
-shutdown_can_power_off(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	return access("/sys/firmware/acpi/tables", F_OK) == 0;
-#else
-	return true; /* PSCI */
-#endif
-}
-
-enum shutdown_action
-shutdown_resolve(enum shutdown_action action)
-{
-	if (action == SHUTDOWN_AUTO)
-		action = shutdown_by_vendor();
-	if (action == SHUTDOWN_POWEROFF && !shutdown_can_power_off())
-		action = SHUTDOWN_REBOOT;
-	return action;
-}
 
 /* ---- the processes ----------------------------------------------------- */
 

@@ -8,18 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What the machine does then. */
-enum shutdown_action {
-	SHUTDOWN_AUTO = 0, /* whatever ends this machine's monitor */
-	SHUTDOWN_REBOOT,
-	SHUTDOWN_POWEROFF,
-	SHUTDOWN_HALT,
-};
-
-/* The action that ACTION stands for on this machine: AUTO is power-off where the
- * monitor is QEMU or Cloud Hypervisor (by DMI), else reboot, since on x86 only
- * a reboot ends a Firecracker VM; power-off on x86 without ACPI is a reboot. */
-enum shutdown_action shutdown_resolve(enum shutdown_action action);
+#include "supervisor/shutdown_choice.h"
 
 /* Sends SIGNAL to every process but kernel threads, ourselves and those for which
  * SPARE says so. Returns how many there were. */

@@ -5,6 +5,9 @@ import json
 import re
 import struct
 import subprocess
+import time
+
+import pytest
 
 SHUTDOWN, START = 0x41, 0x01
 PEER = "vmm_agent.peer=any vmm_agent.workers=3"
@@ -22,17 +25,39 @@ def send(guest, script):
     guest.output(f"({script}) >/dev/null 2>&1 &")
 
 
-def test_term_to_process_1_reboots_the_guest(boot):
+@pytest.mark.parametrize("signal", ["TERM", "INT", "PWR"])
+def test_signal_to_process_1_ends_the_guest(boot, signal):
     with boot(PEER) as guest:
         guest.wait_ready()
-        send(guest, "sleep 0.2; kill -TERM 1")
+        send(guest, f"sleep 0.2; kill -{signal} 1")
         assert_clean_end(guest, 15)
 
 
-def test_int_to_process_1_reboots_the_guest(boot):
+def test_guest_ends_as_the_operator_says(boot):
+    with boot(f"{PEER} vmm_agent.on_exit=halt") as guest:
+        guest.wait_ready()
+        send(guest, "sleep 0.2; kill -TERM 1")
+        guest.wait_console("reboot: System halted")
+
+
+# Reduced hardware has nothing that every kernel can measure its clock by.
+@pytest.mark.parametrize(
+    ("machine", "arguments"),
+    [("q35", ""), ("microvm,acpi=on,isa-serial=on,ioapic2=off", "tsc_early_khz=2000000 lpj=4000000")],
+)
+def test_power_off_ends_a_machine_that_can(boot, machine, arguments):
+    """One has the registers of a PC, the other the sleep register of reduced hardware."""
+    with boot(f"{PEER} {arguments}", machine=machine) as guest:
+        guest.wait_ready()
+        send(guest, "vmm-guest-ctl shutdown --poweroff")
+        guest.wait_end(15)
+        assert "reboot: Power down" in guest.console()
+
+
+def test_power_off_of_a_machine_that_can_not_is_a_reboot(boot):
     with boot(PEER) as guest:
         guest.wait_ready()
-        send(guest, "sleep 0.2; kill -INT 1")
+        send(guest, "vmm-guest-ctl shutdown --poweroff")
         assert_clean_end(guest, 15)
 
 
@@ -91,6 +116,20 @@ def test_file_systems_are_made_read_only_before_the_end(boot, tmp_path):
     assert not needs_recovery(image)
     read = subprocess.run(["/sbin/debugfs", "-R", "cat /file", image], capture_output=True, check=True)
     assert read.stdout == b"kept\n"
+
+
+def test_sync_that_hangs_does_not_keep_the_guest_up(boot, tmp_path):
+    _, device = disk(tmp_path)
+    with boot(PEER, devices=device, machine="q35", modules=("virtio_blk",)) as guest:
+        guest.wait_ready()
+        guest.output("mkdir /disk; mount -t ext4 /dev/vda /disk; echo x >/disk/first; sync")
+        guest.monitor("block_set_io_throttle disk 1 0 0 0 0 0")
+        guest.output("head -c 4000000 /dev/zero >/disk/file")
+        begun = time.monotonic()
+        send(guest, "vmm-guest-ctl shutdown --reboot --grace 1")
+        guest.wait_console("sync hangs", 25)
+        assert 9 < time.monotonic() - begun
+        guest.wait_console("reboot: Restarting system", 10)
 
 
 def test_session_ends_with_shutdown_as_its_reason(boot):

@@ -1,0 +1,80 @@
+/*
+ * shutdown_choice: what ends this machine.
+ */
+#include "supervisor/shutdown_choice.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "platform/fd.h"
+
+#define SHUTDOWN_VENDOR_PATH "/sys/class/dmi/id/sys_vendor"
+#define SHUTDOWN_FACP_PATH "/sys/firmware/acpi/tables/FACP"
+#define SHUTDOWN_FACP_MAX 276
+
+/* Offsets in the table, and bit 20 of its flags: there are no registers of a PC. */
+#define SHUTDOWN_FACP_FLAGS 112
+#define SHUTDOWN_FACP_FLAGS_LEN 4
+#define SHUTDOWN_FACP_HW_REDUCED_BYTE 2
+#define SHUTDOWN_FACP_HW_REDUCED 0x10
+#define SHUTDOWN_FACP_SLEEP_ADDRESS 248
+#define SHUTDOWN_FACP_SLEEP_ADDRESS_LEN 8
+
+bool
+shutdown_facp_can_power_off(const uint8_t *facp, size_t len)
+{
+	const uint8_t *address = facp + SHUTDOWN_FACP_SLEEP_ADDRESS;
+	static const uint8_t none[SHUTDOWN_FACP_SLEEP_ADDRESS_LEN];
+
+	if (len < SHUTDOWN_FACP_FLAGS + SHUTDOWN_FACP_FLAGS_LEN || memcmp(facp, "FACP", 4) != 0)
+		return false;
+	if ((facp[SHUTDOWN_FACP_FLAGS + SHUTDOWN_FACP_HW_REDUCED_BYTE] &
+		SHUTDOWN_FACP_HW_REDUCED) == 0)
+		return true;
+	return len >= SHUTDOWN_FACP_SLEEP_ADDRESS + sizeof(none) &&
+	       memcmp(address, none, sizeof(none)) != 0;
+}
+
+static bool
+shutdown_can_power_off(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	int CLEANUP_FD fd = open(SHUTDOWN_FACP_PATH, O_RDONLY | O_CLOEXEC);
+	uint8_t facp[SHUTDOWN_FACP_MAX];
+	ssize_t len = fd < 0 ? -1 : fd_read_full(fd, facp, sizeof(facp));
+
+	return len >= 0 && shutdown_facp_can_power_off(facp, (size_t)len);
+#else
+	return true; /* PSCI */
+#endif
+}
+
+static bool
+shutdown_vendor_is(const char *vendor, const char *name)
+{
+	return strncmp(vendor, name, strlen(name)) == 0;
+}
+
+enum shutdown_action
+shutdown_choose(enum shutdown_action action, const char *vendor, bool can_power_off)
+{
+	if (action == SHUTDOWN_AUTO)
+		action = shutdown_vendor_is(vendor, "QEMU") ||
+				 shutdown_vendor_is(vendor, "Cloud Hypervisor")
+			     ? SHUTDOWN_POWEROFF
+			     : SHUTDOWN_REBOOT;
+	if (action == SHUTDOWN_POWEROFF && !can_power_off)
+		action = SHUTDOWN_REBOOT;
+	return action;
+}
+
+enum shutdown_action
+shutdown_resolve(enum shutdown_action action)
+{
+	char vendor[64];
+
+	if (fd_read_file(AT_FDCWD, SHUTDOWN_VENDOR_PATH, vendor, sizeof(vendor)) < 0)
+		vendor[0] = '\0';
+	return shutdown_choose(action, vendor, shutdown_can_power_off());
+}
