@@ -167,11 +167,23 @@ supervisor_try_listen(struct supervisor *supervisor, uint64_t now)
 	supervisor->is_serving = true;
 }
 
+/* The end begins when we say so. What a worker that ran wild has written there would
+ * send its successors away at once, and theirs. */
+static void
+supervisor_deny_end(struct supervisor *supervisor)
+{
+	if (atomic_load(&supervisor->board->shutdown.stage) >= SCOREBOARD_ENDING)
+		atomic_store(&supervisor->board->shutdown.stage, SCOREBOARD_RUNNING);
+}
+
 /* Forks whom it is time for. Returns when the next is due. */
 static uint64_t
 supervisor_fork_workers(struct supervisor *supervisor, uint64_t now)
 {
-	uint64_t next = pool_fork_due(&supervisor->pool, now,
+	uint64_t next;
+
+	supervisor_deny_end(supervisor);
+	next = pool_fork_due(&supervisor->pool, now,
 	    supervisor->is_ready ? SUPERVISOR_FORKS_MAX : SUPERVISOR_FORKS_FIRST);
 
 	if (!supervisor->is_ready && pool_count(&supervisor->pool) > 0)
