@@ -1,14 +1,18 @@
 """Guests for the tests, and what is known of one when a test fails."""
 
+import contextlib
 import os
 import pathlib
 import sys
+import tempfile
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from guest import Guest  # noqa: E402
+from host_vsock import HostVsock  # noqa: E402
+from hosted import Hosted, Listener  # noqa: E402
 
 IP = "ip=10.0.2.15::10.0.2.2:255.255.255.0:clone-7:eth0:off:10.0.2.3:10.0.2.4"
 
@@ -34,6 +38,23 @@ def guest(boot):
     with boot(f"vmm_agent.workers=5 vmm_agent.peer=any {IP}") as started:
         started.wait_ready()
         yield started
+
+
+@pytest.fixture
+def start_hosted(boot, pytestconfig):
+    with contextlib.ExitStack() as stack:
+
+        def start(arguments="vmm_agent.workers=8", listen=(), **options):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vmm-host-"))
+            host = HostVsock(folder)
+            stack.callback(host.close)
+            listeners = [Listener(host, port) for port in listen]
+            hosted = Hosted(boot, pytestconfig.build, host, arguments, **options)
+            stack.callback(hosted.guest.stop)
+            hosted.listeners = listeners
+            return hosted
+
+        yield start
 
 
 @pytest.hookimpl(hookwrapper=True)

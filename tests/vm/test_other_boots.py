@@ -1,5 +1,6 @@
 """Boots of their own: other command lines, other hands on the transport."""
 
+import sessions
 import state
 
 PEER = "vmm_agent.peer=any"
@@ -36,6 +37,19 @@ def test_host_that_listens_as_systemds_do_is_told_ready(boot):
     with boot(f"{PEER} test_listen=5151 vmm_agent.notify=vsock:1:5151") as guest:
         guest.wait_ready()
         state.wait_until(lambda: guest.output("cat /told") == "READY=1")
+
+
+def test_where_v1_has_the_controllers_sessions_are_killed_whole_and_not_limited(boot):
+    with boot(f"{PEER} test_cgroups=v1") as guest:
+        guest.wait_ready()
+        assert "boot:" not in guest.console()
+        assert sessions.start(guest, "cat /proc/self/cgroup").out.count("0::/sessions/") == 1
+        end = sessions.start(guest, "setsid sleep 4741 & sleep 60", timeout_seconds=1, report=True)
+        assert (end.code, end.exited["reason"]) == (137, "timeout")
+        assert not sessions.is_running(guest, "sleep 4741")
+        for limit in ("memory_bytes", "pids", "cpu_percent"):
+            end = sessions.start(guest, "true", limits={limit: 50})
+            assert end.code == 125 and limit in end.err
 
 
 def test_name_server_is_the_gateway_where_ip_names_none(boot):
