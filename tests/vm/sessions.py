@@ -48,5 +48,11 @@ def is_running(guest, *titles):
 def kill_all(guest, title):
     """Kills the processes whose command lines have TITLE."""
     pids = [pid for pid, (_, _, command) in state.processes(guest).items() if title in command]
-    guest.output("kill -9 " + " ".join(map(str, pids)))
+    # One that went with another is gone.
+    guest.run("kill -9 " + " ".join(map(str, pids)))
     state.wait_until(lambda: not is_running(guest, title))
+
+
+def counts_peaks(guest):
+    """Whether the kernel counts the peak of a cgroup's memory: from Linux 5.19 on."""
+    return tuple(map(int, guest.output("uname -r").split(".")[:2])) >= (5, 19)

@@ -3,7 +3,7 @@ into the cgroup that was delegated to it, and touches no other."""
 
 import pytest
 import state
-from sessions import MIB, is_running, kill, kill_all, start
+from sessions import MIB, counts_peaks, is_running, kill, kill_all, start
 
 UNIFIED = "/sys/fs/cgroup"
 HYBRID = "/sys/fs/cgroup/unified"
@@ -117,7 +117,7 @@ def test_oom_is_reported_and_the_service_lives(unified):
         end = start(unified, "tail /dev/zero", limits={"memory_bytes": 16 * MIB}, report=True)
         assert (end.signal, end.exited["reason"]) == (9, "oom")
         assert end.exited["oom_kills"] >= 1
-        assert end.exited["memory_peak_bytes"] > 0
+        assert end.exited.get("memory_peak_bytes", 0) > 0 or not counts_peaks(unified)
         status = state.status(unified)
         assert status["pid"] == service.pid and status["worker_deaths"]["total"] == 0
 
