@@ -131,6 +131,7 @@ main_boot(const struct config *config, bool is_begun)
 		.hostname = config->hostname,
 		.dns = config->dns,
 		.wants_cgroups = config->cgroup != 0,
+		.logs_to_kernel = config->log_to == LOG_TARGET_KMSG,
 		.kernel_ip = config->kernel_ip,
 	};
 

@@ -114,8 +114,7 @@ boot_dns(const struct boot_settings *settings)
 static void
 boot_sysctl(const struct boot_settings *settings)
 {
-	(void)settings;
-	boot_sysctl_run();
+	boot_sysctl_run(settings->logs_to_kernel);
 }
 
 static void

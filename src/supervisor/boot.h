@@ -12,6 +12,7 @@ struct boot_settings {
 	const char *hostname; /* of the operator; "": none */
 	const char *dns;      /* see protocol/name_servers.h */
 	bool wants_cgroups;
+	bool logs_to_kernel;
 	const char *kernel_ip; /* the value of ip=; "": none */
 };
 

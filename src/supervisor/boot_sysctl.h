@@ -1,13 +1,17 @@
 /*
  * boot_sysctl: the kernel's protection against planted links: the agent writes
- * where workloads may put some, and nobody else in such a guest sets it.
- * Source: the kernel's Documentation/admin-guide/sysctl/fs.rst.
+ * where workloads may put some, and nobody else in such a guest sets it. And its limit
+ * for who logs to it.
+ * Sources: the kernel's Documentation/admin-guide/sysctl/fs.rst, kernel.rst.
  */
 #ifndef SUPERVISOR_BOOT_SYSCTL_H
 #define SUPERVISOR_BOOT_SYSCTL_H
 
+#include <stdbool.h>
+
 /* Sets fs.protected_symlinks, _hardlinks, _fifos and _regular to 1; one that is
- * set already is left alone. Needs proc_init(). Failures are logged. */
-void boot_sysctl_run(void);
+ * set already is left alone. LOGS_TO_KERNEL: takes the limit of kernel.printk_devkmsg
+ * away too. Needs proc_init(). Failures are logged. */
+void boot_sysctl_run(bool logs_to_kernel);
 
 #endif

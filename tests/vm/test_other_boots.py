@@ -69,3 +69,19 @@ def test_garbage_on_the_command_line_is_logged_and_does_not_stop_the_boot(boot):
         for word in ("workers", "nonsense", "listen"):
             guest.wait_console(word)
         assert guest.run("cat /etc/resolv.conf").status != 0
+
+
+def test_agent_goes_on_where_a_workload_has_unmounted_proc(boot):
+    with boot(f"{PEER} vmm_agent.on_exit=reboot") as guest:
+        guest.wait_ready()
+        assert sessions.start(guest, "umount -l /proc; ls /proc").out == ""
+        end = sessions.start(guest, "setsid sleep 4742 & sleep 60", timeout_seconds=1, report=True)
+        assert (end.code, end.exited["reason"]) == (137, "timeout")
+        assert sessions.start(guest, "id -u", user="guest").out == "1000\n"
+        guest.output("vmm-guest-ctl exec -- httpd -p 127.0.0.1:8080; vmm-guest-ctl wait-port 8080 --timeout 5")
+        assert guest.run("vmm-guest-ctl wait-port 8081 --timeout 1").status == 1
+        guest.output("echo kept >/file; vmm-guest-ctl cp vm:/file vm:/other 2>/dev/null || vmm-guest-ctl cp vm:/file -")
+        guest.output("(trap '' TERM; while :; do sleep 1; done) >/dev/null 2>&1 &")
+        guest.output("(sleep 0.2; kill -TERM 1) >/dev/null 2>&1 &")
+        guest.wait_end(20)
+        assert "reboot: Restarting system" in guest.console()
