@@ -27,7 +27,7 @@ AC_DEFUN([VGA_TRY_LDFLAG], [
 AC_DEFUN([VGA_TRY_RUN_LDFLAG], [
   AC_MSG_CHECKING([whether a program linked with $2 runs])
   vga_saved_LDFLAGS=$LDFLAGS
-  LDFLAGS="$LDFLAGS $VGA_LDFLAGS $2"
+  LDFLAGS="$LDFLAGS $VGA_LDFLAGS $VGA_PIE $2"
   vga_saved_CFLAGS=$CFLAGS
   CFLAGS="$CFLAGS $VGA_CFLAGS -Wno-error"
   AC_RUN_IFELSE([AC_LANG_PROGRAM([[static const char *const words[] = { "a", "b" };
@@ -61,6 +61,8 @@ AC_DEFUN([VGA_HARDENING], [
     [AS_HELP_STRING([--disable-hardening], [build without hardening flags])],
     [], [enable_hardening=yes])
   VGA_LDFLAGS=
+  VGA_PIE=
+  VGA_STATIC=-static
   AS_VAR_IF([enable_hardening], [yes], [
     m4_foreach_w([vga_flag],
       [-fstack-protector-strong -fstack-clash-protection -fcf-protection=return],
@@ -72,8 +74,8 @@ AC_DEFUN([VGA_HARDENING], [
     VGA_TRY_LDFLAG([VGA_LDFLAGS], [-Wl,-z,now])
     VGA_TRY_LDFLAG([VGA_LDFLAGS], [-Wl,-z,noexecstack])
     VGA_TRY_CFLAG([VGA_CFLAGS], [-fPIE])
-    AS_VAR_IF([enable_static], [yes],
-      [VGA_STATIC_LDFLAGS="-static-pie"], [VGA_TRY_LDFLAG([VGA_LDFLAGS], [-pie])])
+    VGA_TRY_LDFLAG([VGA_PIE], [-pie])
+    VGA_STATIC=-static-pie
   ])
   # Nothing here unwinds; a debugger has its own tables, from -g.
   m4_foreach_w([vga_flag],
@@ -81,8 +83,10 @@ AC_DEFUN([VGA_HARDENING], [
     [VGA_TRY_CFLAG([VGA_CFLAGS], vga_flag)])
   VGA_TRY_LDFLAG([VGA_LDFLAGS], [-Wl,--gc-sections])
   VGA_TRY_LDFLAG([VGA_LDFLAGS], [-Wl,--as-needed])
-  VGA_LDFLAGS="$VGA_LDFLAGS $VGA_STATIC_LDFLAGS"
+  AS_VAR_IF([enable_static], [yes], [VGA_PIE=$VGA_STATIC])
   AC_SUBST([VGA_LDFLAGS])
+  AC_SUBST([VGA_PIE])
+  AC_SUBST([VGA_STATIC])
 ])
 
 # VGA_SMALL: a smaller image. VGA_LTO is for the agent's link alone: the objects have
