@@ -231,6 +231,23 @@ def test_shutdown_sends_action_and_grace():
                     {"action": "poweroff", "grace_seconds": 30}]
 
 
+@pytest.mark.parametrize("arguments", [
+    ["--grace", "soon"], ["--grace", "-1"], ["--grace", "4294967296"], ["--grace", "1.5"], ["--grace", ""],
+    ["--grace"], ["--explode"], ["now"], ["--halt", "now"], ["--halt=1"]])
+def test_shutdown_refuses_what_makes_no_sense(arguments):
+    asked = []
+    done = run(asked.append, "shutdown", *arguments)
+    assert done.code == 2 and "shutdown" in done.text and not asked
+
+
+def test_shutdown_that_the_agent_can_not_do_is_1(tmp_path):
+    def script(peer):
+        peer.expect(codec.SHUTDOWN)
+        peer.exit(-1)
+    done = run(script, "shutdown", "--halt", "--grace", "0")
+    assert done.code == 1 and "does not go down" in done.text
+
+
 def test_wait_outlasts_an_agent_that_is_not_there_yet():
     answers = []
 

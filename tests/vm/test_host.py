@@ -100,6 +100,36 @@ def test_idle_guest_serves_after_the_reset_as_before(hosted):
     assert set(state.workers(hosted.guest)) == before
 
 
+# ---- what a guest is busy with ----------------------------------------------------
+
+
+def milliseconds(times, ask):
+    """How long each of so many took, the shortest first."""
+    took = []
+    for _ in range(times):
+        begun = time.monotonic()
+        ask()
+        took.append((time.monotonic() - begun) * 1000)
+    return sorted(took)
+
+
+def test_status_answers_within_100_ms_while_a_fork_bomb_is_at_its_limit(hosted):
+    conn = hosted.start("bomb() { bomb | bomb & }; bomb; sleep 60", limits={"pids": 50}, timeout_seconds=8)
+    full = "test $(cat /sys/fs/cgroup/sessions/*/pids.current | sort -n | tail -n 1) -ge 49"
+    state.wait_until(lambda: hosted.guest.run(full).status == 0)
+
+    def ask():
+        status = hosted.dial()
+        status.send(codec.STATUS_REQ)
+        assert status.until_exit().code == 0
+        status.close()
+
+    took = milliseconds(30, ask)
+    # A busy machine may hold one of them up; a guest that is in want of it all.
+    assert took[26] < 100, took
+    assert conn.result().code == 137
+
+
 # ---- the end ----------------------------------------------------------------------
 
 
