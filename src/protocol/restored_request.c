@@ -9,9 +9,9 @@
 #include "protocol/base64.h"
 
 static void
-restored_read_entropy(
-    struct json_object *object, struct restored_request *request, struct json_error *error)
+restored_read_entropy(struct json_object *object, struct restored_request *request)
 {
+	struct json_error *error = &request->entropy_error;
 	const char *text = json_get_string(object, "entropy", "", error);
 	ssize_t len =
 	    text != NULL ? base64_parse(text, request->entropy, sizeof(request->entropy)) : 0;
@@ -23,8 +23,7 @@ restored_read_entropy(
 }
 
 static void
-restored_read_net(
-    struct json_object *object, struct restored_request *request, struct json_error *error)
+restored_read_net(struct json_object *object, struct restored_request *request)
 {
 	struct json_object *net;
 
@@ -34,7 +33,7 @@ restored_read_net(
 	if (json_object_is_type(net, json_type_object))
 		(void)net_request_read(net, &request->net, &request->net_error);
 	else
-		json_fail(error, "member 'net': an object is needed");
+		json_fail(&request->net_error, "member 'net': an object is needed");
 }
 
 int
@@ -47,10 +46,10 @@ restored_request_parse(
 	if (object == NULL)
 		return -EINVAL;
 	ret->has_clock = json_has(object, "unix_ns");
-	ret->unix_ns = json_get_i64(object, "unix_ns", 0, error);
-	restored_read_entropy(object, ret, error);
-	restored_read_net(object, ret, error);
-	return error->text[0] == '\0' ? 0 : -EINVAL;
+	ret->unix_ns = json_get_i64(object, "unix_ns", 0, &ret->clock_error);
+	restored_read_entropy(object, ret);
+	restored_read_net(object, ret);
+	return 0;
 }
 
 char *

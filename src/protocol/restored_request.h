@@ -11,19 +11,22 @@
 #include "protocol/json.h"
 #include "protocol/net_request.h"
 
+/* Where a step's error is not empty, it can't be carried out, and that says why. */
 struct restored_request {
 	bool has_clock;
 	int64_t unix_ns;
+	struct json_error clock_error;
 	uint8_t entropy[VMM_GUEST_ENTROPY_MAX]; /* what is above is dropped */
 	size_t entropy_len;
+	struct json_error entropy_error;
 	bool has_net;
 	struct net_request net;
-	struct json_error net_error; /* not empty: NET can't be carried out, and why */
+	struct json_error net_error;
 };
 
-/* Reads the LEN bytes of TEXT. Addresses that are none do not make the whole
- * request bad: its other steps are done all the same. Returns 0, or -EINVAL
- * with ERROR filled in. */
+/* Reads the LEN bytes of TEXT. A member that makes no sense does not make the whole
+ * request bad: its other steps are done all the same. Returns 0, or -EINVAL with ERROR
+ * filled in where TEXT is no JSON object. */
 int restored_request_parse(
     const char *text, size_t len, struct restored_request *ret, struct json_error *error);
 

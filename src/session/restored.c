@@ -33,13 +33,18 @@ restored_fail(struct restored_status *status, const char *format, ...)
 }
 
 static void
-restored_set_clock(struct session *session, int64_t unix_ns, struct restored_status *status)
+restored_set_clock(
+    struct session *session, const struct restored_request *request, struct restored_status *status)
 {
 	uint64_t start = clock_mono_us();
-	int64_t seconds = unix_ns / RESTORED_NS_PER_S;
-	int64_t rest = unix_ns % RESTORED_NS_PER_S;
+	int64_t seconds = request->unix_ns / RESTORED_NS_PER_S;
+	int64_t rest = request->unix_ns % RESTORED_NS_PER_S;
 	int r;
 
+	if (request->clock_error.text[0] != '\0') {
+		restored_fail(status, "clock: %s", request->clock_error.text);
+		return;
+	}
 	if (rest < 0) {
 		rest += RESTORED_NS_PER_S;
 		seconds--;
@@ -54,8 +59,15 @@ static void
 restored_credit_entropy(const struct restored_request *request, struct restored_status *status)
 {
 	uint64_t start = clock_mono_us();
-	int r = entropy_credit(request->entropy, request->entropy_len);
+	int r;
 
+	if (request->entropy_error.text[0] != '\0') {
+		restored_fail(status, "entropy: %s", request->entropy_error.text);
+		return;
+	}
+	if (request->entropy_len == 0)
+		return;
+	r = entropy_credit(request->entropy, request->entropy_len);
 	status->entropy_us = clock_mono_us() - start;
 	if (r < 0)
 		restored_fail(status, "entropy: %s", strerror(-r));
@@ -72,6 +84,36 @@ restored_set_net(const struct restored_request *request, const char *dns,
 	if (net_apply(&request->net, dns, result) < 0)
 		restored_fail(status, "net: %s", result->problem);
 	status->net_us = result->times[NET_REQUEST_TOTAL_US];
+}
+
+static bool
+restored_makes_sense(const struct restored_request *request)
+{
+	return request->clock_error.text[0] == '\0' && request->entropy_error.text[0] == '\0' &&
+	       request->net_error.text[0] == '\0';
+}
+
+/* Does all that is asked for and can be, and counts the request if that is not all. */
+static void
+restored_run(struct session *session, const char *text, size_t len, struct restored_status *status,
+    struct net_apply_result *net)
+{
+	struct restored_request *request = &restored_request;
+	struct json_error error;
+
+	if (restored_request_parse(text, len, request, &error) < 0) {
+		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
+		restored_fail(status, "bad RESTORED: %s", error.text);
+		return;
+	}
+	if (!restored_makes_sense(request))
+		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
+	if (request->has_clock)
+		restored_set_clock(session, request, status);
+	restored_credit_entropy(request, status);
+	if (request->has_net)
+		restored_set_net(request, session->settings->dns, status, net);
+	explicit_bzero(request->entropy, sizeof(request->entropy));
 }
 
 static void
@@ -98,21 +140,9 @@ restored_serve(struct session *session, uint8_t type, const uint8_t *payload, si
 	struct restored_status status = { .errors_count = 0 };
 	struct net_apply_result net = { .problem = "" };
 	uint64_t start = clock_mono_us();
-	struct json_error error;
 
 	(void)type;
-	if (restored_request_parse((const char *)payload, len, &restored_request, &error) < 0) {
-		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
-		restored_fail(&status, "bad RESTORED: %s", error.text);
-	} else {
-		if (restored_request.has_clock)
-			restored_set_clock(session, restored_request.unix_ns, &status);
-		if (restored_request.entropy_len > 0)
-			restored_credit_entropy(&restored_request, &status);
-		if (restored_request.has_net)
-			restored_set_net(&restored_request, session->settings->dns, &status, &net);
-	}
-	explicit_bzero(restored_request.entropy, sizeof(restored_request.entropy));
+	restored_run(session, (const char *)payload, len, &status, &net);
 	status.total_us = clock_mono_us() - start;
 	restored_answer(session, &status);
 	for (unsigned i = 0; i < status.errors_count; i++)

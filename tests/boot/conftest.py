@@ -70,18 +70,18 @@ class Root:
     def make_read_only(self):
         run("mount", "-o", "remount,ro", self.path)
 
-    def boot(self, *steps, then="true"):
+    def boot(self, *steps, then="true", stderr=subprocess.PIPE):
         """Runs STEPS as process 1 of a guest, then a line of shell; what both said."""
         command = [
             "unshare", "--mount", "--net", "--uts", "--pid", "--fork", "--propagation", "private",
             "chroot", self.path, "/bin/driver", *steps, "--", "/bin/sh", "-c", then,
         ]  # fmt: skip
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30,
-            env={"PATH": "/bin:/usr/bin:/usr/sbin:/sbin"},
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True,
+            timeout=30, env={"PATH": "/bin:/usr/bin:/usr/sbin:/sbin"},
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        done.stderr = NO_PROC_YET.sub("", done.stderr)
+        done.stderr = NO_PROC_YET.sub("", done.stderr or "")
         return done
 
 

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -135,6 +136,25 @@ def test_init_without_descriptors_speaks_on_the_console(root):
 
 def test_init_without_descriptors_or_a_console_lives(root):
     root.boot("close", "mounts", "console", then="echo unheard >&2; echo; :")
+
+
+def test_a_console_that_nobody_reads_stops_no_step(root):
+    """Each of these steps has something to say."""
+    root.at("/dev/fd").mkdir()
+    root.at("/proc").mkdir()
+    root.make_read_only()
+    read_fd, write_fd = os.pipe()
+    os.set_blocking(write_fd, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(write_fd, b"x" * 4096)
+    os.set_blocking(write_fd, True)
+    begun = time.monotonic()
+    done = root.boot("mounts", "links", "hostname=" + "x" * 65, then="cat /proc/mounts", stderr=write_fd)
+    assert time.monotonic() - begun < 5
+    assert "/proc" in [target for target, _, _ in mounts(done.stdout)]
+    os.close(read_fd)
+    os.close(write_fd)
 
 
 def test_this_machines_own_mounts_are_as_they_were(root):

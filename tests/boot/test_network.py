@@ -1,8 +1,10 @@
 """NET_RECONFIG and RESTORED's net, in a network name space with a card."""
 
+import itertools
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import time
@@ -12,7 +14,8 @@ import pytest
 os.environ["VMM_GUEST_AGENT"] = str(pathlib.Path(__file__).resolve().parent / "agent-with-own-etc")
 
 import codec  # noqa: E402
-from agent import Agent, FileError  # noqa: E402
+from agent import Agent, FileError, wait_until  # noqa: E402
+from faults import mounted  # noqa: E402
 
 NET = {"ip": "10.0.9.2", "netmask": "255.255.255.0", "gateway": "10.0.9.1"}
 
@@ -147,6 +150,80 @@ def test_restored_changes_the_network_too(card, agent):
     assert 0 < status["net_us"] <= status["total_us"]
     assert addresses(card) == ["10.0.9.2/24"]
     assert default_routes() == [("10.0.9.1", card)]
+
+
+# What each step asks of the kernel, in order.
+STEPS = {
+    "unix_ns": ["clock_settime(CLOCK_REALTIME"],
+    "entropy": ["RNDADDENTROPY, {entropy_count=512, buf_size=64", "RNDRESEEDCRNG"],
+    "net": ["SIOCSIFADDR", "SIOCSIFNETMASK", "SIOCDELRT", "SIOCADDRT"],
+}
+SUBSETS = [s for n in range(4) for s in itertools.combinations(STEPS, n)]
+
+
+@pytest.fixture
+def trace(tmp_path):
+    """trace(agent) follows its workers; the calls of STEPS since, when it is ended."""
+
+    def start(agent):
+        process = subprocess.Popen(
+            ["strace", "-qq", "-f", "-e", "trace=ioctl,clock_settime", "-o", tmp_path / "trace",
+             *[f"-p{pid}" for pid in agent.worker_pids()]]
+        )  # fmt: skip
+        wait_until(lambda: all(is_traced(pid) for pid in agent.worker_pids()), message="strace")
+        return process
+
+    def end(process):
+        process.send_signal(signal.SIGINT)
+        process.wait(10)
+        return (tmp_path / "trace").read_text()
+
+    start.end = end
+    return start
+
+
+def is_traced(pid):
+    return "TracerPid:\t0\n" not in pathlib.Path(f"/proc/{pid}/status").read_text()
+
+
+@pytest.mark.parametrize("steps", SUBSETS, ids="+".join)
+def test_restored_does_what_it_is_given_and_nothing_else(card, agent, trace, steps):
+    values = {"unix_ns": time.time_ns(), "entropy": codec.base64_text(bytes(range(64))), "net": NET}
+    process = trace(agent)
+    result = agent.request(codec.RESTORED, {step: values[step] for step in steps})
+    calls = trace.end(process)
+    status = result.event("restored")
+    assert (result.code, status["errors"]) == (0, [])
+    at = 0
+    for step, names in STEPS.items():
+        for name in names:
+            assert (name in calls[at:]) == (step in steps), (name, calls)
+            at = calls.index(name, at) if step in steps else at
+    told = {"unix_ns": "clock_us", "entropy": "entropy_us", "net": "net_us"}
+    assert {step for step in STEPS if status[told[step]] > 0} == set(steps)
+    assert bool(ip("-4", "addr", "show", card)) == ("net" in steps)
+
+
+def test_clock_sync_credits_what_follows_the_time_and_reseeds(agent, trace):
+    process = trace(agent)
+    seconds, nanoseconds = divmod(time.time_ns(), 10**9)
+    assert agent.request(codec.CLOCK_SYNC, codec.clock_sync(seconds, nanoseconds, bytes(64))).code == 0
+    calls = trace.end(process)
+    order = [calls.index(name) for name in STEPS["unix_ns"] + STEPS["entropy"]]
+    assert order == sorted(order)
+
+
+def test_steps_that_can_not_be_done_stop_no_other(agent, monkeypatch, tmp_path):
+    """No device to credit entropy by, no card; the clock is set all the same."""
+    mounted(monkeypatch, tmp_path, "mount -t tmpfs none /dev")
+    with Agent("--workers=3") as bare:
+        before = bare.status()["clock_syncs"]
+        result = bare.request(codec.RESTORED, {
+            "unix_ns": time.time_ns(), "entropy": codec.base64_text(bytes(64)), "net": NET})  # fmt: skip
+        assert result.code == -1
+        assert result.event("restored")["errors"] == [
+            "entropy: No such file or directory", "net: there is no network interface"]  # fmt: skip
+        assert bare.status()["clock_syncs"] == before + 1
 
 
 def test_restored_says_what_of_the_network_failed(agent):

@@ -335,17 +335,39 @@ def test_restored_with_nothing_to_do_does_nothing(agent):
     assert result.code == 0 and told["errors"] == []
 
 
-def test_restored_does_the_other_steps_where_one_fails(agent):
-    result, told = restored(agent, {
-        "entropy": codec.base64_text(b"r" * 32), "net": {"ip": "x", "netmask": "y", "gateway": "z"}})
-    assert result.code == -1 and len(told["errors"]) == 1 and all(isinstance(e, str) for e in told["errors"])
+# Of each step a request that can't be carried out, besides those of the network that
+# would be: this is the machine's own.
+CLOCKS = [None, "now", 1.5, 2**63, True, []]
+ENTROPIES = [5, "***", {}, "YQ", None]
+NETS = [[], None, {}, {"ip": "x", "netmask": "y", "gateway": "z"}, {"ip": "10.0.0.1"}]
+
+
+@pytest.mark.parametrize("bad", [("unix_ns", v) for v in CLOCKS] + [("entropy", v) for v in ENTROPIES] +
+                         [("net", v) for v in NETS])
+def test_restored_does_the_other_steps_where_one_makes_no_sense(agent, bad):
+    good = {"unix_ns": time.time_ns(), "entropy": codec.base64_text(b"r" * 32)}
+    result, told = restored(agent, {**good, bad[0]: bad[1]})
+    step = {"unix_ns": "clock", "entropy": "entropy", "net": "net"}[bad[0]]
+    assert result.code == -1 and len(told["errors"]) == 1
+    assert told["errors"][0].startswith(step + ": ")
+    assert told[step + "_us"] == 0
+    for other in {"clock", "entropy"} - {step}:
+        assert told[other + "_us"] > 0
+
+
+def test_restored_tells_of_every_step_that_failed(agent):
+    result, told = restored(agent, {"unix_ns": -10**18, "entropy": "*", "net": {}})
+    assert result.code == -1
+    assert [e.split(":")[0] for e in told["errors"]] == ["clock", "entropy", "net"]
 
 
 @pytest.mark.parametrize("payload", BAD_JSON + [
     b'{"unix_ns":"now"}', b'{"unix_ns":1.5}', b'{"entropy":5}', b'{"net":[]}', b'{"entropy":"***"}'])
 def test_restored_that_cannot_be_read_is_exit_minus_1(agent, payload):
     offset = time.time() - time.monotonic()
+    before = agent.status()["sessions"]["bad_requests"]
     assert agent.request(codec.RESTORED, payload).code == -1
+    assert agent.status()["sessions"]["bad_requests"] == before + 1
     assert abs(time.time() - time.monotonic() - offset) < 0.5
 
 

@@ -105,3 +105,26 @@ def test_status_answers_while_orphans_come(living):
 @pytest.mark.parametrize("name", ["symlinks", "hardlinks", "fifos", "regular"])
 def test_links_that_workloads_plant_are_not_followed(living, name):
     assert living.output(f"cat /proc/sys/fs/protected_{name}") == "1"
+
+
+def test_nobody_elses_process_is_signalled_though_numbers_are_used_again(boot):
+    """So few that each is used again within a second; bystanders of all ages."""
+    with boot("vmm_agent.peer=any vmm_agent.workers=6") as guest:
+        guest.wait_ready()
+        guest.output("echo 400 >/proc/sys/kernel/pid_max")
+        guest.output("for i in $(seq 40); do sleep 4999 >/dev/null 2>&1 & orphans 7; done", 60)
+        guest.output("(while :; do orphans 100; done) >/dev/null 2>&1 & echo $! >/churn")
+        kill_it = "vmm-guest-ctl exec -- sh -c 'setsid sleep 60 & sleep 60' >/dev/null 2>&1 & sleep 0.3; kill -9 $!"
+        for _ in range(2):
+            guest.output(
+                "for i in 1 2 3; do vmm-guest-ctl exec -- sh -c 'sleep 0.01 & exit 0'; done;"
+                " vmm-guest-ctl exec --timeout 1 -- sh -c 'setsid sleep 60 & sleep 60' 2>/dev/null &"
+                f" {kill_it}; wait; kill -9 {max(state.workers(guest))}; vmm-guest-ctl exec -- true",
+                60,
+            )
+            time.sleep(2.5)  # a host that went has its session killed 2 s later
+        guest.output("kill $(cat /churn)")
+        commands = [command for _, _, command in state.processes(guest).values()]
+        assert commands.count("sleep 4999") == 40
+        assert commands.count("sleep 60") == 0
+        assert max(state.processes(guest)) < 400
