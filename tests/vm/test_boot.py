@@ -86,6 +86,13 @@ def test_agent_is_the_last_that_the_kernel_would_kill_for_memory(guest):
     assert guest.output(f"cat /proc/{worker}/oom_score_adj") == "-900"
 
 
+def test_agent_may_open_more_files_than_its_sessions(guest):
+    soft, hard = guest.output("sed -n 's/^Max open files *//p' /proc/1/limits").split()[:2]
+    assert int(soft) >= 8192 and int(hard) >= 8192
+    # The kernel's own, INR_OPEN_CUR and INR_OPEN_MAX.
+    assert guest.output("vmm-guest-ctl exec -- sh -c 'ulimit -Sn; ulimit -Hn'").split() == ["1024", "4096"]
+
+
 def test_ctrl_alt_del_is_the_agents_to_handle(guest):
     assert guest.output("cat /proc/sys/kernel/ctrl-alt-del") == "0"
 

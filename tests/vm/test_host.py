@@ -155,6 +155,18 @@ def test_shutdown_ends_sessions_answers_and_then_the_guest_ends(hosted, action):
     assert "Kernel panic" not in hosted.guest.console()
 
 
+def test_fork_bomb_that_ignores_term_does_not_keep_the_guest_up(hosted):
+    bomb = "trap '' TERM HUP; bomb() { bomb | bomb & }; bomb; sleep 60"
+    conn = hosted.start(bomb, limits={"pids": 200})
+    time.sleep(1)
+    begun = time.monotonic()
+    assert hosted.ctl("shutdown", "--grace", "1").returncode == 0
+    hosted.guest.wait_end(20)
+    assert time.monotonic() - begun < 20
+    assert conn.result().exit is not None
+    assert "Kernel panic" not in hosted.guest.console()
+
+
 def test_halt_answers_and_stops_the_guest(hosted):
     assert hosted.ctl("shutdown", "--halt").returncode == 0
     hosted.guest.wait_console("reboot: System halted")

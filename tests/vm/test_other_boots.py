@@ -33,6 +33,16 @@ def test_agent_waits_for_a_transport_that_comes_late(boot):
         assert guest.output("vmm-guest-ctl exec -- echo served") == "served"
 
 
+def test_port_that_somebody_holds_is_taken_once_it_is_free(boot):
+    with boot(f"{PEER} test_listen=52") as guest:
+        guest.wait_console("can't listen yet: Address already in use")
+        assert guest.run("vsock-raw 1 53 </dev/null").status != 0, "both ports, or none"
+        guest.output("echo bye | vsock-raw 1 52 >/dev/null & sleep 0.5; kill $!; true")
+        guest.wait_ready()
+        assert guest.output("vmm-guest-ctl exec -- echo served") == "served"
+        assert guest.console().count("can't listen") == 1
+
+
 def test_host_that_listens_as_systemds_do_is_told_ready(boot):
     with boot(f"{PEER} test_listen=5151 vmm_agent.notify=vsock:1:5151") as guest:
         guest.wait_ready()
