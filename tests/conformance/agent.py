@@ -257,6 +257,8 @@ class Agent:
         self.pid = self.process.pid
         try:
             self._wait_ready(ready)
+            if ready is not None:
+                self._wait_workers(options)
         except BaseException:
             self.kill()
             raise
@@ -283,6 +285,12 @@ class Agent:
             if time.monotonic() > deadline:
                 raise TimeoutError("the agent does not answer:\n" + self.log())
             time.sleep(0.005)
+
+    def _wait_workers(self, options):
+        """It serves with its first worker; who looks at them waits for the others."""
+        wanted = [int(option.partition("=")[2]) for option in options if option.startswith("--workers=")]
+        if wanted and wanted[-1] > 0:
+            wait_until(lambda: len(self.worker_pids()) >= wanted[-1], message="all workers")
 
     # ---- the process
 

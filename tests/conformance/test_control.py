@@ -96,10 +96,15 @@ def test_status_counts_each_worker_once(agent, tmp_path):
     for conn in held:
         conn.read_output(b"up\n")
     upload = agent.file_connect(codec.FILE_WRITE_REQ, {"path": str(tmp_path / "a")})
-    wait_until(lambda: agent.status()["workers"]["file"] == 1, 5, "the upload has its place")
-    status = agent.status()
+
+    def settled():
+        """The upload has its place, and who answered the last look is idle again."""
+        found = agent.status()
+        counted = [found["workers"][kind] for kind in ("exec", "file", "control")]
+        return found if counted == [2, 1, 1] else None
+
+    status = wait_until(settled, 5, "two programs, an upload, and who tells of them")
     workers = status["workers"]
-    assert (workers["exec"], workers["file"], workers["control"]) == (2, 1, 1)
     assert workers["idle"] == workers["configured"] - 4
     assert sorted(s["kind"] for s in status["slots"]) == ["exec", "exec", "status", "write"]
     upload.send(codec.FILE_DONE)
