@@ -56,8 +56,11 @@ def dead(start_agent, monkeypatch, tmp_path):
 
 
 def children(pid):
-    with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
-        return f.read().split()
+    try:
+        with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+            return f.read().split()
+    except (FileNotFoundError, ProcessLookupError):  # it has just gone
+        return []
 
 
 def stuck(agent):
