@@ -122,6 +122,16 @@ worker_dispatch(struct worker *worker, struct session *session, const struct ope
 		(void)malloc_trim(0);
 }
 
+/* After its last frame the supervisor has nothing to say for a session. While a
+ * duplicate is under way, each close of a Unix socket on the machine has the kernel
+ * look for cycles of them, in another thread that somebody waits for. */
+static void
+worker_drop_duplicate(const struct worker *worker)
+{
+	if (worker->options->queue_read_fd >= 0)
+		fdpass_drop(worker->options->queue_read_fd);
+}
+
 static void
 worker_converse(struct worker *worker, struct session *session, enum worker_port port)
 {
@@ -136,6 +146,7 @@ worker_converse(struct worker *worker, struct session *session, enum worker_port
 		worker_refuse_bad(session, opening.is_file_port ? SLOT_VOICE_FILE : SLOT_VOICE_EXEC,
 		    "the frame is longer than a frame may be");
 	} else {
+		worker_drop_duplicate(worker);
 		conn_close(&session->conn);
 		if (r == -EPERM)
 			log_limited(
@@ -144,6 +155,7 @@ worker_converse(struct worker *worker, struct session *session, enum worker_port
 	}
 	/* Where there was no last frame, as the host had gone. */
 	places_free(session->board, session->slot_index);
+	worker_drop_duplicate(worker);
 	conn_finish(&session->conn);
 }
 
@@ -174,8 +186,6 @@ worker_serve(struct worker *worker, int fd, enum worker_port port)
 		atomic_store(&slot->phase, SLOT_OPEN);
 	worker_converse(worker, &session, port);
 	host_clock_log();
-	if (options->queue_read_fd >= 0)
-		fdpass_drop(options->queue_read_fd);
 	log_set_session(0);
 	atomic_store(&slot->sessions_served, ++worker->served);
 	scoreboard_clear_slot(slot);
