@@ -260,17 +260,19 @@ exec_release(struct exec *exec)
 	cell_leave(exec->session, true);
 }
 
-/* One that can't be reaped is left to the supervisor: the worker leaves. */
+/* What is left of the program: its streams, and itself. One that can't be reaped is
+ * left to the supervisor: the worker leaves. */
 static void
 exec_bury(struct exec *exec, struct relay_end *end, struct rusage *usage)
 {
+	relay_close();
 	if (!end->is_stuck || group_has_ended(&exec->group, &end->end))
 		group_reap(&exec->group, usage);
 	else
 		fd_close(&exec->group.pid_fd);
 }
 
-/* To reap takes longer than to send EXIT, and a host that reads need not wait for it.
+/* To bury takes longer than to send EXIT, and a host that reads need not wait for it.
  * But while one does not read, no zombie stands in the guest. */
 static bool
 exec_tells_first(const struct exec *exec, const struct relay_end *end)

@@ -55,10 +55,12 @@ enum {
 	RELAY_POLL_COUNT = RELAY_POLL_SOURCE + RELAY_SOURCES
 };
 
+static struct relay relay_running;
+
 /* ---- output ------------------------------------------------------------ */
 
 /* Reads once. Returns how much there was; 0 for nothing now, or nothing ever
- * again, in which case the source is closed. */
+ * again. */
 static size_t
 relay_read(struct relay *relay, struct relay_source *source)
 {
@@ -73,7 +75,7 @@ relay_read(struct relay *relay, struct relay_source *source)
 	if (n < 0 && errno == EAGAIN && relay->phase != RELAY_CUT)
 		return 0;
 	if (n <= 0) {
-		fd_close(&source->fd);
+		source->ended_fd = fd_steal(&source->fd);
 		return 0;
 	}
 	if (relay->phase == RELAY_CUT) {
@@ -188,6 +190,10 @@ relay_turn(struct relay *relay)
 	uint64_t now;
 	int n;
 
+	/* For whoever is left; where nobody is, there is no further turn, and it can wait
+	 * for relay_close(). */
+	if (relay->phase != RELAY_RUNNING)
+		input_close(&relay->input);
 	relay_prepare(relay, polls);
 	n = relay_wait(relay, polls, clock_mono_ms());
 	now = clock_mono_ms();
@@ -220,10 +226,19 @@ relay_is_over(const struct relay *relay)
 	return !conn_is_pushing(relay->conn) && !relay_has_output(relay);
 }
 
+static struct relay_source
+relay_make_source(int fd, uint8_t type)
+{
+	return (struct relay_source){ .fd = fd, .ended_fd = -1, .type = type };
+}
+
 void
 relay_run(const struct relay_options *options, struct relay_end *ret)
 {
-	struct relay relay = {
+	struct relay *relay = &relay_running;
+	int out_fd = options->tty_fd >= 0 ? options->tty_fd : options->stdout_fd;
+
+	*relay = (struct relay){
 		.options = options,
 		.conn = options->conn,
 		.group = options->group,
@@ -234,19 +249,23 @@ relay_run(const struct relay_options *options, struct relay_end *ret)
 		.kill_again_ms = CLOCK_NEVER,
 		.stuck_at_ms = CLOCK_NEVER,
 	};
-	int out_fd = options->tty_fd >= 0 ? options->tty_fd : options->stdout_fd;
-
-	relay.sources[0] = (struct relay_source){ .fd = out_fd, .type = VMM_GUEST_STDOUT };
-	relay.sources[1] =
-	    (struct relay_source){ .fd = options->stderr_fd, .type = VMM_GUEST_STDERR };
-	input_init(&relay.input, options->stdin_fd, options->tty_fd, options->group);
+	relay->sources[0] = relay_make_source(out_fd, VMM_GUEST_STDOUT);
+	relay->sources[1] = relay_make_source(options->stderr_fd, VMM_GUEST_STDERR);
+	input_init(&relay->input, options->stdin_fd, options->tty_fd, options->group);
 	/* Frames may have come along with START. */
-	relay_read_host(&relay, 0, clock_mono_ms());
-	while (!relay_is_over(&relay))
-		relay_turn(&relay);
-	for (int i = 0; i < RELAY_SOURCES; i++)
-		fd_close(&relay.sources[i].fd);
-	input_close(&relay.input);
-	fd_close(&relay.tty_slave_fd);
-	*ret = relay.end;
+	relay_read_host(relay, 0, clock_mono_ms());
+	while (!relay_is_over(relay))
+		relay_turn(relay);
+	*ret = relay->end;
+}
+
+void
+relay_close(void)
+{
+	for (int i = 0; i < RELAY_SOURCES; i++) {
+		fd_close(&relay_running.sources[i].fd);
+		fd_close(&relay_running.sources[i].ended_fd);
+	}
+	input_close(&relay_running.input);
+	fd_close(&relay_running.tty_slave_fd);
 }

@@ -20,7 +20,7 @@ enum relay_reason {
 	RELAY_PROTOCOL, /* the host announced a frame above the limit */
 };
 
-/* Descriptors are given away: the relay closes them. */
+/* Descriptors are given away: the relay closes them, the last in relay_close(). */
 struct relay_options {
 	struct conn *conn;
 	struct group *group;
@@ -44,7 +44,12 @@ struct relay_end {
 };
 
 /* Runs until the session has ended and all of its output has gone to the host.
- * The main process is left unreaped. */
+ * The main process is left unreaped, and what relay_close() closes is left open. A
+ * worker runs one at a time. */
 void relay_run(const struct relay_options *options, struct relay_end *ret);
+
+/* Closes our ends of the program's streams: the kernel takes longer to free pipes
+ * than to send EXIT, and the host need not wait for that. */
+void relay_close(void);
 
 #endif

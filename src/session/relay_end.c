@@ -122,7 +122,6 @@ relay_begin_drain(struct relay *relay, uint64_t now)
 	relay->quiet_since_ms = now;
 	relay->drain_end_ms = now + VMM_GUEST_DRAIN_MAX_MS;
 	fd_close(&relay->tty_slave_fd);
-	input_close(&relay->input);
 	/* Whoever was to be killed is killed now; only a host that has gone leaves
 	 * the rest of the group its two seconds. */
 	if (relay->kill_at_ms != CLOCK_NEVER && !relay->end.is_gone)

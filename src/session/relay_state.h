@@ -15,7 +15,8 @@
 #define RELAY_SOURCES 2
 
 struct relay_source {
-	int fd; /* -1: at its end */
+	int fd;	      /* -1: at its end */
+	int ended_fd; /* the same, to be closed when the session is over; -1 */
 	uint8_t type;
 	size_t left; /* once cut: bytes still to be sent */
 };

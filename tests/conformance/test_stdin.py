@@ -126,6 +126,18 @@ def test_signal_reaches_the_whole_process_group(agent):
     wait_until(lambda: not is_running(pid), 5, "the background child gets the signal too")
 
 
+def test_who_outlives_the_main_process_reads_end_of_file(agent, tmp_path):
+    note = tmp_path / "note"
+    script = 'exec 3<&0; (cat <&3; echo end >"$1"; echo said) %s & exit 0'
+    holding = agent.sh(script % "", str(note), eof=False)
+    assert (holding.stdout, holding.code) == (b"said\n", 0)
+    assert note.read_text() == "end\n"
+    note.unlink()
+    silent = agent.sh(script % ">/dev/null 2>&1", str(note), eof=False)
+    assert (silent.stdout, silent.code) == (b"", 0)
+    wait_until(note.exists)
+
+
 def test_signal_can_be_trapped_and_the_session_goes_on(agent):
     conn = agent.start(["sh", "-c", "trap 'echo got' USR1; echo up; while :; do sleep 0.05; done"])
     conn.read_output(b"up\n")
