@@ -53,9 +53,11 @@ AC_DEFUN([VGA_WARNINGS], [
   AC_SUBST([VGA_CFLAGS])
 ])
 
-# VGA_HARDENING: position independence, RELRO, stack protection, shadow stacks (but
-# no landing pads, which Linux does not check in programs) and FORTIFY,
-# sections that the linker can drop, and no tables for exceptions; --disable-hardening for experiments.
+# VGA_HARDENING: position independence, RELRO, stack protection (of every function that
+# has an array of characters or bytes, however short: -strong adds those that have none
+# and pass on the address of a variable, for 7 KiB), shadow stacks (but no landing pads,
+# which Linux does not check in programs) and FORTIFY; sections that the linker can drop,
+# and no tables for exceptions. --disable-hardening for experiments.
 AC_DEFUN([VGA_HARDENING], [
   AC_ARG_ENABLE([hardening],
     [AS_HELP_STRING([--disable-hardening], [build without hardening flags])],
@@ -65,7 +67,8 @@ AC_DEFUN([VGA_HARDENING], [
   VGA_STATIC=-static
   AS_VAR_IF([enable_hardening], [yes], [
     m4_foreach_w([vga_flag],
-      [-fstack-protector-strong -fstack-clash-protection -fcf-protection=return],
+      [-fstack-protector --param=ssp-buffer-size=1 -fstack-clash-protection]
+      [-fcf-protection=return],
       [VGA_TRY_CFLAG([VGA_CFLAGS], vga_flag)])
     AS_CASE([" $CFLAGS "],
       [*" -O0 "*], [],
