@@ -4,8 +4,6 @@
 #include "supervisor/pool.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/close_range.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,13 +18,10 @@
 #include "session/cell.h"
 #include "session/places.h"
 #include "supervisor/obituary.h"
+#include "supervisor/own_fd.h"
 
 #define POOL_FORK_RETRY_MS 500
 #define POOL_CAUSE_MAX 64
-
-/* The queues' reading ends and all else that is the supervisor's own lie together
- * from this number on, so that a worker can close it in two calls. */
-#define POOL_QUEUE_FD_MIN 100
 
 static struct log_limit pool_fork_limit = { .burst = 1, .period_ms = 60000 };
 
@@ -53,17 +48,6 @@ pool_init(struct pool *pool, const struct worker_settings *settings, struct scor
 	return 0;
 }
 
-int
-pool_hide_fd(int fd)
-{
-	int hidden = fcntl(fd, F_DUPFD_CLOEXEC, POOL_QUEUE_FD_MIN);
-
-	if (hidden < 0)
-		return fd;
-	fd_close(&fd);
-	return hidden;
-}
-
 /* ---- births ------------------------------------------------------------ */
 
 /* Opens the queue of a worker that is about to be forked. */
@@ -76,20 +60,12 @@ pool_open_queue(struct pool_worker *worker, int *ret_write_fd)
 
 	if (r < 0)
 		return r;
-	worker->queue_fd = fcntl(read_fd, F_DUPFD_CLOEXEC, POOL_QUEUE_FD_MIN);
-	if (worker->queue_fd < 0)
-		return -errno;
+	r = own_fd_copy(read_fd);
+	if (r < 0)
+		return r;
+	worker->queue_fd = r;
 	*ret_write_fd = fd_steal(&write_fd);
 	return 0;
-}
-
-/* In the new worker: what belongs to others goes. */
-static void
-pool_close_other_queues(int own_fd)
-{
-	if (own_fd > POOL_QUEUE_FD_MIN)
-		(void)close_range(POOL_QUEUE_FD_MIN, (unsigned)own_fd - 1, 0);
-	(void)close_range((unsigned)own_fd + 1, ~0U, 0);
 }
 
 static int
@@ -114,7 +90,7 @@ pool_fork(struct pool *pool, uint32_t index, uint64_t now)
 		options.index = index;
 		options.queue_read_fd = worker->queue_fd;
 		options.queue_write_fd = fd_steal(&write_fd);
-		pool_close_other_queues(worker->queue_fd);
+		own_fd_close_others(worker->queue_fd);
 		worker_run(&options);
 	}
 	worker->pid = pid;
@@ -193,7 +169,7 @@ pool_kill_session(struct pool *pool, int32_t child)
 int
 pool_kill_cell(struct pool *pool, int cell_fd)
 {
-	return doomed_add(&pool->doomed, pool_hide_fd(cell_fd), clock_mono_ms());
+	return doomed_add(&pool->doomed, own_fd_hide(cell_fd), clock_mono_ms());
 }
 
 uint64_t

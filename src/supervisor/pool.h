@@ -41,10 +41,6 @@ struct pool {
 int pool_init(struct pool *pool, const struct worker_settings *settings, struct scoreboard *board,
     const struct worker_listener *listeners, int listeners_count);
 
-/* Moves FD, close-on-exec, to where workers that are forked later do not inherit it;
- * needs no pool. Returns its new number, or FD where there is no room. */
-int pool_hide_fd(int fd);
-
 /* A child of ours, PID, was stopped by a signal. If it is a worker, it goes on: a
  * session may stop what it finds, but the pool is not its to stop. */
 void pool_wake(const struct pool *pool, pid_t pid);

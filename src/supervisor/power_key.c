@@ -16,7 +16,7 @@
 
 #include "platform/fd.h"
 #include "platform/log.h"
-#include "supervisor/pool.h"
+#include "supervisor/own_fd.h"
 
 #define POWER_KEY_FOLDER "/dev/input"
 #define POWER_KEY_PARENT "/dev"
@@ -68,7 +68,7 @@ power_key_try(struct power_key *key, int folder_fd, const char *name)
 	if (fd < 0 || !power_key_is_on(fd))
 		return;
 	log_debug("%s has a power key", name);
-	key->devices[key->count++] = pool_hide_fd(fd_steal(&fd));
+	key->devices[key->count++] = own_fd_hide(fd_steal(&fd));
 }
 
 static void
@@ -105,7 +105,7 @@ power_key_open(struct power_key *key)
 {
 	key->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (key->watch_fd >= 0)
-		key->watch_fd = pool_hide_fd(key->watch_fd);
+		key->watch_fd = own_fd_hide(key->watch_fd);
 	/* In this order: what comes in between is found by the scan. */
 	power_key_watch(key);
 	power_key_scan(key);

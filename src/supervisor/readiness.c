@@ -15,7 +15,7 @@
 #include "platform/dial.h"
 #include "platform/fd.h"
 #include "platform/log.h"
-#include "supervisor/pool.h"
+#include "supervisor/own_fd.h"
 
 /* The kernel's own limit for a vsock connection is 2 s. */
 #define READINESS_DIAL_MS 5000
@@ -85,7 +85,7 @@ readiness_begin(struct readiness_dial *dial)
 		readiness_hang_up(dial, r);
 		return;
 	}
-	dial->fd = pool_hide_fd(dial->fd);
+	dial->fd = own_fd_hide(dial->fd);
 	dial->due_ms = clock_mono_ms() + READINESS_DIAL_MS;
 }
 

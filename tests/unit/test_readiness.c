@@ -15,7 +15,7 @@
 
 #include "platform/clock.h"
 #include "platform/dial.h"
-#include "supervisor/pool.h"
+#include "supervisor/own_fd.h"
 #include "supervisor/readiness.h"
 
 #define MINUTE_MS 60000
@@ -97,7 +97,7 @@ dial_open(const struct address *address, uint32_t port, int timeout_ms, int *ret
 }
 
 int
-pool_hide_fd(int fd)
+own_fd_hide(int fd)
 {
 	return fd;
 }

@@ -1,0 +1,40 @@
+/*
+ * own_fd: the descriptors that are the supervisor's own.
+ */
+#include "supervisor/own_fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <unistd.h>
+
+#include "platform/fd.h"
+
+#define OWN_FD_MIN 100
+
+int
+own_fd_copy(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, OWN_FD_MIN);
+
+	return copy < 0 ? -errno : copy;
+}
+
+int
+own_fd_hide(int fd)
+{
+	int hidden = own_fd_copy(fd);
+
+	if (hidden < 0)
+		return fd;
+	fd_close(&fd);
+	return hidden;
+}
+
+void
+own_fd_close_others(int kept_fd)
+{
+	if (kept_fd > OWN_FD_MIN)
+		(void)close_range(OWN_FD_MIN, (unsigned)kept_fd - 1, 0);
+	(void)close_range((unsigned)kept_fd + 1, ~0U, 0);
+}

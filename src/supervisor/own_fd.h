@@ -1,0 +1,18 @@
+/*
+ * own_fd: the descriptors that are the supervisor's own. They lie together, from a
+ * number on, so that a worker can close them in two calls; a worker's, the listeners'
+ * and those of standard error and the like lie below. All close-on-exec.
+ */
+#ifndef SUPERVISOR_OWN_FD_H
+#define SUPERVISOR_OWN_FD_H
+
+/* Moves FD there. Returns its new number, or FD where there is no room. */
+int own_fd_hide(int fd);
+
+/* Makes a duplicate of FD there: the caller's. Returns it, or -errno. */
+int own_fd_copy(int fd);
+
+/* In a new worker: closes all that lie there but KEPT_FD. */
+void own_fd_close_others(int kept_fd);
+
+#endif
