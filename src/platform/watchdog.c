@@ -1,36 +1,75 @@
 /*
- * watchdog: a timer of the kernel's that kills this process.
+ * watchdog: a timer that this process sets, and that its supervisor waits for.
  */
 #include "platform/watchdog.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <stdbool.h>
+#include <sys/timerfd.h>
 #include <time.h>
+
+#include "platform/clock.h"
 
 #define WATCHDOG_MS_PER_S 1000
 #define WATCHDOG_NS_PER_MS 1000000
 
-static timer_t watchdog_timer;
-static bool watchdog_is_there;
+static int watchdog_fd = -1;
+static uint32_t watchdog_timeout_ms; /* 0: called off */
+static uint64_t watchdog_started_ms;
 
 int
-watchdog_init(void)
+watchdog_open(void)
 {
-	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL };
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 
-	watchdog_is_there = timer_create(CLOCK_MONOTONIC, &event, &watchdog_timer) == 0;
-	return watchdog_is_there ? 0 : -errno;
+	return fd < 0 ? -errno : fd;
 }
 
 void
-watchdog_set(uint32_t timeout_ms)
+watchdog_init(int fd)
+{
+	watchdog_fd = fd;
+}
+
+static void
+watchdog_start(uint32_t timeout_ms)
 {
 	struct itimerspec when = {
 		.it_value = { .tv_sec = timeout_ms / WATCHDOG_MS_PER_S,
 		    .tv_nsec = (long)(timeout_ms % WATCHDOG_MS_PER_S) * WATCHDOG_NS_PER_MS },
 	};
 
-	if (watchdog_is_there)
-		(void)timer_settime(watchdog_timer, 0, &when, NULL);
+	if (watchdog_fd >= 0)
+		(void)timerfd_settime(watchdog_fd, 0, &when, NULL);
+	watchdog_started_ms = clock_mono_ms();
+}
+
+void
+watchdog_set(uint32_t timeout_ms)
+{
+	if (timeout_ms == 0 && watchdog_timeout_ms == 0)
+		return;
+	watchdog_timeout_ms = timeout_ms;
+	watchdog_start(timeout_ms);
+}
+
+void
+watchdog_ping(void)
+{
+	if (watchdog_timeout_ms > 0 &&
+	    clock_mono_ms() - watchdog_started_ms >= watchdog_timeout_ms / WATCHDOG_PINGS)
+		watchdog_start(watchdog_timeout_ms);
+}
+
+void
+watchdog_pause(void)
+{
+	if (watchdog_timeout_ms > 0)
+		watchdog_start(0);
+}
+
+void
+watchdog_resume(void)
+{
+	if (watchdog_timeout_ms > 0)
+		watchdog_start(watchdog_timeout_ms);
 }

@@ -1,19 +1,33 @@
 /*
- * watchdog: a timer of the kernel's that kills this process, unless it is called
- * off in time. For what may block where no signal of ours gets through, as
- * vfork's parent does while its child's exec waits for a dead file system.
- * See timer_create(2).
+ * watchdog: a timer that this process sets, and that its supervisor waits for, which
+ * then kills it. For what may block where no signal of ours gets through, as vfork's
+ * parent does while its child's exec waits for a dead file system; or where not even
+ * SIGKILL does, as who waits for an answer of a FUSE server. See timerfd_create(2).
  */
 #ifndef PLATFORM_WATCHDOG_H
 #define PLATFORM_WATCHDOG_H
 
 #include <stdint.h>
 
-/* Makes this process's timer; it is not inherited by fork(2). Returns 0 or -errno. */
-int watchdog_init(void);
+/* Makes a timer: non-blocking, close-on-exec, the caller's; readable when a time that
+ * was set has passed. Returns it, or -errno. */
+int watchdog_open(void);
 
-/* SIGKILL in TIMEOUT_MS milliseconds; 0 calls it off. Does nothing where
- * watchdog_init() failed. */
+/* Gives this process the timer FD of watchdog_open(), which is its for good; with -1
+ * the calls below do nothing. */
+void watchdog_init(int fd);
+
+/* Time is up in TIMEOUT_MS milliseconds; 0 calls it off. */
 void watchdog_set(uint32_t timeout_ms);
+
+/* Something has moved: the whole time stands again. May be called often: the timer is
+ * set anew at most WATCHDOG_PINGS times in it. */
+#define WATCHDOG_PINGS 8
+void watchdog_ping(void);
+
+/* Around a wait that is limited in another way, or may last: the time does not run
+ * meanwhile, and stands again whole after it. */
+void watchdog_pause(void);
+void watchdog_resume(void);
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "platform/clock.h"
 #include "platform/fd.h"
+#include "platform/watchdog.h"
 #include "session/conn_wait.h"
 #include "session/stop.h"
 
@@ -164,7 +165,9 @@ conn_wait(struct conn *conn, short events, bool can_stop, uint64_t deadline_ms, 
 		left.tv_nsec = (long)(ms % 1000) * 1000000;
 		timeout = &left;
 	}
+	watchdog_pause();
 	n = ppoll(&wait, 1, timeout, can_stop ? stop_wait_mask() : NULL);
+	watchdog_resume();
 	if (n < 0 && errno == EINTR)
 		return can_stop && stop_is_now() ? -ECANCELED : -EINTR;
 	if (n < 0)

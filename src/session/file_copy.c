@@ -12,10 +12,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/watchdog.h"
 #include "session/file_reply.h"
 
-/* Between two looks at the host. */
-#define FILE_COPY_PIECE (8 * 1024 * 1024)
+/* Between two looks at the host; so much moves within the stall timeout. */
+#define FILE_COPY_PIECE (1024 * 1024)
 
 /* The next run of data in FD at or after *OFFSET, as [*OFFSET, *RET_END). False if
  * only a hole is left. A file system that knows no holes has data all over. */
@@ -49,6 +50,7 @@ file_copy_run(struct session *session, int from_fd, int to_fd, off_t offset, off
 			return -errno;
 		if (n == 0)
 			return -EIO;
+		watchdog_ping();
 		r = session != NULL ? file_reply_check(session) : 0;
 		if (r < 0)
 			return r;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "platform/watchdog.h"
 #include "session/file_copy.h"
 #include "session/file_reply.h"
 #include "session/stop.h"
@@ -59,8 +60,11 @@ file_in_place_wait(const struct file_in_place *target)
 	int stall_ms = session->settings->stall_timeout_ms;
 	struct timespec stall = { .tv_sec = stall_ms / 1000,
 		.tv_nsec = stall_ms % 1000 * 1000000L };
-	int n = ppoll(wait, 2, stall_ms < 0 ? NULL : &stall, stop_wait_mask());
+	int n;
 
+	watchdog_pause();
+	n = ppoll(wait, 2, stall_ms < 0 ? NULL : &stall, stop_wait_mask());
+	watchdog_resume();
 	if (stop_is_now())
 		return -ECANCELED;
 	if (n < 0)

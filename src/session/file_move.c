@@ -80,7 +80,6 @@ file_move_across(struct session *session, const char *from_path, const char *to_
 		return r;
 	if (to.fd >= 0 ? S_ISDIR(to.status.st_mode) : to.slash)
 		return -EISDIR;
-	file_reply_found();
 	r = file_move_copy(session, &from, &to);
 	return r < 0 ? r : file_move_unlink(&from);
 }

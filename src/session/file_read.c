@@ -12,6 +12,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "platform/watchdog.h"
 #include "session/file_place.h"
 #include "session/file_reply.h"
 #include "session/file_user.h"
@@ -172,6 +173,7 @@ file_read_send(struct file_read *read)
 			n = file_read_send_copy(read, len);
 		if (n <= 0)
 			return (int)n;
+		watchdog_ping();
 		read->left -= (uint64_t)n;
 		read->offset += (uint64_t)n;
 	}
@@ -188,7 +190,6 @@ file_read_request(struct session *session, const struct file_request *request, c
 	fd = read.fd = file_read_open(path);
 	if (fd < 0)
 		return fd;
-	file_reply_found();
 	r = file_read_begin(&read, request->offset, request->length);
 	return r < 0 ? r : file_read_send(&read);
 }

@@ -247,7 +247,6 @@ file_remove_path(struct session *session, const char *path, bool recursive)
 		return -EINVAL;
 	if (place.fd < 0)
 		return -ENOENT;
-	file_reply_found();
 	return file_remove_place(session, &place, recursive);
 }
 

@@ -20,16 +20,25 @@
 /* A path, and what is said of it. */
 #define FILE_REPLY_TEXT_MAX (PATH_MAX + 256)
 
-void
-file_reply_found(void)
+/* A file system may take TIMES the stall timeout for one thing. */
+static void
+file_reply_limit(const struct session *session, uint32_t times)
 {
-	watchdog_set(0);
+	int stall_ms = session->settings->stall_timeout_ms;
+
+	if (stall_ms > 0)
+		watchdog_set((uint32_t)stall_ms * times);
+}
+
+void
+file_reply_begin_flush(const struct session *session)
+{
+	file_reply_limit(session, FILE_REPLY_FLUSH);
 }
 
 void
 file_reply_ack(struct session *session)
 {
-	file_reply_found();
 	(void)session_send_last(session, VMM_GUEST_FILE_ACK, NULL, 0);
 }
 
@@ -54,7 +63,6 @@ file_reply_text(struct session *session, int error, const char *format, ...)
 	va_list args;
 	int n;
 
-	file_reply_found();
 	if (error == -EPIPE)
 		return;
 	n = snprintf(text, sizeof(text), "%s: ", name != NULL ? name : "EIO");
@@ -79,10 +87,9 @@ file_reply_parse(struct session *session, uint8_t type, const uint8_t *payload, 
 {
 	struct json_error error = { .text = "" };
 	int r = file_request_parse(type, (const char *)payload, len, ret, &error);
-	int stall_ms = session->settings->stall_timeout_ms;
 
 	if (r == 0) {
-		watchdog_set(stall_ms < 0 ? 0 : (uint32_t)stall_ms);
+		file_reply_limit(session, 1);
 		return 0;
 	}
 	file_reply_text(session, -EINVAL, "%s", error.text);
@@ -110,7 +117,10 @@ file_reply_check(struct session *session)
 {
 	struct pollfd host = { .fd = session->conn.fd, .events = POLLRDHUP };
 	const struct timespec now = { 0 };
-	int n = ppoll(&host, 1, &now, stop_wait_mask());
+	int n;
+
+	watchdog_ping();
+	n = ppoll(&host, 1, &now, stop_wait_mask());
 
 	if (stop_is_now())
 		return -ECANCELED;

@@ -22,21 +22,22 @@ void file_reply_text(struct session *session, int error, const char *format, ...
  * file_request_done(); where it can't be read, answers with FILE_ERR, counts it
  * as a bad request and returns -EINVAL.
  *
- * From here to file_reply_found(), or to an answer by the calls above, a file system
- * that does not answer may hold this worker for the stall timeout, and is then the
- * end of it: the supervisor tells the host. */
+ * From here to the session's end a file system that does not answer may hold this
+ * worker for the stall timeout at a time, and is then the end of it: the supervisor
+ * tells the host. Who does one thing after the other says so by watchdog_ping(). */
 int file_reply_parse(struct session *session, uint8_t type, const uint8_t *payload, size_t len,
     struct file_request *ret);
 
-/* What the request is about has been found: what takes long now is the work itself. */
-void file_reply_found(void);
+/* What comes is a flush to the disk, which may take FILE_REPLY_FLUSH times as long. */
+#define FILE_REPLY_FLUSH 10
+void file_reply_begin_flush(const struct session *session);
 
 /* Turns a path of a request into an absolute one; see file_path_parse(). Where
  * it is empty or too long, answers with FILE_ERR and returns -EINVAL. */
 int file_reply_path(struct session *session, const char *given, char *ret);
 
-/* For work that does not wait: whether to go on. Returns 0, -EPIPE if the host
- * has gone, or -ECANCELED if this worker was told to stop. */
+/* For work that does not wait and moves: whether to go on. Returns 0, -EPIPE if the
+ * host has gone, or -ECANCELED if this worker was told to stop. */
 int file_reply_check(struct session *session);
 
 /* The time at which a peer that does nothing from now on has stalled. */

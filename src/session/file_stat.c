@@ -77,7 +77,6 @@ file_stat_send(struct session *session, const char *path)
 
 	file_path_last(path, name);
 	r = file_stat_look(AT_FDCWD, path, name, target, &entry);
-	file_reply_found();
 	if (r < 0) {
 		file_reply_error(session, r, path);
 		return;
@@ -205,7 +204,6 @@ file_list_make(struct session *session, const char *path, struct file_list *list
 		fd_close(&fd);
 		return r;
 	}
-	file_reply_found();
 	r = file_names_read(dir, session, &names);
 	if (r == 0 && names.count > 0)
 		qsort(names.names, names.count, sizeof(*names.names), file_names_compare);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "platform/fd.h"
+#include "platform/watchdog.h"
 #include "session/file_litter.h"
 #include "session/file_path.h"
 #include "session/file_reply.h"
@@ -56,7 +57,9 @@ file_watch_fill(struct file_watch_session *session, int timeout_ms)
 	memmove(session->buffer, session->buffer + session->head, session->tail - session->head);
 	session->tail -= session->head;
 	session->head = 0;
+	watchdog_pause();
 	n = ppoll(wait, 2, timeout_ms < 0 ? NULL : &timeout, stop_wait_mask());
+	watchdog_resume();
 	if (stop_is_now())
 		return -ECANCELED;
 	if (n <= 0)
@@ -310,7 +313,6 @@ file_watch_open(struct file_watch_session *session, char name[NAME_MAX + 1])
 
 	if (stat(session->path, &status) < 0)
 		return -errno;
-	file_reply_found();
 	session->watch.inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (session->watch.inotify_fd < 0)
 		return -errno;

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #include "platform/proc.h"
+#include "platform/watchdog.h"
 #include "session/file_in_place.h"
 #include "session/file_place.h"
 #include "session/file_replace.h"
@@ -169,6 +170,7 @@ file_write_take(struct file_write *write, uint32_t len)
 
 		if (r < 0)
 			return r;
+		watchdog_ping();
 	}
 	return (int)n;
 }
@@ -263,6 +265,8 @@ file_write_commit_replacing(struct file_write *write)
 static int
 file_write_commit(struct file_write *write)
 {
+	if (write->request->fsync)
+		file_reply_begin_flush(write->session);
 	return write->in_place.fd >= 0 ? file_write_commit_in_place(write)
 				       : file_write_commit_replacing(write);
 }
@@ -288,7 +292,6 @@ file_write_run(struct file_write *write)
 
 	if (r == 0)
 		r = file_write_begin(write);
-	file_reply_found();
 	if (r == 0)
 		r = file_write_receive(write, &header);
 	if (r < 0) {

@@ -29,12 +29,15 @@ int
 pool_init(struct pool *pool, const struct worker_settings *settings, struct scoreboard *board,
     const struct worker_listener *listeners, int listeners_count)
 {
+	int r;
+
 	*pool = (struct pool){
 		.options = { .settings = settings,
 		    .board = board,
 		    .listeners_count = listeners_count,
 		    .queue_read_fd = -1,
-		    .queue_write_fd = -1 },
+		    .queue_write_fd = -1,
+		    .watchdog_fd = -1 },
 		.board = board,
 		.count = board->workers,
 		.workers = calloc(board->workers, sizeof(struct pool_worker)),
@@ -45,7 +48,10 @@ pool_init(struct pool *pool, const struct worker_settings *settings, struct scor
 		pool->options.listeners[i] = listeners[i];
 	for (uint32_t i = 0; i < pool->count; i++)
 		pool->workers[i].queue_fd = -1;
-	return 0;
+	r = watchdogs_init(&pool->watchdogs, pool->count);
+	if (r < 0)
+		free(pool->workers);
+	return r;
 }
 
 /* ---- births ------------------------------------------------------------ */
@@ -73,15 +79,17 @@ pool_fork(struct pool *pool, uint32_t index, uint64_t now)
 {
 	struct pool_worker *worker = &pool->workers[index];
 	int CLEANUP_FD write_fd = -1;
+	int CLEANUP_FD watchdog_fd = -1;
 	pid_t pid;
 	int r = pool_open_queue(worker, &write_fd);
 
-	if (r < 0)
-		return r;
-	pid = fork();
+	if (r == 0)
+		r = watchdogs_open(&pool->watchdogs, index, &watchdog_fd);
+	pid = r < 0 ? -1 : fork();
 	if (pid < 0) {
-		r = -errno;
+		r = r < 0 ? r : -errno;
 		fd_close(&worker->queue_fd);
+		watchdogs_close(&pool->watchdogs, index);
 		return r;
 	}
 	if (pid == 0) {
@@ -90,12 +98,14 @@ pool_fork(struct pool *pool, uint32_t index, uint64_t now)
 		options.index = index;
 		options.queue_read_fd = worker->queue_fd;
 		options.queue_write_fd = fd_steal(&write_fd);
+		options.watchdog_fd = fd_steal(&watchdog_fd);
 		own_fd_close_others(worker->queue_fd);
 		worker_run(&options);
 	}
 	worker->pid = pid;
 	worker->started_ms = now;
 	worker->is_stale = false;
+	watchdogs_start(&pool->watchdogs, index, pid);
 	atomic_store(&pool->board->slots[index].worker_pid, pid);
 	return 0;
 }
@@ -195,14 +205,17 @@ pool_kill_cell_of(struct pool *pool, uint32_t index, uint64_t number)
 		(void)pool_kill_cell(pool, fd);
 }
 
+/* CLD_STOPPED stands for one that is stuck in the kernel. */
 static void
 pool_describe_death(const siginfo_t *info, bool is_spawning, char *cause, size_t size)
 {
 	if (info->si_code == CLD_EXITED)
 		(void)snprintf(cause, size, "exit status %d", info->si_status);
 	else
-		(void)snprintf(cause, size, "signal %d (%s)%s", info->si_status,
-		    strsignal(info->si_status), is_spawning ? " while starting the program" : "");
+		(void)snprintf(cause, size, "signal %d (%s)%s%s", info->si_status,
+		    strsignal(info->si_status),
+		    info->si_code == CLD_STOPPED ? ", stuck in the kernel" : "",
+		    is_spawning ? " while starting the program" : "");
 }
 
 static void
@@ -234,6 +247,7 @@ pool_bury_worker(struct pool *pool, struct pool_worker *worker, const siginfo_t 
 		pool_kill_cell_of(pool, index, atomic_load(&slot->cell));
 	had_session = obituary_send(worker->queue_fd, slot, cause);
 	fd_close(&worker->queue_fd);
+	watchdogs_close(&pool->watchdogs, index);
 	places_free(pool->board, index);
 	scoreboard_clear_slot(slot);
 	atomic_store(&slot->cell, 0);
@@ -265,6 +279,23 @@ pool_bury(struct pool *pool, const siginfo_t *info)
 		if (atomic_load(&pool->board->slots[i].child_pid) == info->si_pid)
 			pool_kill_session(pool, info->si_pid);
 	}
+}
+
+uint64_t
+pool_watch(struct pool *pool, uint64_t now_ms)
+{
+	bool given_up = false;
+	uint32_t index;
+
+	while (watchdogs_step(&pool->watchdogs, now_ms, &index)) {
+		siginfo_t info = { .si_code = CLD_STOPPED };
+
+		info.si_pid = pool->workers[index].pid;
+		info.si_status = SIGKILL;
+		pool_bury_worker(pool, &pool->workers[index], &info);
+		given_up = true;
+	}
+	return given_up ? now_ms : watchdogs_next_ms(&pool->watchdogs);
 }
 
 void

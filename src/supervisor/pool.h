@@ -13,6 +13,7 @@
 #include "session/scoreboard.h"
 #include "supervisor/backoff.h"
 #include "supervisor/doomed.h"
+#include "supervisor/watchdogs.h"
 #include "worker/worker.h"
 
 struct pool_worker {
@@ -34,6 +35,7 @@ struct pool {
 	uint32_t count;
 	struct pool_worker *workers;
 	struct doomed doomed; /* what lost sessions had started */
+	struct watchdogs watchdogs;
 };
 
 /* Prepares COUNT workers; none is forked yet. SETTINGS and LISTENERS are borrowed
@@ -61,6 +63,11 @@ void pool_bury(struct pool *pool, const siginfo_t *info);
  * ms), or CLOCK_NEVER. Returns 0, or -errno of the first kill. */
 int pool_kill_cell(struct pool *pool, int cell_fd);
 uint64_t pool_kill_again(struct pool *pool, uint64_t now_ms);
+
+/* Kills workers that wait too long for a file system, and buries those that do not even
+ * die of it. To be called when WATCHDOGS' descriptor is readable, and when it says
+ * (CLOCK_MONOTONIC ms, or CLOCK_NEVER): NOW_MS where there is somebody to fork. */
+uint64_t pool_watch(struct pool *pool, uint64_t now_ms);
 
 /* Sends SIGNAL to all workers. */
 void pool_signal(const struct pool *pool, int signal);

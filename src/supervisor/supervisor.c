@@ -307,19 +307,27 @@ supervisor_on_signal(struct supervisor *supervisor, int signal)
 void
 supervisor_wait(struct supervisor *supervisor, uint64_t next_ms)
 {
-	struct pollfd polls[1 + POWER_KEY_POLLS_MAX + READINESS_DIALS];
+	struct pollfd polls[2 + POWER_KEY_POLLS_MAX + READINESS_DIALS];
 	uint64_t give_up_ms = readiness_step(&supervisor->readiness);
 	uint64_t again_ms = pool_kill_again(&supervisor->pool, clock_mono_ms());
+	uint64_t watch_ms = CLOCK_NEVER;
 	struct signalfd_siginfo info;
-	int count = 1;
+	int count = 2;
 
 	polls[0] = (struct pollfd){ .fd = supervisor->signal_fd, .events = POLLIN };
+	polls[1] = (struct pollfd){ .fd = -1, .events = POLLIN };
+	if (supervisor->is_serving) {
+		watch_ms = pool_watch(&supervisor->pool, clock_mono_ms());
+		polls[1].fd = supervisor->pool.watchdogs.wait_fd;
+	}
 	count += power_key_list(&supervisor->power_key, polls + count);
 	count += readiness_list(&supervisor->readiness, polls + count);
 	if (give_up_ms < next_ms)
 		next_ms = give_up_ms;
 	if (again_ms < next_ms)
 		next_ms = again_ms;
+	if (watch_ms < next_ms)
+		next_ms = watch_ms;
 	if (supervisor->is_behind)
 		next_ms = 0;
 	(void)poll(polls, (nfds_t)count, clock_poll_timeout(clock_mono_ms(), next_ms));
@@ -382,6 +390,7 @@ supervisor_run_once(const struct supervisor_settings *settings)
 		.settings = &settings->worker,
 		.queue_read_fd = -1,
 		.queue_write_fd = -1,
+		.watchdog_fd = -1,
 	};
 	int r;
 

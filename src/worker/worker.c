@@ -118,6 +118,7 @@ worker_dispatch(struct worker *worker, struct session *session, const struct ope
 	}
 	worker_set_title(worker, kind->name);
 	kind->serve(session, opening->type, opening->payload, opening->len);
+	watchdog_set(0);
 	if (opening->len > WORKER_LARGE_REQUEST)
 		(void)malloc_trim(0);
 }
@@ -210,7 +211,7 @@ worker_init(struct worker *worker, const struct worker_options *options)
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != options->board->supervisor_pid && options->queue_read_fd >= 0)
 		exit(0);
-	(void)watchdog_init();
+	watchdog_init(options->watchdog_fd);
 	stop_set_grace(&options->board->shutdown.grace_ms);
 	(void)snprintf(name, sizeof(name), "worker %u", options->index);
 	log_set_process(name);

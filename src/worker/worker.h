@@ -44,6 +44,7 @@ struct worker_options {
 	int listeners_count;
 	int queue_read_fd; /* of the queue of duplicates, see fdpass.h; -1: none */
 	int queue_write_fd;
+	int watchdog_fd; /* see watchdog.h; -1: none */
 };
 
 /* Runs until it is told to leave (session/stop.h), has served its share, or finds

@@ -4,16 +4,21 @@ parent; neither outlives the timeout, nor holds its place."""
 
 import json
 import os
+import pathlib
 import subprocess
+import sys
 import time
 
 import pytest
 
 import codec
-from agent import kill_hard, wait_until
+from agent import FileError, kill_hard, wait_until
 from faults import Fault, inside, mounted
 
 pytestmark = pytest.mark.kills_workers
+
+MIB = 1024 * 1024
+FUSE_FILE = str(pathlib.Path(__file__).with_name("fuse_file.py"))
 
 # Descriptor 9 is the server's end: the agent inherits it, and nobody reads it.
 DEAD = """mkdir $D/dead
@@ -46,6 +51,30 @@ def dead_file(start_agent, monkeypatch, tmp_path):
     yield start
     for server in servers:
         server.communicate(timeout=10)
+
+
+@pytest.fixture
+def fuse_file(start_agent, monkeypatch, tmp_path):
+    """A function: an agent with a stall timeout of 1 s, and the path of a file of
+    fuse_file.py."""
+    servers = []
+    path = tmp_path / "file"
+    path.touch()
+    mounted(monkeypatch, tmp_path, ":")
+
+    def start(size, answered, seconds=0):
+        agent = start_agent("--workers=3", "--reserved=1", "--stall-timeout=1")
+        servers.append(subprocess.Popen(
+            ["nsenter", "-m", "-t", str(agent.pid), sys.executable, FUSE_FILE, path,
+             str(size), str(answered), str(seconds)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        assert servers[0].stdout.readline() == b"up\n"
+        return agent, str(path), servers[0]
+
+    yield start
+    for server in servers:
+        server.kill()
+        server.wait()
 
 
 @pytest.fixture
@@ -135,6 +164,59 @@ def test_file_requests_that_are_stuck_give_their_workers_back(start_agent, monke
     gone.close()
     assert waiting.recv(timeout=8).payload == b"EIO: worker lost"
     assert agent.file_call(codec.FILE_STAT_REQ, {"path": "/"})
+
+
+def see_that_all_is_well_but_one_process(agent, server):
+    """A process that waits for an answer of its own can't be killed: only the end of the
+    server ends it."""
+    first, second = agent.start(["sleep", "60"]), agent.start(["sleep", "60"])
+    assert agent.status()["workers"]["exec"] == 2
+    assert agent.status()["worker_deaths"]["total"] == 1
+    first.close()
+    second.close()
+    assert len(agent.worker_pids()) == 4
+    server.communicate(timeout=10)
+    wait_until(lambda: len(agent.worker_pids()) == 3, message="it is gone")
+
+
+def test_a_file_that_stops_to_answer_in_the_middle_holds_no_place(fuse_file):
+    agent, path, server = fuse_file(8 * MIB, MIB)
+    begun = time.monotonic()
+    frames = agent.file_request(codec.FILE_READ_REQ, {"path": path})
+    assert 2.5 < time.monotonic() - begun < 12
+    # Silence where it was in the middle of a frame.
+    assert frames[-1].type == codec.FILE_DATA or frames[-1].payload == b"EIO: worker lost"
+    assert sum(len(frame.payload) for frame in frames if frame.type == codec.FILE_DATA) <= MIB
+    see_that_all_is_well_but_one_process(agent, server)
+
+
+def test_a_file_that_stops_to_take_in_the_middle_holds_no_place(fuse_file):
+    agent, path, server = fuse_file(0, MIB)
+    with pytest.raises(FileError, match="EIO: worker lost"):
+        agent.write_file(path, bytes(4 * MIB))
+    see_that_all_is_well_but_one_process(agent, server)
+
+
+def test_a_file_that_is_slow_but_moves_is_read_and_written_whole(fuse_file):
+    agent, path, _ = fuse_file(4 * MIB, 16 * MIB, 0.05)
+    begun = time.monotonic()
+    assert agent.read_file(path) == bytes(4 * MIB)
+    assert time.monotonic() - begun > 1.5
+    agent.write_file(path, bytes(4 * MIB))
+    time.sleep(1.5)
+    assert agent.status()["worker_deaths"]["total"] == 0
+
+
+def test_who_waits_for_the_host_or_for_events_is_not_given_up(start_agent, tmp_path):
+    agent = start_agent("--workers=2", "--reserved=1", "--stall-timeout=1")
+    watch = agent.file_connect(codec.FILE_WATCH_REQ, {"path": str(tmp_path)})
+    time.sleep(2.5)
+    (tmp_path / "new").touch()
+    watch.expect(codec.FILE_ACK)
+    assert b"new" in watch.recv().payload
+    watch.close()
+    time.sleep(1.5)
+    assert agent.status()["worker_deaths"]["total"] == 0
 
 
 def test_a_file_request_on_a_dead_mount_holds_one_worker_that_can_be_killed(dead):

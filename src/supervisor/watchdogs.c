@@ -1,0 +1,115 @@
+/*
+ * watchdogs: the supervisor's side of the workers' watchdogs.
+ */
+#include "supervisor/watchdogs.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "platform/clock.h"
+#include "platform/fd.h"
+#include "platform/watchdog.h"
+#include "supervisor/own_fd.h"
+
+int
+watchdogs_init(struct watchdogs *watchdogs, uint32_t count)
+{
+	*watchdogs = (struct watchdogs){
+		.wait_fd = epoll_create1(EPOLL_CLOEXEC),
+		.count = count,
+		.entries = calloc(count, sizeof(struct watchdogs_entry)),
+	};
+	if (watchdogs->wait_fd < 0 || watchdogs->entries == NULL) {
+		fd_close(&watchdogs->wait_fd);
+		free(watchdogs->entries);
+		return -ENOMEM;
+	}
+	watchdogs->wait_fd = own_fd_hide(watchdogs->wait_fd);
+	for (uint32_t i = 0; i < count; i++)
+		watchdogs->entries[i].timer_fd = -1;
+	return 0;
+}
+
+int
+watchdogs_open(struct watchdogs *watchdogs, uint32_t index, int *ret_fd)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u32 = index };
+	int CLEANUP_FD worker_fd = watchdog_open();
+	int CLEANUP_FD own_fd = worker_fd < 0 ? worker_fd : own_fd_copy(worker_fd);
+
+	if (own_fd < 0)
+		return own_fd;
+	if (epoll_ctl(watchdogs->wait_fd, EPOLL_CTL_ADD, own_fd, &event) < 0)
+		return -errno;
+	watchdogs->entries[index] = (struct watchdogs_entry){ .timer_fd = fd_steal(&own_fd) };
+	*ret_fd = fd_steal(&worker_fd);
+	return 0;
+}
+
+void
+watchdogs_start(struct watchdogs *watchdogs, uint32_t index, pid_t pid)
+{
+	watchdogs->entries[index].pid = pid;
+}
+
+void
+watchdogs_close(struct watchdogs *watchdogs, uint32_t index)
+{
+	struct watchdogs_entry *entry = &watchdogs->entries[index];
+
+	/* A worker that was given up has it open still, and to close it is not enough. */
+	if (entry->timer_fd >= 0)
+		(void)epoll_ctl(watchdogs->wait_fd, EPOLL_CTL_DEL, entry->timer_fd, NULL);
+	fd_close(&entry->timer_fd);
+	*entry = (struct watchdogs_entry){ .timer_fd = -1 };
+}
+
+static void
+watchdogs_kill_due(struct watchdogs *watchdogs, uint64_t now_ms)
+{
+	struct epoll_event event;
+	uint64_t times;
+
+	while (epoll_wait(watchdogs->wait_fd, &event, 1, 0) > 0) {
+		struct watchdogs_entry *entry = &watchdogs->entries[event.data.u32];
+
+		/* Called off in the last moment? */
+		if (read(entry->timer_fd, &times, sizeof(times)) < 0 || entry->pid == 0)
+			continue;
+		(void)kill(entry->pid, SIGKILL);
+		if (entry->give_up_ms == 0)
+			entry->give_up_ms = now_ms + WATCHDOGS_DEATH_MS;
+	}
+}
+
+bool
+watchdogs_step(struct watchdogs *watchdogs, uint64_t now_ms, uint32_t *ret_index)
+{
+	watchdogs_kill_due(watchdogs, now_ms);
+	for (uint32_t i = 0; i < watchdogs->count; i++) {
+		uint64_t give_up_ms = watchdogs->entries[i].give_up_ms;
+
+		if (give_up_ms != 0 && now_ms >= give_up_ms) {
+			*ret_index = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+uint64_t
+watchdogs_next_ms(const struct watchdogs *watchdogs)
+{
+	uint64_t next = CLOCK_NEVER;
+
+	for (uint32_t i = 0; i < watchdogs->count; i++) {
+		uint64_t give_up_ms = watchdogs->entries[i].give_up_ms;
+
+		if (give_up_ms != 0 && give_up_ms < next)
+			next = give_up_ms;
+	}
+	return next;
+}

@@ -1,0 +1,47 @@
+/*
+ * watchdogs: the supervisor's side of the workers' watchdogs (platform/watchdog.h). A
+ * worker that lets its time pass is killed. One that does not die of that, as it is
+ * stuck in the kernel, is given up: it will never run in user space again, but nobody
+ * knows when it will be gone.
+ */
+#ifndef SUPERVISOR_WATCHDOGS_H
+#define SUPERVISOR_WATCHDOGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* How long one that was killed may take to die. */
+#define WATCHDOGS_DEATH_MS 2000
+
+struct watchdogs_entry {
+	int timer_fd; /* -1: none */
+	pid_t pid;
+	uint64_t give_up_ms; /* 0: it was not killed */
+};
+
+struct watchdogs {
+	int wait_fd; /* readable when a time has passed */
+	uint32_t count;
+	struct watchdogs_entry *entries;
+};
+
+/* For COUNT workers, for the life of this process. Returns 0 or -errno. */
+int watchdogs_init(struct watchdogs *watchdogs, uint32_t count);
+
+/* Makes the watchdog of worker INDEX, who is about to be forked. Returns 0 with *RET_FD
+ * for watchdog_init() in the worker, which the caller closes here; or -errno. */
+int watchdogs_open(struct watchdogs *watchdogs, uint32_t index, int *ret_fd);
+
+/* Worker INDEX has become process PID; or there is no such worker any more. */
+void watchdogs_start(struct watchdogs *watchdogs, uint32_t index, pid_t pid);
+void watchdogs_close(struct watchdogs *watchdogs, uint32_t index);
+
+/* Kills whose time has passed. True with *RET_INDEX where a worker is to be given up,
+ * for watchdogs_close(); to be called again then. NOW_MS as of clock_mono_ms(). */
+bool watchdogs_step(struct watchdogs *watchdogs, uint64_t now_ms, uint32_t *ret_index);
+
+/* When it is to be called again at the latest (CLOCK_MONOTONIC ms), or CLOCK_NEVER. */
+uint64_t watchdogs_next_ms(const struct watchdogs *watchdogs);
+
+#endif

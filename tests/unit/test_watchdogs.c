@@ -1,0 +1,152 @@
+/*
+ * Unit tests of supervisor/watchdogs.
+ */
+#include "supervisor/watchdogs.h"
+
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "platform/clock.h"
+#include "platform/fd.h"
+#include "platform/watchdog.h"
+
+#define WORKERS 3
+#define INDEX 1
+#define TIMEOUT_MS 50
+
+static struct watchdogs watchdogs;
+
+/* A worker that sets its watchdog and does nothing more. */
+static pid_t
+start(uint32_t timeout_ms)
+{
+	int fd = -1;
+	pid_t pid;
+
+	assert_int_equal(watchdogs_open(&watchdogs, INDEX, &fd), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		watchdog_init(fd);
+		watchdog_set(timeout_ms);
+		for (;;)
+			(void)pause();
+	}
+	fd_close(&fd);
+	watchdogs_start(&watchdogs, INDEX, pid);
+	return pid;
+}
+
+static int
+shows(int timeout_ms)
+{
+	struct pollfd wait = { .fd = watchdogs.wait_fd, .events = POLLIN };
+
+	return poll(&wait, 1, timeout_ms);
+}
+
+static void
+end(pid_t pid)
+{
+	(void)kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void
+test_a_worker_that_lets_its_time_pass_is_killed(void **state)
+{
+	pid_t pid = start(TIMEOUT_MS);
+	uint32_t index = WORKERS;
+	int status;
+
+	(void)state;
+	assert_int_equal(shows(20000), 1);
+	assert_false(watchdogs_step(&watchdogs, clock_mono_ms(), &index));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	watchdogs_close(&watchdogs, INDEX);
+	assert_true(watchdogs_next_ms(&watchdogs) == CLOCK_NEVER);
+	assert_false(watchdogs_step(&watchdogs, CLOCK_NEVER - 1, &index));
+}
+
+/* A zombie that nobody has reaped does as well as one that can't die. */
+static void
+test_one_that_does_not_die_is_given_up(void **state)
+{
+	pid_t pid = start(TIMEOUT_MS);
+	uint64_t now = clock_mono_ms();
+	uint32_t index = WORKERS;
+
+	(void)state;
+	assert_int_equal(shows(20000), 1);
+	assert_false(watchdogs_step(&watchdogs, now, &index));
+	assert_int_equal(watchdogs_next_ms(&watchdogs), now + WATCHDOGS_DEATH_MS);
+	assert_false(watchdogs_step(&watchdogs, now + WATCHDOGS_DEATH_MS - 1, &index));
+	assert_true(watchdogs_step(&watchdogs, now + WATCHDOGS_DEATH_MS, &index));
+	assert_int_equal(index, INDEX);
+	watchdogs_close(&watchdogs, INDEX);
+	assert_false(watchdogs_step(&watchdogs, now + WATCHDOGS_DEATH_MS, &index));
+	end(pid);
+}
+
+static void
+test_one_that_was_given_up_does_not_show_any_more(void **state)
+{
+	pid_t pid = start(TIMEOUT_MS);
+
+	(void)state;
+	watchdogs_close(&watchdogs, INDEX);
+	assert_int_equal(shows(5 * TIMEOUT_MS), 0);
+	end(pid);
+}
+
+static void
+test_a_worker_in_time_is_left_alone(void **state)
+{
+	pid_t pid = start(0);
+	uint32_t index = WORKERS;
+
+	(void)state;
+	assert_int_equal(shows(5 * TIMEOUT_MS), 0);
+	assert_false(watchdogs_step(&watchdogs, clock_mono_ms(), &index));
+	assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+	watchdogs_close(&watchdogs, INDEX);
+	end(pid);
+}
+
+static int
+make(void **state)
+{
+	(void)state;
+	return watchdogs_init(&watchdogs, WORKERS);
+}
+
+static int
+drop(void **state)
+{
+	(void)state;
+	fd_close(&watchdogs.wait_fd);
+	free(watchdogs.entries);
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_worker_that_lets_its_time_pass_is_killed),
+		cmocka_unit_test(test_one_that_does_not_die_is_given_up),
+		cmocka_unit_test(test_one_that_was_given_up_does_not_show_any_more),
+		cmocka_unit_test(test_a_worker_in_time_is_left_alone),
+	};
+
+	return cmocka_run_group_tests(tests, make, drop);
+}
