@@ -22,6 +22,7 @@
 
 #include "platform/clock.h"
 #include "platform/log.h"
+#include "platform/watchdog.h"
 #include "session/host_clock.h"
 #include "supervisor/released.h"
 #include "supervisor/supervisor_state.h"
@@ -390,7 +391,8 @@ supervisor_run_once(const struct supervisor_settings *settings)
 		.settings = &settings->worker,
 		.queue_read_fd = -1,
 		.queue_write_fd = -1,
-		.watchdog_fd = -1,
+		/* Nobody waits for it; but what a session costs is counted here. */
+		.watchdog_fd = watchdog_open(),
 	};
 	int r;
 
