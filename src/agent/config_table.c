@@ -53,7 +53,7 @@ const struct config_option config_table[] = {
 	  .help = "for a connection's first frame" },
 	{ "stall_timeout", NUMBER(stall_timeout, 1, 86400),
 	  .initial = "60", .value_name = "S",
-	  .help = "for a transfer that does not move" },
+	  .help = "for a file request that does not move" },
 	{ "log", WORD(log, config_levels),
 	  .initial = "info", .value_name = "LEVEL",
 	  .help = "error, info or debug" },

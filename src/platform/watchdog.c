@@ -70,6 +70,9 @@ watchdog_pause(void)
 void
 watchdog_resume(void)
 {
+	int error = errno;
+
 	if (watchdog_timeout_ms > 0)
 		watchdog_start(watchdog_timeout_ms);
+	errno = error;
 }

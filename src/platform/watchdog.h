@@ -13,8 +13,8 @@
  * was set has passed. Returns it, or -errno. */
 int watchdog_open(void);
 
-/* Gives this process the timer FD of watchdog_open(), which is its for good; with -1
- * the calls below do nothing. */
+/* Gives this process the timer FD of watchdog_open(), which is its for good; with an
+ * error of that the calls below do nothing. */
 void watchdog_init(int fd);
 
 /* Time is up in TIMEOUT_MS milliseconds; 0 calls it off. */
@@ -26,7 +26,7 @@ void watchdog_set(uint32_t timeout_ms);
 void watchdog_ping(void);
 
 /* Around a wait that is limited in another way, or may last: the time does not run
- * meanwhile, and stands again whole after it. */
+ * meanwhile, and stands again whole after it. The second leaves errno alone. */
 void watchdog_pause(void);
 void watchdog_resume(void);
 

@@ -56,6 +56,7 @@ file_move_copy(struct session *session, const struct file_place *from, const str
 		r = file_copy(session, fd, copy.fd);
 	if (r == 0)
 		r = file_move_take_over(copy.fd, &from->status);
+	file_reply_begin_flush(session);
 	return r < 0 ? r : file_replace_commit(&copy, to->name);
 }
 

@@ -11,6 +11,7 @@
 #include <sys/vfs.h>
 
 #include "platform/proc.h"
+#include "platform/watchdog.h"
 #include "session/file_path.h"
 
 /* As many links as the kernel follows: path_resolution(7). */
@@ -31,6 +32,7 @@ file_place_mkdir(int base_fd, const char *dir)
 	mode_t umask_before = umask(0);
 	int r = mkdirat(base_fd, dir, FILE_PLACE_DIR_MODE) < 0 ? -errno : 0;
 
+	watchdog_ping();
 	(void)umask(umask_before);
 	return r;
 }

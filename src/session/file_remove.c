@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "platform/fd.h"
+#include "platform/watchdog.h"
 #include "session/file_path.h"
 #include "session/file_place.h"
 #include "session/file_reply.h"
@@ -202,6 +203,7 @@ file_remove_empty(struct file_remove *remove, int dir_fd, const char *name)
 
 	while (r == 0 && remove->depth > 0) {
 		r = file_remove_step(remove);
+		watchdog_ping();
 		if (r == 0 && ++remove->steps % FILE_REMOVE_CHECK_EVERY == 0)
 			r = file_reply_check(remove->session);
 	}

@@ -28,7 +28,8 @@ void file_reply_text(struct session *session, int error, const char *format, ...
 int file_reply_parse(struct session *session, uint8_t type, const uint8_t *payload, size_t len,
     struct file_request *ret);
 
-/* What comes is a flush to the disk, which may take FILE_REPLY_FLUSH times as long. */
+/* What comes up to the session's end may flush to the disk, as fsync(2), rename(2) and
+ * close(2) do, which may take FILE_REPLY_FLUSH times as long. */
 #define FILE_REPLY_FLUSH 10
 void file_reply_begin_flush(const struct session *session);
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "platform/fd.h"
+#include "platform/watchdog.h"
 #include "protocol/file_entry.h"
 #include "session/file_path.h"
 #include "session/file_reply.h"
@@ -159,6 +160,7 @@ file_names_read(DIR *dir, struct session *session, struct file_names *names)
 		entry = readdir(dir);
 		if (entry == NULL)
 			return -errno;
+		watchdog_ping();
 		if (file_path_is_dots(entry->d_name))
 			continue;
 		r = file_names_add(names, entry->d_name);
@@ -180,6 +182,7 @@ file_list_look(
 	for (size_t i = 0; r == 0 && i < names->count; i++) {
 		const char *name = names->names[i];
 
+		watchdog_ping();
 		r = file_stat_look(dir_fd, name, name, target, &entry);
 		if (r == 0)
 			r = file_list_add(list, &entry);

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "platform/fd.h"
+#include "platform/watchdog.h"
 #include "session/file_path.h"
 #include "session/file_reply.h"
 
@@ -182,6 +183,7 @@ file_watch_go_down(struct file_watch_scan *scan)
 
 	while ((todo = SLIST_FIRST(&scan->todo)) != NULL) {
 		SLIST_REMOVE_HEAD(&scan->todo, entries);
+		watchdog_ping();
 		if (r == 0 && !file_watch_is_mute(todo->path))
 			r = file_watch_enter(scan, todo->path, IN_DONT_FOLLOW, &wd);
 		if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP)

@@ -207,6 +207,7 @@ file_write_settle_in_place(struct file_write *write)
 	uint32_t mode = write->request->mode & FILE_WRITE_MODE_BITS;
 	int fd = write->in_place.fd;
 
+	file_reply_begin_flush(write->session);
 	if (write->request->mode != 0 && write->in_place.regular && fchmod(fd, mode) < 0) {
 		if (geteuid() != 0 || (errno != EPERM && errno != EOPNOTSUPP))
 			return -errno;
@@ -245,6 +246,7 @@ file_write_commit_replacing(struct file_write *write)
 	mode_t mode = FILE_WRITE_NEW_MODE;
 	int r;
 
+	file_reply_begin_flush(write->session);
 	if (write->request->mode != 0)
 		mode = write->request->mode & FILE_WRITE_MODE_BITS;
 	else if (file_write_is_there(write))
@@ -265,8 +267,6 @@ file_write_commit_replacing(struct file_write *write)
 static int
 file_write_commit(struct file_write *write)
 {
-	if (write->request->fsync)
-		file_reply_begin_flush(write->session);
 	return write->in_place.fd >= 0 ? file_write_commit_in_place(write)
 				       : file_write_commit_replacing(write);
 }
@@ -276,6 +276,8 @@ file_write_commit(struct file_write *write)
 void
 file_write_discard(struct session *session)
 {
+	/* No file has a part in what follows. */
+	watchdog_set(0);
 	/* It is the last that is said: a host that waits for our end sees it. */
 	conn_shut_down(&session->conn);
 	conn_discard(&session->conn, VMM_GUEST_DISCARD_MS, VMM_GUEST_FILE_DONE);

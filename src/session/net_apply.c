@@ -11,7 +11,11 @@
 #include "platform/log.h"
 #include "platform/netif.h"
 #include "platform/resolv_conf.h"
+#include "platform/watchdog.h"
 #include "protocol/name_servers.h"
+
+/* How long a file system may take with resolv.conf. */
+#define NET_APPLY_FILE_MAX_MS 10000
 
 static int
 net_apply_interface(const struct net_request *request, struct net_apply_result *result)
@@ -52,7 +56,10 @@ net_apply_resolv_conf(const struct net_request *request, const char *dns)
 	if (r < 0)
 		return r == -ENODATA ? 0 : r;
 	name_servers_format(&servers, text);
-	return resolv_conf_write(text);
+	watchdog_set(NET_APPLY_FILE_MAX_MS);
+	r = resolv_conf_write(text);
+	watchdog_set(0);
+	return r;
 }
 
 int

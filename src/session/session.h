@@ -17,7 +17,7 @@
 /* What the operator set, for all sessions. */
 struct session_settings {
 	uint64_t max_file_bytes; /* largest WRITE */
-	int stall_timeout_ms;	 /* a file transfer that does not move for so long ends */
+	int stall_timeout_ms;	 /* a file request that does not move for so long ends */
 	const char *home;	 /* of the agent's own user */
 	const char *dns;	 /* resolv.conf; see protocol/name_servers.h */
 	const char *term;	 /* the agent's terminal type for its sessions, or NULL */

@@ -21,7 +21,7 @@
 #include "supervisor/own_fd.h"
 
 #define POOL_FORK_RETRY_MS 500
-#define POOL_CAUSE_MAX 64
+#define POOL_CAUSE_MAX 96
 
 static struct log_limit pool_fork_limit = { .burst = 1, .period_ms = 60000 };
 
@@ -42,15 +42,19 @@ pool_init(struct pool *pool, const struct worker_settings *settings, struct scor
 		.count = board->workers,
 		.workers = calloc(board->workers, sizeof(struct pool_worker)),
 	};
-	if (pool->workers == NULL)
+	if (pool->workers == NULL) {
+		*pool = (struct pool){ 0 };
 		return -ENOMEM;
+	}
 	for (int i = 0; i < listeners_count; i++)
 		pool->options.listeners[i] = listeners[i];
 	for (uint32_t i = 0; i < pool->count; i++)
 		pool->workers[i].queue_fd = -1;
 	r = watchdogs_init(&pool->watchdogs, pool->count);
-	if (r < 0)
+	if (r < 0) {
 		free(pool->workers);
+		*pool = (struct pool){ 0 };
+	}
 	return r;
 }
 
@@ -154,6 +158,8 @@ pool_find(struct pool *pool, pid_t pid)
 bool
 pool_owns(const struct pool *pool, pid_t pid)
 {
+	if (watchdogs_has_lost(&pool->watchdogs, pid))
+		return true;
 	for (uint32_t i = 0; i < pool->count; i++) {
 		if (pool->workers[i].pid == pid)
 			return true;
@@ -205,16 +211,15 @@ pool_kill_cell_of(struct pool *pool, uint32_t index, uint64_t number)
 		(void)pool_kill_cell(pool, fd);
 }
 
-/* CLD_STOPPED stands for one that is stuck in the kernel. */
 static void
-pool_describe_death(const siginfo_t *info, bool is_spawning, char *cause, size_t size)
+pool_describe_death(
+    const siginfo_t *info, bool is_stuck, bool is_spawning, char *cause, size_t size)
 {
 	if (info->si_code == CLD_EXITED)
 		(void)snprintf(cause, size, "exit status %d", info->si_status);
 	else
 		(void)snprintf(cause, size, "signal %d (%s)%s%s", info->si_status,
-		    strsignal(info->si_status),
-		    info->si_code == CLD_STOPPED ? ", stuck in the kernel" : "",
+		    strsignal(info->si_status), is_stuck ? ", stuck in the kernel" : "",
 		    is_spawning ? " while starting the program" : "");
 }
 
@@ -230,8 +235,10 @@ pool_count_death(struct scoreboard *board, const siginfo_t *info)
 	atomic_store(&board->deaths.last_unix_ms, clock_wall_ms());
 }
 
+/* INFO as of waitid(2). One that IS_STUCK has been killed, and is as good as dead. */
 static void
-pool_bury_worker(struct pool *pool, struct pool_worker *worker, const siginfo_t *info)
+pool_bury_worker(
+    struct pool *pool, struct pool_worker *worker, const siginfo_t *info, bool is_stuck)
 {
 	uint32_t index = (uint32_t)(worker - pool->workers);
 	struct slot *slot = &pool->board->slots[index];
@@ -240,7 +247,8 @@ pool_bury_worker(struct pool *pool, struct pool_worker *worker, const siginfo_t 
 	char cause[POOL_CAUSE_MAX];
 	bool had_session;
 
-	pool_describe_death(info, atomic_load(&slot->spawning) != 0, cause, sizeof(cause));
+	pool_describe_death(
+	    info, is_stuck, atomic_load(&slot->spawning) != 0, cause, sizeof(cause));
 	pool_kill_session(pool, atomic_load(&slot->child_pid));
 	/* The kernel writes the number when the child first runs, and it may not have. */
 	if (atomic_load(&slot->child_pid) != 0 || atomic_load(&slot->spawning) != 0)
@@ -270,9 +278,10 @@ pool_bury(struct pool *pool, const siginfo_t *info)
 	struct pool_worker *worker = pool_find(pool, info->si_pid);
 
 	if (worker != NULL) {
-		pool_bury_worker(pool, worker, info);
+		pool_bury_worker(pool, worker, info, false);
 		return;
 	}
+	watchdogs_forget(&pool->watchdogs, info->si_pid);
 	/* An orphan. If a slot names it, its worker is dying: kill the group while the
 	 * number is still ours. */
 	for (uint32_t i = 0; i < pool->count; i++) {
@@ -288,11 +297,11 @@ pool_watch(struct pool *pool, uint64_t now_ms)
 	uint32_t index;
 
 	while (watchdogs_step(&pool->watchdogs, now_ms, &index)) {
-		siginfo_t info = { .si_code = CLD_STOPPED };
+		siginfo_t info = { .si_code = CLD_KILLED };
 
 		info.si_pid = pool->workers[index].pid;
 		info.si_status = SIGKILL;
-		pool_bury_worker(pool, &pool->workers[index], &info);
+		pool_bury_worker(pool, &pool->workers[index], &info, true);
 		given_up = true;
 	}
 	return given_up ? now_ms : watchdogs_next_ms(&pool->watchdogs);

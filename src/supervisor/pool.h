@@ -82,7 +82,7 @@ void pool_replace_step(struct pool *pool);
 /* No worker is forked any more. */
 void pool_close(struct pool *pool);
 
-/* Whether PID is a worker. */
+/* Whether PID is a worker, or one that was given up and is still there. */
 bool pool_owns(const struct pool *pool, pid_t pid);
 
 /* How many workers there are. */

@@ -2,8 +2,8 @@
  * supervisor: the process that keeps the pool.
  *
  * One loop: it waits for a signal (signalfd), the power key, a host that is
- * being told of us, or the time at which a worker or the listeners are due, and
- * nothing else can wake it. Nothing that it meets
+ * being told of us, a worker's watchdog, or the time at which a worker or the
+ * listeners are due, and nothing else can wake it. Nothing that it meets
  * after it began makes it exit but a shutdown.
  */
 #include "supervisor/supervisor.h"

@@ -32,8 +32,8 @@ struct supervisor {
 	int stop_signal; /* 0: none yet */
 };
 
-/* Waits until NEXT_MS (CLOCK_MONOTONIC), a signal or the power key, acts on all that
- * has come, and reaps. */
+/* Waits until NEXT_MS (CLOCK_MONOTONIC), a signal, the power key or a watchdog, acts on
+ * all that has come, and reaps. */
 void supervisor_wait(struct supervisor *supervisor, uint64_t next_ms);
 
 /* Ends the sessions, then this process, or as PID 1 the machine. */

@@ -17,19 +17,25 @@
 int
 watchdogs_init(struct watchdogs *watchdogs, uint32_t count)
 {
+	int CLEANUP_FD wait_fd = epoll_create1(EPOLL_CLOEXEC);
+
 	*watchdogs = (struct watchdogs){
-		.wait_fd = epoll_create1(EPOLL_CLOEXEC),
+		.wait_fd = -1,
 		.count = count,
-		.entries = calloc(count, sizeof(struct watchdogs_entry)),
+		.lost_max = (count + 1) / 2,
 	};
-	if (watchdogs->wait_fd < 0 || watchdogs->entries == NULL) {
-		fd_close(&watchdogs->wait_fd);
+	if (wait_fd < 0)
+		return -errno;
+	watchdogs->entries = calloc(count, sizeof(*watchdogs->entries));
+	watchdogs->lost = calloc(watchdogs->lost_max, sizeof(*watchdogs->lost));
+	if (watchdogs->entries == NULL || watchdogs->lost == NULL) {
 		free(watchdogs->entries);
+		free(watchdogs->lost);
 		return -ENOMEM;
 	}
-	watchdogs->wait_fd = own_fd_hide(watchdogs->wait_fd);
 	for (uint32_t i = 0; i < count; i++)
 		watchdogs->entries[i].timer_fd = -1;
+	watchdogs->wait_fd = own_fd_hide(fd_steal(&wait_fd));
 	return 0;
 }
 
@@ -85,14 +91,21 @@ watchdogs_kill_due(struct watchdogs *watchdogs, uint64_t now_ms)
 	}
 }
 
+static bool
+watchdogs_may_lose(const struct watchdogs *watchdogs)
+{
+	return watchdogs->lost_count < watchdogs->lost_max;
+}
+
 bool
 watchdogs_step(struct watchdogs *watchdogs, uint64_t now_ms, uint32_t *ret_index)
 {
 	watchdogs_kill_due(watchdogs, now_ms);
-	for (uint32_t i = 0; i < watchdogs->count; i++) {
-		uint64_t give_up_ms = watchdogs->entries[i].give_up_ms;
+	for (uint32_t i = 0; i < watchdogs->count && watchdogs_may_lose(watchdogs); i++) {
+		const struct watchdogs_entry *entry = &watchdogs->entries[i];
 
-		if (give_up_ms != 0 && now_ms >= give_up_ms) {
+		if (entry->give_up_ms != 0 && now_ms >= entry->give_up_ms) {
+			watchdogs->lost[watchdogs->lost_count++] = entry->pid;
 			*ret_index = i;
 			return true;
 		}
@@ -105,11 +118,32 @@ watchdogs_next_ms(const struct watchdogs *watchdogs)
 {
 	uint64_t next = CLOCK_NEVER;
 
-	for (uint32_t i = 0; i < watchdogs->count; i++) {
+	for (uint32_t i = 0; i < watchdogs->count && watchdogs_may_lose(watchdogs); i++) {
 		uint64_t give_up_ms = watchdogs->entries[i].give_up_ms;
 
 		if (give_up_ms != 0 && give_up_ms < next)
 			next = give_up_ms;
 	}
 	return next;
+}
+
+bool
+watchdogs_has_lost(const struct watchdogs *watchdogs, pid_t pid)
+{
+	for (uint32_t i = 0; i < watchdogs->lost_count; i++) {
+		if (watchdogs->lost[i] == pid)
+			return true;
+	}
+	return false;
+}
+
+void
+watchdogs_forget(struct watchdogs *watchdogs, pid_t pid)
+{
+	for (uint32_t i = 0; i < watchdogs->lost_count; i++) {
+		if (watchdogs->lost[i] == pid) {
+			watchdogs->lost[i] = watchdogs->lost[--watchdogs->lost_count];
+			return;
+		}
+	}
 }

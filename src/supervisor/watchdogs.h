@@ -2,7 +2,8 @@
  * watchdogs: the supervisor's side of the workers' watchdogs (platform/watchdog.h). A
  * worker that lets its time pass is killed. One that does not die of that, as it is
  * stuck in the kernel, is given up: it will never run in user space again, but nobody
- * knows when it will be gone.
+ * knows when it will be gone. That is not done for more than half of them at a time,
+ * which keep their places then: a guest could fill itself with them.
  */
 #ifndef SUPERVISOR_WATCHDOGS_H
 #define SUPERVISOR_WATCHDOGS_H
@@ -24,6 +25,9 @@ struct watchdogs {
 	int wait_fd; /* readable when a time has passed */
 	uint32_t count;
 	struct watchdogs_entry *entries;
+	uint32_t lost_count;
+	uint32_t lost_max;
+	pid_t *lost; /* who was given up, and is still there */
 };
 
 /* For COUNT workers, for the life of this process. Returns 0 or -errno. */
@@ -37,11 +41,15 @@ int watchdogs_open(struct watchdogs *watchdogs, uint32_t index, int *ret_fd);
 void watchdogs_start(struct watchdogs *watchdogs, uint32_t index, pid_t pid);
 void watchdogs_close(struct watchdogs *watchdogs, uint32_t index);
 
-/* Kills whose time has passed. True with *RET_INDEX where a worker is to be given up,
- * for watchdogs_close(); to be called again then. NOW_MS as of clock_mono_ms(). */
+/* Kills whose time has passed. True with *RET_INDEX where a worker is given up, for
+ * watchdogs_close(); to be called again then. NOW_MS as of clock_mono_ms(). */
 bool watchdogs_step(struct watchdogs *watchdogs, uint64_t now_ms, uint32_t *ret_index);
 
 /* When it is to be called again at the latest (CLOCK_MONOTONIC ms), or CLOCK_NEVER. */
 uint64_t watchdogs_next_ms(const struct watchdogs *watchdogs);
+
+/* Whether PID is that of one that was given up; and that it has gone at last. */
+bool watchdogs_has_lost(const struct watchdogs *watchdogs, pid_t pid);
+void watchdogs_forget(struct watchdogs *watchdogs, pid_t pid);
 
 #endif

@@ -19,7 +19,7 @@ IN_HEADER = struct.Struct("<IIQQIIII")
 OUT_HEADER = struct.Struct("<IiQ")
 MAX_WRITE = 128 * 1024
 DIRECT_IO = 1
-MODE = 0o100666
+MODE = 0o100777
 
 
 class File:

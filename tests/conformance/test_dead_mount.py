@@ -163,6 +163,7 @@ def test_file_requests_that_are_stuck_give_their_workers_back(start_agent, monke
     wait_until(lambda: len(agent.status()["slots"]) == 3, message="both are stuck")
     gone.close()
     assert waiting.recv(timeout=8).payload == b"EIO: worker lost"
+    wait_until(lambda: len(agent.status()["slots"]) == 1, message="both places are free")
     assert agent.file_call(codec.FILE_STAT_REQ, {"path": "/"})
 
 
@@ -195,6 +196,36 @@ def test_a_file_that_stops_to_take_in_the_middle_holds_no_place(fuse_file):
     with pytest.raises(FileError, match="EIO: worker lost"):
         agent.write_file(path, bytes(4 * MIB))
     see_that_all_is_well_but_one_process(agent, server)
+
+
+def test_a_program_that_stops_to_answer_in_the_middle_holds_no_place(fuse_file):
+    agent, path, _ = fuse_file(MIB, 0)
+    result = agent.start([path], timeout_seconds=2).result()
+    assert result.code == 125 and b"worker lost" in result.stderr and b"starting the program" in result.stderr
+    wait_until(lambda: agent.run(["echo", "x"]).stdout == b"x\n", 5, "the place is free")
+
+
+def test_more_than_half_of_the_workers_are_not_given_up(fuse_file):
+    """A guest could fill itself with what waits for its own server."""
+    agent, path, server = fuse_file(MIB, 0)
+    conns = [agent.file_connect(codec.FILE_READ_REQ, {"path": path}) for _ in range(2)]
+    assert [conn.recv(timeout=10).payload for conn in conns] == [b"EIO: worker lost"] * 2
+    wait_until(lambda: len(agent.status()["slots"]) == 1, message="both places are free")
+    third = agent.file_connect(codec.FILE_READ_REQ, {"path": path})
+    assert not third.wait_readable(5)
+    assert len(agent.status()["slots"]) == 2 and len(agent.worker_pids()) == 5
+    server.communicate(timeout=10)
+    wait_until(lambda: len(agent.worker_pids()) == 3, message="all are gone")
+    assert agent.run(["echo", "x"]).stdout == b"x\n"
+
+
+@pytest.mark.ends_agent
+def test_the_end_does_not_wait_for_who_was_given_up(fuse_file):
+    agent, path, _ = fuse_file(MIB, 0)
+    assert agent.file_request(codec.FILE_READ_REQ, {"path": path})[-1].payload == b"EIO: worker lost"
+    begun = time.monotonic()
+    assert agent.terminate() == 0
+    assert time.monotonic() - begun < 3
 
 
 def test_a_file_that_is_slow_but_moves_is_read_and_written_whole(fuse_file):

@@ -7,9 +7,12 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/wait.h>
 #include <cmocka.h>
 
+#include "platform/clock.h"
 #include "platform/fd.h"
+#include "platform/watchdog.h"
 #include "scratch.h"
 #include "supervisor/pool.h"
 
@@ -43,6 +46,43 @@ drop_pool(void **state)
 	fd_close(&settings.session.cells_fd);
 	free(pool.workers);
 	return scratch_remove(state);
+}
+
+static void
+test_a_worker_that_is_stuck_gives_its_place_back(void **state)
+{
+	uint64_t now = clock_mono_ms();
+	siginfo_t info = { 0 };
+	pid_t pid = fork();
+	int fd = -1;
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (pid == 0)
+		for (;;)
+			(void)pause();
+	/* Nobody reaps it: that does as well as that it can't die. */
+	pool.workers[0].pid = pid;
+	atomic_store(&pool.board->slots[0].phase, SLOT_OPEN);
+	assert_int_equal(watchdogs_open(&pool.watchdogs, 0, &fd), 0);
+	watchdogs_start(&pool.watchdogs, 0, pid);
+	watchdog_init(fd);
+	watchdog_set(1);
+	(void)usleep(50000);
+	assert_int_equal(pool_watch(&pool, now), now + WATCHDOGS_DEATH_MS);
+	assert_int_equal(pool.workers[0].pid, pid);
+	now += WATCHDOGS_DEATH_MS;
+	assert_int_equal(pool_watch(&pool, now), now);
+	assert_int_equal(pool.workers[0].pid, 0);
+	assert_int_equal(atomic_load(&pool.board->slots[0].phase), SLOT_IDLE);
+	assert_int_equal(atomic_load(&pool.board->deaths.total), 1);
+	assert_true(pool_owns(&pool, pid));
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED), 0);
+	pool_bury(&pool, &info);
+	assert_false(pool_owns(&pool, pid));
+	assert_int_equal(atomic_load(&pool.board->deaths.total), 1);
+	watchdog_init(-1);
+	fd_close(&fd);
 }
 
 static const char *
@@ -106,6 +146,8 @@ main(void)
 		    test_the_cgroup_of_an_idle_worker_is_left_alone, make_pool, drop_pool),
 		cmocka_unit_test_setup_teardown(
 		    test_a_cgroup_that_another_has_is_left_alone, make_pool, drop_pool),
+		cmocka_unit_test_setup_teardown(
+		    test_a_worker_that_is_stuck_gives_its_place_back, make_pool, drop_pool),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

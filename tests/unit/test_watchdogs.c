@@ -26,12 +26,12 @@ static struct watchdogs watchdogs;
 
 /* A worker that sets its watchdog and does nothing more. */
 static pid_t
-start(uint32_t timeout_ms)
+start_at(uint32_t index, uint32_t timeout_ms)
 {
 	int fd = -1;
 	pid_t pid;
 
-	assert_int_equal(watchdogs_open(&watchdogs, INDEX, &fd), 0);
+	assert_int_equal(watchdogs_open(&watchdogs, index, &fd), 0);
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
@@ -41,8 +41,14 @@ start(uint32_t timeout_ms)
 			(void)pause();
 	}
 	fd_close(&fd);
-	watchdogs_start(&watchdogs, INDEX, pid);
+	watchdogs_start(&watchdogs, index, pid);
 	return pid;
+}
+
+static pid_t
+start(uint32_t timeout_ms)
+{
+	return start_at(INDEX, timeout_ms);
 }
 
 static int
@@ -94,6 +100,7 @@ test_one_that_does_not_die_is_given_up(void **state)
 	assert_int_equal(index, INDEX);
 	watchdogs_close(&watchdogs, INDEX);
 	assert_false(watchdogs_step(&watchdogs, now + WATCHDOGS_DEATH_MS, &index));
+	watchdogs_forget(&watchdogs, pid);
 	end(pid);
 }
 
@@ -122,6 +129,59 @@ test_a_worker_in_time_is_left_alone(void **state)
 	end(pid);
 }
 
+static void
+test_one_who_called_it_off_in_the_last_moment_is_left_alone(void **state)
+{
+	uint32_t index = WORKERS;
+	int fd = -1;
+
+	(void)state;
+	assert_int_equal(watchdogs_open(&watchdogs, INDEX, &fd), 0);
+	watchdogs_start(&watchdogs, INDEX, getpid());
+	watchdog_init(fd);
+	watchdog_set(1);
+	assert_int_equal(shows(20000), 1);
+	watchdog_set(0);
+	assert_false(watchdogs_step(&watchdogs, clock_mono_ms(), &index));
+	assert_true(watchdogs_next_ms(&watchdogs) == CLOCK_NEVER);
+	watchdogs_close(&watchdogs, INDEX);
+	watchdog_init(-1);
+	fd_close(&fd);
+}
+
+/* All of them are stuck. */
+static void
+test_no_more_than_half_are_given_up_at_a_time(void **state)
+{
+	pid_t pids[WORKERS];
+	uint64_t now = clock_mono_ms();
+	uint32_t index;
+
+	(void)state;
+	for (uint32_t i = 0; i < WORKERS; i++)
+		pids[i] = start_at(i, 1);
+	(void)usleep(20 * TIMEOUT_MS * 1000);
+	assert_false(watchdogs_step(&watchdogs, now, &index));
+	now += WATCHDOGS_DEATH_MS;
+	for (int i = 0; i < (WORKERS + 1) / 2; i++) {
+		assert_true(watchdogs_step(&watchdogs, now, &index));
+		assert_true(watchdogs_has_lost(&watchdogs, pids[index]));
+		watchdogs_close(&watchdogs, index);
+	}
+	assert_false(watchdogs_step(&watchdogs, now, &index));
+	assert_true(watchdogs_next_ms(&watchdogs) == CLOCK_NEVER);
+	assert_false(watchdogs_has_lost(&watchdogs, pids[WORKERS - 1]));
+	watchdogs_forget(&watchdogs, pids[0]);
+	assert_false(watchdogs_has_lost(&watchdogs, pids[0]));
+	assert_true(watchdogs_step(&watchdogs, now, &index));
+	assert_int_equal(index, WORKERS - 1);
+	for (uint32_t i = 0; i < WORKERS; i++) {
+		watchdogs_close(&watchdogs, i);
+		watchdogs_forget(&watchdogs, pids[i]);
+		end(pids[i]);
+	}
+}
+
 static int
 make(void **state)
 {
@@ -135,6 +195,7 @@ drop(void **state)
 	(void)state;
 	fd_close(&watchdogs.wait_fd);
 	free(watchdogs.entries);
+	free(watchdogs.lost);
 	return 0;
 }
 
@@ -146,6 +207,8 @@ main(void)
 		cmocka_unit_test(test_one_that_does_not_die_is_given_up),
 		cmocka_unit_test(test_one_that_was_given_up_does_not_show_any_more),
 		cmocka_unit_test(test_a_worker_in_time_is_left_alone),
+		cmocka_unit_test(test_one_who_called_it_off_in_the_last_moment_is_left_alone),
+		cmocka_unit_test(test_no_more_than_half_are_given_up_at_a_time),
 	};
 
 	return cmocka_run_group_tests(tests, make, drop);
