@@ -92,13 +92,17 @@ AC_DEFUN([VGA_HARDENING], [
   AC_SUBST([VGA_STATIC])
 ])
 
-# VGA_SMALL: a smaller image. VGA_LTO is for the agent's link alone: the objects have
+# VGA_SMALL: a smaller image; -Oz alone still keeps in registers what costs more code to
+# keep there than to make again. VGA_LTO is for the agent's link alone: the objects have
 # both forms, and what is linked for tests need not wait for the optimizer.
 AC_DEFUN([VGA_SMALL], [
   VGA_LTO=
   VGA_NO_LTO=
   vga_smaller=
-  AS_VAR_IF([vga_small], [yes], [VGA_TRY_CFLAG([vga_smaller], [-Oz])])
+  AS_VAR_IF([vga_small], [yes], [
+    m4_foreach_w([vga_flag], [-Oz -fno-move-loop-invariants -fno-caller-saves],
+      [VGA_TRY_CFLAG([vga_smaller], vga_flag)])
+  ])
   CFLAGS="$CFLAGS$vga_smaller"
   VGA_TRY_CFLAG([VGA_CFLAGS], [-fno-plt])
   VGA_TRY_RUN_LDFLAG([VGA_LDFLAGS], [-Wl,-z,pack-relative-relocs])
