@@ -171,7 +171,7 @@ def see_that_all_is_well_but_one_process(agent, server):
     """A process that waits for an answer of its own can't be killed: only the end of the
     server ends it."""
     first, second = agent.start(["sleep", "60"]), agent.start(["sleep", "60"])
-    assert agent.status()["workers"]["exec"] == 2
+    wait_until(lambda: agent.status()["workers"]["exec"] == 2, message="both run")
     assert agent.status()["worker_deaths"]["total"] == 1
     first.close()
     second.close()

@@ -45,6 +45,9 @@ drop_pool(void **state)
 {
 	fd_close(&settings.session.cells_fd);
 	free(pool.workers);
+	free(pool.watchdogs.entries);
+	free(pool.watchdogs.lost);
+	fd_close(&pool.watchdogs.wait_fd);
 	return scratch_remove(state);
 }
 
