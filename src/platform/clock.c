@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stddef.h>
 #include <time.h>
 
 #define NS_PER_US 1000
@@ -57,4 +58,19 @@ clock_poll_timeout(uint64_t now_ms, uint64_t deadline_ms)
 	if (deadline_ms - now_ms > INT_MAX)
 		return INT_MAX;
 	return (int)(deadline_ms - now_ms);
+}
+
+const struct timespec *
+clock_left(uint64_t deadline_ms, struct timespec *room)
+{
+	uint64_t now;
+	uint64_t ms;
+
+	if (deadline_ms == CLOCK_NEVER)
+		return NULL;
+	now = clock_mono_ms();
+	ms = deadline_ms > now ? deadline_ms - now : 0;
+	room->tv_sec = (time_t)(ms / MS_PER_S);
+	room->tv_nsec = (long)(ms % MS_PER_S) * NS_PER_MS;
+	return room;
 }

@@ -6,6 +6,7 @@
 #define PLATFORM_CLOCK_H
 
 #include <stdint.h>
+#include <time.h>
 
 /* No deadline, as an absolute time in ms. */
 #define CLOCK_NEVER UINT64_MAX
@@ -24,5 +25,8 @@ int clock_set_wall(int64_t seconds, uint32_t nanoseconds);
 /* Milliseconds from NOW_MS to DEADLINE_MS as poll(2) takes them: 0 if it has
  * passed, -1 for CLOCK_NEVER. */
 int clock_poll_timeout(uint64_t now_ms, uint64_t deadline_ms);
+
+/* The same from now on, as ppoll(2) takes it: ROOM, filled in; NULL for CLOCK_NEVER. */
+const struct timespec *clock_left(uint64_t deadline_ms, struct timespec *room);
 
 #endif

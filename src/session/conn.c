@@ -10,11 +10,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "platform/clock.h"
 #include "platform/fd.h"
-#include "platform/watchdog.h"
 #include "session/conn_wait.h"
 #include "session/stop.h"
 
@@ -151,23 +149,11 @@ int
 conn_wait(struct conn *conn, short events, bool can_stop, uint64_t deadline_ms, short *ret_shown)
 {
 	struct pollfd wait = { .fd = conn->fd, .events = events };
-	uint64_t now = clock_mono_ms();
-	struct timespec left;
-	struct timespec *timeout = NULL;
 	int n;
 
 	if (can_stop && stop_is_now())
 		return -ECANCELED;
-	if (deadline_ms != CLOCK_NEVER) {
-		uint64_t ms = deadline_ms > now ? deadline_ms - now : 0;
-
-		left.tv_sec = (time_t)(ms / 1000);
-		left.tv_nsec = (long)(ms % 1000) * 1000000;
-		timeout = &left;
-	}
-	watchdog_pause();
-	n = ppoll(&wait, 1, timeout, can_stop ? stop_wait_mask() : NULL);
-	watchdog_resume();
+	n = stop_poll(&wait, 1, deadline_ms, can_stop);
 	if (n < 0 && errno == EINTR)
 		return can_stop && stop_is_now() ? -ECANCELED : -EINTR;
 	if (n < 0)

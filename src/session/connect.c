@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "platform/clock.h"
 #include "platform/fd.h"
 #include "protocol/port_request.h"
 #include "session/forward.h"
@@ -29,7 +30,7 @@ connect_await(const struct conn *conn, int tcp_fd)
 	for (;;) {
 		if (stop_is_now())
 			return -ECANCELED;
-		if (ppoll(polls, 2, NULL, stop_wait_mask()) < 0 && errno != EINTR)
+		if (stop_poll(polls, 2, CLOCK_NEVER, true) < 0 && errno != EINTR)
 			return -errno;
 		if (polls[1].revents != 0)
 			return -EPIPE;

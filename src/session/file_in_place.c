@@ -7,9 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
-#include <time.h>
 
-#include "platform/watchdog.h"
 #include "session/file_copy.h"
 #include "session/file_reply.h"
 #include "session/stop.h"
@@ -57,14 +55,8 @@ file_in_place_wait(const struct file_in_place *target)
 		{ .fd = target->fd, .events = POLLOUT },
 		{ .fd = session->conn.fd, .events = 0 },
 	};
-	int stall_ms = session->settings->stall_timeout_ms;
-	struct timespec stall = { .tv_sec = stall_ms / 1000,
-		.tv_nsec = stall_ms % 1000 * 1000000L };
-	int n;
+	int n = stop_poll(wait, 2, file_reply_deadline(session), true);
 
-	watchdog_pause();
-	n = ppoll(wait, 2, stall_ms < 0 ? NULL : &stall, stop_wait_mask());
-	watchdog_resume();
 	if (stop_is_now())
 		return -ECANCELED;
 	if (n < 0)

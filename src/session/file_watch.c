@@ -12,11 +12,10 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "platform/clock.h"
 #include "platform/fd.h"
-#include "platform/watchdog.h"
 #include "session/file_litter.h"
 #include "session/file_path.h"
 #include "session/file_reply.h"
@@ -51,15 +50,13 @@ file_watch_fill(struct file_watch_session *session, int timeout_ms)
 		{ .fd = session->watch.inotify_fd, .events = POLLIN },
 		{ .fd = session->watch.session->conn.fd, .events = POLLRDHUP },
 	};
-	struct timespec timeout = { .tv_nsec = timeout_ms * 1000000L };
+	uint64_t deadline = timeout_ms < 0 ? CLOCK_NEVER : clock_mono_ms() + (uint64_t)timeout_ms;
 	ssize_t n;
 
 	memmove(session->buffer, session->buffer + session->head, session->tail - session->head);
 	session->tail -= session->head;
 	session->head = 0;
-	watchdog_pause();
-	n = ppoll(wait, 2, timeout_ms < 0 ? NULL : &timeout, stop_wait_mask());
-	watchdog_resume();
+	n = stop_poll(wait, 2, deadline, true);
 	if (stop_is_now())
 		return -ECANCELED;
 	if (n <= 0)

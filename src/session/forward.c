@@ -16,6 +16,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "platform/clock.h"
 #include "session/stop.h"
 
 /* A host that takes nothing of a last frame for so long is given up. */
@@ -177,7 +178,7 @@ forward_wait(struct forward *forward)
 		.fd = tcp_events != 0 && forward->error == 0 ? forward->tcp_fd : -1,
 		.events = tcp_events,
 	};
-	if (ppoll(polls, 2, NULL, stop_wait_mask()) < 0)
+	if (stop_poll(polls, 2, CLOCK_NEVER, true) < 0)
 		return errno == EINTR ? 0 : -errno;
 	if (polls[0].revents & (POLLRDHUP | POLLHUP | POLLERR))
 		return -EPIPE;

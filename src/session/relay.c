@@ -35,7 +35,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "platform/clock.h"
@@ -165,28 +164,12 @@ relay_prepare(const struct relay *relay, struct pollfd *polls)
 	}
 }
 
-static int
-relay_wait(const struct relay *relay, struct pollfd *polls, uint64_t now)
-{
-	uint64_t deadline = relay_next_deadline(relay);
-	struct timespec left;
-
-	/* Rounded up by the clock's grain, so that we do not wake just before. */
-	if (deadline != CLOCK_NEVER) {
-		uint64_t ms = deadline > now ? deadline - now : 0;
-
-		left.tv_sec = (time_t)(ms / 1000);
-		left.tv_nsec = (long)(ms % 1000) * 1000000;
-	}
-	return ppoll(
-	    polls, RELAY_POLL_COUNT, deadline == CLOCK_NEVER ? NULL : &left, stop_wait_mask());
-}
-
 static void
 relay_turn(struct relay *relay)
 {
 	struct pollfd polls[RELAY_POLL_COUNT] = { 0 };
 	bool ready[RELAY_SOURCES];
+	struct timespec left;
 	uint64_t now;
 	int n;
 
@@ -195,7 +178,9 @@ relay_turn(struct relay *relay)
 	if (relay->phase != RELAY_RUNNING)
 		input_close(&relay->input);
 	relay_prepare(relay, polls);
-	n = relay_wait(relay, polls, clock_mono_ms());
+	/* No watchdog runs: who is waited for is the program. */
+	n = ppoll(polls, RELAY_POLL_COUNT, clock_left(relay_next_deadline(relay), &left),
+	    stop_wait_mask());
 	now = clock_mono_ms();
 	if (n > 0) {
 		if (polls[RELAY_POLL_PID].revents != 0)

@@ -4,6 +4,10 @@
 #include "session/stop.h"
 
 #include <stdatomic.h>
+#include <stddef.h>
+
+#include "platform/clock.h"
+#include "platform/watchdog.h"
 
 static volatile sig_atomic_t stop_now;
 static volatile sig_atomic_t stop_soon;
@@ -44,6 +48,18 @@ const sigset_t *
 stop_wait_mask(void)
 {
 	return &stop_mask;
+}
+
+int
+stop_poll(struct pollfd *polls, nfds_t count, uint64_t deadline_ms, bool can_stop)
+{
+	struct timespec left;
+	int n;
+
+	watchdog_pause();
+	n = ppoll(polls, count, clock_left(deadline_ms, &left), can_stop ? stop_wait_mask() : NULL);
+	watchdog_resume();
+	return n;
 }
 
 bool

@@ -8,6 +8,7 @@
 #ifndef SESSION_STOP_H
 #define SESSION_STOP_H
 
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,6 +19,10 @@ void stop_init(void);
 /* The mask to wait with: SIGHUP, SIGTERM and SIGINT get through; and SIGUSR1, which
  * means nothing but "look at your slot". Borrowed. */
 const sigset_t *stop_wait_mask(void);
+
+/* ppoll(2), until DEADLINE_MS (CLOCK_MONOTONIC, or CLOCK_NEVER); with that mask if
+ * CAN_STOP, and with the watchdog paused. Returns what it does, with errno. */
+int stop_poll(struct pollfd *polls, nfds_t count, uint64_t deadline_ms, bool can_stop);
 
 /* SIGTERM or SIGINT came: end the session. */
 bool stop_is_now(void);
