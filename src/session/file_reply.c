@@ -117,10 +117,7 @@ file_reply_check(struct session *session)
 {
 	struct pollfd host = { .fd = session->conn.fd, .events = POLLRDHUP };
 	const struct timespec now = { 0 };
-	int n;
-
-	watchdog_ping();
-	n = ppoll(&host, 1, &now, stop_wait_mask());
+	int n = ppoll(&host, 1, &now, stop_wait_mask());
 
 	if (stop_is_now())
 		return -ECANCELED;

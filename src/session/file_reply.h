@@ -37,8 +37,8 @@ void file_reply_begin_flush(const struct session *session);
  * it is empty or too long, answers with FILE_ERR and returns -EINVAL. */
 int file_reply_path(struct session *session, const char *given, char *ret);
 
-/* For work that does not wait and moves: whether to go on. Returns 0, -EPIPE if the
- * host has gone, or -ECANCELED if this worker was told to stop. */
+/* For work that does not wait: whether to go on. Returns 0, -EPIPE if the host
+ * has gone, or -ECANCELED if this worker was told to stop. */
 int file_reply_check(struct session *session);
 
 /* The time at which a peer that does nothing from now on has stalled. */

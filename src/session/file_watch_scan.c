@@ -93,6 +93,7 @@ file_watch_see(
 	char path[PATH_MAX];
 	int r = file_path_join(path, sizeof(path), dir, entry->d_name);
 
+	watchdog_ping();
 	if (r == 0 && scan->report)
 		r = file_watch_send(
 		    scan->watch, &(struct file_event){
