@@ -42,20 +42,17 @@ pool_init(struct pool *pool, const struct worker_settings *settings, struct scor
 		.count = board->workers,
 		.workers = calloc(board->workers, sizeof(struct pool_worker)),
 	};
-	if (pool->workers == NULL) {
+	r = pool->workers == NULL ? -ENOMEM : watchdogs_init(&pool->watchdogs, pool->count);
+	if (r < 0) {
+		free(pool->workers);
 		*pool = (struct pool){ 0 };
-		return -ENOMEM;
+		return r;
 	}
 	for (int i = 0; i < listeners_count; i++)
 		pool->options.listeners[i] = listeners[i];
 	for (uint32_t i = 0; i < pool->count; i++)
 		pool->workers[i].queue_fd = -1;
-	r = watchdogs_init(&pool->watchdogs, pool->count);
-	if (r < 0) {
-		free(pool->workers);
-		*pool = (struct pool){ 0 };
-	}
-	return r;
+	return 0;
 }
 
 /* ---- births ------------------------------------------------------------ */
@@ -146,7 +143,7 @@ pool_fork_due(struct pool *pool, uint64_t now_ms, uint32_t max)
 /* ---- deaths ------------------------------------------------------------ */
 
 static struct pool_worker *
-pool_find(struct pool *pool, pid_t pid)
+pool_find(const struct pool *pool, pid_t pid)
 {
 	for (uint32_t i = 0; i < pool->count; i++) {
 		if (pool->workers[i].pid == pid)
@@ -158,13 +155,7 @@ pool_find(struct pool *pool, pid_t pid)
 bool
 pool_owns(const struct pool *pool, pid_t pid)
 {
-	if (watchdogs_has_lost(&pool->watchdogs, pid))
-		return true;
-	for (uint32_t i = 0; i < pool->count; i++) {
-		if (pool->workers[i].pid == pid)
-			return true;
-	}
-	return false;
+	return pool_find(pool, pid) != NULL || watchdogs_has_lost(&pool->watchdogs, pid);
 }
 
 /* Kills the group of a lost session's main process. The number came from a worker

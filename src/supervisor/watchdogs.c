@@ -127,23 +127,28 @@ watchdogs_next_ms(const struct watchdogs *watchdogs)
 	return next;
 }
 
+/* The place of PID among the lost; their number where it is not there. */
+static uint32_t
+watchdogs_find_lost(const struct watchdogs *watchdogs, pid_t pid)
+{
+	uint32_t i = 0;
+
+	while (i < watchdogs->lost_count && watchdogs->lost[i] != pid)
+		i++;
+	return i;
+}
+
 bool
 watchdogs_has_lost(const struct watchdogs *watchdogs, pid_t pid)
 {
-	for (uint32_t i = 0; i < watchdogs->lost_count; i++) {
-		if (watchdogs->lost[i] == pid)
-			return true;
-	}
-	return false;
+	return watchdogs_find_lost(watchdogs, pid) < watchdogs->lost_count;
 }
 
 void
 watchdogs_forget(struct watchdogs *watchdogs, pid_t pid)
 {
-	for (uint32_t i = 0; i < watchdogs->lost_count; i++) {
-		if (watchdogs->lost[i] == pid) {
-			watchdogs->lost[i] = watchdogs->lost[--watchdogs->lost_count];
-			return;
-		}
-	}
+	uint32_t i = watchdogs_find_lost(watchdogs, pid);
+
+	if (i < watchdogs->lost_count)
+		watchdogs->lost[i] = watchdogs->lost[--watchdogs->lost_count];
 }
