@@ -3,8 +3,8 @@
  * and workers share. One slot a worker.
  *
  * It is advisory. A worker writes its own slot only; of deaths the supervisor believes
- * wait(2) and its own kill(2) alone, and takes what stands here as it would a stranger's word; and
- * STATUS copies before it looks.
+ * wait(2) and its own kill(2) alone, and takes what stands here as it would a
+ * stranger's word; and STATUS copies before it looks.
  */
 #ifndef SESSION_SCOREBOARD_H
 #define SESSION_SCOREBOARD_H

@@ -24,7 +24,6 @@
 bool
 shutdown_facp_can_power_off(const uint8_t *facp, size_t len)
 {
-	const uint8_t *address = facp + SHUTDOWN_FACP_SLEEP_ADDRESS;
 	static const uint8_t none[SHUTDOWN_FACP_SLEEP_ADDRESS_LEN];
 
 	if (len < SHUTDOWN_FACP_FLAGS + SHUTDOWN_FACP_FLAGS_LEN || memcmp(facp, "FACP", 4) != 0)
@@ -33,7 +32,7 @@ shutdown_facp_can_power_off(const uint8_t *facp, size_t len)
 		SHUTDOWN_FACP_HW_REDUCED) == 0)
 		return true;
 	return len >= SHUTDOWN_FACP_SLEEP_ADDRESS + sizeof(none) &&
-	       memcmp(address, none, sizeof(none)) != 0;
+	       memcmp(facp + SHUTDOWN_FACP_SLEEP_ADDRESS, none, sizeof(none)) != 0;
 }
 
 static bool
