@@ -12,7 +12,7 @@ import time
 import pytest
 
 import codec
-from agent import FileError, kill_hard, wait_until
+from agent import FileError, children, kill_hard, wait_until
 from faults import Fault, inside, mounted
 
 pytestmark = pytest.mark.kills_workers
@@ -34,6 +34,15 @@ echo up
 read end"""
 
 
+def server_beside(agent, *command):
+    """A server in the agent's mount namespace, once it has said "up"; it lives until its
+    standard input ends."""
+    server = subprocess.Popen(
+        ["nsenter", "-m", "-t", str(agent.pid), *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert server.stdout.readline() == b"up\n"
+    return server
+
+
 @pytest.fixture
 def dead_file(start_agent, monkeypatch, tmp_path):
     """A function: an agent for one program at a time, for which a file is dead."""
@@ -42,10 +51,7 @@ def dead_file(start_agent, monkeypatch, tmp_path):
 
     def start(path):
         agent = start_agent("--workers=3", "--reserved=2")
-        servers.append(subprocess.Popen(
-            ["nsenter", "-m", "-t", str(agent.pid), "sh", "-ec", DEAD_FILE % path],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE))
-        assert servers[0].stdout.readline() == b"up\n"
+        servers.append(server_beside(agent, "sh", "-ec", DEAD_FILE % path))
         return agent
 
     yield start
@@ -64,11 +70,8 @@ def fuse_file(start_agent, monkeypatch, tmp_path):
 
     def start(size, answered, seconds=0):
         agent = start_agent("--workers=3", "--reserved=1", "--stall-timeout=1")
-        servers.append(subprocess.Popen(
-            ["nsenter", "-m", "-t", str(agent.pid), sys.executable, FUSE_FILE, path,
-             str(size), str(answered), str(seconds)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE))
-        assert servers[0].stdout.readline() == b"up\n"
+        servers.append(server_beside(
+            agent, sys.executable, FUSE_FILE, path, str(size), str(answered), str(seconds)))
         return agent, str(path), servers[0]
 
     yield start
@@ -82,14 +85,6 @@ def dead(start_agent, monkeypatch, tmp_path):
     """(agent, path of the mount), where exactly one program may run."""
     mounted(monkeypatch, tmp_path, DEAD)
     return start_agent("--workers=3", "--reserved=2"), str(tmp_path / "dead")
-
-
-def children(pid):
-    try:
-        with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
-            return f.read().split()
-    except (FileNotFoundError, ProcessLookupError):  # it has just gone
-        return []
 
 
 def stuck(agent):
@@ -271,11 +266,8 @@ def test_litter_on_a_dead_mount_is_given_up(start_agent, monkeypatch, tmp_path):
         conn.send(codec.FILE_DONE)
         # Its temporary name stands now; and then nobody answers for the directory.
         wait_until(lambda: len(os.listdir(inside(agent, os.path.dirname(path)))) == 2, message="a name")
-        server = subprocess.Popen(
-            ["nsenter", "-m", "-t", str(agent.pid), "sh", "-ec",
-             DEAD.partition("\n")[2].replace("$D/dead", os.path.dirname(path)) + "\necho up\nread end"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert server.stdout.readline() == b"up\n"
+        script = DEAD.partition("\n")[2].replace("$D/dead", os.path.dirname(path))
+        server = server_beside(agent, "sh", "-ec", script + "\necho up\nread end")
         kill_hard(*[s["pid"] for s in agent.status()["slots"] if s["kind"] == "write"])
         wait_until(lambda: agent.status()["worker_deaths"]["total"] == 1, message="a death")
     conn.close()
