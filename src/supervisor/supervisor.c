@@ -25,6 +25,7 @@
 #include "platform/watchdog.h"
 #include "session/host_clock.h"
 #include "supervisor/released.h"
+#include "supervisor/scoreboard_log.h"
 #include "supervisor/supervisor_state.h"
 
 #define SUPERVISOR_US_PER_MS 1000.0
@@ -232,35 +233,6 @@ supervisor_reap(struct supervisor *supervisor)
 		released_obey(supervisor->board, &supervisor->pool);
 }
 
-static void
-supervisor_log_slot(const struct scoreboard *board, uint32_t index)
-{
-	const struct slot *slot = &board->slots[index];
-
-	if (atomic_load(&slot->phase) == SLOT_IDLE)
-		return;
-	log_info("slot %u: pid %d, %.*s, session %llu, child %d, in %llu, out %llu", index,
-	    atomic_load(&slot->worker_pid), SCOREBOARD_KIND_MAX - 1, slot->kind,
-	    (unsigned long long)atomic_load(&slot->session), atomic_load(&slot->child_pid),
-	    (unsigned long long)atomic_load(&slot->bytes_in),
-	    (unsigned long long)atomic_load(&slot->bytes_out));
-}
-
-static void
-supervisor_log_scoreboard(const struct supervisor *supervisor)
-{
-	const struct scoreboard *board = supervisor->board;
-
-	log_info("scoreboard: %u workers, %u idle; sessions: %llu started, %llu refused; "
-		 "worker deaths: %llu",
-	    board->workers, scoreboard_count_idle(board),
-	    (unsigned long long)atomic_load(&board->counts.started),
-	    (unsigned long long)atomic_load(&board->counts.refused),
-	    (unsigned long long)atomic_load(&board->deaths.total));
-	for (uint32_t i = 0; i < board->workers; i++)
-		supervisor_log_slot(board, i);
-}
-
 /* Whether there may be a log of what a signal asked for: not more often than a person
  * could read, as a session of root's can ask too. */
 static bool
@@ -298,7 +270,7 @@ supervisor_on_signal(struct supervisor *supervisor, int signal)
 		break;
 	case SIGUSR1:
 		if (supervisor_may_log(&supervisor->show_after_ms))
-			supervisor_log_scoreboard(supervisor);
+			scoreboard_log(supervisor->board);
 		break;
 	default:
 		break; /* SIGCHLD is looked at in any case; others are nothing to us */

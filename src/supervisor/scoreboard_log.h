@@ -1,0 +1,13 @@
+/*
+ * scoreboard_log: what the workers are at, for who reads the log and can't ask for
+ * STATUS.
+ */
+#ifndef SUPERVISOR_SCOREBOARD_LOG_H
+#define SUPERVISOR_SCOREBOARD_LOG_H
+
+#include "session/scoreboard.h"
+
+/* Logs one line for all of BOARD, and one for each worker that has a connection. */
+void scoreboard_log(const struct scoreboard *board);
+
+#endif
