@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 
 import pytest
@@ -255,18 +256,19 @@ def test_a_worker_that_is_killed_in_any_phase_leaves_no_place_taken_and_no_host_
     assert agent.run(["echo", "x"]).stdout == b"x\n"
 
 
+# 1 MiB of output that is all there before its worker looks.
+FILL = """read go; kill -STOP $PPID
+%s -c 'import fcntl, os; fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, 1 << 20); os.write(1, bytes(1 << 20))'
+kill -CONT $PPID; exec sleep 60""" % sys.executable
+
+
 def test_kill9_of_a_worker_in_the_middle_of_a_frame_closes_without_a_word(agent):
-    cut = False
-    for _ in range(10):
-        conn, worker, pid = running(agent, "exec head -c 10000000 /dev/zero")
-        wait_until(lambda: agent.status()["slots"], message="it runs")
-        time.sleep(0.3)                         # more than a socket takes was written
-        kill_hard(worker)
-        result = conn.result(timeout=10)
-        assert result.exit is None and not result.stderr, result
-        wait_until(lambda pid=pid: not is_running(pid), 5, "the program is killed")
-        # Small frames may fill the socket to the end of one, by chance.
-        cut = cut or conn.reset
-        if cut:
-            break
-    assert cut
+    """A frame of all that a worker reads at once is more than a socket takes; small ones
+    might fill it to the end of one."""
+    conn, worker, pid = running(agent, FILL)
+    conn.send(codec.STDIN, b"go\n")
+    assert conn.wait_readable(10)
+    kill_hard(worker)
+    result = conn.result(timeout=10)
+    assert conn.reset and result.exit is None and not result.stderr, result
+    wait_until(lambda: not is_running(pid), 5, "the program is killed")
