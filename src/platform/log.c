@@ -43,13 +43,26 @@ log_set_session(uint64_t session)
 	log_state.session = session;
 }
 
+/* Whether a terminal obeys THIS rather than show it: 0x80 to 0x9f too (ECMA-48, C1), alone
+ * or as UTF-8 has them, but not where they are a part of another character. */
+static bool
+log_is_control(unsigned char before, unsigned char this)
+{
+	if (this >= 0x80 && this < 0xa0)
+		return before < 0x80 || before == 0xc2;
+	return this < 0x20 || this == 0x7f;
+}
+
 /* Control characters of a guest's making must not forge a second line. */
 static void
 log_make_printable(char *line, size_t len)
 {
+	unsigned char before = 0;
+
 	for (size_t i = 0; i < len; i++) {
-		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+		if (log_is_control(before, (unsigned char)line[i]))
 			line[i] = '?';
+		before = (unsigned char)line[i];
 	}
 }
 

@@ -130,6 +130,18 @@ test_control_characters_do_not_forge_a_line(void **state)
 }
 
 static void
+test_no_byte_of_eight_bits_is_a_command_to_a_terminal(void **state)
+{
+	(void)state;
+	begin_capture();
+	log_warnx("%s", "a\x9b"
+			"2J|\xc2\x9b"
+			"2J|\xc2\x80\xc2\x9f|\x9b\x9b|\xc2\xa0\xc3\x9b\xe2\x9b\x84");
+	assert_string_equal(end_capture(), "prog: a?2J|\xc2?2J|\xc2?\xc2?|??|"
+					   "\xc2\xa0\xc3\x9b\xe2\x9b\x84\n");
+}
+
+static void
 test_a_process_name_does_not_forge_a_line_either(void **state)
 {
 	(void)state;
@@ -373,6 +385,8 @@ main(void)
 		cmocka_unit_test_setup(test_a_warning_tells_errno, setup),
 		cmocka_unit_test_setup(test_levels_leave_out_what_is_below, setup),
 		cmocka_unit_test_setup(test_control_characters_do_not_forge_a_line, setup),
+		cmocka_unit_test_setup(
+		    test_no_byte_of_eight_bits_is_a_command_to_a_terminal, setup),
 		cmocka_unit_test_setup(test_a_process_name_does_not_forge_a_line_either, setup),
 		cmocka_unit_test_setup(test_a_long_line_is_cut_and_still_one_line, setup),
 		cmocka_unit_test_setup(test_a_long_process_name_is_cut, setup),
