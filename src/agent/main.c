@@ -19,7 +19,6 @@
 #include "protocol/kcmdline.h"
 #include "supervisor/boot.h"
 #include "supervisor/boot_cgroups.h"
-#include "supervisor/boot.h"
 #include "supervisor/supervisor.h"
 
 #define MAIN_PROGRAM "vmm-guest-agent"
@@ -152,6 +151,7 @@ main(int argc, char **argv, char **environment)
 		supervisor_block_signals();
 	signals_reset();
 	fd_open_standard();
+	fd_close_inherited();
 	setproctitle_init(argc, argv, environment);
 	if (is_init)
 		boot_begin();

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 void
 fd_close(int *fd)
@@ -119,6 +120,12 @@ fd_open_standard(void)
 			return;
 		}
 	}
+}
+
+void
+fd_close_inherited(void)
+{
+	(void)close_range(STDERR_FILENO + 1, ~0U, 0);
 }
 
 int

@@ -55,6 +55,10 @@ int fd_write_file(int dir_fd, const char *path, const char *text);
  * no /dev/null yet) if they are closed, so that nothing else lands on them. */
 void fd_open_standard(void);
 
+/* Closes all descriptors above 2: a daemon keeps nobody else's files, locks and pipes
+ * open. Where the kernel has no close_range(2) they stay. */
+void fd_close_inherited(void);
+
 /* The number of open descriptors of this process, by /proc/self/fd below
  * PROC_FD; without the one that looks. Returns it or -errno. */
 int fd_count_open(int proc_fd);

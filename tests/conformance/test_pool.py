@@ -10,7 +10,7 @@ import time
 import pytest
 
 import codec
-from agent import Refused, children, is_running, kill_hard, together, wait_until
+from agent import Refused, agent_binary, children, descriptors, is_running, kill_hard, together, wait_until
 
 
 def voluntary_switches(pid):
@@ -209,6 +209,18 @@ def test_sighup_lets_a_running_session_end_in_peace(start_agent):
     conn.send(codec.EOF)
     result = conn.result()
     assert result.stdout == b"before after" and result.code == 0
+
+
+def test_a_descriptor_that_its_starter_left_open_is_closed(start_agent, monkeypatch, tmp_path):
+    left = tmp_path / "left-open"
+    wrapper = tmp_path / "agent-with-a-leak"
+    wrapper.write_text('#!/bin/sh\nexec %s "$@" 9>%s\n' % (agent_binary(), left))
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("VMM_GUEST_AGENT", str(wrapper))
+    agent = start_agent()
+    assert left.exists()
+    for pid in [agent.pid, *agent.worker_pids()]:
+        assert str(left) not in descriptors(pid).values()
 
 
 def test_sigusr1_logs_the_scoreboard(agent):
