@@ -224,11 +224,11 @@ def test_the_end_does_not_wait_for_who_was_given_up(fuse_file):
 
 
 def test_a_file_that_is_slow_but_moves_is_read_and_written_whole(fuse_file):
-    agent, path, _ = fuse_file(4 * MIB, 16 * MIB, 0.05)
+    agent, path, _ = fuse_file(10 * MIB, 16 * MIB, 0.02)
     begun = time.monotonic()
-    assert agent.read_file(path) == bytes(4 * MIB)
+    assert agent.read_file(path) == bytes(10 * MIB)
     assert time.monotonic() - begun > 1.5
-    agent.write_file(path, bytes(4 * MIB))
+    agent.write_file(path, bytes(10 * MIB))
     time.sleep(1.5)
     assert agent.status()["worker_deaths"]["total"] == 0
 
