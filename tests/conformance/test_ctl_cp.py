@@ -278,9 +278,9 @@ def test_a_tree_of_10000_files_there_and_back_is_equal(start_agent, guest, here)
         for j in range(99):
             (folder / str(j)).write_text("%d %d" % (i, j))
         (folder / "0").chmod(0o711)
-    ctl.ok("cp", "-r", here, vm(guest / "t"))
+    ctl.ok("cp", "-r", here, vm(guest / "t"), timeout=120)
     assert tree_of(guest / "t") == tree_of(here)
-    ctl.ok("cp", "-r", vm(guest / "t"), here.parent / "back")
+    ctl.ok("cp", "-r", vm(guest / "t"), here.parent / "back", timeout=120)
     assert tree_of(here.parent / "back") == tree_of(here)
 
 

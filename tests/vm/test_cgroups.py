@@ -211,11 +211,13 @@ def test_cgroups_that_emptied_are_collected(guest):
 
 
 def test_cgroups_of_detached_programs_are_removed_when_they_empty(guest):
+    guest.output("touch /held")
     before = set(cells(guest))
     for _ in range(6):
-        start(guest, "sleep 2 & setsid sleep 1 & exit 0", detach=True)
+        start(guest, "setsid sh -c 'while test -e /held; do sleep 0.1; done' & sleep 1 & exit 0", detach=True)
     made = set(cells(guest)) - before
     assert len(made) == 6
+    guest.output("rm /held")
     state.wait_until(lambda: not made & set(cells(guest)), 20)
     assert not detached(guest)
 

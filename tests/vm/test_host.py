@@ -143,7 +143,7 @@ def test_shutdown_ends_sessions_answers_and_then_the_guest_ends(hosted, action):
     conn.read_output(b"up\n")
     ignoring = hosted.start("trap '' TERM HUP; echo up; while :; do sleep 0.05; done", report=True)
     ignoring.read_output(b"up\n")
-    done = hosted.ctl("shutdown", f"--{action}", "--grace", "2")
+    done = hosted.ctl("shutdown", f"--{action}", "--grace", "5")
     assert (done.returncode, done.stderr) == (0, "")
     result, killed = conn.result(), ignoring.result()
     assert (result.code, result.stdout) == (7, b"up\nterm\n")

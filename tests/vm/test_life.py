@@ -22,7 +22,8 @@ vmm-guest-ctl exec --timeout 1 -- sleep 60
 vmm-guest-ctl cp /bin/busybox vm:/soaked && vmm-guest-ctl cp vm:/soaked - >/dev/null
 vmm-guest-ctl ls / >/dev/null; vmm-guest-ctl rm /soaked; vmm-guest-ctl cat /none 2>/dev/null
 vmm-guest-ctl status >/dev/null
-vmm-guest-ctl exec -- sleep 60 & sleep 0.3; kill -9 $!; wait
+up=$(mktemp /up.XXXXXX); vmm-guest-ctl exec -- sh -c 'echo up; exec sleep 60' >$up &
+until test -s $up; do sleep 0.1; done; kill -9 $!; rm $up; wait
 """
 
 
