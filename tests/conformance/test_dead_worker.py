@@ -1,5 +1,6 @@
 """A worker that dies takes one session with it, and its host is told."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -201,14 +202,15 @@ def talk(agent):
     handshake or without."""
     data = b""
     with agent.dial() as sock:
-        try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             sock.sendall(b"CONNECT 52\n")
             data = sock.recv(1000)
+        # Whoever closed before we sent may have said something before that.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             sock.sendall(codec.encode(codec.START, codec.start(["echo", "x"])) + codec.encode(codec.EOF))
+        with contextlib.suppress(ConnectionResetError):
             while part := sock.recv(1000):
                 data += part
-        except (BrokenPipeError, ConnectionResetError):
-            pass
     return data
 
 
@@ -235,23 +237,33 @@ PHASES = {
 }
 
 
-@pytest.mark.parametrize("phase", PHASES)
-def test_a_worker_that_is_killed_in_any_phase_leaves_no_place_taken_and_no_host_waiting(
-        start_agent, phase):
-    """All workers die at this point, those too that only wake up; one place is all."""
-    syscall, when, expected = PHASES[phase]
-    agent = start_agent("--workers=3", "--reserved=2", "--log=debug")
+def talk_while_all_die(agent, syscall, when):
+    """What talk() sees. All workers die at this point, those too that only wake up."""
     victims = agent.worker_pids()
     with Fault(victims, syscall, "signal=SIGKILL", when):
         data = talk(agent)
         wait_until(lambda: len([p for p in victims if is_running(p)]) < 3, message="a death")
+    return data
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_worker_that_is_killed_in_any_phase_leaves_no_place_taken_and_no_host_waiting(
+        start_agent, phase):
+    """One place is all that there is."""
+    syscall, when, expected = PHASES[phase]
+    agent = start_agent("--workers=3", "--reserved=2", "--log=debug")
+    for _ in range(5):
+        data = talk_while_all_die(agent, syscall, when)
+        wait_until(lambda: len(agent.worker_pids()) == 3, 20, "three workers again")
+        # Who looks for a handshake before it has come looks a second time.
+        if phase != "first_frame" or data:
+            break
     frames = codec.Decoder().feed(data.partition(b"\n")[2])
     ends = [codec.exit_status(f.payload) for f in frames if f.type == codec.EXIT]
     seen = {(): "closed", ((125, 0),): "told", ((0, 0),): "served"}[tuple(ends)]
     assert seen in expected, data
     if seen == "told":
         assert b"worker lost: " in data
-    wait_until(lambda: len(agent.worker_pids()) == 3, 20, "three workers again")
     assert agent.status()["workers"]["exec"] == 0
     assert agent.run(["echo", "x"]).stdout == b"x\n"
 
