@@ -78,6 +78,14 @@ users_parse_id(const char *text, uint32_t *ret)
 	return true;
 }
 
+/* Whether a line of this NAME is one of NIS (nsswitch.conf(5), "compat"), and nobody's:
+ * what it does not say the C library gives as 0, or as NULL. */
+static bool
+users_is_compat(const char *name)
+{
+	return name[0] == '+' || name[0] == '-';
+}
+
 static void
 users_take_passwd(struct user *user, const struct passwd *entry)
 {
@@ -106,6 +114,8 @@ users_find_passwd(const char *directory, const char *name, struct user *user)
 	if (r < 0)
 		return r == -ENOENT || r == -ENOTDIR ? 0 : r;
 	while ((r = fgetpwent_r(file, &storage, users_line, sizeof(users_line), &entry)) == 0) {
+		if (users_is_compat(entry->pw_name))
+			continue;
 		if (strcmp(entry->pw_name, name) == 0) {
 			users_take_passwd(user, entry);
 			return 1;
@@ -130,7 +140,8 @@ users_find_group(const char *directory, const char *name, gid_t *ret)
 
 	while (r == 0) {
 		r = fgetgrent_r(file, &storage, users_line, sizeof(users_line), &entry);
-		if (r == 0 && entry->gr_gid != USERS_NO_ID && strcmp(entry->gr_name, name) == 0) {
+		if (r == 0 && entry->gr_gid != USERS_NO_ID && !users_is_compat(entry->gr_name) &&
+		    strcmp(entry->gr_name, name) == 0) {
 			*ret = entry->gr_gid;
 			return 0;
 		}
@@ -164,7 +175,7 @@ users_collect_groups(const char *directory, struct user *user)
 		return r == -ENOENT || r == -ENOTDIR ? 0 : r;
 	while ((r = fgetgrent_r(file, &storage, users_line, sizeof(users_line), &entry)) == 0) {
 		if (entry->gr_gid == user->gid || entry->gr_gid == USERS_NO_ID ||
-		    !users_is_member(entry, user->name))
+		    users_is_compat(entry->gr_name) || !users_is_member(entry, user->name))
 			continue;
 		if (user->groups_count == USERS_GROUPS_MAX)
 			return -E2BIG;

@@ -152,6 +152,20 @@ test_the_last_line_needs_no_newline(void **state)
 	assert_found("last", UINT32_MAX - 1, UINT32_MAX - 1, "last", 0);
 }
 
+/* The C library gives them the ids 0, and a line "+" no home. */
+static void
+test_a_line_of_nis_is_nobody(void **state)
+{
+	(void)state;
+	scratch_write("passwd", "+\n+guest::::::\n-@admins\n" PASSWD, 0644);
+	scratch_write("group", "+:::worker\n-wheel:::worker\n" GROUP, 0644);
+	assert_not_found("+", -ESRCH);
+	assert_not_found("+guest", -ESRCH);
+	assert_not_found("worker:+", -ESRCH);
+	assert_found("0", 0, 0, "root", 0);
+	assert_found("worker", 1000, 100, "worker", 2);
+}
+
 static void
 test_malformed_specs_are_refused(void **state)
 {
@@ -321,6 +335,7 @@ main(void)
 		EACH(test_with_a_group_there_are_no_supplementary_groups),
 		EACH(test_a_member_is_matched_by_its_whole_name),
 		EACH(test_the_last_line_needs_no_newline),
+		EACH(test_a_line_of_nis_is_nobody),
 		EACH(test_malformed_specs_are_refused),
 		EACH(test_who_is_not_there_is_not_found),
 		EACH(test_the_id_that_means_no_id_is_no_id),
