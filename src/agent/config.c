@@ -13,6 +13,7 @@
 
 #include "agent/config_table.h"
 #include "protocol/kcmdline.h"
+#include "protocol/name_servers.h"
 
 #define CONFIG_OPTIONS_MAX 64
 #define CONFIG_NAME_MAX 32
@@ -73,6 +74,18 @@ config_set_text(
 }
 
 static bool
+config_set_dns(
+    struct config *config, const struct config_option *option, const char *text, char *error)
+{
+	if (name_servers_check_option(text) == 0)
+		return config_set_text(config, option, text, error);
+	(void)strlcpy(error,
+	    "off, gateway, or addresses (at most three, a comma between them) are needed",
+	    CONFIG_ERROR_MAX);
+	return false;
+}
+
+static bool
 config_set_address(
     struct config *config, const struct config_option *option, const char *text, char *error)
 {
@@ -108,6 +121,8 @@ config_set(struct config *config, const struct config_option *option, const char
 		return config_set_word(config, option, text, error);
 	case CONFIG_TEXT:
 		return config_set_text(config, option, text, error);
+	case CONFIG_DNS:
+		return config_set_dns(config, option, text, error);
 	case CONFIG_ADDRESS:
 		return config_set_address(config, option, text, error);
 	case CONFIG_PORT:

@@ -66,7 +66,7 @@ const struct config_option config_table[] = {
 	{ "hostname", .kind = CONFIG_TEXT, AT(hostname),
 	  .initial = "", .value_name = "NAME",
 	  .help = "else from ip=, else /etc/hostname" },
-	{ "dns", .kind = CONFIG_TEXT, AT(dns),
+	{ "dns", .kind = CONFIG_DNS, AT(dns),
 	  .initial = "", .value_name = "WHAT",
 	  .help = "off, gateway, or ADDR[,ADDR]" },
 	{ "cgroup", WORD(cgroup, config_cgroups),

@@ -16,6 +16,7 @@ enum config_kind {
 	CONFIG_TEXT,	/* char[CONFIG_TEXT_MAX] */
 	CONFIG_ADDRESS, /* struct address */
 	CONFIG_PORT,	/* struct address_port */
+	CONFIG_DNS,	/* char[CONFIG_TEXT_MAX], as in name_servers.h */
 	CONFIG_FLAG,	/* uint32_t, 1 if it is given; on the command line alone */
 };
 

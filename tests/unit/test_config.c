@@ -284,7 +284,7 @@ test_words_that_only_look_like_ours_are_left_alone(void **state)
 static void
 test_a_text_that_is_too_long_is_refused_in_words(void **state)
 {
-	char line[2 * CONFIG_TEXT_MAX] = "vmm_agent.dns=";
+	char line[2 * CONFIG_TEXT_MAX] = "vmm_agent.hostname=";
 	const size_t name_len = strlen(line);
 
 	(void)state;
@@ -293,11 +293,21 @@ test_a_text_that_is_too_long_is_refused_in_words(void **state)
 	read_kernel(line);
 	assert_int_equal(complaints_count, 1);
 	assert_complaint("longer than 255 bytes");
-	assert_string_equal(config.dns, "");
+	assert_string_equal(config.hostname, "");
 	line[name_len + CONFIG_TEXT_MAX - 1] = '\0';
 	read_kernel(line);
 	assert_int_equal(complaints_count, 1);
-	assert_int_equal(strlen(config.dns), CONFIG_TEXT_MAX - 1);
+	assert_int_equal(strlen(config.hostname), CONFIG_TEXT_MAX - 1);
+}
+
+static void
+test_name_servers_that_are_none_are_refused_in_words(void **state)
+{
+	(void)state;
+	read_kernel("vmm_agent.dns=1.1.1.1 vmm_agent.dns=nonsense");
+	assert_int_equal(complaints_count, 1);
+	assert_complaint("off, gateway, or addresses");
+	assert_string_equal(config.dns, "1.1.1.1");
 }
 
 static void
@@ -345,6 +355,7 @@ main(void)
 		EACH(test_what_the_kernels_line_has_wrong_is_told_and_left_alone),
 		EACH(test_words_that_only_look_like_ours_are_left_alone),
 		EACH(test_a_text_that_is_too_long_is_refused_in_words),
+		EACH(test_name_servers_that_are_none_are_refused_in_words),
 		EACH(test_the_kernels_own_ip_is_kept),
 		EACH(test_nothing_a_kernels_line_may_hold_breaks_us),
 	};
