@@ -170,7 +170,8 @@ file_names_read(DIR *dir, struct session *session, struct file_names *names)
 	return r;
 }
 
-/* What went away since its name was read is left out. */
+/* What went away since its name was read is left out. What can't be looked at, such as the
+ * point of a dead mount, is listed as something other, and hides none of the rest. */
 static int
 file_list_look(
     int dir_fd, struct session *session, const struct file_names *names, struct file_list *list)
@@ -184,10 +185,11 @@ file_list_look(
 
 		watchdog_ping();
 		r = file_stat_look(dir_fd, name, name, target, &entry);
-		if (r == 0)
-			r = file_list_add(list, &entry);
-		else if (r == -ENOENT)
-			r = 0;
+		if (r < 0 && r != -ENOENT)
+			entry = (struct file_entry){
+				.name = name, .kind = FILE_ENTRY_OTHER, .symlink_target = ""
+			};
+		r = r == -ENOENT ? 0 : file_list_add(list, &entry);
 		if (r == 0 && i % FILE_STAT_CHECK_EVERY == 0)
 			r = file_reply_check(session);
 	}

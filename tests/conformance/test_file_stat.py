@@ -7,6 +7,7 @@ import pytest
 
 import codec
 from agent import FileError
+from faults import Fault
 
 MEMBERS = ["name", "kind", "size", "mode", "mtime_secs", "mtime_nanos", "uid", "gid", "symlink_target"]
 
@@ -98,6 +99,16 @@ def test_a_list_s_entries_are_those_of_stat(agent, tmp_path):
     (tmp_path / "d").mkdir()
     (tmp_path / "l").symlink_to("f")
     assert listing(agent, tmp_path) == [stat(agent, tmp_path / n) for n in ("d", "f", "l")]
+
+
+def test_a_name_that_cannot_be_looked_at_hides_none_of_the_others(start_agent, tmp_path):
+    for name in "abc":
+        (tmp_path / name).touch()
+    agent = start_agent("--workers=1", "--reserved=0")
+    # The first looks at the directory itself.
+    with Fault(agent.worker_pids()[0], "newfstatat", "error=ENOTCONN", 3):
+        found = listing(agent, tmp_path)
+    assert [(e["name"], e["kind"]) for e in found] == [("a", "file"), ("b", "other"), ("c", "file")]
 
 
 def test_a_directory_may_be_listed_by_a_link_to_it(agent, tmp_path):
