@@ -4,6 +4,7 @@
 #include "ctl/copy.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -203,11 +204,21 @@ copy_dir_make(struct copy_dir *parent, int fd, char *here, char *guest)
 	return dir;
 }
 
-struct copy_dir *
-copy_dir_new(struct copy_dir *parent, int fd, const char *name)
+int
+copy_dir_new(struct copy_dir *parent, int fd, const char *name, struct copy_dir **ret)
 {
-	return copy_dir_make(parent, fd, guest_entry_join(parent->here, name),
+	struct copy_dir *dir;
+
+	if (strlen(parent->guest) + 1 + strlen(name) >= PATH_MAX) {
+		fd_close(&fd);
+		return -ENAMETOOLONG;
+	}
+	dir = copy_dir_make(parent, fd, guest_entry_join(parent->here, name),
 	    guest_entry_join(parent->guest, name));
+	if (dir == NULL)
+		return -ENOMEM;
+	*ret = dir;
+	return 0;
 }
 
 struct copy_dir *

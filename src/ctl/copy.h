@@ -83,9 +83,12 @@ int copy_put(struct copy *copy, struct copy_dir *dir, const struct copy_job *job
 /* Waits until all that was put in line is done. */
 void copy_finish(struct copy *copy);
 
-/* A new directory NAME within PARENT, which owns FD from here on, and is held once;
- * NULL with FD closed: no memory. For one with no parent HERE and GUEST are copied. */
-struct copy_dir *copy_dir_new(struct copy_dir *parent, int fd, const char *name);
+/* A new directory, which owns FD from here on, and is held once: NAME within PARENT.
+ * Returns 0 with *RET, or with FD closed -ENAMETOOLONG where the guest has no longer
+ * paths, which ends the deepest tree, or -ENOMEM. */
+int copy_dir_new(struct copy_dir *parent, int fd, const char *name, struct copy_dir **ret);
+
+/* One with no parent. HERE and GUEST are copied. NULL with FD closed: no memory. */
 struct copy_dir *copy_dir_new_top(int fd, const char *here, const char *guest);
 
 /* Lets go of it; the last one finishes it. */

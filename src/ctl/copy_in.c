@@ -147,9 +147,9 @@ copy_in_subdirectory(struct copy *copy, struct copy_dir *dir, const char *name,
 
 	if (fd < 0)
 		return -errno;
-	child = copy_dir_new(dir, fd, name);
-	if (child == NULL)
-		return -ENOMEM;
+	r = copy_dir_new(dir, fd, name, &child);
+	if (r < 0)
+		return r;
 	r = copy_in_directory(copy, child, st, there == NULL || there->kind != FILE_ENTRY_DIR);
 	copy_dir_release(copy, child);
 	return r;

@@ -154,9 +154,9 @@ copy_out_subdirectory(struct copy *copy, struct copy_dir *dir, const struct file
 
 	if (fd < 0)
 		return fd;
-	child = copy_dir_new(dir, fd, entry->name);
-	if (child == NULL)
-		return -ENOMEM;
+	r = copy_dir_new(dir, fd, entry->name, &child);
+	if (r < 0)
+		return r;
 	child->is_new = is_new;
 	r = copy_out_directory(copy, child, entry);
 	copy_dir_release(copy, child);

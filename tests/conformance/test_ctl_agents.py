@@ -6,6 +6,7 @@ import signal
 import socket
 import stat
 import struct
+import subprocess
 import threading
 import time
 
@@ -542,15 +543,15 @@ def test_a_tree_is_tried_again_where_no_worker_is_to_spare(tmp_path):
 # ---- files: a guest that means harm --------------------------------------------------------
 
 
-def hostile(entries, top="t"):
-    """A script whose directory /t lists ENTRIES, with another list for each below."""
+def hostile(entries, top="t", below=()):
+    """A script whose directory /t lists ENTRIES, with another list for each below, or BELOW."""
     def script(peer):
         frame = peer.recv()
         path = frame.json()["path"].rstrip("/")
         if frame.type == codec.FILE_STAT_REQ:
             peer.send(codec.FILE_STAT, peer.entry(top, "dir", mode=0o755))
         elif frame.type == codec.FILE_LIST_REQ:
-            peer.send(codec.FILE_LIST, [peer.entry(*e) for e in entries.get(path, [])])
+            peer.send(codec.FILE_LIST, [peer.entry(*e) for e in entries.get(path, below)])
         else:
             peer.send(codec.FILE_DATA, b"evil")
             peer.send(codec.FILE_DONE)
@@ -566,6 +567,13 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path, name, kind):
     assert done.code == 1 and "no name of a file" in done.text
     assert sorted(os.listdir(tmp_path)) == ["in"]
     assert os.listdir(tmp_path / "in" / "t") == ["good"]
+
+
+def test_a_tree_without_an_end_is_cut_where_paths_end(tmp_path):
+    done = run(hostile({}, below=[("d", "dir", 0, 0o755)]), "cp", "-r", "vm:/t", tmp_path / "t", timeout=60)
+    assert done.code == 1 and "/t/d/d/d/d/" in done.text
+    os.chdir(tmp_path)
+    subprocess.run(["rm", "-r", "t"], check=True)
 
 
 def test_a_link_that_was_planted_is_not_followed(tmp_path):
