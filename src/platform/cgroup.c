@@ -114,6 +114,22 @@ cgroup_is_vacant(int cgroup_fd)
 	return populated == 0 && frozen == 0;
 }
 
+bool
+cgroup_is_limited(int cgroup_fd)
+{
+	static const char *const files[] = { "cpu.max", "memory.high", "memory.max",
+		"memory.swap.max", "pids.max" };
+	char text[CGROUP_FILE_MAX];
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		/* One that is not there limits nothing. */
+		if (fd_read_file(cgroup_fd, files[i], text, sizeof(text)) > 0 &&
+		    strncmp(text, "max", strlen("max")) != 0)
+			return true;
+	}
+	return false;
+}
+
 /* The pids stand one a line. Each is signalled by a pidfd, and only if it is still
  * listed when we have that: a number may have been used again. */
 static bool

@@ -29,6 +29,9 @@ bool cgroup_is_populated(int cgroup_fd);
  * below it, and it is not frozen. False where that can't be told. */
 bool cgroup_is_vacant(int cgroup_fd);
 
+/* Whether it has a limit of its own on memory, processes or CPU. */
+bool cgroup_is_limited(int cgroup_fd);
+
 /* Kills everything in it and below it, once: a child that is being forked may be
  * missed, so it is to be written again until nothing is left. Before Linux 5.14,
  * which has no cgroup.kill, the cgroup is frozen, all in it are sent SIGKILL, and

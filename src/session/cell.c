@@ -102,7 +102,8 @@ cell_leave(struct session *session, bool is_used_up)
 {
 	if (cell_fd < 0)
 		return;
-	if (is_used_up || cgroup_is_populated(cell_fd)) {
+	/* A session that is root may have set limits itself. */
+	if (is_used_up || cgroup_is_populated(cell_fd) || cgroup_is_limited(cell_fd)) {
 		cell_drop(session);
 		cell_collect(session);
 	}

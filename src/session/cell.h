@@ -40,8 +40,8 @@ void cell_remove(int cells_fd, uint64_t number);
 uint64_t cell_count_oom_kills(int cell_fd);
 
 /* The session has ended: keeps the cell for the next one if that may be, else
- * leaves it to be collected. IS_USED_UP: limits were set on it, or it was
- * killed, or is a detached program's. */
+ * leaves it to be collected. IS_USED_UP: limits were set on it by us, or it
+ * was killed, or is a detached program's. */
 void cell_leave(struct session *session, bool is_used_up);
 
 #endif

@@ -222,6 +222,16 @@ def test_cgroups_of_detached_programs_are_removed_when_they_empty(guest):
     assert not detached(guest)
 
 
+@pytest.mark.parametrize("limit", ["pids.max 9", "memory.max 64000000", "memory.high 64000000", "cpu.max 50000"])
+def test_a_limit_that_a_session_sets_on_itself_ends_with_it(guest, limit):
+    file, value = limit.split()
+    script = f"echo {value} >{CGROUP}$(cut -d: -f3 /proc/self/cgroup)/{file}"
+    assert start(guest, script).code == 0
+    for _ in range(2 * len(state.workers(guest))):
+        look = f"cat {CGROUP}$(cut -d: -f3 /proc/self/cgroup)/{file}"
+        assert start(guest, look).out.startswith("max")
+
+
 def test_what_a_session_made_below_its_cgroup_is_removed_too(guest):
     script = f"mkdir -p {CGROUP}$(cut -d: -f3 /proc/self/cgroup)/own/.deep"
     assert start(guest, script, report=True).code == 0
