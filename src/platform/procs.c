@@ -27,6 +27,7 @@ procs_read(int proc_fd, const char *name, struct procs_entry *ret)
 	const char *problem;
 	const char *fields;
 	unsigned long flags;
+	long threads;
 
 	ret->pid = (pid_t)strtonum(name, 1, INT32_MAX, &problem);
 	if (problem != NULL)
@@ -37,8 +38,13 @@ procs_read(int proc_fd, const char *name, struct procs_entry *ret)
 	/* A process may put anything into its name, parentheses too. */
 	fields = strrchr(text, ')');
 	if (fields == NULL ||
-	    sscanf(fields, ") %c %*d %d %*d %*d %*d %lu", &ret->state, &ret->group, &flags) != 3)
+	    sscanf(fields,
+		") %c %*d %d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld",
+		&ret->state, &ret->group, &flags, &threads) != 4)
 		return false;
+	/* Its first thread has ended, and others go on: it is no zombie yet. */
+	if (ret->state == 'Z' && threads > 1)
+		ret->state = 'S';
 	ret->is_kernel_thread = (flags & PROCS_KERNEL_THREAD) != 0;
 	return true;
 }

@@ -1,12 +1,13 @@
 """The host goes away: closed, half-closed or reset, at every moment."""
 
 import os
+import sys
 import time
 
 import pytest
 
 import codec
-from agent import is_running, together, wait_until
+from agent import is_running, stat_of, together, wait_until
 
 LEAVE = pytest.mark.parametrize("leave", ["close", "half_close"])
 SCRIPTS = {
@@ -172,3 +173,25 @@ def test_a_hundred_hosts_that_leave_right_behind_start(agent):
     together([leave] * 4)
     wait_until(lambda: agent.status()["workers"]["exec"] == 0, 10, "all workers are idle")
     assert agent.run(["echo", "x"]).stdout == b"x\n"
+
+
+# Its first thread ends and another goes on: to the kernel the process is a zombie that lives.
+HEADLESS = """
+import ctypes, os, signal, threading, time
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+threading.Thread(target=time.sleep, args=[60]).start()
+print(os.getpid(), flush=True)
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+def test_what_goes_on_without_its_first_thread_is_killed_too(start_agent, tmp_path):
+    """It is alone in its group: a process group, as there are no cgroups here."""
+    agent = start_agent("--cgroup=off")
+    (tmp_path / "headless").write_text(HEADLESS)
+    conn = agent.start(["sh", "-c", "%s %s/headless & sleep 0.5; wait $!" % (sys.executable, tmp_path)],
+                       timeout_seconds=60)
+    pid = first_number(conn)
+    wait_until(lambda: stat_of(pid)[0] == "Z", 10, "its first thread ends")
+    conn.close()
+    wait_until(lambda: not os.path.exists("/proc/%d" % pid), 10, "it is killed")
