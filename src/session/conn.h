@@ -30,6 +30,7 @@
 struct conn {
 	int fd; /* non-blocking, owned */
 	struct slot *slot;
+	const struct scoreboard *board; /* NULL: nobody else waits for this worker */
 	uint8_t *rx; /* what was received and not yet taken: [rx_head, rx_tail) */
 	size_t rx_head;
 	size_t rx_tail;
@@ -103,7 +104,8 @@ int conn_send_file(
 
 /* Reads and drops what the host still sends, for at most MAX_MS. Returns when
  * the host has closed, or time is up, or at a frame of type UNTIL if that is
- * not negative. For a refused upload: the host must see the reply, not a reset. */
+ * not negative; and after 1 s where no worker of BOARD is idle, since others wait.
+ * For a refused upload: the host must see the reply, not a reset. */
 void conn_discard(struct conn *conn, int max_ms, int until);
 
 /* Shuts down the sending side: nothing more will be said. */

@@ -2,11 +2,15 @@
  * conn_end: the end of a session's connection; see "Closing" in the contract.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
 #include "platform/clock.h"
 #include "session/conn_wait.h"
+
+/* While no worker is idle, a host that was told all has only so long. */
+#define CONN_CROWDED_MS 1000
 
 /* Drops what is buffered, frame by frame. True at a frame of type UNTIL, or where
  * the stream makes no sense any more. */
@@ -34,14 +38,28 @@ conn_drop_buffered(struct conn *conn, int until)
 	}
 }
 
+static bool
+conn_is_crowded(const struct conn *conn)
+{
+	return conn->board != NULL && scoreboard_count_idle(conn->board) == 0;
+}
+
 void
 conn_discard(struct conn *conn, int max_ms, int until)
 {
-	uint64_t deadline = clock_mono_ms() + (uint64_t)max_ms;
+	uint64_t begun = clock_mono_ms();
+	uint64_t deadline = begun + (uint64_t)max_ms;
 
-	/* A host that never lets the socket run empty must not hold us either. */
-	while (!conn_drop_buffered(conn, until) && clock_mono_ms() < deadline) {
-		if (conn_fill_wait(conn, false, deadline) < 0)
+	while (!conn_drop_buffered(conn, until)) {
+		uint64_t now = clock_mono_ms();
+		uint64_t look = now + CONN_CROWDED_MS;
+		int r;
+
+		/* A host that never lets the socket run empty must not hold us either. */
+		if (now >= deadline || (now - begun >= CONN_CROWDED_MS && conn_is_crowded(conn)))
+			return;
+		r = conn_fill_wait(conn, false, look < deadline ? look : deadline);
+		if (r < 0 && r != -ETIMEDOUT)
 			return;
 	}
 }

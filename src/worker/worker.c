@@ -181,6 +181,7 @@ worker_serve(struct worker *worker, int fd, enum worker_port port)
 	atomic_store(&slot->phase, SLOT_ACCEPTED);
 	atomic_store(&slot->session, number);
 	conn_init(&session.conn, fd, slot);
+	session.conn.board = board;
 	log_set_session(number);
 	host_clock_look(board);
 	if (options->queue_write_fd >= 0 && fdpass_put(options->queue_write_fd, fd) == 0)

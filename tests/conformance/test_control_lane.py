@@ -248,3 +248,28 @@ def test_full_pool_can_still_be_shut_down(start_agent):
     for conn in conns:
         conn.result(timeout=5)
     assert not os.path.exists("/proc/%d" % agent.pid)
+
+
+def refused_upload_left_open(agent):
+    conn = agent.file_connect(codec.FILE_WRITE_REQ, {"path": "/dev/null/x"})
+    assert conn.expect(codec.FILE_ERR).payload.startswith(b"ENOTDIR")
+    return conn
+
+
+def output_left_unread(agent):
+    """Its EXIT comes once the host has been slow, and then it is slow again."""
+    conn = agent.start(["head", "-c", "3000000", "/dev/zero"])
+    time.sleep(0.3)
+    conn.until_exit()
+    return conn
+
+
+@pytest.mark.parametrize("leave", [refused_upload_left_open, output_left_unread])
+def test_hosts_that_do_not_close_what_is_over_hold_no_worker_that_others_wait_for(start_agent, leave):
+    agent = start_agent("--workers=4")
+    conns = [leave(agent) for _ in range(4)]
+    begun = time.monotonic()
+    agent.status()
+    assert time.monotonic() - begun < 4
+    for conn in conns:
+        conn.close()
