@@ -18,6 +18,7 @@ static struct {
 	bool known;
 	uid_t uid;
 	gid_t gid;
+	pid_t parent;
 	int count;
 	gid_t groups[USERS_GROUPS_MAX];
 } file_user_own;
@@ -35,6 +36,7 @@ file_user_remember_own(void)
 	count = getgroups(USERS_GROUPS_MAX, file_user_own.groups);
 	if (count < 0)
 		return -errno;
+	file_user_own.parent = getppid();
 	file_user_own.count = count;
 	file_user_own.uid = geteuid();
 	file_user_own.gid = getegid();
@@ -100,4 +102,6 @@ file_user_leave(struct file_user *user)
 		_exit(EXIT_FAILURE);
 	/* The kernel forgot it with the change of ids; see worker.c. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != file_user_own.parent)
+		(void)raise(SIGTERM);
 }

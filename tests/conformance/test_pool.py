@@ -316,6 +316,21 @@ def test_workers_do_not_outlive_a_supervisor_that_is_killed(start_agent):
     wait_until(lambda: not [p for p in workers if is_running(p)], 5, "the workers end")
 
 
+@pytest.mark.ends_agent
+def test_a_worker_whose_supervisor_was_killed_while_it_was_another_user_ends_too(start_agent, public_dir):
+    """The kernel forgets the signal for that with the change of ids."""
+    agent = start_agent("--workers=2")
+    workers = agent.worker_pids()
+    conn = agent.file_connect(codec.FILE_WRITE_REQ, {"path": str(public_dir / "x"), "user": "nobody"})
+    conn.send(codec.FILE_DATA, b"x")
+    wait_until(lambda: any("x" in s["command"] for s in agent.status()["slots"]), message="the upload")
+    agent.process.kill()
+    agent.process.wait()
+    conn.send(codec.FILE_DONE)
+    wait_until(lambda: not [p for p in workers if is_running(p)], 5, "the workers end")
+    conn.close()
+
+
 # ---- once -----------------------------------------------------------------------
 
 
