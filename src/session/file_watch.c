@@ -166,8 +166,12 @@ file_watch_renamed(struct file_watch_session *session, const struct inotify_even
 	char new_path[PATH_MAX];
 	int r = file_watch_path_of(session, from, old_path);
 
-	if (r == 0)
-		r = file_watch_path_of(session, to, new_path);
+	if (r < 0)
+		return r;
+	r = file_watch_path_of(session, to, new_path);
+	/* Into a directory that has left: so has this. */
+	if (r == -ENOENT)
+		return file_litter_is_name(from->name) ? 0 : file_watch_left(session, from);
 	if (r < 0)
 		return r;
 	/* It is a WRITE's, which takes temporary names for files that are there. */
@@ -245,7 +249,7 @@ file_watch_name(struct file_watch_session *session, const struct inotify_event *
 	if ((event->mask & (IN_DELETE | IN_MODIFY | IN_ATTRIB)) == 0)
 		return 0;
 	r = file_watch_path_of(session, event, path);
-	if (r < 0 || file_watch_is_unnamed(event->name, path))
+	if (r < 0 || (kind == FILE_EVENT_MODIFIED && file_watch_is_unnamed(event->name, path)))
 		return r;
 	return file_watch_tell(session, kind, path, "");
 }

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import time
 
 import pytest
@@ -171,6 +172,31 @@ def test_a_tree_that_is_moved_in_is_told_and_watched(watch, tmp_path):
     assert [e[1] for e in events] == ["/in/t", "/in/t/a", "/in/t/a/b", "/in/t/a/b/x"]
     (tmp_path / "in/t/a/b/y").touch()
     w.until("created", "/in/t/a/b/y")
+
+
+def test_a_name_that_looks_as_if_it_had_none_is_told_of_whole(watch, tmp_path):
+    """The kernel calls a file without a name by its number."""
+    w = watch()
+    (tmp_path / "#12").touch()
+    (tmp_path / "#12").unlink()
+    (tmp_path / "end").touch()
+    assert w.until("created", "/end") == [("created", "/#12"), ("removed", "/#12"), ("created", "/end")]
+
+
+def test_what_is_moved_into_a_directory_that_has_left_is_removed(agent, watch, tmp_path, public_dir):
+    """The events are there before they are read."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "f").touch()
+    w = watch(recursive=True)
+    (slot,) = [s for s in agent.status()["slots"] if s["kind"] == "watch"]
+    os.kill(slot["pid"], signal.SIGSTOP)
+    try:
+        (tmp_path / "d").rename(public_dir / "d")
+        (tmp_path / "f").rename(public_dir / "d" / "f")
+    finally:
+        os.kill(slot["pid"], signal.SIGCONT)
+    (tmp_path / "end").touch()
+    assert w.until("created", "/end") == [("removed", "/d"), ("removed", "/f"), ("created", "/end")]
 
 
 def test_a_directory_that_is_renamed_is_told_under_its_new_path(watch, tmp_path):
