@@ -98,7 +98,8 @@ input_type_eof(struct input *input)
 	if (pty_get_eof(input->tty_fd, &eof[0], &canonical) < 0)
 		return;
 	eof[1] = eof[0];
-	(void)held_input_append(&input->held, eof, canonical && last != '\n' ? 2 : 1);
+	(void)held_input_append(
+	    &input->held, eof, canonical && last != '\n' && last != eof[0] ? 2 : 1);
 }
 
 static void

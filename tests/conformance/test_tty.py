@@ -110,6 +110,16 @@ def test_eof_after_a_whole_line_is_typed_once(agent):
     assert conn.result(timeout=10).code == 137
 
 
+def test_each_eof_is_one_end(agent):
+    conn = tty_start(agent, "cat; echo first; cat; echo second; cat; echo third")
+    for told in b"first\r\n", b"second\r\n":
+        conn.send(codec.EOF)
+        conn.read_output(told)
+        assert not conn.wait_readable(0.4), conn.frames
+    conn.send(codec.SIGNAL, codec.signal_number(9))
+    assert conn.result(timeout=10).code == 137
+
+
 def test_eof_types_the_character_that_the_terminal_has(agent):
     conn = agent.start(["sh", "-c", "stty eof ^X; echo set; cat; echo over"], tty=True)
     conn.read_output(b"set\r\n")
