@@ -70,3 +70,33 @@ scoreboard_count_idle(const struct scoreboard *board)
 	}
 	return idle;
 }
+
+/* The grace, above it the action, above that this; what a worker that ran wild has
+ * written there is no word. */
+#define SCOREBOARD_ASKED UINT64_C(0xa5e0d0)
+#define SCOREBOARD_ASKED_SHIFT 40
+#define SCOREBOARD_ACTION_SHIFT 32
+
+void
+scoreboard_ask_end(struct scoreboard *board, uint8_t action, uint32_t grace_ms)
+{
+	uint64_t there = atomic_load(&board->shutdown.asked);
+	uint64_t word = SCOREBOARD_ASKED << SCOREBOARD_ASKED_SHIFT |
+			(uint64_t)action << SCOREBOARD_ACTION_SHIFT | grace_ms;
+
+	while (there >> SCOREBOARD_ASKED_SHIFT != SCOREBOARD_ASKED &&
+	       !atomic_compare_exchange_weak(&board->shutdown.asked, &there, word))
+		;
+}
+
+bool
+scoreboard_is_end_asked(const struct scoreboard *board, uint8_t *ret_action, uint32_t *ret_grace_ms)
+{
+	uint64_t word = atomic_load(&board->shutdown.asked);
+
+	if (word >> SCOREBOARD_ASKED_SHIFT != SCOREBOARD_ASKED)
+		return false;
+	*ret_action = (uint8_t)(word >> SCOREBOARD_ACTION_SHIFT);
+	*ret_grace_ms = (uint32_t)word;
+	return true;
+}

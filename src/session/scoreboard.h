@@ -104,10 +104,9 @@ struct scoreboard_detached {
 	char command[VMM_GUEST_COMMAND_MAX + 1];
 };
 
-/* How far a shutdown is. */
+/* How far a shutdown is; the supervisor's to say. */
 enum scoreboard_stage {
 	SCOREBOARD_RUNNING = 0,
-	SCOREBOARD_ASKED,      /* by SHUTDOWN; the supervisor has been signalled */
 	SCOREBOARD_ENDING,     /* the sessions are being ended */
 	SCOREBOARD_LAST_WORDS, /* who asked for it may answer now */
 };
@@ -115,8 +114,8 @@ enum scoreboard_stage {
 #define SCOREBOARD_GRACE_MS 5000
 
 struct scoreboard_shutdown {
+	_Atomic uint64_t asked;	   /* see scoreboard_ask_end() */
 	_Atomic uint32_t stage;	   /* enum scoreboard_stage */
-	_Atomic uint32_t action;   /* enum control_action, if it was asked for */
 	_Atomic uint32_t grace_ms; /* between SIGTERM and SIGKILL */
 };
 
@@ -168,5 +167,14 @@ void scoreboard_clear_slot(struct slot *slot);
 
 /* The number of slots that are idle: a worker is there and has no connection. */
 uint32_t scoreboard_count_idle(const struct scoreboard *board);
+
+/* Leaves word that the end is asked for: ACTION, of enum control_action, and how many ms
+ * lie between SIGTERM and SIGKILL. It is one word of memory, so that who dies leaves all
+ * of it or nothing. Does nothing where another has asked before. */
+void scoreboard_ask_end(struct scoreboard *board, uint8_t action, uint32_t grace_ms);
+
+/* Whether the end is asked for; if so, what with. */
+bool scoreboard_is_end_asked(
+    const struct scoreboard *board, uint8_t *ret_action, uint32_t *ret_grace_ms);
 
 #endif

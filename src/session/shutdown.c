@@ -19,10 +19,9 @@
 void
 shutdown_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
-	struct scoreboard_shutdown *shutdown = &session->board->shutdown;
 	struct control_shutdown request;
 	struct json_error error;
-	uint32_t expected = SCOREBOARD_RUNNING;
+	uint64_t grace_ms;
 
 	(void)type;
 	if (control_shutdown_parse((const char *)payload, len, &request, &error) < 0) {
@@ -31,16 +30,13 @@ shutdown_serve(struct session *session, uint8_t type, const uint8_t *payload, si
 		log_warnx("bad SHUTDOWN: %s", error.text);
 		return;
 	}
-	/* Of several at once the first is carried out; all get their answer. */
-	if (atomic_compare_exchange_strong(&shutdown->stage, &expected, SCOREBOARD_ASKED)) {
-		uint64_t grace_ms = (uint64_t)request.grace_seconds * SHUTDOWN_MS_PER_S;
-
-		atomic_store(&shutdown->action, (uint32_t)request.action);
-		atomic_store(
-		    &shutdown->grace_ms, grace_ms < UINT32_MAX ? (uint32_t)grace_ms : UINT32_MAX);
-		(void)kill(session->board->supervisor_pid, SIGUSR2);
-	}
-	while (atomic_load(&shutdown->stage) != SCOREBOARD_LAST_WORDS)
+	grace_ms = (uint64_t)request.grace_seconds * SHUTDOWN_MS_PER_S;
+	/* Of several at once the first is carried out; all get their answer. Who was first
+	 * may have died before it could signal. */
+	scoreboard_ask_end(session->board, (uint8_t)request.action,
+	    grace_ms < UINT32_MAX ? (uint32_t)grace_ms : UINT32_MAX);
+	(void)kill(session->board->supervisor_pid, SIGUSR2);
+	while (atomic_load(&session->board->shutdown.stage) != SCOREBOARD_LAST_WORDS)
 		(void)poll(NULL, 0, SHUTDOWN_LOOK_MS);
 	session_send_exit(session, VMM_GUEST_EXIT_OK, 0);
 	conn_hang_up(&session->conn, SHUTDOWN_HOST_MS);

@@ -63,6 +63,8 @@ shutdown_file_systems(void)
 		(void)mount_point_freeze_all();
 		_exit(0);
 	}
+	if (pid < 0)
+		log_warn("fork, to sync");
 	while (pid > 0 && waitpid(pid, NULL, WNOHANG) == 0) {
 		if (clock_mono_ms() >= deadline) {
 			log_warnx("sync hangs: going on without it");

@@ -174,7 +174,7 @@ supervisor_try_listen(struct supervisor *supervisor, uint64_t now)
 static void
 supervisor_deny_end(struct supervisor *supervisor)
 {
-	if (atomic_load(&supervisor->board->shutdown.stage) >= SCOREBOARD_ENDING)
+	if (atomic_load(&supervisor->board->shutdown.stage) != SCOREBOARD_RUNNING)
 		atomic_store(&supervisor->board->shutdown.stage, SCOREBOARD_RUNNING);
 }
 
@@ -257,7 +257,8 @@ supervisor_on_signal(struct supervisor *supervisor, int signal)
 		break;
 	case SIGUSR2:
 		/* Workers have left word in the scoreboard. */
-		if (atomic_load(&supervisor->board->shutdown.stage) == SCOREBOARD_ASKED)
+		if (scoreboard_is_end_asked(
+			supervisor->board, &supervisor->end_action, &supervisor->end_grace_ms))
 			supervisor->stop_signal = signal;
 		if (supervisor->is_serving)
 			released_obey(supervisor->board, &supervisor->pool);

@@ -55,14 +55,18 @@ static uint64_t
 supervisor_begin_end(struct supervisor *supervisor)
 {
 	struct scoreboard_shutdown *shutdown = &supervisor->board->shutdown;
+	uint32_t grace_ms = SCOREBOARD_GRACE_MS;
 
-	if (supervisor->stop_signal == SIGUSR2)
+	if (supervisor->stop_signal == SIGUSR2) {
 		log_info("shutting down: the host asked for it");
-	else
+		grace_ms = supervisor->end_grace_ms;
+	} else {
 		log_info("shutting down: %s", strsignal(supervisor->stop_signal));
+	}
+	atomic_store(&shutdown->grace_ms, grace_ms);
 	atomic_store(&shutdown->stage, SCOREBOARD_ENDING);
 	pool_close(&supervisor->pool);
-	return clock_mono_ms() + atomic_load(&shutdown->grace_ms);
+	return clock_mono_ms() + grace_ms;
 }
 
 /* As a service: the sessions are ended by their own workers. */
@@ -129,10 +133,10 @@ supervisor_choose_action(const struct supervisor *supervisor)
 		[CONTROL_POWEROFF] = SHUTDOWN_POWEROFF,
 		[CONTROL_HALT] = SHUTDOWN_HALT,
 	};
-	uint32_t action = atomic_load(&supervisor->board->shutdown.action);
 
-	if (supervisor->stop_signal == SIGUSR2 && action < sizeof(asked) / sizeof(asked[0]))
-		return shutdown_resolve(asked[action]);
+	if (supervisor->stop_signal == SIGUSR2 &&
+	    supervisor->end_action < sizeof(asked) / sizeof(asked[0]))
+		return shutdown_resolve(asked[supervisor->end_action]);
 	return shutdown_resolve(supervisor->settings->on_exit);
 }
 
@@ -148,6 +152,8 @@ supervisor_shut_down(struct supervisor *supervisor)
 	(void)shutdown_signal_all(SIGTERM, supervisor_is_worker, pool);
 	if (!supervisor_await_processes(supervisor, deadline))
 		supervisor_kill_processes(supervisor);
+	/* Watches and the like have no program whose end they would see. */
+	pool_signal(pool, SIGTERM);
 	supervisor_await_sessions(supervisor, clock_mono_ms() + SUPERVISOR_WORKERS_MS);
 	shutdown_file_systems();
 	supervisor_await_last_words(supervisor);

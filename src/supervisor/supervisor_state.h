@@ -29,7 +29,9 @@ struct supervisor {
 	uint64_t listen_at_ms;
 	uint64_t show_after_ms;
 	uint64_t replace_log_after_ms;
-	int stop_signal; /* 0: none yet */
+	int stop_signal;    /* 0: none yet; SIGUSR2: what the next two say */
+	uint8_t end_action; /* enum control_action, or a worker's nonsense */
+	uint32_t end_grace_ms;
 };
 
 /* Waits until NEXT_MS (CLOCK_MONOTONIC), a signal, the power key or a watchdog, acts on

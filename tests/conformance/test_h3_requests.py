@@ -11,6 +11,7 @@ import pytest
 import codec
 from agent import is_running, together, wait_until
 from answers import control_failed
+from faults import Fault
 
 BAD_JSON = [b"", b"{", b"[]", b"null", b"\xff", b"x" * 2000]
 
@@ -403,6 +404,18 @@ def test_shutdown_kills_what_outlives_its_grace(start_agent):
     assert agent.process.wait(20) == 0
     assert 0.9 < time.monotonic() - begun < 10 and not is_running(pid)
     conn.result(timeout=5)
+
+
+@pytest.mark.ends_agent
+@pytest.mark.kills_workers
+def test_shutdown_works_though_who_was_asked_first_died_of_it(start_agent):
+    """Between its word and its signal to the supervisor."""
+    agent = start_agent("--workers=4")
+    with Fault(agent.worker_pids(), "kill", "signal=SIGKILL"):
+        assert agent.request(codec.SHUTDOWN, {"grace_seconds": 5}).code != 0
+    assert agent.is_alive()
+    assert agent.request(codec.SHUTDOWN, {"grace_seconds": 5}).code == 0
+    assert agent.process.wait(20) == 0
 
 
 @pytest.mark.parametrize("payload", BAD_JSON + [

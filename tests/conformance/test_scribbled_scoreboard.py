@@ -56,3 +56,15 @@ def test_a_worker_that_scribbles_over_the_scoreboard_leaves_the_agent_answering(
         conn = agent.connect(52)
         conn.send(codec.STATUS_REQ)
         assert conn.result().code == 0
+
+
+@pytest.mark.ends_agent
+def test_the_grace_of_a_signal_is_ours_and_not_what_stands_there(start_agent):
+    """All ones would be 49 days."""
+    agent = start_agent("--workers=%d" % WORKERS)
+    conn = agent.start(["sh", "-c", "trap '' TERM HUP; echo up; while :; do sleep 0.05; done"])
+    conn.read_output(b"up\n")
+    scribble(agent.worker_pids()[0], lambda length: b"\xff" * length)
+    os.kill(agent.pid, signal.SIGTERM)
+    assert agent.process.wait(20) == 0
+    conn.close()

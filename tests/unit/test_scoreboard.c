@@ -168,6 +168,27 @@ test_a_cleared_slot_keeps_its_worker_and_nothing_of_the_session(void **state)
 	assert_int_equal(scoreboard_count_idle(board), 1);
 }
 
+static void
+test_the_first_word_for_the_end_is_kept_whole(void **state)
+{
+	struct scoreboard *board;
+	uint32_t grace_ms = 1;
+	uint8_t action = 77;
+
+	(void)state;
+	assert_int_equal(scoreboard_new(2, 0, &board), 0);
+	assert_false(scoreboard_is_end_asked(board, &action, &grace_ms));
+	/* What a worker that ran wild has left there is none. */
+	atomic_store(&board->shutdown.asked, UINT64_MAX);
+	assert_false(scoreboard_is_end_asked(board, &action, &grace_ms));
+	assert_int_equal(action, 77);
+	scoreboard_ask_end(board, 2, UINT32_MAX);
+	scoreboard_ask_end(board, 1, 5);
+	assert_true(scoreboard_is_end_asked(board, &action, &grace_ms));
+	assert_int_equal(action, 2);
+	assert_int_equal(grace_ms, UINT32_MAX);
+}
+
 int
 main(void)
 {
@@ -178,6 +199,7 @@ main(void)
 		cmocka_unit_test(test_a_child_writes_what_the_parent_reads),
 		cmocka_unit_test(test_a_child_can_not_change_the_bounds_that_the_parent_goes_by),
 		cmocka_unit_test(test_a_slot_is_idle_where_a_worker_is_there_and_has_no_connection),
+		cmocka_unit_test(test_the_first_word_for_the_end_is_kept_whole),
 		cmocka_unit_test(test_a_cleared_slot_keeps_its_worker_and_nothing_of_the_session),
 	};
 

@@ -155,6 +155,21 @@ def test_shutdown_ends_sessions_answers_and_then_the_guest_ends(hosted, action):
     assert "Kernel panic" not in hosted.guest.console()
 
 
+def test_shutdown_tells_watches_and_waits_too_and_does_not_wait_for_them(hosted):
+    watch = hosted.dial(53)
+    watch.send(codec.FILE_WATCH_REQ, {"path": "/tmp", "recursive": False})
+    watch.expect(codec.FILE_ACK)
+    wait = hosted.dial()
+    wait.send(codec.WAIT_PORT, {"port": 9, "timeout_ms": 600000})
+    state.wait_until(lambda: any("wait" in slot["kind"] for slot in hosted.status()["slots"]))
+    begun = time.monotonic()
+    assert hosted.ctl("shutdown", "--grace", "30").returncode == 0
+    assert time.monotonic() - begun < 20
+    assert watch.expect(codec.FILE_ERR).payload.startswith(b"ECANCELED: ")
+    assert codec.exit_status(wait.expect(codec.EXIT).payload)[0] == -1
+    hosted.guest.wait_end(20)
+
+
 def test_fork_bomb_that_ignores_term_does_not_keep_the_guest_up(hosted):
     bomb = "trap '' TERM HUP; bomb() { bomb | bomb & }; bomb; sleep 60"
     conn = hosted.start(bomb, limits={"pids": 200})
