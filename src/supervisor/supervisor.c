@@ -24,6 +24,7 @@
 #include "platform/log.h"
 #include "platform/watchdog.h"
 #include "session/host_clock.h"
+#include "supervisor/own_fd.h"
 #include "supervisor/released.h"
 #include "supervisor/scoreboard_log.h"
 #include "supervisor/supervisor_state.h"
@@ -342,6 +343,7 @@ supervisor_run(const struct supervisor_settings *settings)
 	supervisor.signal_fd = supervisor_take_signals();
 	if (supervisor.signal_fd < 0)
 		fatal("signalfd");
+	supervisor.signal_fd = own_fd_hide(supervisor.signal_fd);
 	if (!settings->is_init && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		log_warn("can't become the reaper of what sessions leave");
 	supervisor_make_board(&supervisor);

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -81,6 +82,24 @@ test_a_worker_that_lets_its_time_pass_is_killed(void **state)
 	watchdogs_close(&watchdogs, INDEX);
 	assert_true(watchdogs_next_ms(&watchdogs) == CLOCK_NEVER);
 	assert_false(watchdogs_step(&watchdogs, CLOCK_NEVER - 1, &index));
+}
+
+/* It runs wild, and its timer is due again at once. */
+static void
+test_one_whose_timer_is_always_due_holds_nobody(void **state)
+{
+	pid_t pid = start(TIMEOUT_MS);
+	const struct itimerspec always = { .it_interval.tv_nsec = 1, .it_value.tv_nsec = 1 };
+	uint32_t index = WORKERS;
+
+	(void)state;
+	assert_int_equal(timerfd_settime(watchdogs.entries[INDEX].timer_fd, 0, &always, NULL), 0);
+	assert_int_equal(shows(20000), 1);
+	(void)alarm(20); /* ends the test */
+	assert_false(watchdogs_step(&watchdogs, clock_mono_ms(), &index));
+	(void)alarm(0);
+	watchdogs_close(&watchdogs, INDEX);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
 /* A zombie that nobody has reaped does as well as one that can't die. */
@@ -204,6 +223,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_worker_that_lets_its_time_pass_is_killed),
+		cmocka_unit_test(test_one_whose_timer_is_always_due_holds_nobody),
 		cmocka_unit_test(test_one_that_does_not_die_is_given_up),
 		cmocka_unit_test(test_one_that_was_given_up_does_not_show_any_more),
 		cmocka_unit_test(test_a_worker_in_time_is_left_alone),
