@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/signalfd.h>
 #include <sys/sysinfo.h>
 #include <sys/wait.h>
@@ -208,6 +209,11 @@ supervisor_reap_one(struct supervisor *supervisor)
 		(void)waitid(P_PID, (id_t)info.si_pid, &info, WSTOPPED | WNOHANG);
 		if (supervisor->is_serving)
 			pool_wake(&supervisor->pool, info.si_pid);
+		return true;
+	}
+	if (info.si_code == CLD_TRAPPED) {
+		/* It has made us its tracer (PTRACE_TRACEME), and has not ended. */
+		(void)ptrace(PTRACE_DETACH, info.si_pid, NULL, NULL);
 		return true;
 	}
 	if (supervisor->is_serving)

@@ -1,6 +1,7 @@
 """START's members that only hosts of our own day send."""
 
 import os
+import sys
 import time
 
 import pytest
@@ -109,6 +110,28 @@ def test_a_detached_session_can_be_killed_by_its_number(agent):
     session = [s["session"] for s in agent.status()["slots"] if s.get("pid") == pid][0]
     assert agent.request(codec.KILL, {"session": session, "signal": 9}).code == 0
     wait_until(lambda: not is_running(pid), 5, "it is killed")
+
+
+# Once it is the agent's child it has it trace itself, and stops.
+TRACED = """
+import ctypes, os, pathlib, signal, sys, time
+while os.getppid() != int(sys.argv[1]):
+    time.sleep(0.01)
+ctypes.CDLL(None).ptrace(0, 0, 0, 0)
+os.kill(os.getpid(), signal.SIGUSR1)
+pathlib.Path(sys.argv[2]).touch()
+time.sleep(60)
+"""
+
+
+def test_a_detached_program_that_makes_the_agent_its_tracer_goes_on(agent, tmp_path):
+    argv = [sys.executable, "-c", TRACED, str(agent.pid), str(tmp_path / "on")]
+    pid = agent.run(argv, detach=True, report=True).event("started")["pid"]
+    try:
+        wait_until((tmp_path / "on").exists, 10, "it goes on")
+        assert [s for s in agent.status()["slots"] if s.get("pid") == pid]
+    finally:
+        kill_hard(pid)
 
 
 def test_detach_without_report_sends_exit_alone(agent):
