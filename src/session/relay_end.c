@@ -2,6 +2,7 @@
  * relay_end: the ends of a session, by its program, its host, its timeout or a
  * shutdown, and the deadlines on the way there. The rules stand in relay.c.
  */
+#include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 
@@ -150,18 +151,28 @@ relay_has_output(const struct relay *relay)
 	return false;
 }
 
+/* Whether somebody can still write to it. */
+static bool
+relay_is_held(int fd)
+{
+	struct pollfd look = { .fd = fd };
+
+	return poll(&look, 1, 0) == 0;
+}
+
 /* Takes note of what is in the outputs at this moment: that much is still sent. */
 static void
 relay_cut(struct relay *relay)
 {
 	relay->phase = RELAY_CUT;
-	relay->end.output_held = true;
 	for (int i = 0; i < RELAY_SOURCES; i++) {
 		struct relay_source *source = &relay->sources[i];
 		int available = 0;
 
 		if (source->fd < 0)
 			continue;
+		if (relay_is_held(source->fd))
+			relay->end.output_held = true;
 		if (relay->options->tty_fd >= 0)
 			source->left = RELAY_TTY_LEFT_MAX;
 		else if (ioctl(source->fd, FIONREAD, &available) == 0)

@@ -206,6 +206,13 @@ def test_report_says_when_a_descendant_held_the_output(agent):
     assert result.event("exited")["output_held"] is True
 
 
+@pytest.mark.parametrize("tty", [False, True], ids=["pipes", "tty"])
+def test_report_does_not_say_so_where_the_host_was_slow(agent, tty):
+    conn = agent.start(["head", "-c", "900000", "/dev/zero"], tty=tty, report=True)
+    time.sleep(2)
+    assert conn.result().event("exited")["output_held"] is False
+
+
 def test_report_of_what_never_ran_has_no_start(agent):
     result = agent.run(["no-such-program"], report=True)
     assert result.code == 127 and not [s for s in result.statuses if s["event"] == "started"]
