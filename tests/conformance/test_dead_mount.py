@@ -20,10 +20,12 @@ pytestmark = pytest.mark.kills_workers
 MIB = 1024 * 1024
 FUSE_FILE = str(pathlib.Path(__file__).with_name("fuse_file.py"))
 
-# Descriptor 9 is the server's end: the agent inherits it, and nobody reads it.
+# Descriptor 9 is the server's end, which nobody reads. An orphan keeps it open as long as
+# there is the agent, which this shell becomes.
 DEAD = """mkdir $D/dead
 exec 9<>/dev/fuse
-mount -i -t fuse -o fd=9,rootmode=40000,user_id=0,group_id=0 none $D/dead"""
+mount -i -t fuse -o fd=9,rootmode=40000,user_id=0,group_id=0 none $D/dead
+(while test -e /proc/$$; do sleep 0.2; done </dev/null >/dev/null 2>&1 &)"""
 
 
 # The same over a file, in a mount namespace that is there already; the server lives

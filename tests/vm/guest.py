@@ -25,7 +25,8 @@ import initramfs
 HERE = pathlib.Path(__file__).resolve().parent
 QEMU = "qemu-system-x86_64"
 MACHINE = "microvm,acpi=off,isa-serial=on"
-KERNEL_ARGUMENTS = "console=ttyS0 quiet reboot=t panic=-1"
+# An emulated clock may be late on a busy machine: that is no reason to panic.
+KERNEL_ARGUMENTS = "console=ttyS0 quiet reboot=t panic=-1 no_timer_check"
 BOOT_SECONDS = 60
 KVM_SECONDS = 5
 
