@@ -193,6 +193,9 @@ spawn_setup(struct spawn_child *child)
 		return spawn_fail(child, SPAWN_SETUP, errno, 0);
 	if (!spawn_set_rlimits(child))
 		return false;
+	/* Below the root, not where the agent was started. */
+	if (options->working_dir[0] != '/' && chdir(SPAWN_DEFAULT_DIR) < 0)
+		return spawn_fail(child, SPAWN_WORKING_DIR, errno, 0);
 	if (chdir(options->working_dir) < 0 &&
 	    (!options->working_dir_optional || chdir(SPAWN_DEFAULT_DIR) < 0))
 		return spawn_fail(child, SPAWN_WORKING_DIR, errno, 0);

@@ -192,6 +192,10 @@ def test_working_dir_is_where_the_program_starts(agent, tmp_path):
     assert agent.run(["pwd"], working_dir=str(tmp_path)).stdout.decode() == "%s\n" % tmp_path
 
 
+def test_a_relative_working_dir_is_below_the_root(agent):
+    assert agent.run(["pwd"], working_dir="usr").stdout == b"/usr\n"
+
+
 @pytest.mark.parametrize("members", [{}, {"working_dir": ""}], ids=["absent", "empty"])
 def test_without_working_dir_the_program_starts_at_the_root(agent, members):
     assert agent.run(["pwd"], **members).stdout == b"/\n"
