@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -255,6 +256,21 @@ config_complain_unknown(const char *word, config_complaint_fn *complain)
 		config_complain(complain, "%s: no such option; see --help", word);
 }
 
+/* What came from both command lines together. Returns the number of complaints. */
+static int
+config_check_ports(struct config *config, config_complaint_fn *complain)
+{
+	struct config initial;
+
+	if (config->exec_port != config->file_port)
+		return 0;
+	config_complain(complain, "exec_port and file_port are both %" PRIu32, config->exec_port);
+	config_init(&initial);
+	config->exec_port = initial.exec_port;
+	config->file_port = initial.file_port;
+	return 1;
+}
+
 int
 config_read_argv(struct config *config, int argc, char **argv, config_complaint_fn *complain)
 {
@@ -283,7 +299,7 @@ config_read_argv(struct config *config, int argc, char **argv, config_complaint_
 	}
 	for (; optind < argc; optind++, complaints++)
 		config_complain(complain, "%s: not an option; see --help", argv[optind]);
-	return complaints;
+	return complaints + config_check_ports(config, complain);
 }
 
 void

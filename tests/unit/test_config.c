@@ -311,6 +311,17 @@ test_name_servers_that_are_none_are_refused_in_words(void **state)
 }
 
 static void
+test_one_port_for_both_services_is_refused_in_words(void **state)
+{
+	(void)state;
+	read_kernel("vmm_agent.file_port=77");
+	assert_int_equal(READ_ARGV("--exec-port=77"), 1);
+	assert_complaint("exec_port and file_port are both 77");
+	assert_int_equal(config.exec_port, 52);
+	assert_int_equal(config.file_port, 53);
+}
+
+static void
 test_the_kernels_own_ip_is_kept(void **state)
 {
 	(void)state;
@@ -356,6 +367,7 @@ main(void)
 		EACH(test_words_that_only_look_like_ours_are_left_alone),
 		EACH(test_a_text_that_is_too_long_is_refused_in_words),
 		EACH(test_name_servers_that_are_none_are_refused_in_words),
+		EACH(test_one_port_for_both_services_is_refused_in_words),
 		EACH(test_the_kernels_own_ip_is_kept),
 		EACH(test_nothing_a_kernels_line_may_hold_breaks_us),
 	};
