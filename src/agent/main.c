@@ -150,7 +150,7 @@ main(int argc, char **argv, char **environment)
 	if (is_init)
 		supervisor_block_signals();
 	signals_reset();
-	fd_open_standard();
+	fd_open_standard(true);
 	fd_close_inherited();
 	setproctitle_init(argc, argv, environment);
 	if (is_init)

@@ -230,6 +230,22 @@ exec_open_report(struct exec_arguments *arguments)
 	return VMM_GUEST_EXIT_AGENT;
 }
 
+/* Returns the exit status, which is STATUS unless that hides what is missing. */
+static int
+exec_close_report(struct exec_arguments *arguments, int status)
+{
+	int error = arguments->report.json_error;
+
+	if (arguments->report.json == NULL)
+		return status;
+	if (fclose(arguments->report.json) != 0 && error == 0)
+		error = errno;
+	if (error == 0)
+		return status;
+	(void)command_fail("can't write to %s: %s", arguments->report_path, strerror(error));
+	return status != 0 ? status : VMM_GUEST_EXIT_AGENT;
+}
+
 static int
 exec_start(struct exec_arguments *arguments)
 {
@@ -245,10 +261,7 @@ exec_start(struct exec_arguments *arguments)
 	status = program_run(request, &arguments->relay);
 	if (request->report)
 		program_print_report(&arguments->report);
-	if (arguments->report.json != NULL && fclose(arguments->report.json) != 0)
-		(void)command_fail(
-		    "can't write to %s: %s", arguments->report_path, strerror(errno));
-	return status;
+	return exec_close_report(arguments, status);
 }
 
 static int

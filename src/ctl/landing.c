@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ctl/signals.h"
 #include "platform/fd.h"
 
 #define LANDING_TRIES 16
@@ -22,6 +23,9 @@ static int
 landing_open_special(struct landing *landing)
 {
 	landing->is_special = true;
+	/* A pipe may never be taken from, and nothing written to it can be taken back: a
+	 * signal is to end us as it would cp(1). */
+	signals_release();
 	landing->fd = openat(landing->dir_fd, landing->name, O_WRONLY | O_CLOEXEC | O_NOCTTY);
 	return landing->fd < 0 ? -errno : 0;
 }

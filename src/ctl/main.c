@@ -154,7 +154,7 @@ main(int argc, char **argv)
 {
 	int c;
 
-	fd_open_standard();
+	fd_open_standard(false);
 	while ((c = getopt_long(argc, argv, "+a:h", main_options, NULL)) != -1) {
 		switch (c) {
 		case 'a':

@@ -3,6 +3,7 @@
  */
 #include "ctl/program_report.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "ctl/command.h"
@@ -21,7 +22,8 @@ program_report_take(void *argument, const char *text, size_t len)
 	if (kept->json != NULL) {
 		(void)fwrite(text, 1, len, kept->json);
 		(void)fputc('\n', kept->json);
-		(void)fflush(kept->json);
+		if (fflush(kept->json) != 0)
+			kept->json_error = errno;
 	}
 	if (report_parse(text, len, &report, &error) < 0)
 		return;

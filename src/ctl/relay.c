@@ -155,6 +155,13 @@ relay_read_stdin(struct relay *relay)
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
+	/* A terminal that has gone is an end as well. */
+	if (n < 0 && !(errno == EIO && isatty(STDIN_FILENO))) {
+		client_fail(
+		    &relay->result->error, "can't read standard input: %s", strerror(errno));
+		relay_end(relay, RELAY_LOST, 0);
+		return;
+	}
 	if (n <= 0) {
 		relay->stdin_is_open = false;
 		relay->eof_is_due = true;

@@ -3,6 +3,7 @@
  */
 #include <getopt.h>
 #include <stddef.h>
+#include <unistd.h>
 
 #include "ctl/command.h"
 #include "ctl/program.h"
@@ -65,7 +66,9 @@ shell_run(int argc, char **argv)
 		return command_misuse(&shell_command,
 		    "it takes no arguments; to run a program: vmm-guest-ctl exec -t %s",
 		    argv[optind]);
-	program_use_terminal(&request, &relay);
+	/* What comes from elsewhere has an end that a terminal could not tell of. */
+	if (isatty(STDIN_FILENO))
+		program_use_terminal(&request, &relay);
 	return program_run(&request, &relay);
 }
 

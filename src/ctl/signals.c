@@ -14,6 +14,7 @@
 #define SIGNALS_EXIT_BASE 128
 
 static int signals_pipe[2] = { -1, -1 };
+static sigset_t signals_caught;
 
 static void
 signals_handle(int signal)
@@ -39,6 +40,7 @@ signals_catch(int signal)
 		return;
 	(void)sigemptyset(&action.sa_mask);
 	(void)sigaction(signal, &action, NULL);
+	(void)sigaddset(&signals_caught, signal);
 }
 
 int
@@ -77,4 +79,18 @@ signals_die(int signal)
 	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
 	(void)raise(signal);
 	_exit(SIGNALS_EXIT_BASE + signal);
+}
+
+void
+signals_release(void)
+{
+	struct sigaction action = { .sa_handler = SIG_DFL };
+
+	(void)sigemptyset(&action.sa_mask);
+	for (int signal = 1; signal < NSIG; signal++) {
+		if (sigismember(&signals_caught, signal) == 1)
+			(void)sigaction(signal, &action, NULL);
+	}
+	if (signals_have_come())
+		signals_die(signals_take());
 }

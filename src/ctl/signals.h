@@ -24,4 +24,7 @@ int signals_take(void);
 /* Ends this program by SIGNAL, as if it had not been caught. */
 _Noreturn void signals_die(int signal);
 
+/* All that were caught have their usual effect again; one that has come, now. */
+void signals_release(void);
+
 #endif

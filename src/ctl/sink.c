@@ -30,7 +30,9 @@ sink_open(struct sink *ret, int fd)
 	if (fstat(fd, &st) < 0)
 		return;
 	ret->is_socket = S_ISSOCK(st.st_mode);
-	if (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode))
+	/* One that is not for writing stays so. */
+	if ((!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode)) ||
+	    (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY)
 		return;
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	opened = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);

@@ -106,19 +106,16 @@ fd_write_file(int dir_fd, const char *path, const char *text)
 }
 
 void
-fd_open_standard(void)
+fd_open_standard(bool is_usable)
 {
-	for (;;) {
-		int fd = open("/dev/null", O_RDWR | O_NOCTTY);
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		int wrong = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
 
-		if (fd < 0)
-			fd = open("/", O_PATH);
-		if (fd < 0)
-			return;
-		if (fd > STDERR_FILENO) {
-			(void)close(fd);
-			return;
-		}
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		/* The lowest number that is free is this one. */
+		if (open("/dev/null", (is_usable ? O_RDWR : wrong) | O_NOCTTY) < 0)
+			(void)open("/", O_PATH);
 	}
 }
 

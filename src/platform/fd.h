@@ -51,9 +51,10 @@ ssize_t fd_read_file(int dir_fd, const char *path, char *buf, size_t size);
  * cgroupfs want it. Returns 0 or -errno. */
 int fd_write_file(int dir_fd, const char *path, const char *text);
 
-/* Opens descriptors 0, 1 and 2 on /dev/null (on "/" as O_PATH where there is
- * no /dev/null yet) if they are closed, so that nothing else lands on them. */
-void fd_open_standard(void);
+/* Opens descriptors 0, 1 and 2 on /dev/null if they are closed, so that nothing else
+ * lands on them. Where there is no /dev/null yet, or if not IS_USABLE, whoever reads or
+ * writes them has EBADF, as if they were closed still. */
+void fd_open_standard(bool is_usable);
 
 /* Closes all descriptors above 2: a daemon keeps nobody else's files, locks and pipes
  * open. Where the kernel has no close_range(2) they stay. */

@@ -30,7 +30,7 @@ driver_close(const char *unused)
 	(void)close(0);
 	(void)close(1);
 	(void)close(2);
-	fd_open_standard();
+	fd_open_standard(true);
 }
 
 static void

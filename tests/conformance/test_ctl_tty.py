@@ -145,3 +145,10 @@ def test_shell_of_another_user_is_that_users(ctl):
         assert term.wait() != 125               # /bin/sync -l: it is no shell, and it is run
     with Terminal(ctl, "shell", "-u", "nobody-of-this-name") as term:
         assert term.wait() == 126
+
+
+def test_shell_takes_a_script_from_a_pipe_and_ends_with_it(ctl):
+    """A terminal could not tell it of the end once the shell has made that raw."""
+    assert ctl.ok("shell", input=b"echo one; tty; true\n") == b"one\nnot a tty\n"
+    assert ctl.run("shell", input=b"exit 3\n").code == 3
+    assert ctl.run("shell").code == 0

@@ -189,7 +189,7 @@ count_after_closing(unsigned mask)
 				(void)close(fd);
 		}
 		(void)close(3);
-		fd_open_standard();
+		fd_open_standard(true);
 		_exit(is_open(0) | is_open(1) << 1 | is_open(2) << 2 | is_open(3) << 3);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -203,6 +203,27 @@ test_standard_descriptors_are_opened_and_no_other(void **state)
 	(void)state;
 	for (unsigned mask = 0; mask < 8; mask++)
 		assert_int_equal(count_after_closing(mask), 7);
+}
+
+static void
+test_standard_descriptors_that_were_closed_can_be_as_good_as_that(void **state)
+{
+	char byte = 0;
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0) {
+		for (int fd = 0; fd < 3; fd++)
+			(void)close(fd);
+		fd_open_standard(false);
+		_exit(read(0, &byte, 1) == -1 && errno == EBADF && write(1, &byte, 1) == -1 &&
+			      errno == EBADF && write(2, &byte, 1) == -1 && errno == EBADF
+			  ? 0
+			  : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
 }
 
 int
@@ -220,6 +241,7 @@ main(void)
 		cmocka_unit_test(test_a_file_is_written_where_it_is_and_not_made),
 		cmocka_unit_test(test_open_descriptors_are_counted_without_the_one_that_counts),
 		cmocka_unit_test(test_standard_descriptors_are_opened_and_no_other),
+		cmocka_unit_test(test_standard_descriptors_that_were_closed_can_be_as_good_as_that),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
