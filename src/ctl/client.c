@@ -4,6 +4,7 @@
 #include "ctl/client.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,6 +22,9 @@
 #include "protocol/handshake.h"
 
 #define CLIENT_ENVIRONMENT "VMM_GUEST_ADDR"
+
+/* Two paths, and words. */
+#define CLIENT_ERROR_WHOLE (2 * PATH_MAX + 512)
 #define CLIENT_MS_PER_S 1000
 
 static const char *client_address_text;
@@ -43,11 +47,21 @@ client_address(void)
 void
 client_fail(struct client_error *error, const char *format, ...)
 {
+	const size_t half = sizeof(error->text) / 2;
+	char whole[CLIENT_ERROR_WHOLE];
 	va_list args;
+	size_t len;
 
 	va_start(args, format);
-	(void)vsnprintf(error->text, sizeof(error->text), format, args);
+	(void)vsnprintf(whole, sizeof(whole), format, args);
 	va_end(args);
+	len = strlen(whole);
+	if (len < sizeof(error->text))
+		memcpy(error->text, whole, len + 1);
+	else
+		/* A long path: what it is about stands in front, and why at the end. */
+		(void)snprintf(error->text, sizeof(error->text), "%.*s...%s", (int)half - 4, whole,
+		    whole + len - half);
 }
 
 static int

@@ -33,6 +33,9 @@ command_misuse(const struct command *command, const char *format, ...)
 		va_end(args);
 		(void)fputc('\n', stderr);
 	}
+	if (format == NULL && optopt == 'a')
+		(void)fprintf(
+		    stderr, "The agent's address, -a ADDRESS, goes before '%s'. ", command->name);
 	(void)fprintf(stderr, "Try '" COMMAND_PROGRAM " %s --help' for more.\n", command->name);
 	return command->misused != 0 ? command->misused : COMMAND_MISUSED;
 }

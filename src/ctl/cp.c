@@ -210,9 +210,10 @@ cp_run(int argc, char **argv)
 	int c;
 
 	copy_init(&copy);
-	while ((c = getopt_long(argc, argv, "rpqu:h", cp_options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "rRpqu:h", cp_options, NULL)) != -1) {
 		switch (c) {
 		case 'r':
+		case 'R':
 			copy.recursive = true;
 			break;
 		case 'p':

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "ctl/signals.h"
+#include "protocol/utf8.h"
 
 #define GUEST_FILE_ERRNO_MAX 134
 #define GUEST_FILE_NAME_MAX 32
@@ -38,9 +39,14 @@ guest_file_refused(const struct file_request *request, const char *text, struct 
 {
 	int number = guest_file_errno(text);
 	const char *more = strchr(text, ':');
+	size_t len = strlen(request->path);
 
 	more = more == NULL ? text : more + 1 + strspn(more + 1, " ");
-	if (number == 0 || (more[0] != '/' && more[0] != '\0'))
+	/* "EOVERFLOW: /x: the list is too long" */
+	if (number != 0 && strncmp(more, request->path, len) == 0 &&
+	    strncmp(more + len, ": ", 2) == 0)
+		client_fail(error, "vm:%s: %s", request->path, more + len + 2);
+	else if (number == 0 || (more[0] != '/' && more[0] != '\0'))
 		client_fail(error, "vm:%s: %s", request->path, number == 0 ? text : more);
 	else if (strcmp(more, request->path) == 0 || more[0] == '\0' ||
 		 (request->path[0] != '/' && strcmp(more + 1, request->path) == 0))
@@ -63,8 +69,13 @@ guest_file_open(uint8_t type, const struct file_request *request, struct client 
 {
 	size_t len;
 	char *json;
-	int r = client_open(client, VMM_GUEST_FILE_PORT, CLIENT_CONNECT_MS, error);
+	int r;
 
+	if (!utf8_is_valid(request->path) || (request->to != NULL && !utf8_is_valid(request->to))) {
+		client_fail(error, "vm:%s: a name in the guest has to be UTF-8", request->path);
+		return -EILSEQ;
+	}
+	r = client_open(client, VMM_GUEST_FILE_PORT, CLIENT_CONNECT_MS, error);
 	if (r < 0)
 		return r;
 	json = file_request_format(type, request, &len);

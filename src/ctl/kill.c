@@ -12,6 +12,7 @@
 
 static const char kill_help[] =
     "Usage: vmm-guest-ctl kill SESSION [SIGNAL]\n"
+    "       vmm-guest-ctl kill -SIGNAL SESSION\n"
     "\n"
     "Sends a signal to the program of a session, detached ones too. SESSION is its\n"
     "number in 'vmm-guest-ctl ps'; SIGNAL a name or number (default: TERM). It goes\n"
@@ -55,6 +56,13 @@ kill_run(int argc, char **argv)
 	struct control_kill request = { .signal = SIGTERM };
 	int c;
 
+	/* "-9" and "-TERM", as kill(1) has them. */
+	if (argc > 1 && argv[1][0] == '-' && signal_name_parse(argv[1] + 1) > 0) {
+		request.signal = signal_name_parse(argv[1] + 1);
+		argv[1] = argv[0];
+		argv++;
+		argc--;
+	}
 	while ((c = getopt_long(argc, argv, "h", kill_options, NULL)) != -1) {
 		if (c == 'h')
 			return command_help(&kill_command);

@@ -122,8 +122,11 @@ ls_run(int argc, char **argv)
 	int status = 0;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "lh", ls_options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "laAh", ls_options, NULL)) != -1) {
 		switch (c) {
+		case 'a': /* as ls(1) has them; hidden names are always shown */
+		case 'A':
+			break;
 		case 'l':
 			is_long = true;
 			break;

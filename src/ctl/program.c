@@ -16,31 +16,16 @@
 
 #define PROGRAM_STATUS_MASK 0xff
 
-static bool
-program_is_utf8(const char *text)
-{
-	size_t size = 3 * strlen(text) + 1;
-	char *valid = malloc(size);
-	bool is_same;
-
-	if (valid == NULL)
-		return true;
-	(void)utf8_make_valid(text, valid, size);
-	is_same = strcmp(text, valid) == 0;
-	free(valid);
-	return is_same;
-}
-
 int
 program_check(const struct start_request *request)
 {
-	bool valid = program_is_utf8(request->working_dir) && program_is_utf8(request->user);
+	bool valid = utf8_is_valid(request->working_dir) && utf8_is_valid(request->user);
 
 	for (size_t i = 0; i < request->argc; i++)
-		valid = valid && program_is_utf8(request->argv[i]);
+		valid = valid && utf8_is_valid(request->argv[i]);
 	for (size_t i = 0; i < request->env_count; i++)
-		valid = valid && program_is_utf8(request->env[i].name) &&
-			program_is_utf8(request->env[i].value);
+		valid = valid && utf8_is_valid(request->env[i].name) &&
+			utf8_is_valid(request->env[i].value);
 	return valid ? 0 : -EILSEQ;
 }
 

@@ -68,9 +68,10 @@ rm_run(int argc, char **argv)
 	bool force = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "rfh", rm_options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "rRfh", rm_options, NULL)) != -1) {
 		switch (c) {
 		case 'r':
+		case 'R':
 			request.recursive = true;
 			break;
 		case 'f':

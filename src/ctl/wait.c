@@ -15,6 +15,10 @@
 #define WAIT_PAUSE_FIRST_MS 10
 #define WAIT_PAUSE_MAX_MS 250
 
+/* A name that is misspelt, or a module that is missing, is waited for in vain: after so
+ * long it says what it waits for, once. */
+#define WAIT_TELL_MS 5000
+
 /* For one try: a VMM may take a connection and leave it unanswered for ever; and
  * the last one has to have a chance. */
 #define WAIT_TRY_MAX_MS 5000
@@ -23,7 +27,8 @@
 static const char wait_help[] =
     "Usage: vmm-guest-ctl wait [--timeout S]\n"
     "\n"
-    "Waits until the agent answers: the VM has booted, and programs can be run.\n"
+    "Waits until the agent answers: the VM has booted, and programs can be run. After\n"
+    "5 s it says once what stands in the way.\n"
     "\n"
     "      --timeout S  give up after S seconds (default: never)\n"
     "  -h, --help       show this help\n"
@@ -58,6 +63,7 @@ static int
 wait_until(uint64_t deadline_ms)
 {
 	struct client_error error = { "" };
+	uint64_t tell_ms = clock_mono_ms() + WAIT_TELL_MS;
 	int pause_ms = WAIT_PAUSE_FIRST_MS;
 	int r;
 
@@ -68,6 +74,10 @@ wait_until(uint64_t deadline_ms)
 			return command_fail("%s", error.text);
 		if (left == 0)
 			return command_fail("the time is up: %s", error.text);
+		if (clock_mono_ms() >= tell_ms) {
+			(void)command_fail("waiting: %s", error.text);
+			tell_ms = CLOCK_NEVER;
+		}
 		(void)poll(NULL, 0, left > 0 && left < pause_ms ? left : pause_ms);
 		pause_ms = pause_ms * 2 < WAIT_PAUSE_MAX_MS ? pause_ms * 2 : WAIT_PAUSE_MAX_MS;
 	}

@@ -3,7 +3,6 @@
  */
 #include "protocol/utf8.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #define UTF8_REPLACEMENT "\xef\xbf\xbd"
@@ -45,6 +44,19 @@ utf8_character_len(const unsigned char *text)
 		return form->len;
 	}
 	return 0;
+}
+
+bool
+utf8_is_valid(const char *text)
+{
+	while (*text != '\0') {
+		size_t len = utf8_character_len((const unsigned char *)text);
+
+		if (len == 0)
+			return false;
+		text += len;
+	}
+	return true;
 }
 
 size_t

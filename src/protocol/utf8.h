@@ -4,7 +4,11 @@
 #ifndef PROTOCOL_UTF8_H
 #define PROTOCOL_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+/* Whether the string TEXT is well-formed UTF-8, as below. */
+bool utf8_is_valid(const char *text);
 
 /* Copies the string TEXT to OUT of SIZE bytes, with U+FFFD in place of each byte
  * that is no part of well-formed UTF-8 (RFC 3629: no surrogates, no overlong

@@ -5,11 +5,14 @@ import json
 import os
 import resource
 import select
+import signal
 import stat
 import subprocess
+import time
 
 import pytest
 
+from agent import wait_until
 from client import Ctl, Terminal
 
 
@@ -189,6 +192,22 @@ def test_a_device_here_is_written_to_as_it_is(ctl, guest):
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_pipe_here_that_nobody_reads_does_not_outlast_a_signal(ctl, guest, here, number):
+    (guest / "f").write_bytes(bytes(1 << 20))
+    os.mkfifo(here / "fifo")
+    with ctl.start("cp", vm(guest / "f"), here / "fifo") as opens:
+        time.sleep(0.5)         # it waits for a reader
+        opens.send_signal(number)
+        assert opens.wait(10) == -number
+    reader = os.open(here / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    with ctl.start("cp", vm(guest / "f"), here / "fifo") as writes:
+        wait_until(lambda: select.select([reader], [], [], 0)[0], 10, "it writes")
+        writes.send_signal(number)
+        assert writes.wait(10) == -number
+    os.close(reader)
+
+
 def test_files_of_proc_are_read_whole(ctl, here):
     ctl.ok("cp", "vm:/proc/version", here / "v")
     with open("/proc/version", "rb") as f:
@@ -255,6 +274,32 @@ def test_a_tree_into_one_that_is_there_keeps_what_it_does_not_replace(ctl, guest
     ctl.ok("cp", "-r", vm(guest / "here"), here.parent / "back")
     ctl.ok("cp", "-r", vm(guest / "here"), here.parent / "back")
     assert tree_of(here.parent / "back" / "here") == tree_of(guest / "here")
+
+
+def test_a_long_path_does_not_hide_what_went_wrong(ctl, guest):
+    long = "/".join(["n" * 200] * 10)
+    for command in ("ls", "cat", "rm"):
+        done = ctl.run(command, guest / long)
+        assert done.code == 1 and "No such file or directory" in done.text and str(guest)[:40] in done.text
+
+
+def test_a_name_that_is_no_utf8_is_refused_in_words(ctl, guest):
+    for command in ("ls", "cat", "stat", "rm"):
+        done = ctl.run(command, os.fsencode(guest) + b"/bad\xff")
+        assert done.code == 1 and "has to be UTF-8" in done.text
+
+
+def test_words_of_the_agent_do_not_repeat_the_path(ctl, guest):
+    done = ctl.run("watch", "--", guest / "none")
+    assert done.text.count(str(guest)) == 1
+
+
+def test_habits_of_cp_rm_and_ls_are_understood(ctl, guest, here):
+    make_tree(here)
+    ctl.ok("cp", "-R", here, vm(guest / "t"))
+    assert ctl.ok("ls", "-la", guest / "t") == ctl.ok("ls", "-l", guest / "t")
+    ctl.ok("rm", "-R", guest / "t")
+    assert not (guest / "t").exists()
 
 
 def test_what_is_no_file_is_left_out_and_said(ctl, guest, here):

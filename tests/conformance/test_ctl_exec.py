@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -152,6 +153,28 @@ def test_a_reader_that_leaves_ends_it_quietly(ctl):
         assert process.stderr.read() == b""
 
 
+def test_an_input_that_cannot_be_read_is_no_empty_one(ctl, tmp_path):
+    source = os.open(tmp_path, os.O_RDONLY)
+    done = ctl.run("exec", "-i", "cat", stdin=source)
+    os.close(source)
+    assert done.code == 125 and "can't read standard input: Is a directory" in done.text
+
+
+def closed(number):
+    """For a client that is started with this one closed."""
+    return {"preexec_fn": lambda: os.close(number), "stdin": None}
+
+
+def test_what_was_closed_is_not_dev_null(ctl, tmp_path):
+    old = tmp_path / "old"
+    old.write_text("old")
+    done = ctl.run("cp", "-", "vm:%s" % old, **closed(0))
+    assert done.code == 1 and "Bad file descriptor" in done.text and old.read_text() == "old"
+    assert ctl.run("cat", old, **closed(1)).code == 1
+    assert ctl.run("exec", "echo", "x", **closed(1)).code == 125
+    assert ctl.run("exec", "true", **closed(1)).code == 0
+
+
 def test_a_full_disk_here_is_said(ctl):
     with open("/dev/full", "wb") as full:
         done = ctl.run("exec", "yes", stdout=full)
@@ -291,6 +314,12 @@ def test_report_to_a_file_that_cannot_be_written_is_said_before_it_runs(ctl, tmp
     assert not ran.exists()
 
 
+def test_a_report_that_is_lost_is_a_failure(ctl):
+    done = ctl.run("exec", "--report=/dev/full", "true")
+    assert done.code == 125 and "can't write to /dev/full: No space left on device" in done.text
+    assert ctl.run("exec", "--report=/dev/full", "sh", "-c", "exit 3").code == 3
+
+
 def test_limits_reach_the_program(ctl):
     out = ctl.ok("exec", "--limit", "nofile=77", "--limit", "fsize_bytes=1M",
                  *sh("ulimit -n; ulimit -f"))
@@ -311,6 +340,15 @@ def test_kill_ends_a_session_that_runs(ctl):
         line = [l for l in ctl.ok("ps").decode().splitlines() if "4322" in l][0]
         assert ctl.run("kill", line.split()[0], "sigint").code == 0
         assert process.wait(10) == 130
+
+
+@pytest.mark.parametrize("name", ["-9", "-KILL", "-SIGKILL"])
+def test_the_signal_may_stand_in_front_as_kill_has_it(ctl, name):
+    with ctl.start("exec", "sleep", "60") as running:
+        ps = wait_until(lambda: [line.split() for line in ctl.ok("ps").decode().splitlines()
+                                 if "sleep 60" in line], message="it runs")
+        ctl.ok("kill", name, ps[0][0])
+        assert running.wait(10) == 137
 
 
 def test_kill_of_no_session_says_so(ctl):
@@ -335,6 +373,11 @@ def test_help_is_a_command_too(ctl):
     assert ctl.ok("help") == ctl.ok("--help")
     assert ctl.ok("help", "cp") == ctl.ok("cp", "--help")
     assert ctl.run("help", "frobnicate").code == 2
+
+
+def test_an_address_behind_the_command_is_told_its_place(ctl):
+    done = ctl.run("status", "-a", "unix:/x")
+    assert done.code == 2 and "-a ADDRESS, goes before 'status'" in done.text
 
 
 @pytest.mark.parametrize("typed,meant", [("statsu", "status"), ("exce", "exec"), ("shel", "shell")])
@@ -367,6 +410,14 @@ def test_wait_returns_at_once_where_the_agent_answers(ctl):
 
 def test_wait_of_no_time_looks_once(ctl):
     assert ctl.run("wait", "--timeout", "0").code == 0
+
+
+def test_wait_says_once_what_it_waits_for(tmp_path):
+    ctl = Ctl(str(tmp_path / "none.sock"))
+    with ctl.start("wait", "--timeout", "7") as waiting:
+        out, err = waiting.communicate(timeout=20)
+    assert (waiting.returncode, out) == (1, b"")
+    assert re.fullmatch("[^\n]*: waiting: [^\n]*none.sock[^\n]*\n[^\n]*the time is up[^\n]*\n", err.decode())
 
 
 def test_wait_gives_up_when_the_time_is_up(tmp_path):

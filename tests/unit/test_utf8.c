@@ -19,6 +19,7 @@ assert_made(const char *text, const char *expected)
 
 	assert_int_equal(utf8_make_valid(text, out, sizeof(out)), strlen(expected));
 	assert_string_equal(out, expected);
+	assert_int_equal(utf8_is_valid(text), strcmp(text, expected) == 0);
 }
 
 static void
