@@ -302,6 +302,18 @@ config_read_argv(struct config *config, int argc, char **argv, config_complaint_
 	return complaints + config_check_ports(config, complain);
 }
 
+/* The default, and what may be instead unless that is any number. */
+static void
+config_print_values(const struct config_option *option)
+{
+	if (option->kind == CONFIG_NUMBER && option->max < UINT32_MAX - 1)
+		(void)printf(" [%s; %" PRIu32 " to %" PRIu32 "]", option->initial, option->min,
+		    option->max);
+	else if (option->kind != CONFIG_FLAG && option->initial[0] != '\0')
+		(void)printf(" [%s]", option->initial);
+	(void)printf("\n");
+}
+
 void
 config_print_help(const char *program)
 {
@@ -323,8 +335,6 @@ config_print_help(const char *program)
 		    option->value_name != NULL ? "=" : "",
 		    option->value_name != NULL ? option->value_name : "");
 		(void)printf("%-*s %s", CONFIG_HELP_COLUMN, left, option->help);
-		if (option->kind != CONFIG_FLAG && option->initial[0] != '\0')
-			(void)printf(" [%s]", option->initial);
-		(void)printf("\n");
+		config_print_values(option);
 	}
 }
