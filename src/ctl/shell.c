@@ -11,8 +11,8 @@
 static const char shell_help[] =
     "Usage: vmm-guest-ctl shell [-u USER]\n"
     "\n"
-    "Opens a login shell in the guest, on a terminal: the shell that the guest's\n"
-    "/etc/passwd has for the user, in that user's home.\n"
+    "Opens a login shell in the guest: the shell that the guest's /etc/passwd has for\n"
+    "the user, in that user's home; on a terminal, if standard input is one.\n"
     "\n"
     "  -u, --user USER  the user (default: whoever the agent runs as, mostly root)\n"
     "  -h, --help       show this help\n"
