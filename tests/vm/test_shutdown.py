@@ -76,7 +76,7 @@ def test_shutdown_does_not_wait_for_programs_that_ignore_term(boot):
         guest.wait_ready()
         send(guest, "vmm-guest-ctl exec -- sh -c \"trap '' TERM HUP INT; while :; do sleep 1; done\"")
         send(guest, "sleep 1; kill -TERM 1")
-        assert_clean_end(guest, 25)
+        assert_clean_end(guest, 40)
 
 
 def disk(tmp_path):
