@@ -307,8 +307,8 @@ static void
 config_print_values(const struct config_option *option)
 {
 	if (option->kind == CONFIG_NUMBER && option->max < UINT32_MAX - 1)
-		(void)printf(" [%s; %" PRIu32 " to %" PRIu32 "]", option->initial, option->min,
-		    option->max);
+		(void)printf(
+		    " [%s; %" PRIu32 " to %" PRIu32 "]", option->initial, option->min, option->max);
 	else if (option->kind != CONFIG_FLAG && option->initial[0] != '\0')
 		(void)printf(" [%s]", option->initial);
 	(void)printf("\n");
