@@ -8,11 +8,11 @@
 #include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "platform/clock.h"
 #include "platform/fd.h"
+#include "platform/memory.h"
 #include "session/conn_wait.h"
 #include "session/stop.h"
 
@@ -48,7 +48,7 @@ conn_close(struct conn *conn)
 {
 	fd_close(&conn->fd);
 	if (conn_rx_touched > CONN_RX_KEPT) {
-		(void)madvise(conn_rx + CONN_RX_KEPT, CONN_RX_SIZE - CONN_RX_KEPT, MADV_DONTNEED);
+		memory_give_back(conn_rx + CONN_RX_KEPT, CONN_RX_SIZE - CONN_RX_KEPT);
 		conn_rx_touched = CONN_RX_KEPT;
 	}
 }

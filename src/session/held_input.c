@@ -4,16 +4,14 @@
 #include "session/held_input.h"
 
 #include <string.h>
-#include <sys/mman.h>
 
+#include "platform/memory.h"
 #include "vmm-guest/protocol.h"
-
-#define HELD_INPUT_PAGE 4096
 
 /* What may stay in memory for the next session. */
 #define HELD_INPUT_KEPT (64 * 1024)
 
-static _Alignas(HELD_INPUT_PAGE) uint8_t held_input_memory[VMM_GUEST_STDIN_HELD_MAX];
+static uint8_t held_input_memory[VMM_GUEST_STDIN_HELD_MAX];
 static size_t held_input_touched;
 
 void
@@ -27,7 +25,7 @@ held_input_done(struct held_input *held)
 {
 	held_input_init(held);
 	if (held_input_touched > HELD_INPUT_KEPT)
-		(void)madvise(held_input_memory, sizeof(held_input_memory), MADV_DONTNEED);
+		memory_give_back(held_input_memory, sizeof(held_input_memory));
 	held_input_touched = 0;
 }
 
