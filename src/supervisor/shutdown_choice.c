@@ -36,20 +36,6 @@ shutdown_facp_can_power_off(const uint8_t *facp, size_t len)
 }
 
 static bool
-shutdown_can_power_off(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	int CLEANUP_FD fd = open(SHUTDOWN_FACP_PATH, O_RDONLY | O_CLOEXEC);
-	uint8_t facp[SHUTDOWN_FACP_MAX];
-	ssize_t len = fd < 0 ? -1 : fd_read_full(fd, facp, sizeof(facp));
-
-	return len >= 0 && shutdown_facp_can_power_off(facp, (size_t)len);
-#else
-	return true; /* PSCI */
-#endif
-}
-
-static bool
 shutdown_vendor_is(const char *vendor, const char *name)
 {
 	return strncmp(vendor, name, strlen(name)) == 0;
@@ -68,6 +54,17 @@ shutdown_choose(enum shutdown_action action, const char *vendor, bool can_power_
 	return action;
 }
 
+#if defined(__x86_64__)
+static bool
+shutdown_can_power_off(void)
+{
+	int CLEANUP_FD fd = open(SHUTDOWN_FACP_PATH, O_RDONLY | O_CLOEXEC);
+	uint8_t facp[SHUTDOWN_FACP_MAX];
+	ssize_t len = fd < 0 ? -1 : fd_read_full(fd, facp, sizeof(facp));
+
+	return len >= 0 && shutdown_facp_can_power_off(facp, (size_t)len);
+}
+
 enum shutdown_action
 shutdown_resolve(enum shutdown_action action)
 {
@@ -77,3 +74,11 @@ shutdown_resolve(enum shutdown_action action)
 		vendor[0] = '\0';
 	return shutdown_choose(action, vendor, shutdown_can_power_off());
 }
+#else
+/* PSCI: every monitor ends by its power-off, and few have a DMI to be known by. */
+enum shutdown_action
+shutdown_resolve(enum shutdown_action action)
+{
+	return action == SHUTDOWN_AUTO ? SHUTDOWN_POWEROFF : action;
+}
+#endif

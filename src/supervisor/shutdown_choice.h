@@ -16,7 +16,8 @@ enum shutdown_action {
 	SHUTDOWN_HALT,
 };
 
-/* The action that ACTION stands for on this machine, by /sys. */
+/* The action that ACTION stands for on this machine: on x86 by /sys, elsewhere AUTO is
+ * power-off, which ends a VM of any monitor there. */
 enum shutdown_action shutdown_resolve(enum shutdown_action action);
 
 /* The same for a machine whose DMI says VENDOR ("": it has none). AUTO is power-off where
