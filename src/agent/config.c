@@ -329,12 +329,12 @@ config_print_help(const char *program)
 	    program);
 	for (size_t i = 0; i < config_table_len; i++) {
 		const struct config_option *option = &config_table[i];
-		char left[64];
+		int left = printf("  --%s", names[i]);
 
-		(void)snprintf(left, sizeof(left), "  --%s%s%s", names[i],
-		    option->value_name != NULL ? "=" : "",
-		    option->value_name != NULL ? option->value_name : "");
-		(void)printf("%-*s %s", CONFIG_HELP_COLUMN, left, option->help);
+		if (option->value_name != NULL)
+			left += printf("=%s", option->value_name);
+		(void)printf("%*s %s", left < CONFIG_HELP_COLUMN ? CONFIG_HELP_COLUMN - left : 0,
+		    "", option->help);
 		config_print_values(option);
 	}
 }
