@@ -15,7 +15,7 @@ AC_DEFUN([VGA_TRY_CFLAG], [
 AC_DEFUN([VGA_TRY_LDFLAG], [
   AC_MSG_CHECKING([whether the linker takes $2])
   vga_saved_LDFLAGS=$LDFLAGS
-  LDFLAGS="$LDFLAGS $2"
+  LDFLAGS="$LDFLAGS -Wl,--fatal-warnings $2"
   AC_LINK_IFELSE([AC_LANG_PROGRAM([], [])],
     [AC_MSG_RESULT([yes]); $1="$$1 $2"],
     [AC_MSG_RESULT([no])])
@@ -27,7 +27,7 @@ AC_DEFUN([VGA_TRY_LDFLAG], [
 AC_DEFUN([VGA_TRY_RUN_LDFLAG], [
   AC_MSG_CHECKING([whether a program linked with $2 runs])
   vga_saved_LDFLAGS=$LDFLAGS
-  LDFLAGS="$LDFLAGS $VGA_LDFLAGS $VGA_PIE $2"
+  LDFLAGS="$LDFLAGS $VGA_LDFLAGS $VGA_PIE -Wl,--fatal-warnings $2"
   vga_saved_CFLAGS=$CFLAGS
   CFLAGS="$CFLAGS $VGA_CFLAGS -Wno-error"
   AC_RUN_IFELSE([AC_LANG_PROGRAM([[static const char *const words[] = { "a", "b" };
