@@ -13,6 +13,7 @@
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/log.h"
+#include "platform/memory.h"
 #include "platform/proc.h"
 #include "platform/signals.h"
 #include "platform/users.h"
@@ -152,6 +153,7 @@ main(int argc, char **argv, char **environment)
 	signals_reset();
 	fd_open_standard(true);
 	fd_close_inherited();
+	memory_refuse_huge_pages();
 	setproctitle_init(argc, argv, environment);
 	if (is_init)
 		boot_begin();

@@ -1,5 +1,5 @@
 /*
- * memory: what a process gives back to the kernel.
+ * memory: what a process takes of the kernel's pages, and gives back.
  */
 #include "platform/memory.h"
 

@@ -1,5 +1,5 @@
 /*
- * memory: what a process gives back to the kernel.
+ * memory: what a process takes of the kernel's pages, and gives back.
  */
 #ifndef PLATFORM_MEMORY_H
 #define PLATFORM_MEMORY_H

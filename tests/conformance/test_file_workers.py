@@ -2,6 +2,7 @@
 memory they take."""
 
 import os
+import re
 import signal
 import time
 
@@ -219,6 +220,15 @@ def test_a_worker_stays_under_2_mib_of_memory_after_256_mib_in_and_out(start_age
     limit = 128 * 1024 if is_sanitized() else 2048
     for pid in agent.worker_pids():
         assert status_line(pid, "VmHWM") < limit, "a peak of %d KiB" % status_line(pid, "VmHWM")
+
+
+def test_a_workers_buffers_can_not_become_huge_pages(start_agent):
+    """Where the kernel gives them to all, a worker would hold 2 MiB for a byte."""
+    agent = start_agent("--workers=2")
+    for pid in [agent.pid, *agent.worker_pids()]:
+        with open("/proc/%d/smaps" % pid) as f:
+            maps = re.findall(r"^Size: +(\d+) kB$.*?^VmFlags: ([^\n]*)", f.read(), re.M | re.S)
+        assert [size for size, flags in maps if int(size) > 1024 and "nh" in flags.split()], maps
 
 
 def test_a_long_list_does_not_stay_in_a_worker_s_memory(start_agent, tmp_path):
