@@ -31,5 +31,5 @@ memory_give_back(void *from, size_t len)
 void
 memory_refuse_huge_pages(void)
 {
-	memory_advise(__bss_start, (size_t)(_end - __bss_start), MADV_NOHUGEPAGE);
+	memory_advise(__bss_start, (uintptr_t)_end - (uintptr_t)__bss_start, MADV_NOHUGEPAGE);
 }
