@@ -619,6 +619,14 @@ def test_a_listing_of_the_largest_frame_is_read():
     assert done.code == 0 and len(done.stdout.splitlines()) > 40000
 
 
+def test_words_of_the_agent_do_not_repeat_the_path():
+    def script(peer):
+        peer.recv()
+        peer.send(codec.FILE_ERR, b"EOVERFLOW: /t: the list is too long")
+    done = run(script, "ls", "/t")
+    assert (done.code, done.text.strip()) == (1, "vmm-guest-ctl: vm:/t: the list is too long")
+
+
 def test_words_of_a_guest_cannot_drive_our_terminal():
     def script(peer):
         peer.recv()

@@ -289,11 +289,6 @@ def test_a_name_that_is_no_utf8_is_refused_in_words(ctl, guest):
         assert done.code == 1 and "has to be UTF-8" in done.text
 
 
-def test_words_of_the_agent_do_not_repeat_the_path(ctl, guest):
-    done = ctl.run("watch", "--", guest / "none")
-    assert done.text.count(str(guest)) == 1
-
-
 def test_habits_of_cp_rm_and_ls_are_understood(ctl, guest, here):
     make_tree(here)
     ctl.ok("cp", "-R", here, vm(guest / "t"))
