@@ -14,7 +14,6 @@
 #define SIGNALS_EXIT_BASE 128
 
 static int signals_pipe[2] = { -1, -1 };
-static sigset_t signals_caught;
 
 static void
 signals_handle(int signal)
@@ -40,7 +39,6 @@ signals_catch(int signal)
 		return;
 	(void)sigemptyset(&action.sa_mask);
 	(void)sigaction(signal, &action, NULL);
-	(void)sigaddset(&signals_caught, signal);
 }
 
 int
@@ -85,10 +83,11 @@ void
 signals_release(void)
 {
 	struct sigaction action = { .sa_handler = SIG_DFL };
+	struct sigaction old;
 
 	(void)sigemptyset(&action.sa_mask);
 	for (int signal = 1; signal < NSIG; signal++) {
-		if (sigismember(&signals_caught, signal) == 1)
+		if (sigaction(signal, NULL, &old) == 0 && old.sa_handler == signals_handle)
 			(void)sigaction(signal, &action, NULL);
 	}
 	if (signals_have_come())

@@ -128,6 +128,18 @@ users_find_passwd(const char *directory, const char *name, struct user *user)
 	return r == ENOENT ? found : -r;
 }
 
+/* The next line of FILE that is a group's. */
+static int
+users_next_group(FILE *file, struct group *storage, struct group **ret)
+{
+	int r;
+
+	do
+		r = fgetgrent_r(file, storage, users_line, sizeof(users_line), ret);
+	while (r == 0 && ((*ret)->gr_gid == USERS_NO_ID || users_is_compat((*ret)->gr_name)));
+	return r;
+}
+
 /* The gid of the group NAME (a name or a number). */
 static int
 users_find_group(const char *directory, const char *name, gid_t *ret)
@@ -139,9 +151,8 @@ users_find_group(const char *directory, const char *name, gid_t *ret)
 	int r = users_open(directory, "group", &file);
 
 	while (r == 0) {
-		r = fgetgrent_r(file, &storage, users_line, sizeof(users_line), &entry);
-		if (r == 0 && entry->gr_gid != USERS_NO_ID && !users_is_compat(entry->gr_name) &&
-		    strcmp(entry->gr_name, name) == 0) {
+		r = users_next_group(file, &storage, &entry);
+		if (r == 0 && strcmp(entry->gr_name, name) == 0) {
 			*ret = entry->gr_gid;
 			return 0;
 		}
@@ -173,9 +184,8 @@ users_collect_groups(const char *directory, struct user *user)
 
 	if (r < 0)
 		return r == -ENOENT || r == -ENOTDIR ? 0 : r;
-	while ((r = fgetgrent_r(file, &storage, users_line, sizeof(users_line), &entry)) == 0) {
-		if (entry->gr_gid == user->gid || entry->gr_gid == USERS_NO_ID ||
-		    users_is_compat(entry->gr_name) || !users_is_member(entry, user->name))
+	while ((r = users_next_group(file, &storage, &entry)) == 0) {
+		if (entry->gr_gid == user->gid || !users_is_member(entry, user->name))
 			continue;
 		if (user->groups_count == USERS_GROUPS_MAX)
 			return -E2BIG;
