@@ -461,6 +461,10 @@ def raise_error(frame):
     return frame
 
 
+# A program in Python that has 1 MiB in its pipe at once: more than a socket to the host takes.
+FILL_PIPE = "import fcntl, os; fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, 1 << 20); os.write(1, bytes(1 << 20))"
+
+
 # ---- looking at processes ---------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import codec
-from agent import is_running, kill_hard, wait_until
+from agent import FILL_PIPE, is_running, kill_hard, wait_until
 from faults import Fault
 
 pytestmark = pytest.mark.kills_workers
@@ -270,8 +270,8 @@ def test_a_worker_that_is_killed_in_any_phase_leaves_no_place_taken_and_no_host_
 
 # 1 MiB of output that is all there before its worker looks.
 FILL = """read go; kill -STOP $PPID
-%s -c 'import fcntl, os; fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, 1 << 20); os.write(1, bytes(1 << 20))'
-kill -CONT $PPID; exec sleep 60""" % sys.executable
+%s -c '%s'
+kill -CONT $PPID; exec sleep 60""" % (sys.executable, FILL_PIPE)
 
 
 def test_kill9_of_a_worker_in_the_middle_of_a_frame_closes_without_a_word(agent):

@@ -7,7 +7,7 @@ import time
 import pytest
 
 import codec
-from agent import is_running, kill_hard, wait_until
+from agent import FILL_PIPE, is_running, kill_hard, wait_until
 from answers import refused
 
 BOTH = pytest.mark.parametrize("tty", [False, True], ids=["pipes", "tty"])
@@ -206,12 +206,8 @@ def test_report_says_when_a_descendant_held_the_output(agent):
     assert result.event("exited")["output_held"] is True
 
 
-# It ends at once, with 1 MiB in its pipe: more than the socket to the host takes.
-FILL = "import fcntl, os; fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, 1 << 20); os.write(1, bytes(1 << 20))"
-
-
 def test_report_does_not_say_so_where_the_host_was_slow(agent):
-    conn = agent.start([sys.executable, "-c", FILL], report=True)
+    conn = agent.start([sys.executable, "-c", FILL_PIPE], report=True)
     time.sleep(1.5)
     result = conn.result()
     assert result.event("exited")["output_held"] is False and len(result.stdout) == 1 << 20
