@@ -1,8 +1,9 @@
 /*
  * The wire contract between a microVM's host and the agent in its guest.
  *
- * This header is the whole of it in C: frame types, sizes, limits, exit codes.
- * It includes nothing but <stdint.h> and may be used by any host program.
+ * This header is the part of it that C can say: frame types, sizes, limits, exit
+ * codes. What the frames mean, and what either side promises, stands in PROTOCOL.md
+ * beside it. It includes nothing but <stdint.h> and may be used by any host program.
  *
  * A frame, in both directions and on both ports:
  *
