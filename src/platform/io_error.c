@@ -1,0 +1,61 @@
+/*
+ * io_error: what an errno means, by what is on the other side.
+ */
+#include "platform/io_error.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <time.h>
+
+#define IO_SIDE(side) (1u << (side))
+#define IO_ANY (IO_SIDE(IO_CONNECTION) | IO_SIDE(IO_PIPE) | IO_SIDE(IO_TERMINAL))
+
+#define IO_NS_PER_MS 1000000
+
+struct io_error {
+	int error;
+	unsigned sides;
+	enum io_meaning meaning;
+};
+
+/* What does not stand here is IO_BROKEN. */
+static const struct io_error io_errors[] = {
+	{ EAGAIN, IO_ANY, IO_NOT_NOW },
+	{ EINTR, IO_ANY, IO_AGAIN },
+	/* Before Linux 6.17 a vsock packet of 64 KiB is one piece of 128 KiB of the kernel's
+	 * memory, which a guest that has run for weeks may not have. */
+	{ ENOMEM, IO_ANY, IO_NO_MEMORY },
+	{ ENOBUFS, IO_ANY, IO_NO_MEMORY },
+	{ EPIPE, IO_ANY, IO_GONE },
+	{ ECONNRESET, IO_SIDE(IO_CONNECTION), IO_GONE },
+	{ ECONNABORTED, IO_SIDE(IO_CONNECTION), IO_GONE },
+	{ ENOTCONN, IO_SIDE(IO_CONNECTION), IO_GONE },
+	{ ESHUTDOWN, IO_SIDE(IO_CONNECTION), IO_GONE },
+	{ ETIMEDOUT, IO_SIDE(IO_CONNECTION), IO_GONE },
+	/* A vsock whose device was reset, as by a snapshot that was restored. */
+	{ ENODEV, IO_SIDE(IO_CONNECTION), IO_GONE },
+	{ ENETDOWN, IO_SIDE(IO_CONNECTION), IO_GONE },
+	{ ENETRESET, IO_SIDE(IO_CONNECTION), IO_GONE },
+	{ ENETUNREACH, IO_SIDE(IO_CONNECTION), IO_GONE },
+	{ EHOSTUNREACH, IO_SIDE(IO_CONNECTION), IO_GONE },
+	/* The last slave was closed: pty(7) has no other end of file. */
+	{ EIO, IO_SIDE(IO_TERMINAL), IO_GONE },
+};
+
+enum io_meaning
+io_error_read(enum io_side side, int error)
+{
+	for (size_t i = 0; i < sizeof(io_errors) / sizeof(io_errors[0]); i++) {
+		if (io_errors[i].error == error && (io_errors[i].sides & IO_SIDE(side)) != 0)
+			return io_errors[i].meaning;
+	}
+	return IO_BROKEN;
+}
+
+void
+io_error_pause(void)
+{
+	const struct timespec pause = { .tv_nsec = IO_NO_MEMORY_PAUSE_MS * IO_NS_PER_MS };
+
+	(void)nanosleep(&pause, NULL);
+}
