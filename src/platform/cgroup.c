@@ -3,7 +3,6 @@
  */
 #include "platform/cgroup.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/dir.h"
 #include "platform/fd.h"
 #include "platform/pidfd.h"
 
@@ -171,23 +171,20 @@ cgroup_signal_own(int cgroup_fd, int signal)
 /* Is called with each cgroup right below another, which is at DEPTH. */
 typedef void cgroup_visit_fn(int parent_fd, const char *name, int depth, int signal);
 
+/* What can't be read is left out: who signals or removes looks afterwards whether
+ * anything is left, and does it again. */
 static void
 cgroup_each_below(int cgroup_fd, cgroup_visit_fn *visit, int depth, int signal)
 {
-	int fd = openat(cgroup_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd >= 0 && depth < CGROUP_DEPTH_MAX ? fdopendir(fd) : NULL;
+	DIR CLEANUP_DIR *dir = NULL;
 	struct dirent *entry;
 
-	if (dir == NULL) {
-		fd_close(&fd);
+	if (depth >= CGROUP_DEPTH_MAX || dir_open(cgroup_fd, ".", 0, &dir) < 0)
 		return;
+	while (dir_next(dir, &entry) == 0 && entry != NULL) {
+		if (entry->d_type == DT_DIR)
+			visit(dirfd(dir), entry->d_name, depth, signal);
 	}
-	while ((entry = readdir(dir)) != NULL) {
-		if (entry->d_type == DT_DIR && strcmp(entry->d_name, ".") != 0 &&
-		    strcmp(entry->d_name, "..") != 0)
-			visit(fd, entry->d_name, depth, signal);
-	}
-	(void)closedir(dir);
 }
 
 static int

@@ -4,11 +4,12 @@
  */
 #include "platform/fd.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "platform/dir.h"
 
 void
 fd_close(int *fd)
@@ -128,22 +129,12 @@ fd_close_inherited(void)
 int
 fd_count_open(int proc_fd)
 {
-	int fd = openat(proc_fd, "self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR CLEANUP_DIR *dir = NULL;
 	struct dirent *entry;
-	DIR *dir;
 	int count = 0;
+	int r = dir_open(proc_fd, "self/fd", 0, &dir);
 
-	if (fd < 0)
-		return -errno;
-	dir = fdopendir(fd);
-	if (dir == NULL) {
-		int error = errno;
-
-		(void)close(fd);
-		return -error;
-	}
-	while ((entry = readdir(dir)) != NULL)
-		count += entry->d_name[0] != '.';
-	(void)closedir(dir);
-	return count - 1;
+	while (r == 0 && (r = dir_next(dir, &entry)) == 0 && entry != NULL)
+		count++;
+	return r < 0 ? r : count - 1;
 }

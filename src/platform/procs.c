@@ -3,7 +3,6 @@
  */
 #include "platform/procs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -11,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/dir.h"
 #include "platform/fd.h"
 #include "platform/proc.h"
 
@@ -72,26 +72,18 @@ procs_read_status(pid_t pid, int *ret_status)
 int
 procs_walk(procs_visit_fn *visit, void *context)
 {
-	int fd = openat(proc_dir_fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR CLEANUP_DIR *dir = NULL;
 	struct procs_entry found;
 	struct dirent *entry;
-	DIR *dir;
+	int r = dir_open(proc_dir_fd(), ".", 0, &dir);
 
-	if (fd < 0)
-		return -errno;
-	dir = fdopendir(fd);
-	if (dir == NULL) {
-		fd_close(&fd);
-		return -ENOMEM;
-	}
-	while ((entry = readdir(dir)) != NULL) {
+	while (r == 0 && (r = dir_next(dir, &entry)) == 0 && entry != NULL) {
 		if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
 			continue;
 		if (procs_read(dirfd(dir), entry->d_name, &found) && !visit(&found, context))
 			break;
 	}
-	(void)closedir(dir);
-	return 0;
+	return r;
 }
 
 struct procs_search {

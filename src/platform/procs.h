@@ -19,7 +19,7 @@ struct procs_entry {
 /* Called for each process; false ends the walk. */
 typedef bool procs_visit_fn(const struct procs_entry *entry, void *context);
 
-/* Walks over all processes. Returns 0 or -errno. */
+/* Walks over all processes. Returns 0, or -errno where there may be more of them. */
 int procs_walk(procs_visit_fn *visit, void *context);
 
 /* How the zombie PID ended, as a status of wait(2), though its parent can't wait for

@@ -3,7 +3,6 @@
  */
 #include "session/cell.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "platform/cgroup.h"
+#include "platform/dir.h"
 #include "platform/fd.h"
 
 #define CELL_NAME_MAX 24
@@ -39,19 +39,17 @@ cell_is_named(const struct scoreboard *board, uint64_t number)
 	return false;
 }
 
-/* Removes what nobody names and nobody is in. */
+/* Removes what nobody names and nobody is in. What could not be read is left to the
+ * next that collects. */
 static void
 cell_collect(const struct session *session)
 {
-	int fd = openat(session->settings->cells_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	DIR CLEANUP_DIR *dir = NULL;
 	struct dirent *entry;
 
-	if (dir == NULL) {
-		fd_close(&fd);
+	if (dir_open(session->settings->cells_fd, ".", 0, &dir) < 0)
 		return;
-	}
-	while ((entry = readdir(dir)) != NULL) {
+	while (dir_next(dir, &entry) == 0 && entry != NULL) {
 		const char *problem;
 		long long number = strtonum(entry->d_name, 1, INT64_MAX, &problem);
 
@@ -59,7 +57,6 @@ cell_collect(const struct session *session)
 		    !cell_is_named(session->board, (uint64_t)number))
 			(void)cgroup_remove(session->settings->cells_fd, entry->d_name);
 	}
-	(void)closedir(dir);
 }
 
 /* ---- this worker's ----------------------------------------------------- */

@@ -10,7 +10,6 @@
  */
 #include "session/file_remove.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -20,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/dir.h"
 #include "platform/fd.h"
 #include "platform/watchdog.h"
 #include "session/file_path.h"
@@ -51,9 +51,6 @@ struct file_remove {
 	unsigned steps;
 };
 
-static const int file_remove_open_flags =
-    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-
 /* What came of an entry. */
 enum {
 	FILE_REMOVE_GONE = 0,
@@ -77,33 +74,28 @@ file_remove_entry(int dir_fd, const char *name, bool is_dir)
 	return -EBUSY;
 }
 
-/* Opens FD (which it takes over) as the directory stream of LEVEL. */
+/* Opens the directory NAME below DIR_FD as the stream of LEVEL. */
 static int
-file_remove_open_level(int fd, struct file_remove_level *level)
+file_remove_open_level(int dir_fd, const char *name, struct file_remove_level *level)
 {
+	DIR CLEANUP_DIR *dir = NULL;
 	struct stat status;
-	DIR *dir;
+	int r = dir_open(dir_fd, name, O_NOFOLLOW, &dir);
 
-	if (fd < 0)
+	if (r < 0)
+		return r;
+	if (fstat(dirfd(dir), &status) < 0)
 		return -errno;
-	dir = fstat(fd, &status) == 0 ? fdopendir(fd) : NULL;
-	if (dir == NULL) {
-		int error = errno;
-
-		(void)close(fd);
-		return -error;
-	}
 	*level =
 	    (struct file_remove_level){ .dev = status.st_dev, .ino = status.st_ino, .dir = dir };
+	dir = NULL;
 	return 0;
 }
 
 static void
 file_remove_close_level(struct file_remove_level *level)
 {
-	if (level->dir != NULL)
-		(void)closedir(level->dir);
-	level->dir = NULL;
+	dir_close(&level->dir);
 	level->entry = NULL;
 }
 
@@ -123,7 +115,7 @@ file_remove_push(struct file_remove *remove, int dir_fd, const char *name)
 		remove->levels = grown;
 		remove->size = size;
 	}
-	r = file_remove_open_level(openat(dir_fd, name, file_remove_open_flags), &level);
+	r = file_remove_open_level(dir_fd, name, &level);
 	if (r < 0)
 		return r;
 	remove->levels[remove->depth++] = level;
@@ -142,8 +134,7 @@ file_remove_pop(struct file_remove *remove)
 	int r = 0;
 
 	if (remove->depth > 1 && parent->dir == NULL) {
-		r = file_remove_open_level(
-		    openat(dirfd(child->dir), "..", file_remove_open_flags), &again);
+		r = file_remove_open_level(dirfd(child->dir), "..", &again);
 		if (r == 0 && (again.dev != parent->dev || again.ino != parent->ino)) {
 			file_remove_close_level(&again);
 			r = -ESTALE;
@@ -180,19 +171,15 @@ static int
 file_remove_step(struct file_remove *remove)
 {
 	struct file_remove_level *level = &remove->levels[remove->depth - 1];
+	int r;
 
 	if (level->entry != NULL)
 		return file_remove_try(remove);
-	errno = 0;
-	level->entry = readdir(level->dir);
+	r = dir_next(level->dir, &level->entry);
 	level->tries = 0;
-	if (level->entry == NULL)
-		return errno != 0 ? -errno : file_remove_pop(remove);
-	if (file_path_is_dots(level->entry->d_name)) {
-		level->entry = NULL;
-		return 0;
-	}
-	return file_remove_try(remove);
+	if (r < 0)
+		return r;
+	return level->entry == NULL ? file_remove_pop(remove) : file_remove_try(remove);
 }
 
 /* Empties the directory NAME. */

@@ -3,7 +3,6 @@
  */
 #include "session/file_stat.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "platform/fd.h"
+#include "platform/dir.h"
 #include "platform/watchdog.h"
 #include "protocol/file_entry.h"
 #include "session/file_path.h"
@@ -151,18 +150,11 @@ file_names_compare(const void *a, const void *b)
 static int
 file_names_read(DIR *dir, struct session *session, struct file_names *names)
 {
+	struct dirent *entry;
 	int r = 0;
 
-	while (r == 0) {
-		struct dirent *entry;
-
-		errno = 0;
-		entry = readdir(dir);
-		if (entry == NULL)
-			return -errno;
+	while (r == 0 && (r = dir_next(dir, &entry)) == 0 && entry != NULL) {
 		watchdog_ping();
-		if (file_path_is_dots(entry->d_name))
-			continue;
 		r = file_names_add(names, entry->d_name);
 		if (r == 0 && names->count % FILE_STAT_CHECK_EVERY == 0)
 			r = file_reply_check(session);
@@ -200,22 +192,16 @@ static int
 file_list_make(struct session *session, const char *path, struct file_list *list)
 {
 	struct file_names names = { 0 };
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	int r;
+	DIR CLEANUP_DIR *dir = NULL;
+	int r = dir_open(AT_FDCWD, path, 0, &dir);
 
-	if (dir == NULL) {
-		r = -errno;
-		fd_close(&fd);
-		return r;
-	}
-	r = file_names_read(dir, session, &names);
+	if (r == 0)
+		r = file_names_read(dir, session, &names);
 	if (r == 0 && names.count > 0)
 		qsort(names.names, names.count, sizeof(*names.names), file_names_compare);
 	if (r == 0)
 		r = file_list_look(dirfd(dir), session, &names, list);
 	file_names_done(&names);
-	(void)closedir(dir);
 	return r;
 }
 

@@ -6,7 +6,6 @@
  */
 #include "session/file_watch_scan.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -19,7 +18,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "platform/fd.h"
+#include "platform/dir.h"
 #include "platform/watchdog.h"
 #include "session/file_path.h"
 #include "session/file_reply.h"
@@ -108,20 +107,14 @@ file_watch_see(
 static int
 file_watch_read_dir(struct file_watch_scan *scan, const char *path)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR CLEANUP_DIR *dir = NULL;
 	struct dirent *entry;
-	int r = 0;
+	int r = dir_open(AT_FDCWD, path, 0, &dir);
 
-	if (dir == NULL) {
-		fd_close(&fd);
-		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
-	}
-	while (r == 0 && (entry = readdir(dir)) != NULL) {
-		if (!file_path_is_dots(entry->d_name))
-			r = file_watch_see(scan, dirfd(dir), path, entry);
-	}
-	(void)closedir(dir);
+	if (r < 0)
+		return r == -ENOENT || r == -ENOTDIR ? 0 : r;
+	while (r == 0 && (r = dir_next(dir, &entry)) == 0 && entry != NULL)
+		r = file_watch_see(scan, dirfd(dir), path, entry);
 	return r;
 }
 

@@ -3,7 +3,6 @@
  */
 #include "supervisor/power_key.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -14,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/dir.h"
 #include "platform/fd.h"
 #include "platform/log.h"
 #include "supervisor/own_fd.h"
@@ -74,16 +74,16 @@ power_key_try(struct power_key *key, int folder_fd, const char *name)
 static void
 power_key_scan(struct power_key *key)
 {
-	DIR *folder = opendir(POWER_KEY_FOLDER);
+	DIR CLEANUP_DIR *folder = NULL;
 	struct dirent *entry;
+	int r = dir_open(AT_FDCWD, POWER_KEY_FOLDER, 0, &folder);
 
-	if (folder == NULL)
-		return;
-	while ((entry = readdir(folder)) != NULL) {
+	while (r == 0 && (r = dir_next(folder, &entry)) == 0 && entry != NULL) {
 		if (strncmp(entry->d_name, "event", strlen("event")) == 0)
 			power_key_try(key, dirfd(folder), entry->d_name);
 	}
-	(void)closedir(folder);
+	if (r < 0 && r != -ENOENT)
+		log_warnx("%s: %s: a power key may go unnoticed", POWER_KEY_FOLDER, strerror(-r));
 }
 
 /* Looks out for devices, or until they have a folder, for that. Adding a watch that

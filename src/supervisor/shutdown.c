@@ -46,7 +46,9 @@ shutdown_signal_all(int signal, bool (*spare)(pid_t pid, void *context), void *c
 {
 	struct shutdown_round round = { .signal = signal, .spare = spare, .context = context };
 
-	(void)procs_walk(shutdown_visit, &round);
+	/* Where not all can be seen there may be one more. */
+	if (procs_walk(shutdown_visit, &round) < 0)
+		round.count++;
 	return round.count;
 }
 

@@ -8,7 +8,7 @@ import pytest
 
 import codec
 from agent import FileError, wait_until
-from faults import litter
+from faults import Fault, litter
 
 MIB = 1024 * 1024
 
@@ -217,3 +217,17 @@ def test_a_fifo_or_a_socket_in_the_way_of_a_write_is_an_error_and_stays(agent, t
             path = str(tmp_path / name)
             assert error(agent, codec.FILE_WRITE_REQ, {"path": path}) == "EINVAL: " + path
     assert sorted(os.listdir(tmp_path)) == ["fifo", "sock"] and (tmp_path / "fifo").is_fifo()
+
+
+@pytest.mark.parametrize("kind", [codec.FILE_LIST_REQ, codec.FILE_REMOVE_REQ, codec.FILE_WATCH_REQ])
+@pytest.mark.parametrize("when", [1, 2])
+def test_a_directory_that_can_t_be_read_to_its_end_is_an_error_and_no_short_answer(
+        start_agent, tmp_path, kind, when):
+    """Neither its first names nor the next, nor that there are no more."""
+    agent = start_agent("--workers=1", "--reserved=0")
+    top = tmp_path / "top"
+    top.mkdir()
+    (top / "x").touch()
+    with Fault(agent.worker_pids()[0], "getdents64", "error=EIO", when=when):
+        with pytest.raises(FileError, match="^EIO: %s$" % top):
+            agent.file_call(kind, {"path": str(top), "recursive": True})
