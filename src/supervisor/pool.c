@@ -76,7 +76,7 @@ pool_open_queue(struct pool_worker *worker, int *ret_write_fd)
 }
 
 static int
-pool_fork(struct pool *pool, uint32_t index, uint64_t now)
+pool_fork(struct pool *pool, uint32_t index)
 {
 	struct pool_worker *worker = &pool->workers[index];
 	int CLEANUP_FD write_fd = -1;
@@ -104,7 +104,6 @@ pool_fork(struct pool *pool, uint32_t index, uint64_t now)
 		worker_run(&options);
 	}
 	worker->pid = pid;
-	worker->started_ms = now;
 	worker->is_stale = false;
 	watchdogs_start(&pool->watchdogs, index, pid);
 	atomic_store(&pool->board->slots[index].worker_pid, pid);
@@ -126,7 +125,7 @@ pool_fork_due(struct pool *pool, uint64_t now_ms, uint32_t max)
 		if (worker->start_at_ms <= now_ms && forked == max)
 			return now_ms;
 		if (worker->start_at_ms <= now_ms) {
-			r = pool_fork(pool, i, now_ms);
+			r = pool_fork(pool, i);
 			forked += r == 0;
 			if (r == 0)
 				continue;
@@ -253,8 +252,7 @@ pool_bury_worker(
 	atomic_store(&slot->worker_pid, 0);
 	atomic_store(&slot->sessions_served, 0);
 	worker->pid = 0;
-	worker->start_at_ms =
-	    now + backoff_next_ms(&worker->backoff, is_clean, now - worker->started_ms);
+	worker->start_at_ms = now + backoff_next_ms(&worker->backoff, is_clean, now);
 	if (is_clean)
 		return;
 	pool_count_death(pool->board, info);
