@@ -46,13 +46,16 @@
 static struct log_limit supervisor_listen_limit = { .burst = 1, .period_ms = 60000 };
 
 uint32_t
-supervisor_default_workers(uint64_t memory_bytes)
+supervisor_default_workers(uint64_t memory_bytes, uint32_t reserved)
 {
-	uint64_t workers = memory_bytes / SUPERVISOR_BYTES_PER_WORKER;
+	uint64_t workers = memory_bytes / SUPERVISOR_BYTES_PER_PLACE;
 
-	if (workers < SUPERVISOR_WORKERS_MIN)
-		return SUPERVISOR_WORKERS_MIN;
-	return workers > SUPERVISOR_WORKERS_MAX ? SUPERVISOR_WORKERS_MAX : (uint32_t)workers;
+	if (workers < SUPERVISOR_PLACES_MIN)
+		workers = SUPERVISOR_PLACES_MIN;
+	if (workers > SUPERVISOR_PLACES_MAX)
+		workers = SUPERVISOR_PLACES_MAX;
+	workers += reserved;
+	return workers < SCOREBOARD_WORKERS_MAX ? (uint32_t)workers : SCOREBOARD_WORKERS_MAX;
 }
 
 uint32_t
@@ -64,13 +67,14 @@ supervisor_clamp_reserved(uint32_t wanted, uint32_t workers)
 static uint32_t
 supervisor_count_workers(const struct supervisor_settings *settings)
 {
-	struct sysinfo info;
+	struct sysinfo info = { 0 };
 
 	if (settings->workers > 0)
 		return settings->workers;
-	if (sysinfo(&info) < 0)
-		return SUPERVISOR_WORKERS_MIN;
-	return supervisor_default_workers((uint64_t)info.totalram * info.mem_unit);
+	/* Where it fails it is taken for a small guest. */
+	(void)sysinfo(&info);
+	return supervisor_default_workers(
+	    (uint64_t)info.totalram * info.mem_unit, settings->reserved);
 }
 
 /* ---- the beginning ----------------------------------------------------- */

@@ -12,16 +12,16 @@
 #include "supervisor/shutdown.h"
 #include "worker/worker.h"
 
-/* The pool's size where the operator sets none: one worker for each so many bytes
- * of the guest's memory, within bounds. */
-#define SUPERVISOR_BYTES_PER_WORKER (8ull * 1024 * 1024)
-#define SUPERVISOR_WORKERS_MIN 16
-#define SUPERVISOR_WORKERS_MAX 64
+/* The pool's size where the operator sets none: room for one program for each so many
+ * bytes of the guest's memory, within bounds, and the reserved workers beside them. */
+#define SUPERVISOR_BYTES_PER_PLACE (8ull * 1024 * 1024)
+#define SUPERVISOR_PLACES_MIN 16
+#define SUPERVISOR_PLACES_MAX 64
 
 struct supervisor_settings {
 	struct worker_settings worker;
 	struct address listen;
-	uint32_t workers; /* 0: by the guest's memory */
+	uint32_t workers; /* 0: by the guest's memory, and RESERVED */
 	uint32_t reserved;
 	uint32_t ready_port;	    /* of the host, told when the agent serves; 0: nobody */
 	struct address_port notify; /* told READY=1 then; port 0: nobody */
@@ -43,8 +43,9 @@ _Noreturn void supervisor_run_once(const struct supervisor_settings *settings);
  * supervisor_run() does it too. */
 void supervisor_block_signals(void);
 
-/* The number of workers for a guest of so many bytes of memory. */
-uint32_t supervisor_default_workers(uint64_t memory_bytes);
+/* The number of workers for a guest of so many bytes of memory, RESERVED of which are
+ * kept from programs. */
+uint32_t supervisor_default_workers(uint64_t memory_bytes, uint32_t reserved);
 
 /* How many of WORKERS are reserved where the operator wants WANTED. */
 uint32_t supervisor_clamp_reserved(uint32_t wanted, uint32_t workers);

@@ -39,8 +39,19 @@ def test_as_many_workers_as_asked_for(start_agent):
         assert agent.status()["workers"]["configured"] == number
 
 
-def test_without_workers_there_are_16_to_64(start_agent):
-    assert 16 <= start_agent().status()["workers"]["configured"] <= 64
+def test_by_default_16_to_64_programs_run_at_once_and_what_is_reserved_stands_beside_them(start_agent):
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    places = min(64, max(16, memory // (8 << 20)))
+    agent = start_agent()
+    conns = [agent.start(["cat"]) for _ in range(places)]
+    for conn in conns:
+        conn.send(codec.STDIN, b"x")
+        assert conn.read_output(b"x") == b"x"
+    workers = agent.status()["workers"]
+    assert (workers["exec"], workers["reserved"], workers["configured"]) == (places, 2, places + 2)
+    for conn in conns:
+        conn.send(codec.EOF)
+        assert conn.result().code == 0
 
 
 def test_one_worker_serves_one_after_the_other(start_agent):

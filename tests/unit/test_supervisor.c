@@ -12,17 +12,27 @@
 #define MIB (1024ull * 1024)
 
 static void
-test_there_is_a_worker_for_each_8_mib_within_bounds(void **state)
+test_there_is_a_place_for_each_8_mib_within_bounds(void **state)
 {
 	(void)state;
-	assert_int_equal(supervisor_default_workers(0), 16);
-	assert_int_equal(supervisor_default_workers(64 * MIB), 16);
-	assert_int_equal(supervisor_default_workers(128 * MIB), 16);
-	assert_int_equal(supervisor_default_workers(136 * MIB), 17);
-	assert_int_equal(supervisor_default_workers(136 * MIB - 1), 16);
-	assert_int_equal(supervisor_default_workers(256 * MIB), 32);
-	assert_int_equal(supervisor_default_workers(512 * MIB), 64);
-	assert_int_equal(supervisor_default_workers(UINT64_MAX), 64);
+	assert_int_equal(supervisor_default_workers(0, 0), 16);
+	assert_int_equal(supervisor_default_workers(64 * MIB, 0), 16);
+	assert_int_equal(supervisor_default_workers(128 * MIB, 0), 16);
+	assert_int_equal(supervisor_default_workers(136 * MIB, 0), 17);
+	assert_int_equal(supervisor_default_workers(136 * MIB - 1, 0), 16);
+	assert_int_equal(supervisor_default_workers(256 * MIB, 0), 32);
+	assert_int_equal(supervisor_default_workers(512 * MIB, 0), 64);
+	assert_int_equal(supervisor_default_workers(UINT64_MAX, 0), 64);
+}
+
+static void
+test_the_reserved_workers_take_no_places_away(void **state)
+{
+	(void)state;
+	assert_int_equal(supervisor_default_workers(0, 2), 18);
+	assert_int_equal(supervisor_default_workers(512 * MIB, 2), 66);
+	assert_int_equal(supervisor_default_workers(512 * MIB, 100), 164);
+	assert_int_equal(supervisor_default_workers(512 * MIB, UINT32_MAX), SCOREBOARD_WORKERS_MAX);
 }
 
 static void
@@ -42,7 +52,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_there_is_a_worker_for_each_8_mib_within_bounds),
+		cmocka_unit_test(test_there_is_a_place_for_each_8_mib_within_bounds),
+		cmocka_unit_test(test_the_reserved_workers_take_no_places_away),
 		cmocka_unit_test(test_at_least_one_worker_is_left_for_programs),
 	};
 
