@@ -55,6 +55,11 @@
 /* Longest command text in a slot of STATUS, in bytes. */
 #define VMM_GUEST_COMMAND_MAX 256
 
+/* START's limits of less than this are none that a program could run under: it needs
+ * its three descriptors, and to be. */
+#define VMM_GUEST_NOFILE_MIN 3
+#define VMM_GUEST_PIDS_MIN 1
+
 /* Port 52: host to agent. */
 enum vmm_guest_exec_request {
 	VMM_GUEST_START = 0x01,	       /* [1] first: JSON */

@@ -4,8 +4,11 @@
 #include "protocol/start.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "vmm-guest/protocol.h"
 
 static const char *const start_limit_names[START_LIMIT_COUNT] = {
 	[START_LIMIT_MEMORY_BYTES] = "memory_bytes",
@@ -14,6 +17,12 @@ static const char *const start_limit_names[START_LIMIT_COUNT] = {
 	[START_LIMIT_NOFILE] = "nofile",
 	[START_LIMIT_CORE_BYTES] = "core_bytes",
 	[START_LIMIT_FSIZE_BYTES] = "fsize_bytes",
+};
+
+/* Where there is one at all. */
+static const uint64_t start_limit_least[START_LIMIT_COUNT] = {
+	[START_LIMIT_PIDS] = VMM_GUEST_PIDS_MIN,
+	[START_LIMIT_NOFILE] = VMM_GUEST_NOFILE_MIN,
 };
 
 const char *
@@ -89,6 +98,9 @@ start_parse_limits(struct start_request *request, struct json_error *error)
 		request->limits.have |= 1u << i;
 		request->limits.value[i] =
 		    json_get_u64(limits, start_limit_names[i], UINT64_MAX, 0, error);
+		if (request->limits.value[i] < start_limit_least[i])
+			json_fail(error, "member '%s': at least %" PRIu64 " is needed",
+			    start_limit_names[i], start_limit_least[i]);
 	}
 }
 

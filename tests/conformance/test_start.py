@@ -41,6 +41,7 @@ WRONG = [
     ("report", None), ("report", 1), ("report", []),
     ("limits", None), ("limits", []), ("limits", 1), ("limits", {"memory_bytes": -1}),
     ("limits", {"pids": "many"}), ("limits", {"nofile": 1.5}), ("limits", {"cpu_percent": None}),
+    ("limits", {"nofile": 0}), ("limits", {"nofile": 2}), ("limits", {"pids": 0}),
 ]
 
 

@@ -255,17 +255,17 @@ static void
 test_each_limit_counts_where_it_is_given(void **state)
 {
 	struct start_request CLEANUP_START request =
-	    parse("{\"cmd\":[\"a\"],\"limits\":{\"pids\":0,"
+	    parse("{\"cmd\":[\"a\"],\"limits\":{\"pids\":1,"
 		  "\"memory_bytes\":18446744073709551615,"
-		  "\"core_bytes\":5}}");
+		  "\"core_bytes\":0}}");
 	char text[256];
 
 	(void)state;
 	assert_int_equal(request.limits.have,
 	    1u << START_LIMIT_PIDS | 1u << START_LIMIT_MEMORY_BYTES | 1u << START_LIMIT_CORE_BYTES);
 	assert_true(request.limits.value[START_LIMIT_MEMORY_BYTES] == UINT64_MAX);
-	assert_int_equal(request.limits.value[START_LIMIT_PIDS], 0);
-	assert_int_equal(request.limits.value[START_LIMIT_CORE_BYTES], 5);
+	assert_int_equal(request.limits.value[START_LIMIT_PIDS], 1);
+	assert_int_equal(request.limits.value[START_LIMIT_CORE_BYTES], 0);
 	for (int i = 0; i < START_LIMIT_COUNT; i++) {
 		const char *const bad[] = { "null", "-1", "1.5", "\"1\"", "true", "[]" };
 		const char *name = start_limit_name((enum start_limit)i);
