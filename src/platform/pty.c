@@ -17,15 +17,17 @@
 #define PTY_SLAVE_MODE 0620
 
 int
-pty_open(int *ret_master_fd, int *ret_slave_fd)
+pty_open(int *ret_master_fd, int *ret_slave_fd, const char **ret_what)
 {
 	int CLEANUP_FD master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 	int slave;
 
+	*ret_what = "/dev/ptmx";
 	if (master < 0)
 		return -errno;
 	if (unlockpt(master) < 0)
 		return -errno;
+	*ret_what = "the slave of /dev/ptmx";
 	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (slave < 0)
 		return -errno;

@@ -11,8 +11,9 @@
 
 /* Opens a new pair, both close-on-exec, the master non-blocking; the caller owns
  * both. The slave is reached through its master, so that nothing planted in
- * /dev/pts is opened in its place. Returns 0 or -errno. */
-int pty_open(int *ret_master_fd, int *ret_slave_fd);
+ * /dev/pts is opened in its place. Returns 0, or -errno with the name of what could not
+ * be opened in *RET_WHAT (static). */
+int pty_open(int *ret_master_fd, int *ret_slave_fd, const char **ret_what);
 
 /* Gives the slave to UID, with group 5 (tty) and mode 0620. */
 int pty_set_owner(int slave_fd, uid_t uid);

@@ -80,14 +80,19 @@ static bool
 exec_prepare(struct exec *exec)
 {
 	const struct session_settings *settings = exec->session->settings;
+	const char *what;
 	int r = environment_make(
 	    &exec->request, exec->user, settings->home, settings->term, &exec->environment);
 
-	if (r == 0)
-		r = streams_open(&exec->request, exec->user, &exec->streams);
+	if (r < 0) {
+		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
+		    "can't make the program's environment: %s", strerror(-r));
+		return false;
+	}
+	r = streams_open(&exec->request, exec->user, &exec->streams, &what);
 	if (r < 0)
 		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
-		    "can't open the program's streams: %s", strerror(-r));
+		    "can't open %s for the program: %s", what, strerror(-r));
 	return r == 0;
 }
 

@@ -10,11 +10,15 @@
 #include "platform/fd.h"
 #include "platform/pty.h"
 
-static int
-streams_open_null(int *ret_fd)
-{
-	int fd = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY);
+#define STREAMS_NULL_PATH "/dev/null"
+#define STREAMS_PIPE "a pipe"
 
+static int
+streams_open_null(int *ret_fd, const char **ret_what)
+{
+	int fd = open(STREAMS_NULL_PATH, O_RDWR | O_CLOEXEC | O_NOCTTY);
+
+	*ret_what = STREAMS_NULL_PATH;
 	if (fd < 0)
 		return -errno;
 	*ret_fd = fd;
@@ -69,26 +73,28 @@ streams_open_pipe(const struct user *user, int number, int *ret_ours_fd, int *re
 }
 
 static int
-streams_open_stdin(
-    const struct start_request *request, const struct user *user, struct streams *streams)
+streams_open_stdin(const struct start_request *request, const struct user *user,
+    struct streams *streams, const char **ret_what)
 {
 	if (!request->stdin_open || request->detach)
-		return streams_open_null(&streams->child[0]);
+		return streams_open_null(&streams->child[0], ret_what);
+	*ret_what = STREAMS_PIPE;
 	return streams_open_pipe(user, STDIN_FILENO, &streams->stdin_fd, &streams->child[0]);
 }
 
 static int
-streams_open_pipes(
-    const struct start_request *request, const struct user *user, struct streams *streams)
+streams_open_pipes(const struct start_request *request, const struct user *user,
+    struct streams *streams, const char **ret_what)
 {
-	int r = streams_open_stdin(request, user, streams);
+	int r = streams_open_stdin(request, user, streams, ret_what);
 
 	if (r < 0)
 		return r;
 	if (request->detach) {
-		r = streams_open_null(&streams->child[1]);
-		return r < 0 ? r : streams_open_null(&streams->child[2]);
+		r = streams_open_null(&streams->child[1], ret_what);
+		return r < 0 ? r : streams_open_null(&streams->child[2], ret_what);
 	}
+	*ret_what = STREAMS_PIPE;
 	r = streams_open_pipe(user, STDOUT_FILENO, &streams->stdout_fd, &streams->child[1]);
 	if (r < 0)
 		return r;
@@ -96,10 +102,11 @@ streams_open_pipes(
 }
 
 static int
-streams_dup(int fd, int *ret_fd)
+streams_dup(int fd, int *ret_fd, const char **ret_what)
 {
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 
+	*ret_what = "a copy of the terminal";
 	if (copy < 0)
 		return -errno;
 	*ret_fd = copy;
@@ -107,10 +114,10 @@ streams_dup(int fd, int *ret_fd)
 }
 
 static int
-streams_open_tty(
-    const struct start_request *request, const struct user *user, struct streams *streams)
+streams_open_tty(const struct start_request *request, const struct user *user,
+    struct streams *streams, const char **ret_what)
 {
-	int r = pty_open(&streams->tty_fd, &streams->tty_slave_fd);
+	int r = pty_open(&streams->tty_fd, &streams->tty_slave_fd, ret_what);
 
 	if (r < 0)
 		return r;
@@ -121,25 +128,26 @@ streams_open_tty(
 	(void)pty_set_size(streams->tty_fd, request->tty_width, request->tty_height);
 	for (int i = 0; i < 3; i++) {
 		if (i == 0 && !request->stdin_open)
-			r = streams_open_null(&streams->child[0]);
+			r = streams_open_null(&streams->child[0], ret_what);
 		else
-			r = streams_dup(streams->tty_slave_fd, &streams->child[i]);
+			r = streams_dup(streams->tty_slave_fd, &streams->child[i], ret_what);
 		if (r < 0)
 			return r;
 	}
-	return request->stdin_open ? streams_dup(streams->tty_fd, &streams->stdin_fd) : 0;
+	return request->stdin_open ? streams_dup(streams->tty_fd, &streams->stdin_fd, ret_what) : 0;
 }
 
 int
-streams_open(const struct start_request *request, const struct user *user, struct streams *ret)
+streams_open(const struct start_request *request, const struct user *user, struct streams *ret,
+    const char **ret_what)
 {
 	struct streams streams = STREAMS_NONE;
 	int r;
 
 	if (request->tty)
-		r = streams_open_tty(request, user, &streams);
+		r = streams_open_tty(request, user, &streams, ret_what);
 	else
-		r = streams_open_pipes(request, user, &streams);
+		r = streams_open_pipes(request, user, &streams, ret_what);
 	if (r < 0)
 		streams_close(&streams);
 	*ret = streams;

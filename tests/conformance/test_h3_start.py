@@ -9,6 +9,7 @@ import pytest
 import codec
 from agent import FILL_PIPE, is_running, kill_hard, wait_until
 from answers import refused
+from faults import Fault, mounted
 
 BOTH = pytest.mark.parametrize("tty", [False, True], ids=["pipes", "tty"])
 
@@ -262,6 +263,12 @@ def test_empty_limits_are_none(agent):
     assert agent.run(["echo", "x"], limits={}).stdout == b"x\n"
 
 
+def test_nofile_of_the_three_streams_is_enough_to_be_born(agent):
+    """Not to be linked; but that is the program's own affair, and its own words."""
+    result = agent.run(["cat"], limits={"nofile": 3})
+    assert result.code not in (125, 126) and b"limit" not in result.stderr, result
+
+
 def test_nofile_beyond_what_can_be_had_is_125_that_names_it(agent):
     assert "nofile" in refused(agent.run(["true"], limits={"nofile": 2**62}))
 
@@ -320,3 +327,25 @@ def test_setsid_escapee_is_killed(agent, how):
             assert "cgroup" in agent.log(), "said once in the log"
     finally:
         kill_hard(escapee)
+
+
+# ---- streams that can't be had --------------------------------------------------
+
+
+@pytest.mark.parametrize("members,named", [
+    ({"stdin": False}, "/dev/null"), ({"detach": True}, "/dev/null"), ({"tty": True}, "/dev/ptmx"),
+    ({"tty": True, "stdin": False}, "/dev/ptmx")])
+def test_a_stream_that_cannot_be_opened_is_125_that_names_the_file(start_agent, monkeypatch, tmp_path, members, named):
+    mounted(monkeypatch, tmp_path, "mount -t tmpfs none /dev")
+    agent = start_agent("--workers=2")
+    text = refused(agent.request(codec.START, {"cmd": ["/bin/true"], **members}))
+    assert named + " " in text and "No such file" in text, text
+    assert agent.run(["/bin/true"]).code == 0
+
+
+@pytest.mark.parametrize("when,named", [(1, "/dev/ptmx"), (2, "the slave of /dev/ptmx")])
+def test_a_terminal_that_cannot_be_had_is_125_that_names_its_end(start_agent, when, named):
+    agent = start_agent("--workers=2")
+    with Fault(agent.worker_pids(), "ioctl", "error=EIO", when):
+        text = refused(agent.request(codec.START, {"cmd": ["/bin/true"], "tty": True}))
+    assert " %s " % named in text and "Input/output error" in text, text
