@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "platform/printable.h"
+
 #define COMMAND_WORD_MAX 32
 #define COMMAND_TEXT_MAX 2048
 
@@ -40,17 +42,6 @@ command_misuse(const struct command *command, const char *format, ...)
 	return command->misused != 0 ? command->misused : COMMAND_MISUSED;
 }
 
-/* Control characters of UTF-8 text: C0, DEL, and C1, which are two bytes. */
-static size_t
-command_control_len(const char *text)
-{
-	const unsigned char *p = (const unsigned char *)text;
-
-	if (p[0] < ' ' || p[0] == 0x7f)
-		return 1;
-	return p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0 ? 2 : 0;
-}
-
 unsigned
 command_cut(const char *text, unsigned len)
 {
@@ -65,28 +56,66 @@ command_cut(const char *text, unsigned len)
 void
 command_make_printable(const char *text, char *out, unsigned size)
 {
-	unsigned len = 0;
+	size_t left = strlen(text);
+	size_t len = 0;
 
-	while (*text != '\0' && len + 1 < size) {
-		size_t control = command_control_len(text);
+	while (left > 0) {
+		bool is_control;
+		size_t n = printable_next(text, left, &is_control);
 
-		out[len++] = control > 0 ? '?' : *text;
-		text += control > 0 ? control : 1;
+		if (len + n >= size)
+			break;
+		memcpy(out + len, is_control ? "?" : text, is_control ? 1 : n);
+		len += is_control ? 1 : n;
+		text += n;
+		left -= n;
 	}
-	out[len] = *text;
-	out[command_cut(out, len)] = '\0';
+	out[len] = '\0';
+}
+
+void
+command_print_line(const char *text)
+{
+	size_t left = strlen(text);
+
+	while (left > 0) {
+		bool is_control;
+		size_t n = printable_next(text, left, &is_control);
+
+		(void)fwrite(is_control ? "?" : text, 1, is_control ? 1 : n, stdout);
+		text += n;
+		left -= n;
+	}
+	(void)putchar('\n');
 }
 
 void
 command_print(const char *text)
 {
-	size_t size = strlen(text) + 1;
-	char *printable = isatty(STDOUT_FILENO) ? malloc(size) : NULL;
+	if (isatty(STDOUT_FILENO))
+		command_print_line(text);
+	else
+		(void)puts(text);
+}
 
-	if (printable != NULL)
-		command_make_printable(text, printable, (unsigned)size);
-	(void)puts(printable != NULL ? printable : text);
-	free(printable);
+/* White space of JSON is a blank; in a string a line end can't be. */
+void
+command_print_json(FILE *out, const char *text, size_t len)
+{
+	bool is_terminal = isatty(fileno(out));
+	bool is_control;
+	size_t n;
+
+	for (; len > 0; text += n, len -= n) {
+		n = printable_next(text, len, &is_control);
+		if ((unsigned char)text[0] < ' ')
+			(void)fputc(' ', out);
+		else if (is_terminal && is_control)
+			(void)fputc('?', out);
+		else
+			(void)fwrite(text, 1, n, out);
+	}
+	(void)fputc('\n', out);
 }
 
 int

@@ -6,7 +6,9 @@
 #ifndef CTL_COMMAND_H
 #define CTL_COMMAND_H
 
+#include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define COMMAND_PROGRAM "vmm-guest-ctl"
 
@@ -60,15 +62,22 @@ int command_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t 
 /* The one of COUNT NAMES that WORD may have been meant to be; NULL: none is near. */
 const char *command_nearest(const char *word, const char *const *names, int count);
 
-/* Prints TEXT and a newline, as it is; on a terminal as command_make_printable(). */
+/* Prints TEXT and a newline, as it is; on a terminal as command_print_line(). */
 void command_print(const char *text);
+
+/* Prints TEXT as one line, with '?' for control characters (platform/printable.h). */
+void command_print_line(const char *text);
+
+/* Prints the LEN bytes of the guest's JSON to OUT as one line, and else as they came;
+ * on a terminal without control characters. */
+void command_print_json(FILE *out, const char *text, size_t len);
 
 /* The largest number up to LEN of TEXT's first bytes that ends between two characters
  * of UTF-8; TEXT has more than LEN. */
 unsigned command_cut(const char *text, unsigned len);
 
 /* Copies TEXT, cut between two characters if need be, to OUT of SIZE bytes, with '?' for
- * control characters. */
+ * control characters (platform/printable.h). */
 void command_make_printable(const char *text, char *out, unsigned size);
 
 #endif

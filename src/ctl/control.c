@@ -10,6 +10,9 @@
 #include "ctl/command.h"
 #include "platform/clock.h"
 
+/* An answer is a STATUS and words; a guest that goes on for ever is not listened to. */
+#define CONTROL_ANSWER_MAX (2ul * VMM_GUEST_FRAME_MAX)
+
 void
 control_answer_done(struct control_answer *answer)
 {
@@ -55,6 +58,7 @@ control_ask(uint8_t type, const void *payload, size_t len, int timeout_ms,
 {
 	struct client CLEANUP_CLIENT client = CLIENT_INIT;
 	uint64_t deadline = timeout_ms < 0 ? CLOCK_NEVER : clock_mono_ms() + (uint64_t)timeout_ms;
+	size_t received = 0;
 	size_t text_len;
 	char *text;
 	int r;
@@ -70,8 +74,12 @@ control_ask(uint8_t type, const void *payload, size_t len, int timeout_ms,
 		r = 0;
 	while (r == 0) {
 		r = client_receive_whole(&client, &type, &text, &text_len);
-		if (r == 0)
-			r = control_take(ret, type, text, text_len);
+		if (r < 0)
+			break;
+		received += VMM_GUEST_HEADER_LEN + text_len;
+		r = control_take(ret, type, text, text_len);
+		if (r == 0 && received > CONTROL_ANSWER_MAX)
+			r = -EMSGSIZE;
 	}
 	if (r < 0)
 		client_explain(&client, r, error);

@@ -22,7 +22,8 @@ void control_answer_done(struct control_answer *answer);
 
 /* Asks, and waits for the answer, for TIMEOUT_MS in all (-1: as long as it takes,
  * but for CLIENT_CONNECT_MS to connect). Returns 0 when EXIT came, whatever it says;
- * or -errno with ERROR filled in: -ENODATA if the agent closed without an EXIT. */
+ * or -errno with ERROR filled in: -ENODATA if the agent closed without an EXIT,
+ * -EMSGSIZE if it says more than any answer takes. */
 int control_ask(uint8_t type, const void *payload, size_t len, int timeout_ms,
     struct control_answer *ret, struct client_error *error);
 

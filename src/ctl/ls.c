@@ -75,7 +75,7 @@ ls_print_long(const struct file_entry *entry, const struct ls_widths *widths)
 		widths->gid, entry->gid, widths->size, (unsigned long long)entry->size, when,
 		entry->name, is_link ? " -> " : "", is_link ? entry->symlink_target : "") < 0)
 		return;
-	command_print(line);
+	command_print_line(line);
 	free(line);
 }
 

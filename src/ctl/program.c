@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "ctl/command.h"
+#include "ctl/signal_name.h"
 #include "ctl/signals.h"
 #include "ctl/terminal.h"
 #include "protocol/utf8.h"
@@ -62,6 +63,22 @@ program_start(
 	return r == -EPIPE ? 0 : r;
 }
 
+/* What no program can end with must not become 0, or the end of another. */
+static int
+program_status(const struct frame_exit *end)
+{
+	struct client_error error;
+
+	if (end->signal > 0 && end->signal <= SIGNAL_NAME_LAST)
+		return VMM_GUEST_EXIT_SIGNAL_BASE + end->signal;
+	/* Agents of the first day say -1 for an end by a signal. */
+	if (end->signal == 0 && end->code >= -1 && end->code <= PROGRAM_STATUS_MASK)
+		return end->code & PROGRAM_STATUS_MASK;
+	client_fail(&error, "the agent at %s tells an end that no program has: code %d, signal %d",
+	    client_address(), end->code, end->signal);
+	return program_fail(&error);
+}
+
 int
 program_run(const struct start_request *request, const struct relay_options *options)
 {
@@ -89,9 +106,7 @@ program_run(const struct start_request *request, const struct relay_options *opt
 	/* A shell that runs us in a loop has to see that Ctrl-C ended us. */
 	if (result.exit.signal == SIGINT && result.signal == SIGINT)
 		signals_die(SIGINT);
-	if (result.exit.signal > 0)
-		return VMM_GUEST_EXIT_SIGNAL_BASE + result.exit.signal;
-	return result.exit.code & PROGRAM_STATUS_MASK;
+	return program_status(&result.exit);
 }
 
 static bool

@@ -12,6 +12,9 @@
 
 #define PROGRAM_REPORT_BYTES_PER_KB 1024
 
+/* Of a program there are two reports; a guest could send them for ever. */
+#define PROGRAM_REPORT_JSON_MAX (1024ul * 1024)
+
 static void
 program_report_take(void *argument, const char *text, size_t len)
 {
@@ -19,10 +22,12 @@ program_report_take(void *argument, const char *text, size_t len)
 	struct json_error error = { 0 };
 	struct report report;
 
-	if (kept->json != NULL) {
-		(void)fwrite(text, 1, len, kept->json);
-		(void)fputc('\n', kept->json);
-		if (fflush(kept->json) != 0)
+	if (kept->json != NULL && len > PROGRAM_REPORT_JSON_MAX - kept->json_len) {
+		kept->json_error = EFBIG;
+	} else if (kept->json != NULL) {
+		kept->json_len += len;
+		command_print_json(kept->json, text, len);
+		if (fflush(kept->json) != 0 && kept->json_error == 0)
 			kept->json_error = errno;
 	}
 	if (report_parse(text, len, &report, &error) < 0)

@@ -13,7 +13,8 @@
 
 /* Zero-initialised, but for JSON, it is ready for use. */
 struct program_report {
-	FILE *json;	/* where each report goes as it came; NULL: kept for people */
+	FILE *json; /* where each report goes as it came; NULL: kept for people */
+	size_t json_len;
 	int json_error; /* an errno, if it could not be written */
 	bool print_pid;
 	struct report exited; /* the last word, where JSON is NULL */

@@ -122,7 +122,7 @@ restored_send(const struct restored_net *net, bool print)
 	if (r < 0)
 		return command_fail("%s", error.text);
 	if (print && answer.status != NULL)
-		command_print(answer.status);
+		command_print_json(stdout, answer.status, answer.status_len);
 	return answer.exit.code == VMM_GUEST_EXIT_OK ? 0 : restored_complain(&answer);
 }
 

@@ -28,11 +28,18 @@ static const struct option rm_options[] = {
 	{ 0 },
 };
 
-/* Whether there is nothing but slashes and dots in PATH: "/", "/.", "//.." */
+/* Whether each name of PATH is none, "." or "..": "/", "/.", "//.." */
 static bool
 rm_is_root(const char *path)
 {
-	return path[strspn(path, "/.")] == '\0';
+	while (*path != '\0') {
+		size_t len = strcspn(path, "/");
+
+		if (len > 2 || strspn(path, ".") < len)
+			return false;
+		path += len + (path[len] == '/');
+	}
+	return true;
 }
 
 static int

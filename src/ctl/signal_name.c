@@ -11,8 +11,6 @@
 
 #include "ctl/command.h"
 
-#define SIGNAL_NAME_LAST 64
-
 void
 signal_name_format(int signal, char *text)
 {

@@ -6,6 +6,8 @@
 
 #define SIGNAL_NAME_MAX 24
 
+#define SIGNAL_NAME_LAST 64 /* the largest number of one */
+
 /* "SIGTERM", or "signal 40" for one with no name, to TEXT of SIGNAL_NAME_MAX bytes. */
 void signal_name_format(int signal, char *text);
 

@@ -40,7 +40,7 @@ stat_show_json(const char *path)
 	if (guest_file_ask(
 		VMM_GUEST_FILE_STAT_REQ, &request, VMM_GUEST_FILE_STAT, &text, &len, &error) < 0)
 		return command_fail("%s", error.text);
-	command_print(text);
+	command_print_json(stdout, text, len);
 	free(text);
 	return 0;
 }
@@ -50,7 +50,7 @@ static void
 stat_print(const char *name, const char *text)
 {
 	(void)printf("%-9s ", name);
-	command_print(text);
+	command_print_line(text);
 }
 
 static int

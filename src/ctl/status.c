@@ -42,7 +42,7 @@ status_show_json(void)
 		return status;
 	if (answer.status == NULL)
 		return command_fail("the agent is too old to tell its status");
-	command_print(answer.status);
+	command_print_json(stdout, answer.status, answer.status_len);
 	return 0;
 }
 

@@ -49,10 +49,11 @@ watch_print(const char *text, size_t len)
 	} else if (asprintf(&line, "%s %s", file_event_name(event.kind), event.path) < 0) {
 		line = NULL;
 	}
-	if (line != NULL)
-		command_print(line);
-	free(line);
 	json_put(&json);
+	if (line == NULL)
+		return command_fail("out of memory");
+	command_print_line(line);
+	free(line);
 	return 0;
 }
 
@@ -71,7 +72,7 @@ watch_follow(const struct file_request *request, bool json)
 		if (guest_file_next_event(&client, request, &text, &len, &error) < 0)
 			return command_fail("%s", error.text);
 		if (json)
-			command_print(text);
+			command_print_json(stdout, text, len);
 		else
 			status = watch_print(text, len);
 		free(text);

@@ -5,13 +5,13 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "platform/clock.h"
 #include "platform/log_output.h"
+#include "platform/printable.h"
 
 /* A line of /dev/kmsg is cut by the kernel at about this length. */
 #define LOG_LINE_MAX 900
@@ -41,29 +41,6 @@ void
 log_set_session(uint64_t session)
 {
 	log_state.session = session;
-}
-
-/* Whether a terminal obeys THIS rather than show it: 0x80 to 0x9f too (ECMA-48, C1), alone
- * or as UTF-8 has them, but not where they are a part of another character. */
-static bool
-log_is_control(unsigned char before, unsigned char this)
-{
-	if (this >= 0x80 && this < 0xa0)
-		return before < 0x80 || before == 0xc2;
-	return this < 0x20 || this == 0x7f;
-}
-
-/* Control characters of a guest's making must not forge a second line. */
-static void
-log_make_printable(char *line, size_t len)
-{
-	unsigned char before = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		if (log_is_control(before, (unsigned char)line[i]))
-			line[i] = '?';
-		before = (unsigned char)line[i];
-	}
 }
 
 static size_t __attribute__((format(printf, 3, 0)))
@@ -134,7 +111,8 @@ log_line(int priority, const char *separator, const char *behind, const char *fo
 	len = log_append(line, len, format, args);
 	if (behind != NULL)
 		len = log_appendf(line, len, "%s%s", separator, behind);
-	log_make_printable(line + prefix, len - prefix);
+	/* Control characters of a guest's making must not forge a second line. */
+	len = prefix + printable_make(line + prefix, len - prefix);
 	line[len++] = '\n';
 	dropped = log_output_write(line, len);
 	if (dropped > 0)

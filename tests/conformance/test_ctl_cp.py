@@ -410,7 +410,16 @@ def test_mkdir_mv_and_rm(ctl, guest):
     ctl.ok("rm", "-f", guest / "c")
 
 
-@pytest.mark.parametrize("path", ["/", "//", "/.", "vm:", "vm:/", ".", ""])
+@pytest.mark.parametrize("name", ["...", "....", "..x", ".x"])
+def test_rm_takes_names_that_only_begin_like_the_root(ctl, guest, name):
+    (guest / name).write_text("x")
+    ctl.ok("rm", guest / name)
+    assert not (guest / name).exists()
+    done = ctl.run("rm", "/...")            # one that is not there
+    assert done.code == 1 and "vm:/...: No such file" in done.text
+
+
+@pytest.mark.parametrize("path", ["/", "//", "/.", "vm:", "vm:/", ".", "", "..", "/..", "/./../"])
 def test_rm_leaves_the_root_alone(ctl, path):
     done = ctl.run("rm", "-rf", path)
     assert done.code == 1 and "left alone" in done.text

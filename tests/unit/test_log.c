@@ -137,7 +137,7 @@ test_no_byte_of_eight_bits_is_a_command_to_a_terminal(void **state)
 	log_warnx("%s", "a\x9b"
 			"2J|\xc2\x9b"
 			"2J|\xc2\x80\xc2\x9f|\x9b\x9b|\xc2\xa0\xc3\x9b\xe2\x9b\x84");
-	assert_string_equal(end_capture(), "prog: a?2J|\xc2?2J|\xc2?\xc2?|??|"
+	assert_string_equal(end_capture(), "prog: a?2J|?2J|??|??|"
 					   "\xc2\xa0\xc3\x9b\xe2\x9b\x84\n");
 }
 

@@ -1,0 +1,161 @@
+"""vmm-guest-ctl against a guest that means harm: what it may not do to the terminal, to
+files of output, to the exit status, to memory, or to the time of whoever asks."""
+
+import json
+import os
+import re
+import struct
+
+import pytest
+
+import codec
+from client import Ctl, FakeAgent, Terminal
+
+
+def run(script, *args, **more):
+    with FakeAgent(script) as fake:
+        return Ctl(fake.path).run(*args, **more)
+
+
+# ---- ends that no program has ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code,sig", [
+    (0, 2**31 - 1), (-1, 2**31 - 1), (0, 65), (0, 128), (256, 128), (0, -1), (0, -2**31), (256, 0),
+    (300, 0), (2**31 - 1, 0), (-2, 0), (-256, 0)])
+def test_an_end_that_no_program_has_is_no_success_and_no_other_end(code, sig):
+    def script(peer):
+        peer.until(codec.EOF)
+        peer.exit(code, sig)
+    done = run(script, "exec", "x")
+    assert done.code == 125 and "an end that no program has" in done.text
+
+
+# ---- words for a terminal ------------------------------------------------------------------
+
+EVIL = "a\x1b[31m\u009b2J\u202etxt\u2066\u2028b\x7f\r\nforged"
+EVIL_RAW = b"EACCES: \x9b31mRED\xe2\x9b31m\xff\x9b0m \xe2\x80\xaetxt.exe"
+
+
+def is_harmless(output, lines=None):
+    """Whether no byte of OUTPUT does anything but show itself, or end one of our lines."""
+    text = output.replace(b"\r\n", b"\n").decode("utf-8", "surrogateescape")
+    assert lines is None or text.count("\n") == lines, text
+    return not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\udc80-\udc9f]", text)
+
+
+def serving(*answers):
+    """A script that answers any request by ANSWERS."""
+    def script(peer):
+        peer.recv()
+        for kind, payload in answers:
+            peer.send(kind, payload)
+    return script
+
+
+def evil_entry(**more):
+    return {"name": EVIL, "kind": "symlink", "size": 0, "mode": 0o777, "mtime_secs": 1, "mtime_nanos": 0,
+            "uid": 0, "gid": 0, "symlink_target": EVIL, **more}
+
+
+def test_no_byte_of_a_refusal_is_a_command_to_a_terminal():
+    for command in ("ls", "cat", "stat", "rm"):
+        done = run(serving((codec.FILE_ERR, EVIL_RAW)), command, "/x")
+        assert done.code == 1 and is_harmless(done.stderr, 1) and b"RED" in done.stderr
+
+
+@pytest.mark.parametrize("answer,args,lines", [
+    ((codec.FILE_LIST, [evil_entry()]), ("ls", "-l", "/x"), 1),
+    ((codec.FILE_STAT, evil_entry()), ("stat", "/x"), 6),
+    ((codec.EXIT, b""), ("ps",), 1),
+    ((codec.EXIT, b""), ("status",), 8),
+])
+def test_a_table_is_as_many_lines_as_it_has_entries(answer, args, lines):
+    status = {"version": EVIL, "slots": [{"kind": EVIL, "user": EVIL, "command": EVIL}]}
+    script = serving((codec.STATUS, status), (codec.EXIT, bytes(8))) if answer[1] == b"" else serving(answer)
+    done = run(script, *args)
+    assert done.code == 0 and is_harmless(done.stdout, lines + (answer[1] == b"")), done.stdout
+
+
+def test_an_event_is_one_line():
+    script = serving((codec.FILE_ACK, b""), (codec.FILE_EVENT, {"kind": "created", "path": EVIL}),
+                     (codec.FILE_EVENT, {"kind": "renamed", "path": EVIL, "renamed_to": EVIL}))
+    done = run(script, "watch", "/x")
+    assert is_harmless(done.stdout, 2) and done.stdout.count(b"forged") == 3
+
+
+@pytest.mark.parametrize("args", [("ls", "/x"), ("stat", "--json", "/x"), ("status", "--json")])
+def test_a_terminal_gets_no_command_from_any_output(args):
+    def script(peer):
+        kind = peer.recv().type
+        if kind == codec.FILE_LIST_REQ:
+            peer.send(codec.FILE_LIST, [evil_entry()])
+        elif kind == codec.FILE_STAT_REQ:
+            peer.send(codec.FILE_STAT, json.dumps(evil_entry(), ensure_ascii=False).encode())
+        else:
+            peer.send(codec.STATUS, b'{"x":"\x1b[31m\x9b2J"}')
+            peer.exit(0)
+    with FakeAgent(script) as fake, Terminal(Ctl(fake.path), *args) as term:
+        assert term.wait() == 0 and is_harmless(term.output), term.output
+
+
+SPREAD = b'{"event":"exited",\r\n "code":\n0,\x0b "reason":"x\n{\\"event\\":\\"forged\\"}\0"}\n\n'
+
+
+@pytest.mark.parametrize("args,answer", [
+    (("status", "--json"), codec.STATUS), (("restored", "--json"), codec.STATUS),
+    (("stat", "--json", "/x"), codec.FILE_STAT)])
+def test_an_answer_in_json_is_one_line(args, answer):
+    done = run(serving((answer, SPREAD), (codec.EXIT, bytes(8))), *args)
+    assert done.stdout.count(b"\n") == 1 and done.stdout.endswith(b"\n")
+    assert not set(done.stdout[:-1]) & set(range(0x20))
+    assert len(done.stdout) == len(SPREAD) + 1
+
+
+def test_events_in_json_are_one_line_each():
+    done = run(serving((codec.FILE_ACK, b""), (codec.FILE_EVENT, SPREAD), (codec.FILE_EVENT, SPREAD)),
+               "watch", "--json", "/x")
+    assert done.stdout.count(b"\n") == 2
+
+
+def test_a_report_in_a_file_is_one_line_each(tmp_path):
+    def script(peer):
+        peer.until(codec.EOF)
+        peer.send(codec.STATUS, SPREAD)
+        peer.send(codec.STATUS, SPREAD)
+        peer.exit(0)
+    run(script, "exec", "--report=%s" % (tmp_path / "r"), "x")
+    assert (tmp_path / "r").read_bytes().count(b"\n") == 2
+
+
+# ---- no end ----------------------------------------------------------------------------------
+
+
+def endless(*frames):
+    data = b"".join(codec.encode(*f) for f in frames)
+
+    def script(peer):
+        peer.recv()
+        while True:
+            peer.send_raw(data)
+    return script
+
+
+@pytest.mark.parametrize("frame", [
+    (codec.STDERR, b"A" * 65536), (codec.STATUS, b'{"x":"%s"}' % (b"A" * 60000)), (0x7e, b"x" * 1000)],
+    ids=["words", "status", "unknown"])
+def test_an_answer_without_an_end_is_not_listened_to(frame):
+    for args in (["status"], ["clock-sync"], ["kill", "7"], ["wait-port", "80"]):
+        done = run(endless(*[frame] * 32), *args)
+        assert done.code == 1 and "does not speak the agent's protocol" in done.text
+
+
+def test_reports_without_an_end_do_not_fill_the_disk(tmp_path):
+    def script(peer):
+        peer.until(codec.EOF)
+        for _ in range(100):
+            peer.send(codec.STATUS, b'{"x":"%s"}' % (b"A" * 60000))
+        peer.exit(0)
+    done = run(script, "exec", "--report=%s" % (tmp_path / "r"), "x")
+    assert done.code == 125 and "can't write to" in done.text
+    assert os.stat(tmp_path / "r").st_size <= 1 << 20
