@@ -87,21 +87,23 @@ enum vmm_guest_exec_reply {
 
 /* Port 53: both directions. */
 enum vmm_guest_file_frame {
-	VMM_GUEST_FILE_WRITE_REQ = 0x20,  /* [1] JSON */
-	VMM_GUEST_FILE_DATA = 0x21,	  /* [1] raw bytes */
-	VMM_GUEST_FILE_DONE = 0x22,	  /* [1] ignored payload */
-	VMM_GUEST_FILE_READ_REQ = 0x23,	  /* [1] JSON */
-	VMM_GUEST_FILE_STAT_REQ = 0x24,	  /* [2] JSON */
-	VMM_GUEST_FILE_LIST_REQ = 0x25,	  /* [2] JSON */
-	VMM_GUEST_FILE_MKDIR_REQ = 0x26,  /* [2] JSON */
-	VMM_GUEST_FILE_REMOVE_REQ = 0x27, /* [2] JSON */
-	VMM_GUEST_FILE_MOVE_REQ = 0x28,	  /* [2] JSON */
-	VMM_GUEST_FILE_WATCH_REQ = 0x29,  /* [2] JSON */
-	VMM_GUEST_FILE_ACK = 0x30,	  /* [1] empty */
-	VMM_GUEST_FILE_ERR = 0x31,	  /* [1] last: UTF-8 text */
-	VMM_GUEST_FILE_STAT = 0x32,	  /* [2] JSON, one entry */
-	VMM_GUEST_FILE_LIST = 0x33,	  /* [2] JSON, array of entries */
-	VMM_GUEST_FILE_EVENT = 0x34,	  /* [2] JSON, one event */
+	VMM_GUEST_FILE_WRITE_REQ = 0x20,   /* [1] JSON */
+	VMM_GUEST_FILE_DATA = 0x21,	   /* [1] raw bytes */
+	VMM_GUEST_FILE_DONE = 0x22,	   /* [1] ignored payload */
+	VMM_GUEST_FILE_READ_REQ = 0x23,	   /* [1] JSON */
+	VMM_GUEST_FILE_STAT_REQ = 0x24,	   /* [2] JSON */
+	VMM_GUEST_FILE_LIST_REQ = 0x25,	   /* [2] JSON */
+	VMM_GUEST_FILE_MKDIR_REQ = 0x26,   /* [2] JSON */
+	VMM_GUEST_FILE_REMOVE_REQ = 0x27,  /* [2] JSON */
+	VMM_GUEST_FILE_MOVE_REQ = 0x28,	   /* [2] JSON */
+	VMM_GUEST_FILE_WATCH_REQ = 0x29,   /* [2] JSON */
+	VMM_GUEST_FILE_ACK = 0x30,	   /* [1] empty */
+	VMM_GUEST_FILE_ERR = 0x31,	   /* [1] last: UTF-8 text */
+	VMM_GUEST_FILE_STAT = 0x32,	   /* [2] JSON, one entry */
+	VMM_GUEST_FILE_LIST = 0x33,	   /* [2] JSON, array of entries */
+	VMM_GUEST_FILE_EVENT = 0x34,	   /* [2] JSON, one event */
+	VMM_GUEST_FILE_SYMLINK_REQ = 0x60, /* [3] JSON */
+	VMM_GUEST_FILE_SET_REQ = 0x61,	   /* [3] JSON */
 };
 
 /* ---- payloads of fixed shape ------------------------------------------ */

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 
 static int proc_fd = -1;
 
@@ -20,4 +21,10 @@ int
 proc_dir_fd(void)
 {
 	return proc_fd;
+}
+
+void
+proc_fd_link(int fd, char ret[PROC_FD_LINK_MAX])
+{
+	(void)snprintf(ret, PROC_FD_LINK_MAX, "self/fd/%d", fd);
 }

@@ -5,11 +5,18 @@
 #ifndef PLATFORM_PROC_H
 #define PLATFORM_PROC_H
 
+/* Room for "self/fd/FD" and its NUL. */
+#define PROC_FD_LINK_MAX 24
+
 /* Opens /proc. Called once, when it is mounted. Returns 0 or -errno. */
 int proc_init(void);
 
 /* The descriptor for openat(2) and the like; -1, with which they fail (EBADF),
  * before proc_init(). Borrowed. */
 int proc_dir_fd(void);
+
+/* Writes to RET the name below proc_dir_fd() that leads to what FD is open on, O_PATH
+ * too: for the calls that take a path and no such descriptor (proc(5)). */
+void proc_fd_link(int fd, char ret[PROC_FD_LINK_MAX]);
 
 #endif

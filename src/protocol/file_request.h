@@ -13,10 +13,19 @@
 /* Any request of port 53; each kind uses the members that the contract gives
  * it. Strings are borrowed: after file_request_parse() from JSON. */
 struct file_request {
-	const char *path; /* MOVE: "from" */
-	const char *to;	  /* MOVE alone */
-	const char *user; /* "": the agent's own rights */
-	uint32_t mode;
+	const char *path;   /* MOVE: "from" */
+	const char *to;	    /* MOVE alone */
+	const char *target; /* SYMLINK alone: what the link says */
+	const char *user;   /* "": the agent's own rights */
+	bool has_mode;	    /* the others of this kind: the value counts only where it is true */
+	bool has_mtime;
+	bool has_uid;
+	bool has_gid;
+	uint32_t mode;	      /* WRITE, MKDIR: 0 is as good as none */
+	uint32_t mtime_nanos; /* under 1000000000 */
+	int64_t mtime_secs;
+	uint32_t uid;
+	uint32_t gid;
 	bool fsync;
 	bool recursive;
 	uint64_t offset;

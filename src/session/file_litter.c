@@ -43,12 +43,12 @@ file_litter_announce(struct session *session, int dir_fd, const struct stat *fil
 {
 	struct scoreboard_litter *record = scoreboard_litter(session->board, session->slot_index);
 	uint64_t number = file_litter_number();
-	char link[sizeof("self/fd/") + 16];
+	char link[PROC_FD_LINK_MAX];
 	ssize_t len;
 
 	file_litter_name(session->slot_index, number, ret_name);
 	atomic_store(&record->standing, 0);
-	(void)snprintf(link, sizeof(link), "self/fd/%d", dir_fd);
+	proc_fd_link(dir_fd, link);
 	len = readlinkat(proc_dir_fd(), link, record->dir, sizeof(record->dir));
 	if (len <= 0 || (size_t)len >= sizeof(record->dir))
 		return;
@@ -100,7 +100,7 @@ file_litter_unlink(const struct scoreboard_litter *record, const char *name)
 	dir_fd = open(record->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir_fd < 0 || fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
-	if (!S_ISREG(status.st_mode))
+	if (!S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode))
 		return;
 	if (record->ino != 0 && (status.st_ino != record->ino || status.st_dev != record->dev))
 		return;

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/vfs.h>
 
@@ -163,7 +162,8 @@ file_place_walk(const char *path, int flags, struct file_place *place)
 			return -ELOOP;
 		r = file_place_follow(flags, place);
 	}
-	if (r == 0 && place->slash && place->fd >= 0 && !S_ISDIR(place->status.st_mode))
+	if (r == 0 && place->slash && !(flags & FILE_PLACE_ANY_SLASH) && place->fd >= 0 &&
+	    !S_ISDIR(place->status.st_mode))
 		return -ENOTDIR;
 	return r;
 }
@@ -185,10 +185,10 @@ file_place_open(const char *path, int flags, struct file_place *ret)
 int
 file_place_reopen(const struct file_place *place, int flags)
 {
-	char link[sizeof("self/fd/") + 16];
+	char link[PROC_FD_LINK_MAX];
 	int fd;
 
-	(void)snprintf(link, sizeof(link), "self/fd/%d", place->fd);
+	proc_fd_link(place->fd, link);
 	fd = openat(proc_dir_fd(), link, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	return fd < 0 ? -errno : fd;
 }

@@ -36,6 +36,7 @@ void file_place_close(struct file_place *place);
 enum file_place_flags {
 	FILE_PLACE_FOLLOW = 1 << 0,    /* a link at the end leads on, also where nothing is */
 	FILE_PLACE_MAKE_DIRS = 1 << 1, /* missing directories are made, 0755 */
+	FILE_PLACE_ANY_SLASH = 1 << 2, /* slashes behind the name mean nothing */
 };
 
 /* Finds the place of PATH. It is no error if nothing stands there. With
@@ -43,7 +44,8 @@ enum file_place_flags {
  * descriptor, under the rule of fs.protected_symlinks (proc_sys_fs(5)): one in
  * a sticky directory that all can write must belong to the follower or to the
  * directory's owner (else -EACCES). Returns 0 with *RET for file_place_close(),
- * -ENOTDIR where PATH ends in a slash and something else stands there, -ELOOP,
+ * -ENOTDIR where PATH ends in a slash and something else stands there (not with
+ * FILE_PLACE_ANY_SLASH), -ELOOP,
  * or -errno of openat(2) or mkdirat(2). */
 int file_place_open(const char *path, int flags, struct file_place *ret);
 

@@ -68,9 +68,9 @@ file_replace_begin(
 static int
 file_replace_link(const struct file_replace *replace, const char *name)
 {
-	char link[sizeof("self/fd/") + 16];
+	char link[PROC_FD_LINK_MAX];
 
-	(void)snprintf(link, sizeof(link), "self/fd/%d", replace->fd);
+	proc_fd_link(replace->fd, link);
 	if (linkat(proc_dir_fd(), link, replace->dir_fd, name, AT_SYMLINK_FOLLOW) < 0)
 		return -errno;
 	return 0;

@@ -17,13 +17,13 @@
 
 #include "platform/proc.h"
 #include "platform/watchdog.h"
+#include "session/file_attributes.h"
 #include "session/file_in_place.h"
 #include "session/file_place.h"
 #include "session/file_replace.h"
 #include "session/file_reply.h"
 #include "session/file_user.h"
 
-#define FILE_WRITE_MODE_BITS 07777
 #define FILE_WRITE_NEW_MODE 0644
 
 struct file_write {
@@ -64,7 +64,7 @@ static int
 file_write_check(const struct file_write *write)
 {
 	mode_t mode = write->place.status.st_mode;
-	char link[sizeof("self/fd/") + 16];
+	char link[PROC_FD_LINK_MAX];
 
 	if (!file_write_is_there(write))
 		return write->place.slash ? -EISDIR : 0;
@@ -74,7 +74,7 @@ file_write_check(const struct file_write *write)
 		return -EINVAL;
 	if (write->request->user[0] == '\0')
 		return 0;
-	(void)snprintf(link, sizeof(link), "self/fd/%d", write->place.fd);
+	proc_fd_link(write->place.fd, link);
 	return faccessat(proc_dir_fd(), link, W_OK, AT_EACCESS) < 0 ? -errno : 0;
 }
 
@@ -91,6 +91,31 @@ static int
 file_write_open_in_place(struct file_write *write)
 {
 	return file_in_place_open(write->session, &write->place, &write->in_place);
+}
+
+/* Whether the request says whose the file is to be. */
+static bool
+file_write_has_owner(const struct file_write *write)
+{
+	return write->request->has_uid || write->request->has_gid;
+}
+
+/* Gives the spool the owner asked for, else the old one. Where that one can't be
+ * kept, the file must be. */
+static int
+file_write_set_owner(struct file_write *write)
+{
+	const struct file_request *request = write->request;
+	bool there = file_write_is_there(write);
+	uid_t uid = there ? write->place.status.st_uid : (uid_t)-1;
+	gid_t gid = there ? write->place.status.st_gid : (gid_t)-1;
+
+	if (!there && !file_write_has_owner(write))
+		return 0;
+	if (fchown(write->spool.fd, request->has_uid ? request->uid : uid,
+		request->has_gid ? request->gid : gid) == 0)
+		return 0;
+	return file_write_has_owner(write) ? -errno : file_write_open_in_place(write);
 }
 
 static int
@@ -112,12 +137,9 @@ file_write_begin(struct file_write *write)
 	r = file_replace_begin(write->session, &write->place, &write->spool);
 	if (r < 0 && there && file_write_is_no_place(r))
 		return write->in_place.fd >= 0 ? 0 : file_write_open_in_place(write);
-	if (r < 0 || !there || write->in_place.fd >= 0)
+	if (r < 0 || write->in_place.fd >= 0)
 		return r;
-	/* Where the owner can't be kept, the file must be. */
-	if (fchown(write->spool.fd, old->st_uid, old->st_gid) < 0)
-		return file_write_open_in_place(write);
-	return 0;
+	return file_write_set_owner(write);
 }
 
 /* ---- the bytes --------------------------------------------------------- */
@@ -204,14 +226,22 @@ file_write_receive(struct file_write *write, struct frame_header *ret)
 static int
 file_write_settle_in_place(struct file_write *write)
 {
-	uint32_t mode = write->request->mode & FILE_WRITE_MODE_BITS;
+	struct file_request want = *write->request;
 	int fd = write->in_place.fd;
+	int r = 0;
 
 	file_reply_begin_flush(write->session);
-	if (write->request->mode != 0 && write->in_place.regular && fchmod(fd, mode) < 0) {
-		if (geteuid() != 0 || (errno != EPERM && errno != EOPNOTSUPP))
-			return -errno;
+	want.has_mode = want.mode != 0;
+	if (!want.has_mode && file_write_has_owner(write)) {
+		/* chown(2) may take bits of the mode that is to be kept. */
+		want.has_mode = true;
+		want.mode = write->place.status.st_mode;
 	}
+	if (write->in_place.regular)
+		r = file_attributes_set(fd, &want);
+	if (r < 0 &&
+	    (file_write_has_owner(write) || geteuid() != 0 || (r != -EPERM && r != -EOPNOTSUPP)))
+		return r;
 	if (write->request->fsync && fsync(fd) < 0 && errno != EINVAL)
 		return -errno;
 	return 0;
@@ -243,16 +273,18 @@ file_write_flush_dir(const struct file_write *write)
 static int
 file_write_commit_replacing(struct file_write *write)
 {
-	mode_t mode = FILE_WRITE_NEW_MODE;
+	struct file_request want = *write->request;
 	int r;
 
 	file_reply_begin_flush(write->session);
-	if (write->request->mode != 0)
-		mode = write->request->mode & FILE_WRITE_MODE_BITS;
-	else if (file_write_is_there(write))
-		mode = write->place.status.st_mode & FILE_WRITE_MODE_BITS;
-	if (fchmod(write->spool.fd, mode) < 0)
-		return -errno;
+	if (want.mode == 0)
+		want.mode =
+		    file_write_is_there(write) ? write->place.status.st_mode : FILE_WRITE_NEW_MODE;
+	want.has_mode = true;
+	want.has_uid = want.has_gid = false;
+	r = file_attributes_set(write->spool.fd, &want);
+	if (r < 0)
+		return r;
 	if (write->request->fsync && fsync(write->spool.fd) < 0)
 		return -errno;
 	r = file_replace_commit(&write->spool, write->place.name);

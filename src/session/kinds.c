@@ -16,7 +16,9 @@
 #include "session/file_move.h"
 #include "session/file_read.h"
 #include "session/file_remove.h"
+#include "session/file_set.h"
 #include "session/file_stat.h"
+#include "session/file_symlink.h"
 #include "session/file_watch.h"
 #include "session/file_write.h"
 #include "session/net.h"
@@ -58,6 +60,10 @@ static const struct session_kind kinds_table[] = {
 	    file_move_serve },
 	{ VMM_GUEST_FILE_WATCH_REQ, SLOT_VOICE_FILE, PLACES_EXEC, "watch", "FILE_WATCH_REQ",
 	    file_watch_serve },
+	{ VMM_GUEST_FILE_SYMLINK_REQ, SLOT_VOICE_FILE, PLACES_FILE, "symlink", "FILE_SYMLINK_REQ",
+	    file_symlink_serve },
+	{ VMM_GUEST_FILE_SET_REQ, SLOT_VOICE_FILE, PLACES_FILE, "set", "FILE_SET_REQ",
+	    file_set_serve },
 };
 
 #define KINDS_COUNT (sizeof(kinds_table) / sizeof(kinds_table[0]))

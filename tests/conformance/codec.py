@@ -56,11 +56,13 @@ FILE_ERR = 0x31
 FILE_STAT = 0x32
 FILE_LIST = 0x33
 FILE_EVENT = 0x34
+FILE_SYMLINK_REQ = 0x60
+FILE_SET_REQ = 0x61
 
 NAMES = {
     value: name
     for name, value in list(globals().items())
-    if name.isupper() and isinstance(value, int) and value < 0x60
+    if name.isupper() and isinstance(value, int) and value < 0x70
     and name not in ("EXEC_PORT", "FILE_PORT")
 }
 

@@ -32,6 +32,11 @@ try_file_request(uint8_t type, const char *text, size_t len)
 	FUZZ_CHECK(request.mode == again.mode && request.fsync == again.fsync &&
 		   request.recursive == again.recursive && request.offset == again.offset &&
 		   request.length == again.length);
+	FUZZ_CHECK(request.has_uid == again.has_uid && request.uid == again.uid &&
+		   request.has_gid == again.has_gid && request.gid == again.gid &&
+		   request.has_mtime == again.has_mtime && request.mtime_secs == again.mtime_secs &&
+		   request.mtime_nanos == again.mtime_nanos);
+	FUZZ_CHECK(request.target == NULL || strcmp(request.target, again.target) == 0);
 	free(made);
 	file_request_done(&again);
 	file_request_done(&request);
@@ -105,7 +110,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return 0;
-	if (data[0] >= VMM_GUEST_FILE_WRITE_REQ && data[0] <= VMM_GUEST_FILE_WATCH_REQ)
+	if ((data[0] >= VMM_GUEST_FILE_WRITE_REQ && data[0] <= VMM_GUEST_FILE_WATCH_REQ) ||
+	    data[0] == VMM_GUEST_FILE_SYMLINK_REQ || data[0] == VMM_GUEST_FILE_SET_REQ)
 		try_file_request(data[0], text, size - 1);
 	else if (data[0] == VMM_GUEST_FILE_LIST)
 		try_listing(text, size - 1);

@@ -111,6 +111,18 @@ test_what_was_forgotten_stays(void **state)
 }
 
 static void
+test_a_link_that_was_left_is_unlinked_and_not_followed(void **state)
+{
+	(void)state;
+	(void)made("kept");
+	announce(NULL);
+	assert_int_equal(symlink("kept", scratch_path(name)), 0);
+	file_collect_litter(session.board, SLOT);
+	assert_false(is_there(name));
+	assert_true(is_there("kept"));
+}
+
+static void
 test_another_slot_s_litter_stays(void **state)
 {
 	(void)state;
@@ -146,11 +158,11 @@ test_the_file_that_was_identified_later_is_unlinked(void **state)
 }
 
 static void
-test_what_is_no_plain_file_stays(void **state)
+test_what_is_neither_file_nor_link_stays(void **state)
 {
 	(void)state;
 	announce(NULL);
-	assert_int_equal(symlink("/etc/passwd", scratch_path(name)), 0);
+	assert_int_equal(mkfifo(scratch_path(name), 0600), 0);
 	file_collect_litter(session.board, SLOT);
 	assert_true(is_there(name));
 	announce(NULL);
@@ -178,10 +190,11 @@ main(void)
 		cmocka_unit_test(test_only_such_names_are_names),
 		cmocka_unit_test(test_what_was_announced_and_left_is_unlinked_once),
 		cmocka_unit_test(test_what_was_forgotten_stays),
+		cmocka_unit_test(test_a_link_that_was_left_is_unlinked_and_not_followed),
 		cmocka_unit_test(test_another_slot_s_litter_stays),
 		cmocka_unit_test(test_another_file_of_that_name_stays),
 		cmocka_unit_test(test_the_file_that_was_identified_later_is_unlinked),
-		cmocka_unit_test(test_what_is_no_plain_file_stays),
+		cmocka_unit_test(test_what_is_neither_file_nor_link_stays),
 		cmocka_unit_test(test_a_record_that_nobody_could_have_written_does_no_harm),
 	};
 

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -126,6 +127,56 @@ test_wrong_members_are_refused_by_name(void **state)
 }
 
 static void
+test_what_is_absent_is_told_from_what_is_0(void **state)
+{
+	const uint8_t types[] = { VMM_GUEST_FILE_WRITE_REQ, VMM_GUEST_FILE_MKDIR_REQ,
+		VMM_GUEST_FILE_SET_REQ };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(types); i++) {
+		struct file_request CLEANUP_REQUEST none = parse(types[i], "{\"path\":\"/\"}");
+		struct file_request CLEANUP_REQUEST zero = parse(
+		    types[i], "{\"path\":\"/\",\"mode\":0,\"mtime_secs\":0,\"uid\":0,\"gid\":0}");
+		struct file_request CLEANUP_REQUEST most =
+		    parse(types[i], "{\"path\":\"/\",\"mtime_secs\":-9223372036854775808,"
+				    "\"mtime_nanos\":999999999,\"uid\":4294967294,\"gid\":7}");
+
+		assert_false(none.has_mode || none.has_mtime || none.has_uid || none.has_gid);
+		assert_true(zero.has_mode && zero.has_mtime && zero.has_uid && zero.has_gid);
+		assert_int_equal(zero.mtime_nanos, 0);
+		assert_true(most.has_mtime && most.mtime_secs == INT64_MIN);
+		assert_int_equal(most.mtime_nanos, 999999999);
+		assert_true(most.has_uid && most.uid == UINT32_MAX - 1);
+		assert_true(most.has_gid && most.gid == 7);
+		assert_refused(types[i], "{\"path\":\"/\",\"uid\":4294967295}", "'uid'");
+		assert_refused(types[i], "{\"path\":\"/\",\"gid\":-1}", "'gid'");
+		assert_refused(types[i], "{\"path\":\"/\",\"mtime_secs\":1.5}", "'mtime_secs'");
+		assert_refused(types[i], "{\"path\":\"/\",\"mtime_nanos\":1}", "'mtime_secs'");
+		assert_refused(types[i],
+		    "{\"path\":\"/\",\"mtime_secs\":1,\"mtime_nanos\":1000000000}",
+		    "'mtime_nanos'");
+	}
+}
+
+static void
+test_a_symlink_has_a_target_that_a_link_can_have(void **state)
+{
+	const uint8_t link = VMM_GUEST_FILE_SYMLINK_REQ;
+	struct file_request CLEANUP_REQUEST request =
+	    parse(link, "{\"path\":\"/l\",\"target\":\"../x\",\"user\":\"u\"}");
+	char text[5000];
+
+	(void)state;
+	assert_string_equal(request.path, "/l");
+	assert_string_equal(request.target, "../x");
+	assert_string_equal(request.user, "u");
+	assert_refused(link, "{\"path\":\"/l\"}", "'target' is missing");
+	assert_refused(link, "{\"path\":\"/l\",\"target\":\"\"}", "'target'");
+	(void)snprintf(text, sizeof(text), "{\"path\":\"/l\",\"target\":\"%04096d\"}", 0);
+	assert_refused(link, text, "'target': 4096 bytes, the most is 4095");
+}
+
+static void
 test_a_request_ignores_what_is_not_its_own(void **state)
 {
 	struct file_request CLEANUP_REQUEST request =
@@ -148,10 +199,21 @@ test_what_is_formatted_is_parsed_as_it_was(void **state)
 		.recursive = true,
 		.offset = 1,
 		.length = UINT64_MAX - 1,
+		.target = "../b",
+		.has_mode = true,
+		.has_mtime = true,
+		.mtime_secs = -1,
+		.mtime_nanos = 999999999,
+		.has_uid = true,
+		.uid = UINT32_MAX - 1,
+		.has_gid = true,
+		.gid = 5,
 	};
 
 	(void)state;
-	for (uint8_t type = VMM_GUEST_FILE_WRITE_REQ; type <= VMM_GUEST_FILE_WATCH_REQ; type++) {
+	for (uint8_t type = VMM_GUEST_FILE_WRITE_REQ; type <= VMM_GUEST_FILE_SET_REQ; type++) {
+		if (type > VMM_GUEST_FILE_WATCH_REQ && type < VMM_GUEST_FILE_SYMLINK_REQ)
+			continue;
 		size_t len;
 		char *text = file_request_format(type, &asked, &len);
 
@@ -163,6 +225,11 @@ test_what_is_formatted_is_parsed_as_it_was(void **state)
 			assert_true(request.to == NULL || strcmp(request.to, "/b") == 0);
 			assert_true(request.mode == 0 || request.mode == 07777);
 			assert_true(request.length == UINT64_MAX || request.offset == 1);
+			assert_true(request.target == NULL || strcmp(request.target, "../b") == 0);
+			assert_true(!request.has_uid || request.uid == UINT32_MAX - 1);
+			assert_true(!request.has_gid || request.gid == 5);
+			assert_true(!request.has_mtime ||
+				    (request.mtime_secs == -1 && request.mtime_nanos == 999999999));
 		}
 		free(text);
 	}
@@ -180,6 +247,7 @@ test_hosts_of_today_see_the_members_they_know_and_no_others(void **state)
 		{ VMM_GUEST_FILE_READ_REQ, "{\"path\":\"/x\"}" },
 		{ VMM_GUEST_FILE_MKDIR_REQ, "{\"path\":\"/x\",\"mode\":0}" },
 		{ VMM_GUEST_FILE_REMOVE_REQ, "{\"path\":\"/x\",\"recursive\":false}" },
+		{ VMM_GUEST_FILE_SET_REQ, "{\"path\":\"/x\"}" },
 	};
 
 	(void)state;
@@ -201,6 +269,8 @@ main(void)
 		cmocka_unit_test(test_a_move_has_from_and_to_and_no_path),
 		cmocka_unit_test(test_every_request_needs_its_path),
 		cmocka_unit_test(test_wrong_members_are_refused_by_name),
+		cmocka_unit_test(test_what_is_absent_is_told_from_what_is_0),
+		cmocka_unit_test(test_a_symlink_has_a_target_that_a_link_can_have),
 		cmocka_unit_test(test_a_request_ignores_what_is_not_its_own),
 		cmocka_unit_test(test_what_is_formatted_is_parsed_as_it_was),
 		cmocka_unit_test(test_hosts_of_today_see_the_members_they_know_and_no_others),

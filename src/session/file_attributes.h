@@ -1,0 +1,19 @@
+/*
+ * file_attributes: owner, mode and modification time as a request asks for them.
+ */
+#ifndef SESSION_FILE_ATTRIBUTES_H
+#define SESSION_FILE_ATTRIBUTES_H
+
+#include "protocol/file_request.h"
+
+/* What chmod(2) takes. */
+#define FILE_MODE_BITS 07777
+
+/* Gives what FD is open on (O_PATH will do, and no link is followed) what REQUEST
+ * has: owner, mode, time of modification, in this order, as chown(2) takes set-id
+ * bits away. Stops at the first that fails: what came before it stands. Returns 0,
+ * or -errno of chown(2), chmod(2) or utimensat(2); FD must not be a link where there
+ * is a mode. */
+int file_attributes_set(int fd, const struct file_request *request);
+
+#endif

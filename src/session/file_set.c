@@ -1,0 +1,32 @@
+/*
+ * file_set: SET of port 53.
+ */
+#include "session/file_set.h"
+
+#include <errno.h>
+
+#include "session/file_attributes.h"
+#include "session/file_place.h"
+#include "session/file_serve.h"
+
+static int
+file_set(struct session *session, const struct file_request *request, const char *path)
+{
+	struct file_place FILE_PLACE_SCOPE place = FILE_PLACE_NONE;
+	int r = file_place_open(path, 0, &place);
+
+	(void)session;
+	if (r < 0)
+		return r;
+	if (place.fd < 0)
+		return -ENOENT;
+	if (request->has_mode && S_ISLNK(place.status.st_mode))
+		return -EOPNOTSUPP;
+	return file_attributes_set(place.fd, request);
+}
+
+void
+file_set_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
+{
+	file_serve(session, type, payload, len, file_set);
+}
