@@ -35,6 +35,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # what the contract gives: the machine may be busy.
 TIMEOUT = 30.0
 
+# For the developer: VGA_STRACE=FOLDER traces every agent into FOLDER, a file a process;
+# VGA_GDB=1 waits, for as long as it takes, until a debugger is at one of its processes.
+STRACE_FOLDER = os.environ.get("VGA_STRACE", "")
+WAITS_FOR_GDB = os.environ.get("VGA_GDB", "") not in ("", "0")
+if WAITS_FOR_GDB:
+    TIMEOUT = 86400.0
+
 # What a sanitizer says in the log where it found something.
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehaviorSanitizer", "runtime error:")
 
@@ -238,6 +245,30 @@ class Connection:
         self.sock.close()
 
 
+def traced(argv, name):
+    """ARGV under strace, which leaves the agent our own child (-D)."""
+    folder = "/tmp/vga-strace" if STRACE_FOLDER == "1" else STRACE_FOLDER
+    os.makedirs(folder, exist_ok=True)
+    return ["strace", "-D", "-ff", "-tt", "-yy", "-s", "64", "-o", os.path.join(folder, name), *argv]
+
+
+def wait_for_debugger(pids):
+    """Says whom to attach to, and waits until somebody has."""
+    print("\nsupervisor: gdb -p %d; workers: %s" % (
+        pids[0], ", ".join("gdb -p %d" % pid for pid in pids[1:])), flush=True)
+    while not any(tracer_of(pid) for pid in pids):
+        time.sleep(0.1)
+
+
+def tracer_of(pid):
+    """The pid of the debugger at PID, or 0."""
+    try:
+        with open("/proc/%d/status" % pid) as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("TracerPid:"))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
 class Agent:
     """A running agent. Options are the agent's own, as ("--workers=4", …)."""
 
@@ -250,6 +281,8 @@ class Agent:
         if listen:
             argv.append("--listen=unix:" + self.path)
         argv += options
+        if STRACE_FOLDER:
+            argv = traced(argv, os.path.basename(self.directory))
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env,
@@ -259,6 +292,8 @@ class Agent:
             self._wait_ready(ready)
             if ready is not None:
                 self._wait_workers(options)
+            if WAITS_FOR_GDB:
+                wait_for_debugger([self.pid, *self.worker_pids()])
         except BaseException:
             self.kill()
             raise
