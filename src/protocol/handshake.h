@@ -1,7 +1,9 @@
 /*
  * handshake: the line by which a client of a Firecracker or Cloud Hypervisor
  * vsock device in its Unix socket names a port, and the answer.
- * Source: Firecracker's docs/vsock.md, "Host-initiated connections".
+ * Source: Firecracker's docs/vsock.md, "Host-initiated connections", and what its
+ * device takes: the verb in any case, white space before, between and behind the
+ * words, further words, a port with a "+" or zeros in front.
  */
 #ifndef PROTOCOL_HANDSHAKE_H
 #define PROTOCOL_HANDSHAKE_H
@@ -9,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A CONNECT line, its newline included, is no longer than this. */
-#define HANDSHAKE_LINE_MAX 64
+/* A CONNECT line ends at a newline behind its first nine bytes, or with this many. */
+#define HANDSHAKE_LINE_MAX 32
 
 /* Looks for "CONNECT <port>\n" at the start of the LEN bytes of TEXT. Returns 0
  * with *RET_PORT and the line's length in *RET_LEN; -EAGAIN if the line is not
