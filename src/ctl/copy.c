@@ -39,6 +39,16 @@ copy_complain(struct copy *copy, int r, const struct client_error *error)
 		progress_complain(&copy->progress, error->text);
 }
 
+void
+copy_complain_of(struct copy *copy, const struct copy_dir *dir, const char *name, int r)
+{
+	struct client_error error;
+
+	client_fail(&error, "%s/%s: %s", dir->here, name,
+	    r == -EOVERFLOW ? "too many directories to keep in mind" : strerror(-r));
+	copy_complain(copy, r, &error);
+}
+
 mode_t
 copy_mode(const struct copy *copy, mode_t mode)
 {

@@ -61,6 +61,7 @@ struct copy {
 	_Atomic bool failed;
 	struct progress progress;
 	struct copy_after after;
+	size_t pending_size; /* of copy_pending.h, all levels together */
 
 	pthread_t threads[COPY_THREADS];
 	int threads_count;
@@ -75,6 +76,9 @@ void copy_init(struct copy *copy);
 
 /* Says what went wrong, and that the whole has failed; nothing for -ECANCELED. */
 void copy_complain(struct copy *copy, int r, const struct client_error *error);
+
+/* The same of NAME in DIR, for -errno R. */
+void copy_complain_of(struct copy *copy, const struct copy_dir *dir, const char *name, int r);
 
 /* Puts a file of DIR in line; starts threads as they are needed. Everything is copied
  * or referenced. Returns 0, -ENOMEM, or -ECANCELED. */

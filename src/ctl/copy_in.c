@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "ctl/copy.h"
+#include "ctl/copy_pending.h"
 #include "ctl/guest_entry.h"
 #include "ctl/guest_file.h"
 #include "platform/fd.h"
@@ -36,10 +37,13 @@ copy_in_job(struct copy *copy, const struct copy_job *job, struct client_error *
 	char *here = guest_entry_join(job->dir->here, job->name);
 	int CLEANUP_FD fd = openat(
 	    job->dir->fd, job->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	int r = 0;
+	struct stat st;
+	int r = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
 
-	if (fd < 0) {
-		r = -errno;
+	/* Another has taken its place: a FIFO would read as empty. */
+	if (r == 0 && !S_ISREG(st.st_mode))
+		r = -ESTALE;
+	if (r < 0) {
 		client_fail(
 		    error, "can't read %s: %s", here != NULL ? here : job->name, strerror(-r));
 	} else if (path == NULL || here == NULL) {
@@ -47,9 +51,9 @@ copy_in_job(struct copy *copy, const struct copy_job *job, struct client_error *
 		client_fail(error, "out of memory");
 	}
 	if (r == 0)
-		r = copy_in_send(copy, fd, here, path, job->mode, job->is_new, error);
+		r = copy_in_send(copy, fd, here, path, st.st_mode, job->is_new, error);
 	if (r == 0 && copy->preserve)
-		copy_after_time(copy, path, &job->mtime, false);
+		copy_after_time(copy, path, &st.st_mtim, false);
 	free(path);
 	free(here);
 	return r;
@@ -138,28 +142,32 @@ copy_in_link(struct copy *copy, struct copy_dir *dir, const char *name)
 }
 
 static int
-copy_in_subdirectory(struct copy *copy, struct copy_dir *dir, const char *name,
-    const struct stat *st, const struct file_entry *there)
+copy_in_subdirectory(
+    struct copy *copy, struct copy_dir *dir, const struct copy_pending_dir *pending)
 {
-	int fd = openat(dir->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int CLEANUP_FD fd =
+	    openat(dir->fd, pending->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct copy_dir *child;
+	struct stat st;
 	int r;
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	r = copy_dir_new(dir, fd, name, &child);
+	r = copy_dir_new(dir, fd_steal(&fd), pending->name, &child);
 	if (r < 0)
 		return r;
-	r = copy_in_directory(copy, child, st, there == NULL || there->kind != FILE_ENTRY_DIR);
+	r = copy_in_directory(copy, child, &st, !pending->is_there);
 	copy_dir_release(copy, child);
 	return r;
 }
 
-/* One name of a directory. Returns 0 to go on, or -ECANCELED. */
+/* One name of a directory; a directory is put into PENDING. Returns 0 to go on, or
+ * -ECANCELED. */
 static int
-copy_in_entry(
-    struct copy *copy, struct copy_dir *dir, const char *name, const struct file_listing *listing)
+copy_in_entry(struct copy *copy, struct copy_dir *dir, struct copy_pending *pending,
+    const char *name, const struct file_listing *listing)
 {
+	struct copy_pending_dir child = { .name = name };
 	const struct file_entry *there = copy_in_find(listing, name);
 	struct copy_job job = {
 		.name = (char *)(uintptr_t)name, .is_new = there == NULL, .run = copy_in_job
@@ -171,12 +179,11 @@ copy_in_entry(
 	if (fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
 		r = -errno;
 	} else if (S_ISREG(st.st_mode)) {
-		job.mode = st.st_mode;
-		job.mtime = st.st_mtim;
 		copy->progress.bytes_total += (uint64_t)st.st_size;
 		r = copy_put(copy, dir, &job);
 	} else if (S_ISDIR(st.st_mode)) {
-		r = copy_in_subdirectory(copy, dir, name, &st, there);
+		child.is_there = there != NULL && there->kind == FILE_ENTRY_DIR;
+		r = copy_pending_add(copy, pending, &child);
 	} else if (S_ISLNK(st.st_mode)) {
 		r = copy_in_link(copy, dir, name);
 	} else {
@@ -185,28 +192,58 @@ copy_in_entry(
 		copy_complain(copy, 0, &error);
 		return 0;
 	}
-	if (r < 0 && r != -ECANCELED) {
-		client_fail(&error, "%s/%s: %s", dir->here, name, strerror(-r));
-		copy_complain(copy, r, &error);
-	}
+	if (r < 0 && r != -ECANCELED)
+		copy_complain_of(copy, dir, name, r);
 	return r == -ECANCELED ? r : 0;
 }
 
-/* Goes through DIR. Returns 0 or -ECANCELED; other errors have been told. */
+static void
+copy_in_complain_unread(struct copy *copy, const struct copy_dir *dir, int error)
+{
+	struct client_error text;
+
+	client_fail(&text, "can't read %s: %s", dir->here, strerror(error));
+	copy_complain(copy, -error, &text);
+}
+
+/* All names of STREAM. Returns 0 or -ECANCELED. */
 static int
-copy_in_walk(struct copy *copy, struct copy_dir *dir)
+copy_in_names(struct copy *copy, struct copy_dir *dir, DIR *stream, struct copy_pending *pending,
+    const struct file_listing *listing)
+{
+	struct dirent *entry;
+	int r = 0;
+
+	for (;;) {
+		errno = 0;
+		entry = readdir(stream);
+		if (entry == NULL) {
+			if (errno != 0)
+				copy_in_complain_unread(copy, dir, errno);
+			return 0;
+		}
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		r = copy_in_entry(copy, dir, pending, entry->d_name, listing);
+		if (r < 0)
+			return r;
+	}
+}
+
+/* All of DIR but its directories; the guest's listing, which may be long, is freed
+ * before these. Returns 0 or -ECANCELED; other errors have been told. */
+static int
+copy_in_level(struct copy *copy, struct copy_dir *dir, struct copy_pending *pending)
 {
 	struct file_listing CLEANUP_LISTING listing = { 0 };
 	struct copy_patience patience = { 0 };
 	struct client_error error = { "" };
 	int fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
-	struct dirent *entry;
 	int r = 0;
 
 	if (stream == NULL) {
-		client_fail(&error, "can't read %s: %s", dir->here, strerror(errno));
-		copy_complain(copy, -EIO, &error);
+		copy_in_complain_unread(copy, dir, errno);
 		fd_close(&fd);
 		return 0;
 	}
@@ -217,12 +254,28 @@ copy_in_walk(struct copy *copy, struct copy_dir *dir)
 		if (r < 0)
 			copy_complain(copy, r, &error);
 	}
-	while (r == 0 && (entry = readdir(stream)) != NULL) {
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			r = copy_in_entry(copy, dir, entry->d_name, &listing);
-	}
+	if (r == 0)
+		r = copy_in_names(copy, dir, stream, pending, &listing);
 	(void)closedir(stream);
 	return r == -ECANCELED ? r : 0;
+}
+
+/* Goes through DIR. Returns 0 or -ECANCELED; other errors have been told. */
+static int
+copy_in_walk(struct copy *copy, struct copy_dir *dir)
+{
+	struct copy_pending CLEANUP_PENDING pending = { 0 };
+	struct copy_pending_dir child;
+	int r = copy_in_level(copy, dir, &pending);
+
+	while (r == 0 && copy_pending_next(&pending, &child)) {
+		r = copy_in_subdirectory(copy, dir, &child);
+		if (r < 0 && r != -ECANCELED) {
+			copy_complain_of(copy, dir, child.name, r);
+			r = 0;
+		}
+	}
+	return r;
 }
 
 /* One file that was named on the command line, by FD. */

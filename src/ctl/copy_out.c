@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "ctl/copy.h"
+#include "ctl/copy_pending.h"
 #include "ctl/guest_entry.h"
 #include "ctl/guest_file.h"
 #include "ctl/landing.h"
@@ -135,30 +136,30 @@ copy_out_mkdir(int dir_fd, const char *name, int follow, bool *ret_is_new)
 }
 
 static int
-copy_out_directory(struct copy *copy, struct copy_dir *dir, const struct file_entry *entry)
+copy_out_directory(struct copy *copy, struct copy_dir *dir, mode_t mode, struct timespec mtime)
 {
-	dir->mode = entry->mode;
-	dir->mtime =
-	    (struct timespec){ .tv_sec = entry->mtime_secs, .tv_nsec = entry->mtime_nanos };
+	dir->mode = mode;
+	dir->mtime = mtime;
 	dir->finish = copy_out_finish;
 	return copy_out_walk(copy, dir);
 }
 
 static int
-copy_out_subdirectory(struct copy *copy, struct copy_dir *dir, const struct file_entry *entry)
+copy_out_subdirectory(
+    struct copy *copy, struct copy_dir *dir, const struct copy_pending_dir *pending)
 {
 	struct copy_dir *child;
 	bool is_new;
-	int fd = copy_out_mkdir(dir->fd, entry->name, O_NOFOLLOW, &is_new);
+	int fd = copy_out_mkdir(dir->fd, pending->name, O_NOFOLLOW, &is_new);
 	int r;
 
 	if (fd < 0)
 		return fd;
-	r = copy_dir_new(dir, fd, entry->name, &child);
+	r = copy_dir_new(dir, fd, pending->name, &child);
 	if (r < 0)
 		return r;
 	child->is_new = is_new;
-	r = copy_out_directory(copy, child, entry);
+	r = copy_out_directory(copy, child, pending->mode, pending->mtime);
 	copy_dir_release(copy, child);
 	return r;
 }
@@ -180,14 +181,18 @@ copy_out_is_name(const char *name)
 	       strcmp(name, "..") != 0;
 }
 
-/* One entry of a directory. Returns 0 to go on, or -ECANCELED. */
+/* One entry of a directory; a directory is put into PENDING. Returns 0 to go on, or
+ * -ECANCELED. */
 static int
-copy_out_entry(struct copy *copy, struct copy_dir *dir, const struct file_entry *entry)
+copy_out_entry(struct copy *copy, struct copy_dir *dir, struct copy_pending *pending,
+    const struct file_entry *entry)
 {
+	struct timespec mtime = { .tv_sec = entry->mtime_secs, .tv_nsec = entry->mtime_nanos };
 	struct copy_job job = { .name = (char *)(uintptr_t)entry->name,
 		.mode = entry->mode,
-		.mtime = { .tv_sec = entry->mtime_secs, .tv_nsec = entry->mtime_nanos },
+		.mtime = mtime,
 		.run = copy_out_job };
+	struct copy_pending_dir child = { entry->name, .mode = entry->mode, .mtime = mtime };
 	struct client_error error = { "" };
 	int r = 0;
 
@@ -202,7 +207,7 @@ copy_out_entry(struct copy *copy, struct copy_dir *dir, const struct file_entry 
 		r = copy_put(copy, dir, &job);
 		break;
 	case FILE_ENTRY_DIR:
-		r = copy_out_subdirectory(copy, dir, entry);
+		r = copy_pending_add(copy, pending, &child);
 		break;
 	case FILE_ENTRY_SYMLINK:
 		r = copy_out_link(dir, entry);
@@ -213,15 +218,14 @@ copy_out_entry(struct copy *copy, struct copy_dir *dir, const struct file_entry 
 		copy_complain(copy, 0, &error);
 		break;
 	}
-	if (r < 0 && r != -ECANCELED) {
-		client_fail(&error, "%s/%s: %s", dir->here, entry->name, strerror(-r));
-		copy_complain(copy, r, &error);
-	}
+	if (r < 0 && r != -ECANCELED)
+		copy_complain_of(copy, dir, entry->name, r);
 	return r == -ECANCELED ? r : 0;
 }
 
+/* All of DIR but its directories. The listing, which is long, is freed before these. */
 static int
-copy_out_walk(struct copy *copy, struct copy_dir *dir)
+copy_out_level(struct copy *copy, struct copy_dir *dir, struct copy_pending *pending)
 {
 	struct file_listing CLEANUP_LISTING listing = { 0 };
 	struct copy_patience patience = { 0 };
@@ -234,8 +238,25 @@ copy_out_walk(struct copy *copy, struct copy_dir *dir)
 	if (r < 0)
 		copy_complain(copy, r, &error);
 	for (size_t i = 0; r == 0 && i < listing.count; i++)
-		r = copy_out_entry(copy, dir, &listing.entries[i]);
+		r = copy_out_entry(copy, dir, pending, &listing.entries[i]);
 	return r == -ECANCELED ? r : 0;
+}
+
+static int
+copy_out_walk(struct copy *copy, struct copy_dir *dir)
+{
+	struct copy_pending CLEANUP_PENDING pending = { 0 };
+	struct copy_pending_dir child;
+	int r = copy_out_level(copy, dir, &pending);
+
+	while (r == 0 && copy_pending_next(&pending, &child)) {
+		r = copy_out_subdirectory(copy, dir, &child);
+		if (r < 0 && r != -ECANCELED) {
+			copy_complain_of(copy, dir, child.name, r);
+			r = 0;
+		}
+	}
+	return r;
 }
 
 /* ---- what was named on the command line --------------------------------- */
@@ -259,7 +280,8 @@ copy_out_tree(struct copy *copy, const char *source, const char *target,
 		return -ENOMEM;
 	}
 	dir->is_new = is_new;
-	r = copy_out_directory(copy, dir, entry);
+	r = copy_out_directory(copy, dir, entry->mode,
+	    (struct timespec){ .tv_sec = entry->mtime_secs, .tv_nsec = entry->mtime_nanos });
 	copy_dir_release(copy, dir);
 	return r;
 }

@@ -4,7 +4,7 @@ files of output, to the exit status, to memory, or to the time of whoever asks."
 import json
 import os
 import re
-import struct
+import subprocess
 
 import pytest
 
@@ -53,9 +53,13 @@ def serving(*answers):
     return script
 
 
-def evil_entry(**more):
-    return {"name": EVIL, "kind": "symlink", "size": 0, "mode": 0o777, "mtime_secs": 1, "mtime_nanos": 0,
-            "uid": 0, "gid": 0, "symlink_target": EVIL, **more}
+def peer_entry(name, **more):
+    return {"name": name, "kind": "file", "size": 0, "mode": 0o777, "mtime_secs": 1, "mtime_nanos": 0,
+            "uid": 0, "gid": 0, "symlink_target": "", **more}
+
+
+def evil_entry():
+    return peer_entry(EVIL, kind="symlink", symlink_target=EVIL)
 
 
 def test_no_byte_of_a_refusal_is_a_command_to_a_terminal():
@@ -159,3 +163,51 @@ def test_reports_without_an_end_do_not_fill_the_disk(tmp_path):
     done = run(script, "exec", "--report=%s" % (tmp_path / "r"), "x")
     assert done.code == 125 and "can't write to" in done.text
     assert os.stat(tmp_path / "r").st_size <= 1 << 20
+
+
+# ---- memory ------------------------------------------------------------------------------------
+
+
+def run_measured(script, *args):
+    """As run(), and the most memory that it had, in MiB. The interpreter's counts until the
+    client is executed."""
+    with FakeAgent(script) as fake, Ctl(fake.path).start(*args, stdout=subprocess.DEVNULL,
+                                                         stderr=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage.ru_maxrss >> 10
+
+
+def tree(level, depth):
+    """A script whose /t is DEPTH directories deep, each of which lists LEVEL."""
+    listing = codec.to_json([{"name": "d", "kind": "dir"}] + level)
+
+    def script(peer):
+        frame = peer.recv()
+        if frame.type == codec.FILE_STAT_REQ:
+            peer.send(codec.FILE_STAT, {"name": "t", "kind": "dir", "mode": 0o755})
+        elif frame.type == codec.FILE_MKDIR_REQ:
+            peer.send(codec.FILE_ACK)
+        elif frame.json()["path"].count("/d") < depth:
+            peer.send(codec.FILE_LIST, listing)
+        else:
+            peer.send(codec.FILE_LIST, [])
+    return script
+
+
+def test_a_tree_out_of_a_guest_takes_no_memory_for_its_depth(tmp_path):
+    level = [peer_entry("../no name %d" % i) for i in range(15000)]
+    code, shallow = run_measured(tree(level, 1), "cp", "-r", "vm:/t", tmp_path / "shallow")
+    assert code == 1
+    code, deep = run_measured(tree(level, 15), "cp", "-r", "vm:/t", tmp_path / "deep")
+    assert code == 1 and (tmp_path / "deep" / "/".join("d" * 15)).is_dir()
+    assert deep < shallow + 30, (shallow, deep)
+
+
+def test_a_tree_into_a_guest_takes_no_memory_for_its_depth(tmp_path):
+    (tmp_path / "/".join("d" * 15)).mkdir(parents=True)
+    level = [peer_entry("there %d" % i) for i in range(15000)]
+    code, shallow = run_measured(tree(level, 2), "cp", "-r", tmp_path / "/".join("d" * 14), "vm:/t")
+    assert code == 0
+    code, deep = run_measured(tree(level, 15), "cp", "-r", tmp_path, "vm:/t")
+    assert code == 0 and deep < shallow + 30, (shallow, deep)

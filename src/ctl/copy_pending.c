@@ -1,0 +1,71 @@
+/*
+ * copy_pending: the directories of one level that are still to be gone into, packed:
+ * of each the record, and its name behind that.
+ */
+#include "ctl/copy_pending.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/copy.h"
+
+#define COPY_PENDING_SIZE_FIRST 1024
+
+/* Makes room for LEN bytes more. */
+static int
+copy_pending_grow(struct copy *copy, struct copy_pending *pending, size_t len)
+{
+	size_t size = pending->size > 0 ? pending->size : COPY_PENDING_SIZE_FIRST;
+	char *grown;
+
+	while (size < pending->len + len)
+		size *= 2;
+	if (size == pending->size)
+		return 0;
+	if (size - pending->size > COPY_PENDING_MAX - copy->pending_size)
+		return -EOVERFLOW;
+	grown = realloc(pending->bytes, size);
+	if (grown == NULL)
+		return -ENOMEM;
+	copy->pending_size += size - pending->size;
+	pending->copy = copy;
+	pending->bytes = grown;
+	pending->size = size;
+	return 0;
+}
+
+int
+copy_pending_add(
+    struct copy *copy, struct copy_pending *pending, const struct copy_pending_dir *dir)
+{
+	size_t name_len = strlen(dir->name) + 1;
+	int r = copy_pending_grow(copy, pending, sizeof(*dir) + name_len);
+
+	if (r < 0)
+		return r;
+	memcpy(pending->bytes + pending->len, dir, sizeof(*dir));
+	memcpy(pending->bytes + pending->len + sizeof(*dir), dir->name, name_len);
+	pending->len += sizeof(*dir) + name_len;
+	return 0;
+}
+
+bool
+copy_pending_next(struct copy_pending *pending, struct copy_pending_dir *ret)
+{
+	if (pending->at == pending->len)
+		return false;
+	memcpy(ret, pending->bytes + pending->at, sizeof(*ret));
+	ret->name = pending->bytes + pending->at + sizeof(*ret);
+	pending->at += sizeof(*ret) + strlen(ret->name) + 1;
+	return true;
+}
+
+void
+copy_pending_done(struct copy_pending *pending)
+{
+	if (pending->copy != NULL)
+		pending->copy->pending_size -= pending->size;
+	free(pending->bytes);
+	*pending = (struct copy_pending){ 0 };
+}

@@ -1,0 +1,47 @@
+/*
+ * copy_pending: the directories of one level of a tree that are still to be gone into.
+ * All else of a level is done and forgotten before that, so that a deep tree takes no
+ * more memory than the names of these. They may be a guest's: of all levels together
+ * there are no more than COPY_PENDING_MAX bytes.
+ */
+#ifndef CTL_COPY_PENDING_H
+#define CTL_COPY_PENDING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <time.h>
+
+#define COPY_PENDING_MAX (16ul * 1024 * 1024)
+
+struct copy;
+
+/* Zero-initialised it is ready for use. */
+struct copy_pending {
+	struct copy *copy;
+	char *bytes;
+	size_t len;
+	size_t size;
+	size_t at; /* of the next one */
+};
+
+struct copy_pending_dir {
+	const char *name;
+	bool is_there; /* at the target, as a directory */
+	mode_t mode;   /* of the source, where it is not at hand later; so the time */
+	struct timespec mtime;
+};
+
+/* Adds one, whose name is copied. Returns 0, -ENOMEM, or -EOVERFLOW: too many. */
+int copy_pending_add(
+    struct copy *copy, struct copy_pending *pending, const struct copy_pending_dir *dir);
+
+/* The next one to *RET, whose name is good until copy_pending_done(). False: that was
+ * all. Nothing may be added any more. */
+bool copy_pending_next(struct copy_pending *pending, struct copy_pending_dir *ret);
+
+/* Frees it. */
+void copy_pending_done(struct copy_pending *pending);
+#define CLEANUP_PENDING __attribute__((cleanup(copy_pending_done)))
+
+#endif
