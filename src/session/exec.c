@@ -247,11 +247,12 @@ static void
 exec_release(struct exec *exec)
 {
 	struct slot *slot = exec->session->slot;
-	struct rusage usage;
 
 	if (detached_enlist(exec->session->board, slot, exec->group.pid) == NULL) {
+		/* Nobody waits for its end here, which a tracer may hide. */
 		group_kill(&exec->group);
-		group_reap(&exec->group, &usage);
+		atomic_store(&slot->child_pid, 0);
+		fd_close(&exec->group.pid_fd);
 		cell_leave(exec->session, true);
 		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
 		    "%d detached programs are running already", SCOREBOARD_DETACHED_MAX);
