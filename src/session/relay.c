@@ -27,6 +27,9 @@
  *     output is read and dropped, and it is killed 2 s later.
  *   - In a cgroup the kill is done again every 10 ms until nobody is left, for at
  *     most 2 s.
+ *   - A thread that has made us its tracer keeps its process from ending until we
+ *     reap it. Only SIGCHLD tells of that, which each program's end sends too: a
+ *     session of 500 ms begins to listen to it, and the shorter ones need not.
  *   - A main process that outlives SIGKILL by 2 s is stuck in the kernel; it is
  *     given up, and so is this worker after the session.
  */
@@ -39,12 +42,16 @@
 
 #include "platform/clock.h"
 #include "platform/fd.h"
+#include "platform/tracee.h"
 #include "session/relay_state.h"
 #include "session/stop.h"
 
 /* A pipe that gave so much in one read is made larger: the program has volume. */
 #define RELAY_PIPE_FULL (64 * 1024)
 #define RELAY_PIPE_LARGE (1024 * 1024)
+
+/* How long a program runs before what becomes of its threads is looked at. */
+#define RELAY_WATCH_MS 500
 
 enum {
 	RELAY_POLL_CONN,
@@ -180,8 +187,10 @@ relay_turn(struct relay *relay)
 	relay_prepare(relay, polls);
 	/* No watchdog runs: who is waited for is the program. */
 	n = ppoll(polls, RELAY_POLL_COUNT, clock_left(relay_next_deadline(relay), &left),
-	    stop_wait_mask());
+	    relay->is_watching ? stop_watch_mask() : stop_wait_mask());
 	now = clock_mono_ms();
+	if (n < 0 && relay->is_watching)
+		tracee_settle(relay->group->pid);
 	if (n > 0) {
 		if (polls[RELAY_POLL_PID].revents != 0)
 			relay_see_end(relay, now);
@@ -230,6 +239,7 @@ relay_run(const struct relay_options *options, struct relay_end *ret)
 		.tty_slave_fd = options->tty_slave_fd,
 		.term_at_ms =
 		    options->timeout_ms > 0 ? clock_mono_ms() + options->timeout_ms : CLOCK_NEVER,
+		.watch_at_ms = clock_mono_ms() + RELAY_WATCH_MS,
 		.kill_at_ms = CLOCK_NEVER,
 		.kill_again_ms = CLOCK_NEVER,
 		.stuck_at_ms = CLOCK_NEVER,

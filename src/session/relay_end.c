@@ -8,6 +8,7 @@
 
 #include "platform/clock.h"
 #include "platform/fd.h"
+#include "platform/tracee.h"
 #include "session/relay_state.h"
 #include "session/stop.h"
 
@@ -118,6 +119,8 @@ static void
 relay_begin_drain(struct relay *relay, uint64_t now)
 {
 	relay->phase = RELAY_DRAINING;
+	relay->is_watching = false;
+	relay->watch_at_ms = CLOCK_NEVER;
 	relay->term_at_ms = CLOCK_NEVER;
 	relay->stuck_at_ms = CLOCK_NEVER;
 	relay->quiet_since_ms = now;
@@ -182,9 +185,20 @@ relay_cut(struct relay *relay)
 	}
 }
 
+/* What has become of whom so far is looked at once; from here on each change wakes us. */
+static void
+relay_begin_watch(struct relay *relay)
+{
+	relay->is_watching = true;
+	relay->watch_at_ms = CLOCK_NEVER;
+	tracee_settle(relay->group->pid);
+}
+
 void
 relay_meet_deadlines(struct relay *relay, uint64_t now)
 {
+	if (now >= relay->watch_at_ms)
+		relay_begin_watch(relay);
 	if (stop_is_now())
 		relay_shut_down(relay, now);
 	/* From then on it is as if we had done it: again until nobody is left. */
@@ -216,6 +230,8 @@ relay_next_deadline(const struct relay *relay)
 {
 	uint64_t next = relay->term_at_ms;
 
+	if (relay->watch_at_ms < next)
+		next = relay->watch_at_ms;
 	if (relay->kill_at_ms < next)
 		next = relay->kill_at_ms;
 	if (relay->kill_again_ms < next)

@@ -41,6 +41,8 @@ struct relay {
 	uint64_t kill_again_ms;
 	uint64_t kill_until_ms;
 	uint64_t stuck_at_ms; /* the main process is given up */
+	bool is_watching;     /* what becomes of children wakes us */
+	uint64_t watch_at_ms; /* when that begins */
 	uint64_t look_at_ms;  /* for what is left of the group, when both ends are gone */
 	uint64_t quiet_since_ms;
 	uint64_t drain_end_ms;

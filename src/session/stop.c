@@ -12,12 +12,13 @@
 static volatile sig_atomic_t stop_now;
 static volatile sig_atomic_t stop_soon;
 static sigset_t stop_mask;
+static sigset_t stop_children_mask;
 static const _Atomic uint32_t *stop_grace;
 
 static void
 stop_on_signal(int signal)
 {
-	if (signal == SIGUSR1)
+	if (signal == SIGUSR1 || signal == SIGCHLD)
 		return;
 	stop_soon = 1;
 	if (signal != SIGHUP)
@@ -41,6 +42,9 @@ stop_init(void)
 		(void)sigaction(handled[i], &action, NULL);
 		(void)sigdelset(&stop_mask, handled[i]);
 	}
+	(void)sigaction(SIGCHLD, &action, NULL);
+	stop_children_mask = stop_mask;
+	(void)sigdelset(&stop_children_mask, SIGCHLD);
 	(void)sigprocmask(SIG_SETMASK, &blocked, NULL);
 }
 
@@ -48,6 +52,12 @@ const sigset_t *
 stop_wait_mask(void)
 {
 	return &stop_mask;
+}
+
+const sigset_t *
+stop_watch_mask(void)
+{
+	return &stop_children_mask;
 }
 
 int

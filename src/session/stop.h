@@ -20,6 +20,10 @@ void stop_init(void);
  * means nothing but "look at your slot". Borrowed. */
 const sigset_t *stop_wait_mask(void);
 
+/* The same, for who waits on a program for long: SIGCHLD gets through too, which means
+ * that something became of a child, or of who has made us its tracer (tracee.h). */
+const sigset_t *stop_watch_mask(void);
+
 /* ppoll(2), until DEADLINE_MS (CLOCK_MONOTONIC, or CLOCK_NEVER); with that mask if
  * CAN_STOP, and with the watchdog paused. Returns what it does, with errno. */
 int stop_poll(struct pollfd *polls, nfds_t count, uint64_t deadline_ms, bool can_stop);

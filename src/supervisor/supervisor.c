@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/signalfd.h>
 #include <sys/sysinfo.h>
 #include <sys/wait.h>
@@ -23,6 +22,7 @@
 
 #include "platform/clock.h"
 #include "platform/log.h"
+#include "platform/tracee.h"
 #include "platform/watchdog.h"
 #include "session/host_clock.h"
 #include "supervisor/own_fd.h"
@@ -217,7 +217,7 @@ supervisor_reap_one(struct supervisor *supervisor)
 	}
 	if (info.si_code == CLD_TRAPPED) {
 		/* It has made us its tracer (PTRACE_TRACEME), and has not ended. */
-		(void)ptrace(PTRACE_DETACH, info.si_pid, NULL, NULL);
+		tracee_let_go(&info);
 		return true;
 	}
 	if (supervisor->is_serving)
