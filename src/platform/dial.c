@@ -5,13 +5,17 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 #include <linux/vm_sockets.h>
 
 #include "platform/clock.h"
 #include "platform/fd.h"
+#include "platform/listener.h"
 
 #define DIAL_RETRY_MS 10
 
@@ -105,4 +109,41 @@ dial_begin(const struct address_port *to, int *ret_fd)
 		return -errno;
 	*ret_fd = fd_steal(&fd);
 	return 0;
+}
+
+/* A link would lead to whatever socket its owner likes. */
+static int
+dial_check_owner(const char *path)
+{
+	struct stat status;
+
+	if (lstat(path, &status) < 0)
+		return -errno;
+	if (!S_ISSOCK(status.st_mode))
+		return -ENOTSOCK;
+	return status.st_uid == 0 || status.st_uid == geteuid() ? 0 : -EPERM;
+}
+
+int
+dial_begin_unix(const char *path, uint32_t port, int *ret_fd)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int n = snprintf(un.sun_path, sizeof(un.sun_path), "%s_%u", path, port);
+	int CLEANUP_FD fd = -1;
+	uint32_t peer;
+	int r;
+
+	if (n < 0 || (size_t)n >= sizeof(un.sun_path))
+		return -ENAMETOOLONG;
+	r = dial_check_owner(un.sun_path);
+	if (r < 0)
+		return r;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0)
+		return -errno;
+	/* Another may have taken its place since. */
+	r = listener_check_peer(fd, &peer);
+	if (r == 0)
+		*ret_fd = fd_steal(&fd);
+	return r;
 }

@@ -21,6 +21,13 @@ int dial_open(const struct address *address, uint32_t port, int timeout_ms, int 
  * connect(2) where that is known at once. */
 int dial_begin(const struct address_port *to, int *ret_fd);
 
+/* The same for a PORT of the host whose vsock device has its Unix socket at PATH: the
+ * host listens at "PATH_PORT" (Firecracker's docs/vsock.md, "Guest-initiated
+ * connections"). Only a socket that is root's or this user's own, and that root or he
+ * listens on, is gone to: else -ENOTSOCK or -EPERM. -EAGAIN if the queue of connections
+ * is full, -ENAMETOOLONG (unix(7)). */
+int dial_begin_unix(const char *path, uint32_t port, int *ret_fd);
+
 /* 0 where the connection FD was made, or -errno of connect(2). Asked once. */
 int dial_result(int fd);
 

@@ -16,6 +16,7 @@
 #include "platform/fd.h"
 #include "platform/log.h"
 #include "supervisor/own_fd.h"
+#include "vmm-guest/protocol.h"
 
 /* The kernel's own limit for a vsock connection is 2 s. */
 #define READINESS_DIAL_MS 5000
@@ -26,8 +27,9 @@
 static struct log_limit readiness_limit = { .burst = 1, .period_ms = 60000 };
 
 void
-readiness_init(struct readiness *readiness)
+readiness_init(struct readiness *readiness, const char *host_path)
 {
+	readiness->host_path = host_path;
 	for (int i = 0; i < READINESS_DIALS; i++)
 		readiness->dials[i] = (struct readiness_dial){ .fd = -1 };
 }
@@ -77,10 +79,14 @@ readiness_say(const struct readiness_dial *dial)
 }
 
 static void
-readiness_begin(struct readiness_dial *dial)
+readiness_begin(const struct readiness *readiness, struct readiness_dial *dial)
 {
-	int r = dial_begin(&dial->to, &dial->fd);
+	int r;
 
+	if (readiness->host_path != NULL && dial->to.cid == VMM_GUEST_HOST_CID)
+		r = dial_begin_unix(readiness->host_path, dial->to.port, &dial->fd);
+	else
+		r = dial_begin(&dial->to, &dial->fd);
 	if (r < 0) {
 		readiness_hang_up(dial, r);
 		return;
@@ -112,7 +118,7 @@ readiness_dial(struct readiness *readiness, const struct address_port *to, const
 		if (dial->text != NULL)
 			continue;
 		*dial = (struct readiness_dial){ .fd = -1, .to = *to, .text = text };
-		readiness_begin(dial);
+		readiness_begin(readiness, dial);
 		return;
 	}
 }
@@ -142,7 +148,7 @@ readiness_step(struct readiness *readiness)
 		if (dial->fd >= 0)
 			readiness_go_on(dial);
 		else if (dial->text != NULL && clock_mono_ms() >= dial->due_ms)
-			readiness_begin(dial);
+			readiness_begin(readiness, dial);
 		if (dial->text != NULL && dial->due_ms < next)
 			next = dial->due_ms;
 	}

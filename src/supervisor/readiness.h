@@ -27,11 +27,13 @@ struct readiness_dial {
 };
 
 struct readiness {
+	const char *host_path;
 	struct readiness_dial dials[READINESS_DIALS];
 };
 
-/* Nothing is under way. */
-void readiness_init(struct readiness *readiness);
+/* Nothing is under way. HOST_PATH (borrowed; or NULL) is the Unix socket that stands for
+ * a vsock device's: the host's ports are sockets beside it then; see dial_begin_unix(). */
+void readiness_init(struct readiness *readiness, const char *host_path);
 
 /* Begins to tell TO, a vsock port, TEXT (borrowed, and short). At most READINESS_DIALS
  * at once. While there is no way to the host yet, which vsock's modules may still

@@ -135,7 +135,7 @@ supervisor_tell_ready(struct supervisor *supervisor)
 	r = readiness_notify(settings->notify_socket, "READY=1");
 	if (r < 0)
 		log_warnx("can't tell %s: %s", settings->notify_socket, strerror(-r));
-	if (settings->listen.kind == ADDRESS_VSOCK && host.port != 0)
+	if (host.port != 0)
 		readiness_dial(&supervisor->readiness, &host, "R");
 	if (settings->notify.port != 0)
 		readiness_dial(&supervisor->readiness, &settings->notify, "READY=1");
@@ -357,7 +357,8 @@ supervisor_run(const struct supervisor_settings *settings)
 	if (!settings->is_init && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		log_warn("can't become the reaper of what sessions leave");
 	supervisor_make_board(&supervisor);
-	readiness_init(&supervisor.readiness);
+	readiness_init(&supervisor.readiness,
+	    settings->listen.kind == ADDRESS_UNIX ? settings->listen.path : NULL);
 	power_key_init(&supervisor.power_key);
 	if (settings->is_init)
 		power_key_open(&supervisor.power_key);

@@ -1,5 +1,6 @@
 """Who is told that the agent serves, and that it stops."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -108,3 +109,123 @@ def test_a_host_that_can_not_be_told_stops_nothing(start_agent):
     agent = start_agent("--workers=2", "--log=debug", "--notify=vsock:1:4000000000")
     assert agent.run(["true"]).code == 0
     agent.wait_log("READY=1 to vsock:1:4000000000: ")
+
+
+# ---- beside a Unix socket, as a vsock device has the host's ports ---------------
+
+
+@contextlib.contextmanager
+def listening(path, backlog=8):
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(path)
+        sock.listen(backlog)
+        sock.settimeout(20)
+        yield sock
+
+
+def all_of_one(sock):
+    """What came on the next connection, to its end."""
+    conn, _ = sock.accept()
+    with conn:
+        conn.settimeout(20)
+        text = b""
+        while data := conn.recv(100):
+            text += data
+        return text
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(tmp_path / "vsock")
+
+
+def test_the_host_is_told_one_byte_at_the_sockets_name_and_port(start_agent, path):
+    with listening(path + "_51") as host:
+        start_agent("--workers=2", path=path)
+        assert all_of_one(host) == b"R"
+
+
+def test_the_host_can_be_served_when_it_is_told(start_agent, path):
+    with listening(path + "_51") as host:
+        agent = start_agent("--workers=2", path=path, ready=None)
+        all_of_one(host)
+        assert agent.run(["true"]).code == 0
+
+
+def test_the_hosts_port_can_be_chosen_and_another_be_told_too(start_agent, path):
+    with listening(path + "_1051") as ready, listening(path + "_7000") as notify:
+        start_agent("--workers=2", "--ready-port=1051", "--notify=vsock:2:7000", path=path)
+        assert all_of_one(ready) == b"R"
+        assert all_of_one(notify) == b"READY=1"
+
+
+def test_a_host_that_wants_no_word_gets_none(start_agent, path):
+    with listening(path + "_51") as host:
+        agent = start_agent("--workers=2", "--log=debug", "--ready-port=0", "--notify=vsock:2:51", path=path)
+        assert all_of_one(host) == b"READY=1"
+        assert " R to " not in agent.log()
+
+
+def test_nobody_beside_the_socket_is_no_error(start_agent, path):
+    agent = start_agent("--workers=2", "--log=debug", path=path)
+    agent.wait_log("R to vsock:2:51: No such file")
+    assert agent.run(["true"]).code == 0
+
+
+def test_a_socket_that_nobody_listens_on_is_no_error(start_agent, path):
+    with listening(path + "_51"):
+        pass
+    agent = start_agent("--workers=2", "--log=debug", path=path)
+    agent.wait_log("R to vsock:2:51: Connection refused")
+    assert agent.run(["true"]).code == 0
+
+
+def test_a_host_that_accepts_nobody_holds_up_nothing(start_agent, path):
+    with listening(path + "_51", backlog=0), contextlib.ExitStack() as stack:
+        with pytest.raises(BlockingIOError):
+            while True:
+                filler = stack.enter_context(socket.socket(socket.AF_UNIX))
+                filler.setblocking(False)
+                filler.connect(path + "_51")
+        agent = start_agent("--workers=2", "--log=debug", path=path)
+        agent.wait_log("R to vsock:2:51: Resource temporarily unavailable")
+        assert agent.run(["true"]).code == 0
+
+
+def test_the_socket_of_another_user_is_left_alone(start_agent, path):
+    with listening(path + "_51") as host:
+        os.chown(path + "_51", 65534, 65534)
+        agent = start_agent("--workers=2", "--log=debug", path=path)
+        agent.wait_log("R to vsock:2:51: Operation not permitted")
+        host.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            host.accept()
+
+
+def test_another_user_who_listens_on_our_socket_is_told_nothing(start_agent, path):
+    with socket.socket(socket.AF_UNIX) as host:
+        host.bind(path + "_51")
+        os.seteuid(65534)
+        try:
+            host.listen(8)
+        finally:
+            os.seteuid(0)
+        host.settimeout(20)
+        agent = start_agent("--workers=2", "--log=debug", path=path)
+        agent.wait_log("R to vsock:2:51: Operation not permitted")
+        assert all_of_one(host) == b""
+
+
+def test_a_link_beside_the_socket_is_not_followed(start_agent, path):
+    with listening(path + "_elsewhere"):
+        os.symlink(path + "_elsewhere", path + "_51")
+        agent = start_agent("--workers=2", "--log=debug", path=path)
+        agent.wait_log("R to vsock:2:51: Socket operation on non-socket")
+
+
+def test_a_name_beside_the_socket_that_is_too_long_is_no_error(start_agent, tmp_path):
+    path = str(tmp_path / "s")
+    path += "x" * (107 - len(path))
+    agent = start_agent("--workers=2", "--log=debug", path=path)
+    agent.wait_log("R to vsock:2:51: File name too long")
+    assert agent.run(["true"]).code == 0

@@ -25,6 +25,7 @@ static uint64_t now_ms;
 static int begin_error; /* of the next calls of dial_begin() */
 static int result;	/* of dial_result() */
 static int begun;
+static int begun_unix;
 static int peer_fd = -1; /* of the last one that was begun */
 
 uint64_t
@@ -80,6 +81,16 @@ dial_begin(const struct address_port *to, int *ret_fd)
 }
 
 int
+dial_begin_unix(const char *path, uint32_t port, int *ret_fd)
+{
+	const struct address_port to = { .cid = 2, .port = port };
+
+	assert_string_equal(path, "/vm/vsock");
+	begun_unix++;
+	return dial_begin(&to, ret_fd);
+}
+
+int
 dial_result(int fd)
 {
 	(void)fd;
@@ -109,8 +120,8 @@ setup(void **state)
 {
 	(void)state;
 	now_ms = 1000;
-	begin_error = result = begun = 0;
-	readiness_init(&readiness);
+	begin_error = result = begun = begun_unix = 0;
+	readiness_init(&readiness, NULL);
 	return 0;
 }
 
@@ -241,6 +252,22 @@ test_a_host_that_does_not_answer_is_given_up(void **state)
 	assert_int_equal(begun, 1);
 }
 
+static void
+test_the_host_of_a_unix_socket_is_told_beside_it(void **state)
+{
+	static const struct address_port loopback = { .cid = 1, .port = 51 };
+
+	(void)state;
+	readiness_init(&readiness, "/vm/vsock");
+	readiness_dial(&readiness, &loopback, "READY=1");
+	(void)readiness_step(&readiness);
+	assert_int_equal(begun_unix, 0);
+	readiness_dial(&readiness, &host, "R");
+	assert_int_equal(begun_unix, 1);
+	assert_true(readiness_step(&readiness) == CLOCK_NEVER);
+	assert_string_equal(heard(), "R");
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 
 int
@@ -254,6 +281,7 @@ main(void)
 		TEST(test_the_pauses_grow_to_their_end_and_no_further),
 		TEST(test_two_hosts_are_told_each_in_its_own_time),
 		TEST(test_a_host_that_does_not_answer_is_given_up),
+		TEST(test_the_host_of_a_unix_socket_is_told_beside_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
