@@ -76,14 +76,13 @@ file_mkdir_is_there(const struct file_place *place)
 }
 
 static int
-file_mkdir(struct session *session, const struct file_request *request, const char *path)
+file_mkdir(struct file_work *work)
 {
 	struct file_place FILE_PLACE_SCOPE place = FILE_PLACE_NONE;
-	int r = file_place_open(path, FILE_PLACE_MAKE_DIRS | FILE_PLACE_ANY_SLASH, &place);
+	int r = file_place_open(work->path, FILE_PLACE_MAKE_DIRS | FILE_PLACE_ANY_SLASH, &place);
 
-	(void)session;
 	if (r == 0)
-		r = file_mkdir_make(&place, request);
+		r = file_mkdir_make(&place, work->request);
 	return r == -EEXIST && file_mkdir_is_there(&place) ? 0 : r;
 }
 

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,7 +12,7 @@
 #include "session/file_copy.h"
 #include "session/file_place.h"
 #include "session/file_replace.h"
-#include "session/file_reply.h"
+#include "session/file_serve.h"
 
 #define FILE_MOVE_MODE_BITS 07777
 
@@ -60,58 +59,56 @@ file_move_copy(struct session *session, const struct file_place *from, const str
 	return r < 0 ? r : file_replace_commit(&copy, to->name);
 }
 
+/* To another file system. */
 static int
-file_move_across(struct session *session, const char *from_path, const char *to_path)
+file_move_across(
+    struct session *session, const struct file_place *from, const struct file_place *to)
+{
+	int r;
+
+	if (!S_ISREG(from->status.st_mode))
+		return -EXDEV;
+	/* Known before the work is done: what can't be unlinked can't be moved. */
+	if (faccessat(from->dir_fd, ".", W_OK, AT_EACCESS) < 0)
+		return -errno;
+	if (to->fd >= 0 && S_ISDIR(to->status.st_mode))
+		return -EISDIR;
+	r = file_move_copy(session, from, to);
+	return r < 0 ? r : file_move_unlink(from);
+}
+
+/* Both ends are found once, so that a copy is made of what could not be renamed, to
+ * where it could not. */
+static int
+file_move(struct file_work *work)
 {
 	struct file_place FILE_PLACE_SCOPE from = FILE_PLACE_NONE;
 	struct file_place FILE_PLACE_SCOPE to = FILE_PLACE_NONE;
-	int r = file_place_open(from_path, 0, &from);
+	int r = file_place_open(work->path, 0, &from);
 
 	if (r < 0)
 		return r;
 	if (from.fd < 0)
 		return -ENOENT;
-	if (!S_ISREG(from.status.st_mode))
-		return -EXDEV;
-	/* Known before the work is done: what can't be unlinked can't be moved. */
-	if (faccessat(from.dir_fd, ".", W_OK, AT_EACCESS) < 0)
-		return -errno;
-	r = file_place_open(to_path, 0, &to);
+	work->of = work->to;
+	r = file_place_open(work->to, 0, &to);
 	if (r < 0)
 		return r;
-	if (to.fd >= 0 ? S_ISDIR(to.status.st_mode) : to.slash)
-		return -EISDIR;
-	r = file_move_copy(session, &from, &to);
-	return r < 0 ? r : file_move_unlink(&from);
-}
-
-static void
-file_move_run(struct session *session, const char *from, const char *to)
-{
-	struct stat status;
-	int r = rename(from, to) < 0 ? -errno : 0;
-
+	if (to.slash && !S_ISDIR(from.status.st_mode))
+		return -ENOTDIR;
+	if (renameat(from.dir_fd, from.name, to.dir_fd, to.name) == 0)
+		return 0;
+	r = -errno;
 	if (r == -EXDEV)
-		r = file_move_across(session, from, to);
-	if (r == 0)
-		file_reply_ack(session);
-	else /* rename(2) does not tell which of the two it means */
-		file_reply_error(session, r, lstat(from, &status) < 0 ? from : to);
+		return file_move_across(work->session, &from, &to);
+	/* rename(2) does not tell which of the two it means. */
+	if (faccessat(from.dir_fd, ".", W_OK, AT_EACCESS) < 0)
+		work->of = work->path;
+	return r;
 }
 
 void
 file_move_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
-	struct file_request request = { 0 };
-	char from[PATH_MAX];
-	char to[PATH_MAX];
-
-	if (file_reply_parse(session, type, payload, len, &request) < 0)
-		return;
-	if (file_reply_path(session, request.path, from) == 0 &&
-	    file_reply_path(session, request.to, to) == 0) {
-		session_describe(session, "", from);
-		file_move_run(session, from, to);
-	}
-	file_request_done(&request);
+	file_serve(session, type, payload, len, file_move);
 }

@@ -24,7 +24,7 @@
 #include "platform/watchdog.h"
 #include "session/file_path.h"
 #include "session/file_place.h"
-#include "session/file_reply.h"
+#include "session/file_serve.h"
 
 /* The deepest levels, whose directories are open. */
 #define FILE_REMOVE_OPEN_MAX 16
@@ -221,41 +221,27 @@ file_remove_place(struct session *session, const struct file_place *place, bool 
 }
 
 static int
-file_remove_path(struct session *session, const char *path, bool recursive)
+file_remove(struct file_work *work)
 {
 	struct file_place FILE_PLACE_SCOPE place = FILE_PLACE_NONE;
 	char last[NAME_MAX + 1];
-	int r = file_place_open(path, 0, &place);
+	int r = file_place_open(work->path, 0, &place);
 
 	if (r < 0)
 		return r;
-	file_path_last(path, last);
+	file_path_last(work->path, last);
 	if (strcmp(last, "/") == 0)
 		return -EBUSY;
 	if (file_path_is_dots(last))
 		return -EINVAL;
 	if (place.fd < 0)
 		return -ENOENT;
-	return file_remove_place(session, &place, recursive);
+	return file_remove_place(work->session, &place, work->request->recursive);
 }
 
 void
 file_remove_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
-	struct file_request request = { 0 };
-	char path[PATH_MAX];
-	int r;
-
-	if (file_reply_parse(session, type, payload, len, &request) < 0)
-		return;
-	if (file_reply_path(session, request.path, path) == 0) {
-		session_describe(session, "", path);
-		r = file_remove_path(session, path, request.recursive);
-		if (r == 0)
-			file_reply_ack(session);
-		else
-			file_reply_error(session, r, path);
-	}
-	file_request_done(&request);
+	file_serve(session, type, payload, len, file_remove);
 	(void)malloc_trim(0);
 }

@@ -10,19 +10,18 @@
 #include "session/file_serve.h"
 
 static int
-file_set(struct session *session, const struct file_request *request, const char *path)
+file_set(struct file_work *work)
 {
 	struct file_place FILE_PLACE_SCOPE place = FILE_PLACE_NONE;
-	int r = file_place_open(path, 0, &place);
+	int r = file_place_open(work->path, 0, &place);
 
-	(void)session;
 	if (r < 0)
 		return r;
 	if (place.fd < 0)
 		return -ENOENT;
-	if (request->has_mode && S_ISLNK(place.status.st_mode))
+	if (work->request->has_mode && S_ISLNK(place.status.st_mode))
 		return -EOPNOTSUPP;
-	return file_attributes_set(place.fd, request);
+	return file_attributes_set(place.fd, work->request);
 }
 
 void

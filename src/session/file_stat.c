@@ -13,10 +13,11 @@
 #include <unistd.h>
 
 #include "platform/dir.h"
+#include "platform/fd.h"
 #include "platform/watchdog.h"
 #include "protocol/file_entry.h"
 #include "session/file_path.h"
-#include "session/file_reply.h"
+#include "session/file_serve.h"
 
 #define FILE_STAT_MODE_BITS 07777
 
@@ -36,21 +37,35 @@ file_stat_kind(mode_t mode)
 	return S_ISLNK(mode) ? FILE_ENTRY_SYMLINK : FILE_ENTRY_OTHER;
 }
 
+/* Reads what a link says, and looks at it once more, by the same descriptor: another
+ * may have its name by now. */
+static int
+file_stat_look_at_link(int dir_fd, const char *path, char target[PATH_MAX], struct stat *ret)
+{
+	int CLEANUP_FD fd = openat(dir_fd, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	ssize_t len;
+
+	if (fd < 0 || fstat(fd, ret) < 0)
+		return -errno;
+	len = S_ISLNK(ret->st_mode) ? readlinkat(fd, "", target, PATH_MAX - 1) : 0;
+	target[len < 0 ? 0 : len] = '\0';
+	return 0;
+}
+
 /* Looks at PATH below DIR_FD and calls it NAME. TARGET has room for a link's text. */
 static int
 file_stat_look(
     int dir_fd, const char *path, const char *name, char target[PATH_MAX], struct file_entry *ret)
 {
 	struct stat status;
+	int r;
 
 	if (fstatat(dir_fd, path, &status, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	target[0] = '\0';
-	if (S_ISLNK(status.st_mode)) {
-		ssize_t len = readlinkat(dir_fd, path, target, PATH_MAX - 1);
-
-		target[len < 0 ? 0 : len] = '\0';
-	}
+	r = S_ISLNK(status.st_mode) ? file_stat_look_at_link(dir_fd, path, target, &status) : 0;
+	if (r < 0)
+		return r;
 	*ret = (struct file_entry){
 		.name = name,
 		.kind = file_stat_kind(status.st_mode),
@@ -65,43 +80,27 @@ file_stat_look(
 	return 0;
 }
 
-static void
-file_stat_send(struct session *session, const char *path)
+static int
+file_stat(struct file_work *work)
 {
 	char target[PATH_MAX];
 	char name[NAME_MAX + 1];
 	struct file_entry entry;
-	size_t len;
-	char *text;
 	int r;
 
-	file_path_last(path, name);
-	r = file_stat_look(AT_FDCWD, path, name, target, &entry);
-	if (r < 0) {
-		file_reply_error(session, r, path);
-		return;
-	}
-	text = file_entry_format(&entry, &len);
-	if (text == NULL)
-		file_reply_error(session, -ENOMEM, path);
-	else
-		(void)session_send_last(session, VMM_GUEST_FILE_STAT, text, len);
-	free(text);
+	file_path_last(work->path, name);
+	r = file_stat_look(AT_FDCWD, work->path, name, target, &entry);
+	if (r < 0)
+		return r;
+	work->type = VMM_GUEST_FILE_STAT;
+	work->text = file_entry_format(&entry, &work->len);
+	return work->text == NULL ? -ENOMEM : 0;
 }
 
 void
 file_stat_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
-	struct file_request request = { 0 };
-	char path[PATH_MAX];
-
-	if (file_reply_parse(session, type, payload, len, &request) < 0)
-		return;
-	if (file_reply_path(session, request.path, path) == 0) {
-		session_describe(session, "", path);
-		file_stat_send(session, path);
-	}
-	file_request_done(&request);
+	file_serve(session, type, payload, len, file_stat);
 }
 
 /* ---- LIST -------------------------------------------------------------- */
@@ -205,29 +204,24 @@ file_list_make(struct session *session, const char *path, struct file_list *list
 	return r;
 }
 
+static int
+file_list(struct file_work *work)
+{
+	struct file_list list = { 0 };
+	int r = file_list_make(work->session, work->path, &list);
+
+	if (r == -EOVERFLOW)
+		work->why = "the list does not fit into one frame";
+	work->type = VMM_GUEST_FILE_LIST;
+	work->text = list.text;
+	work->len = list.len;
+	return r;
+}
+
 void
 file_list_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
-	struct file_request request = { 0 };
-	struct file_list list = { 0 };
-	char path[PATH_MAX];
-	int r;
-
-	if (file_reply_parse(session, type, payload, len, &request) < 0)
-		return;
-	if (file_reply_path(session, request.path, path) == 0) {
-		session_describe(session, "", path);
-		r = file_list_make(session, path, &list);
-		if (r == -EOVERFLOW)
-			file_reply_text(session, r, "%s: the list is longer than %u bytes", path,
-			    VMM_GUEST_FRAME_MAX);
-		else if (r < 0)
-			file_reply_error(session, r, path);
-		else
-			(void)session_send_last(session, VMM_GUEST_FILE_LIST, list.text, list.len);
-	}
-	file_list_done(&list);
-	file_request_done(&request);
+	file_serve(session, type, payload, len, file_list);
 	/* A long list is not to stay in this worker's memory. */
 	(void)malloc_trim(0);
 }

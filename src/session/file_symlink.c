@@ -46,17 +46,18 @@ file_symlink_replace(struct session *session, const char *target, const struct f
 }
 
 static int
-file_symlink(struct session *session, const struct file_request *request, const char *path)
+file_symlink(struct file_work *work)
 {
 	struct file_place FILE_PLACE_SCOPE place = FILE_PLACE_NONE;
-	int r = file_place_open(path, FILE_PLACE_MAKE_DIRS, &place);
+	int r = file_place_open(work->path, FILE_PLACE_MAKE_DIRS, &place);
 
 	if (r < 0)
 		return r;
 	if (place.fd >= 0 ? S_ISDIR(place.status.st_mode) : place.slash)
 		return -EISDIR;
-	r = file_symlink_call(request->target, place.dir_fd, place.name);
-	return r == -EEXIST ? file_symlink_replace(session, request->target, &place) : r;
+	r = file_symlink_call(work->request->target, place.dir_fd, place.name);
+	return r == -EEXIST ? file_symlink_replace(work->session, work->request->target, &place)
+			    : r;
 }
 
 void

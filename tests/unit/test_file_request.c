@@ -98,8 +98,13 @@ test_every_request_needs_its_path(void **state)
 	for (size_t i = 0; i < sizeof(types); i++) {
 		struct file_request CLEANUP_REQUEST request =
 		    parse(types[i], "{\"path\":\"p\",\"unknown\":null} \n");
+		struct file_request CLEANUP_REQUEST of_user =
+		    parse(types[i], "{\"path\":\"p\",\"user\":\"u\"}");
 
 		assert_string_equal(request.path, "p");
+		assert_string_equal(request.user, "");
+		assert_string_equal(of_user.user, "u");
+		assert_refused(types[i], "{\"path\":\"/\",\"user\":0}", "'user'");
 		assert_refused(types[i], "{}", "'path' is missing");
 		assert_refused(types[i], "{\"path\":null}", "'path'");
 		assert_refused(types[i], "{\"path\":\"/\\u0000\"}", "'path'");
