@@ -31,8 +31,12 @@ scoreboard_new(uint32_t workers, uint32_t reserved, struct scoreboard **ret)
 	if (board == MAP_FAILED)
 		return -errno;
 	if (mmap(board->own, sizeof(board->own), PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
-		return -errno;
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) {
+		int error = errno;
+
+		(void)munmap(board, size);
+		return -error;
+	}
 	board->workers = workers;
 	board->reserved = reserved;
 	atomic_store(&board->shutdown.grace_ms, SCOREBOARD_GRACE_MS);

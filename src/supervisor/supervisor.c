@@ -1,8 +1,8 @@
 /*
  * supervisor: the process that keeps the pool.
  *
- * One loop: it waits for a signal (signalfd), the power key, a host that is
- * being told of us, a worker's watchdog, or the time at which a worker or the
+ * One loop: it waits for a signal (signalfd; where that can't be had it looks for them), the power
+ * key, a host that is being told of us, a worker's watchdog, or the time at which a worker or the
  * listeners are due, and nothing else can wake it. Nothing that it meets
  * after it began makes it exit but a shutdown.
  */
@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,79 +43,7 @@
 #define SUPERVISOR_SHOW_MS 200
 
 static struct log_limit supervisor_listen_limit = { .burst = 1, .period_ms = 60000 };
-
-uint32_t
-supervisor_default_workers(uint64_t memory_bytes, uint32_t reserved)
-{
-	uint64_t workers = memory_bytes / SUPERVISOR_BYTES_PER_PLACE;
-
-	if (workers < SUPERVISOR_PLACES_MIN)
-		workers = SUPERVISOR_PLACES_MIN;
-	if (workers > SUPERVISOR_PLACES_MAX)
-		workers = SUPERVISOR_PLACES_MAX;
-	workers += reserved;
-	return workers < SCOREBOARD_WORKERS_MAX ? (uint32_t)workers : SCOREBOARD_WORKERS_MAX;
-}
-
-uint32_t
-supervisor_clamp_reserved(uint32_t wanted, uint32_t workers)
-{
-	return wanted < workers ? wanted : workers - 1;
-}
-
-static uint32_t
-supervisor_count_workers(const struct supervisor_settings *settings)
-{
-	struct sysinfo info = { 0 };
-
-	if (settings->workers > 0)
-		return settings->workers;
-	/* Where it fails it is taken for a small guest. */
-	(void)sysinfo(&info);
-	return supervisor_default_workers(
-	    (uint64_t)info.totalram * info.mem_unit, settings->reserved);
-}
-
-/* ---- the beginning ----------------------------------------------------- */
-
-void
-supervisor_block_signals(void)
-{
-	sigset_t all;
-
-	(void)sigfillset(&all);
-	(void)sigprocmask(SIG_SETMASK, &all, NULL);
-}
-
-/* All signals blocked; those that mean something to us, to be read from a
- * descriptor. */
-static int
-supervisor_take_signals(void)
-{
-	static const int wanted[] = { SIGTERM, SIGINT, SIGPWR, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD };
-	sigset_t set;
-
-	supervisor_block_signals();
-	(void)sigemptyset(&set);
-	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
-		(void)sigaddset(&set, wanted[i]);
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-static void
-supervisor_make_board(struct supervisor *supervisor)
-{
-	const struct supervisor_settings *settings = supervisor->settings;
-	uint32_t workers = supervisor_count_workers(settings);
-	uint32_t reserved = supervisor_clamp_reserved(settings->reserved, workers);
-	int r = scoreboard_new(workers, reserved, &supervisor->board);
-
-	errno = -r;
-	if (r < 0)
-		fatal("no memory for %u workers", workers);
-	supervisor->board->supervisor_pid = getpid();
-	supervisor->board->started_ms = settings->started_us / 1000;
-}
+static struct log_limit supervisor_signal_limit = { .burst = 1, .period_ms = 60000 };
 
 /* ---- serving ----------------------------------------------------------- */
 
@@ -289,6 +216,24 @@ supervisor_on_signal(struct supervisor *supervisor, int signal)
 	}
 }
 
+/* Whether there is a descriptor that wakes us for a signal. Without one we look for
+ * them, and for it. */
+static bool
+supervisor_is_woken(struct supervisor *supervisor)
+{
+	int fd;
+
+	if (supervisor->signal_fd >= 0)
+		return true;
+	fd = signalfd(-1, &supervisor->signals, SFD_CLOEXEC);
+	if (fd < 0)
+		log_limited(&supervisor_signal_limit, "can't wait for signals: %s; trying again",
+		    strerror(errno));
+	else
+		supervisor->signal_fd = own_fd_hide(fd);
+	return fd >= 0;
+}
+
 void
 supervisor_wait(struct supervisor *supervisor, uint64_t next_ms)
 {
@@ -296,9 +241,12 @@ supervisor_wait(struct supervisor *supervisor, uint64_t next_ms)
 	uint64_t give_up_ms = readiness_step(&supervisor->readiness);
 	uint64_t again_ms = pool_kill_again(&supervisor->pool, clock_mono_ms());
 	uint64_t watch_ms = CLOCK_NEVER;
-	struct signalfd_siginfo info;
+	const struct timespec at_once = { 0 };
 	int count = 2;
+	int signal;
 
+	if (!supervisor_is_woken(supervisor) && next_ms > clock_mono_ms() + SUPERVISOR_AGAIN_MS)
+		next_ms = clock_mono_ms() + SUPERVISOR_AGAIN_MS;
 	polls[0] = (struct pollfd){ .fd = supervisor->signal_fd, .events = POLLIN };
 	polls[1] = (struct pollfd){ .fd = -1, .events = POLLIN };
 	if (supervisor->is_serving) {
@@ -322,9 +270,10 @@ supervisor_wait(struct supervisor *supervisor, uint64_t next_ms)
 		supervisor->stop_signal = SIGPWR;
 	}
 	for (int i = 0; i < SUPERVISOR_TURN_MAX; i++) {
-		if (read(supervisor->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		signal = sigtimedwait(&supervisor->signals, NULL, &at_once);
+		if (signal < 0)
 			break;
-		supervisor_on_signal(supervisor, (int)info.ssi_signo);
+		supervisor_on_signal(supervisor, signal);
 	}
 	supervisor_reap(supervisor);
 }
@@ -350,10 +299,7 @@ supervisor_run(const struct supervisor_settings *settings)
 
 	log_set_process("supervisor");
 	setproctitle("supervisor");
-	supervisor.signal_fd = supervisor_take_signals();
-	if (supervisor.signal_fd < 0)
-		fatal("signalfd");
-	supervisor.signal_fd = own_fd_hide(supervisor.signal_fd);
+	supervisor_take_signals(&supervisor);
 	if (!settings->is_init && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		log_warn("can't become the reaper of what sessions leave");
 	supervisor_make_board(&supervisor);

@@ -1,10 +1,11 @@
 /*
- * supervisor_state: what the supervisor's two halves share: supervisor.c begins
- * and serves, supervisor_end.c ends.
+ * supervisor_state: what the supervisor's parts share: supervisor_begin.c has what it
+ * needs first, supervisor.c serves, supervisor_end.c ends.
  */
 #ifndef SUPERVISOR_SUPERVISOR_STATE_H
 #define SUPERVISOR_SUPERVISOR_STATE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -14,6 +15,9 @@
 #include "supervisor/power_key.h"
 #include "supervisor/readiness.h"
 #include "supervisor/supervisor.h"
+
+/* Before what could not be had is tried again. */
+#define SUPERVISOR_AGAIN_MS 100
 
 struct supervisor {
 	const struct supervisor_settings *settings;
@@ -25,7 +29,8 @@ struct supervisor {
 	bool is_serving;
 	bool is_ready;	/* there has been a worker, and who waits for that was told */
 	bool is_behind; /* there are more children to reap than one turn may hold */
-	int signal_fd;
+	sigset_t signals;
+	int signal_fd; /* readable when one of them is there; -1: we look for them */
 	uint64_t listen_at_ms;
 	uint64_t show_after_ms;
 	uint64_t replace_log_after_ms;
@@ -33,6 +38,14 @@ struct supervisor {
 	uint8_t end_action; /* enum control_action, or a worker's nonsense */
 	uint32_t end_grace_ms;
 };
+
+/* Blocks all signals, and sets which of them mean something to us: they are to be taken
+ * one by one. */
+void supervisor_take_signals(struct supervisor *supervisor);
+
+/* Makes the scoreboard, which fixes the number of workers. As PID 1 it comes back only
+ * with one, be it smaller; as a service it ends this process where there is no memory. */
+void supervisor_make_board(struct supervisor *supervisor);
 
 /* Waits until NEXT_MS (CLOCK_MONOTONIC), a signal, the power key or a watchdog, acts on
  * all that has come, and reaps. */

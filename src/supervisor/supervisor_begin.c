@@ -1,0 +1,93 @@
+/*
+ * supervisor_begin: what the supervisor must have before it can serve: its signals, and
+ * a scoreboard for as many workers as the guest has room for.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "platform/log.h"
+#include "supervisor/supervisor_state.h"
+
+static struct log_limit supervisor_board_limit = { .burst = 1, .period_ms = 60000 };
+
+uint32_t
+supervisor_default_workers(uint64_t memory_bytes, uint32_t reserved)
+{
+	uint64_t workers = memory_bytes / SUPERVISOR_BYTES_PER_PLACE;
+
+	if (workers < SUPERVISOR_PLACES_MIN)
+		workers = SUPERVISOR_PLACES_MIN;
+	if (workers > SUPERVISOR_PLACES_MAX)
+		workers = SUPERVISOR_PLACES_MAX;
+	workers += reserved;
+	return workers < SCOREBOARD_WORKERS_MAX ? (uint32_t)workers : SCOREBOARD_WORKERS_MAX;
+}
+
+uint32_t
+supervisor_clamp_reserved(uint32_t wanted, uint32_t workers)
+{
+	return wanted < workers ? wanted : workers - 1;
+}
+
+static uint32_t
+supervisor_count_workers(const struct supervisor_settings *settings)
+{
+	struct sysinfo info = { 0 };
+
+	if (settings->workers > 0)
+		return settings->workers;
+	/* Where it fails it is taken for a small guest. */
+	(void)sysinfo(&info);
+	return supervisor_default_workers(
+	    (uint64_t)info.totalram * info.mem_unit, settings->reserved);
+}
+
+void
+supervisor_block_signals(void)
+{
+	sigset_t all;
+
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, NULL);
+}
+
+void
+supervisor_take_signals(struct supervisor *supervisor)
+{
+	static const int wanted[] = { SIGTERM, SIGINT, SIGPWR, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD };
+
+	supervisor_block_signals();
+	(void)sigemptyset(&supervisor->signals);
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+		(void)sigaddset(&supervisor->signals, wanted[i]);
+	supervisor->signal_fd = -1;
+}
+
+/* A PID 1 that could not be would be the guest's end: it makes do with fewer workers, and
+ * waits for the memory of one. */
+void
+supervisor_make_board(struct supervisor *supervisor)
+{
+	const struct supervisor_settings *settings = supervisor->settings;
+	uint32_t workers = supervisor_count_workers(settings);
+	int r;
+
+	for (;;) {
+		r = scoreboard_new(workers, supervisor_clamp_reserved(settings->reserved, workers),
+		    &supervisor->board);
+		if (r == 0)
+			break;
+		errno = -r;
+		if (!settings->is_init)
+			fatal("no memory for %u workers", workers);
+		log_limited(
+		    &supervisor_board_limit, "no memory for %u workers; trying again", workers);
+		workers = workers > 1 ? workers / 2 : 1;
+		(void)usleep(SUPERVISOR_AGAIN_MS * 1000);
+	}
+	supervisor->board->supervisor_pid = getpid();
+	supervisor->board->started_ms = settings->started_us / 1000;
+}
