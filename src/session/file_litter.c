@@ -44,15 +44,18 @@ file_litter_announce(struct session *session, int dir_fd, const struct stat *fil
 	struct scoreboard_litter *record = scoreboard_litter(session->board, session->slot_index);
 	uint64_t number = file_litter_number();
 	char link[PROC_FD_LINK_MAX];
+	struct stat dir;
 	ssize_t len;
 
 	file_litter_name(session->slot_index, number, ret_name);
 	atomic_store(&record->standing, 0);
 	proc_fd_link(dir_fd, link);
 	len = readlinkat(proc_dir_fd(), link, record->dir, sizeof(record->dir));
-	if (len <= 0 || (size_t)len >= sizeof(record->dir))
+	if (len <= 0 || (size_t)len >= sizeof(record->dir) || fstat(dir_fd, &dir) < 0)
 		return;
 	record->dir[len] = '\0';
+	record->dir_dev = dir.st_dev;
+	record->dir_ino = dir.st_ino;
 	record->number = number;
 	record->ino = 0;
 	if (file != NULL) {
@@ -98,7 +101,10 @@ file_litter_unlink(const struct scoreboard_litter *record, const char *name)
 	struct stat status;
 
 	dir_fd = open(record->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dir_fd < 0 || fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+	if (dir_fd < 0 || fstat(dir_fd, &status) < 0 || status.st_ino != record->dir_ino ||
+	    status.st_dev != record->dir_dev)
+		return;
+	if (fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
 	if (!S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode))
 		return;

@@ -36,9 +36,10 @@ void file_litter_forget(struct session *session);
 bool file_litter_is_name(const char *name);
 
 /* For a worker that starts in the slot of INDEX: unlinks what a predecessor left
- * there, if it is a file or a link with a name of this slot and, where that is
- * known, the very file. The record is dropped first: a file system that does not
- * answer ends one worker after 10 s (watchdog.h), and not each that follows. */
+ * there, if that directory still has its path, and the file or link its name and,
+ * where that is known, is the very one. The record is dropped first: a file system
+ * that does not answer ends one worker after 10 s (watchdog.h), and not each that
+ * follows. */
 void file_collect_litter(struct scoreboard *board, uint32_t index);
 
 #endif

@@ -18,6 +18,8 @@
 
 #define FILE_PLACE_DIR_MODE 0755
 
+#define FILE_PLACE_OPEN_DIR (O_PATH | O_DIRECTORY | O_CLOEXEC)
+
 void
 file_place_close(struct file_place *place)
 {
@@ -36,47 +38,101 @@ file_place_mkdir(int base_fd, const char *dir)
 	return r;
 }
 
-int
-file_place_make_dirs(int base_fd, const char *dir)
+/* The length of PATH (LEN bytes of it) without its last name; 0: it has no other. */
+static size_t
+file_place_cut(const char *path, size_t len)
+{
+	while (len > 0 && path[len - 1] != '/')
+		len--;
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	return len;
+}
+
+/* Opens what there is of DIR, which as a whole is not there: its first *RET_LEN bytes.
+ * Links in that part lead on, as the kernel follows them. */
+static int
+file_place_open_standing(int base_fd, const char *dir, size_t *ret_len)
 {
 	char path[PATH_MAX];
-	struct stat status;
+	size_t len = strlen(dir);
+	int fd;
+
+	if (len >= sizeof(path))
+		return -ENAMETOOLONG;
+	memcpy(path, dir, len);
+	do {
+		len = file_place_cut(path, len);
+		path[len] = '\0';
+		fd = openat(base_fd, len > 0 ? path : ".", FILE_PLACE_OPEN_DIR);
+	} while (fd < 0 && errno == ENOENT && len > 1);
+	*ret_len = len;
+	return fd < 0 ? -errno : fd;
+}
+
+/* Makes the directory NAME in *DIR_FD and goes into it. It may have been made by
+ * another meanwhile. What is no directory now is a link that leads nowhere, or was
+ * put there since, and is not followed. */
+static int
+file_place_make_dir(int *dir_fd, const char *name)
+{
+	int r = file_place_mkdir(*dir_fd, name);
+	int fd;
+
+	if (r < 0 && r != -EEXIST)
+		return r;
+	fd = openat(*dir_fd, name, FILE_PLACE_OPEN_DIR | O_NOFOLLOW);
+	if (fd < 0)
+		return errno == ENOTDIR ? -ENOENT : -errno;
+	fd_close(dir_fd);
+	*dir_fd = fd;
+	return 0;
+}
+
+/* Makes what is not there of DIR. Each directory is made in the one before it, by its
+ * descriptor: nobody who swaps one for a link leads us elsewhere. Returns an O_PATH
+ * descriptor of the last, or -errno. */
+static int
+file_place_make_dirs(int base_fd, const char *dir)
+{
+	int CLEANUP_FD fd = -1;
+	char name[NAME_MAX + 1];
+	size_t at;
 	int r = 0;
 
-	if (strlcpy(path, dir, sizeof(path)) >= sizeof(path))
-		return -ENAMETOOLONG;
-	for (char *p = path; *p != '\0'; p++) {
-		if (*p != '/' || p == path)
-			continue;
-		*p = '\0';
-		(void)file_place_mkdir(base_fd, path);
-		*p = '/';
+	fd = file_place_open_standing(base_fd, dir, &at);
+	if (fd < 0)
+		return fd;
+	while (r == 0) {
+		size_t len;
+
+		at += strspn(dir + at, "/");
+		len = strcspn(dir + at, "/");
+		if (len == 0)
+			return fd_steal(&fd);
+		if (len > NAME_MAX)
+			return -ENAMETOOLONG;
+		memcpy(name, dir + at, len);
+		name[len] = '\0';
+		at += len;
+		r = file_place_make_dir(&fd, name);
 	}
-	/* What failed on the way, if it matters, fails here once more. */
-	r = file_place_mkdir(base_fd, path);
-	if (r != -EEXIST)
-		return r;
-	if (fstatat(base_fd, path, &status, 0) < 0)
-		return -errno;
-	return S_ISDIR(status.st_mode) ? 0 : -ENOTDIR;
+	return r;
 }
 
 static int
 file_place_open_dir(int base_fd, const char *dir, int flags, struct file_place *place)
 {
-	const int how = O_PATH | O_DIRECTORY | O_CLOEXEC;
-	int fd = openat(base_fd, dir, how);
+	int fd = openat(base_fd, dir, FILE_PLACE_OPEN_DIR);
 
-	if (fd < 0 && errno == ENOENT && (flags & FILE_PLACE_MAKE_DIRS)) {
-		int r = file_place_make_dirs(base_fd, dir);
-
-		if (r < 0)
-			return r;
-		place->made_dirs = true;
-		fd = openat(base_fd, dir, how);
+	if (fd < 0)
+		fd = -errno;
+	if (fd == -ENOENT && (flags & FILE_PLACE_MAKE_DIRS)) {
+		fd = file_place_make_dirs(base_fd, dir);
+		place->made_dirs = fd >= 0;
 	}
 	if (fd < 0)
-		return -errno;
+		return fd;
 	fd_close(&place->dir_fd);
 	place->dir_fd = fd;
 	return 0;

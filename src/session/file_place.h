@@ -35,7 +35,7 @@ void file_place_close(struct file_place *place);
 
 enum file_place_flags {
 	FILE_PLACE_FOLLOW = 1 << 0,    /* a link at the end leads on, also where nothing is */
-	FILE_PLACE_MAKE_DIRS = 1 << 1, /* missing directories are made, 0755 */
+	FILE_PLACE_MAKE_DIRS = 1 << 1, /* missing directories are made, 0755, no umask */
 	FILE_PLACE_ANY_SLASH = 1 << 2, /* slashes behind the name mean nothing */
 };
 
@@ -53,10 +53,5 @@ int file_place_open(const char *path, int flags, struct file_place *ret);
  * the very file that was looked at, whatever has the name now. O_CLOEXEC,
  * O_NONBLOCK and O_NOCTTY are added. Returns a descriptor or -errno. */
 int file_place_reopen(const struct file_place *place, int flags);
-
-/* Makes the directory DIR below BASE_FD, and those on the way to it, 0755 and no
- * umask; one that exists is no error, unless it is no directory. Returns 0 or
- * -errno. */
-int file_place_make_dirs(int base_fd, const char *dir);
 
 #endif

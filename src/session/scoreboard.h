@@ -151,7 +151,9 @@ struct scoreboard_litter {
 	uint64_t number;	   /* in the name */
 	uint64_t dev;
 	uint64_t ino; /* 0: not known yet */
-	char dir[PATH_MAX];
+	uint64_t dir_dev;
+	uint64_t dir_ino;
+	char dir[PATH_MAX]; /* where that directory was */
 };
 
 /* The record of the slot of INDEX. It stands behind the slots, in pages that

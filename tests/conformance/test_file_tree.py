@@ -9,7 +9,7 @@ import time
 import pytest
 
 import codec
-from agent import FileError
+from agent import FileError, together, wait_until
 from faults import Fault, inside, litter, mode_of, mounted
 
 
@@ -72,6 +72,96 @@ def test_something_else_in_the_way_of_a_mkdir_is_eexist(agent, tmp_path, kind):
         (tmp_path / "x").symlink_to("nowhere")
     with pytest.raises(FileError, match="^EEXIST: %s/x$" % tmp_path):
         mkdir(agent, tmp_path / "x")
+
+
+def when_made(path, swap):
+    """A guest that waits for PATH to appear and then calls SWAP, once."""
+    def wait():
+        wait_until(lambda: os.path.isdir(path), message="%s is made" % path)
+        swap()
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+# Time for a guest to act between a directory's making and what follows it.
+SLOW_MKDIR = ("mkdir,mkdirat", "delay_exit=500000")
+
+
+@pytest.mark.parametrize("swapped", ["link", "directory"])
+@pytest.mark.parametrize("members", [{"mode": 0o2777}, {"mode": 0o777, "uid": 1234}])
+def test_a_directory_that_is_swapped_after_it_was_made_is_not_changed(start_agent, tmp_path, swapped, members):
+    """Neither by a link that was put in its place, nor by another of root's."""
+    agent = start_agent("--workers=1", "--reserved=0")
+    (tmp_path / "home").mkdir()
+    victim = tmp_path / ("victim" if swapped == "link" else "home/victim")
+    victim.mkdir(mode=0o700)
+    new = tmp_path / "home/d"
+
+    def swap():
+        os.rename(new, tmp_path / "home/aside")
+        if swapped == "link":
+            new.symlink_to(victim)
+        else:
+            os.rename(victim, new)
+
+    with Fault(agent.worker_pids(), *SLOW_MKDIR):
+        thread = when_made(new, swap)
+        with pytest.raises(FileError, match="^E(PERM|NOTDIR): "):
+            mkdir(agent, new, **members)
+        thread.join()
+    found = os.stat(new)
+    assert (found.st_mode & 0o7777, found.st_uid) == (0o700, 0)
+
+
+@pytest.mark.parametrize("kind", ["MKDIR", "WRITE", "SYMLINK"])
+def test_parents_are_not_made_through_a_link_that_took_a_new_one_s_place(start_agent, tmp_path, kind):
+    agent = start_agent("--workers=1", "--reserved=0")
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "home").mkdir()
+    new = tmp_path / "home/a"
+
+    def swap():
+        os.rename(new, tmp_path / "home/aside")
+        new.symlink_to(tmp_path / "victim")
+
+    with Fault(agent.worker_pids(), *SLOW_MKDIR):
+        thread = when_made(new, swap)
+        with pytest.raises(FileError, match="^ENOENT: %s/b/c/x$" % new):
+            if kind == "MKDIR":
+                mkdir(agent, new / "b/c/x")
+            elif kind == "WRITE":
+                agent.write_file("%s/b/c/x" % new, b"x")
+            else:
+                agent.file_call(codec.FILE_SYMLINK_REQ, {"path": "%s/b/c/x" % new, "target": "t"})
+        thread.join()
+    assert os.listdir(tmp_path / "victim") == []
+
+
+@pytest.mark.parametrize("path", ["real/a/b/c", "link/a/b/c", "real/../link/a/b/c", "real/a/../b/c",
+                                  "real//a///b/c", "real/./a/b/./c", "up/link/a/b/c"])
+def test_parents_are_made_behind_links_and_dots_as_the_kernel_walks_them(agent, tmp_path, path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "up").symlink_to(tmp_path)
+    mkdir(agent, "%s/%s" % (tmp_path, path), mode=0o700)
+    made = tmp_path / ("real/b/c" if ".." in path and "link" not in path else "real/a/b/c")
+    assert mode_of(made) == 0o700 and mode_of(made.parent) == 0o755
+    assert (tmp_path / "real/a").is_dir()
+
+
+def test_a_link_that_leads_nowhere_is_not_made_a_parent(agent, tmp_path):
+    (tmp_path / "l").symlink_to("nowhere")
+    for path in ("l/a", "l/a/b"):
+        with pytest.raises(FileError, match="^ENOENT: "):
+            mkdir(agent, tmp_path / path)
+    assert os.listdir(tmp_path) == ["l"]
+
+
+def test_many_make_the_same_parents_at_once(agent, tmp_path):
+    for i in range(20):
+        together([lambda n=n: mkdir(agent, tmp_path / ("%d/a/b/c/%d" % (i, n))) for n in range(4)])
+        assert sorted(os.listdir(tmp_path / ("%d/a/b/c" % i))) == ["0", "1", "2", "3"]
 
 
 # ---- REMOVE ------------------------------------------------------------------

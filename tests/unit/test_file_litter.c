@@ -100,6 +100,28 @@ test_what_was_announced_and_left_is_unlinked_once(void **state)
 }
 
 static void
+test_what_stands_in_another_directory_at_the_same_path_stays(void **state)
+{
+	char there[2 * PATH_MAX];
+	char aside[2 * PATH_MAX];
+
+	(void)state;
+	announce(NULL);
+	(void)made(name);
+	(void)snprintf(there, sizeof(there), "%s", scratch_dir);
+	(void)snprintf(aside, sizeof(aside), "%s-aside", scratch_dir);
+	assert_int_equal(rename(there, aside), 0);
+	assert_int_equal(mkdir(there, 0755), 0);
+	(void)made(name);
+	file_collect_litter(session.board, SLOT);
+	assert_true(is_there(name));
+	assert_int_equal(unlink(scratch_path(name)), 0);
+	assert_int_equal(rmdir(there), 0);
+	assert_int_equal(rename(aside, there), 0);
+	assert_true(is_there(name));
+}
+
+static void
 test_what_was_forgotten_stays(void **state)
 {
 	(void)state;
@@ -189,6 +211,7 @@ main(void)
 		cmocka_unit_test(test_a_name_has_its_slot_and_is_new_each_time),
 		cmocka_unit_test(test_only_such_names_are_names),
 		cmocka_unit_test(test_what_was_announced_and_left_is_unlinked_once),
+		cmocka_unit_test(test_what_stands_in_another_directory_at_the_same_path_stays),
 		cmocka_unit_test(test_what_was_forgotten_stays),
 		cmocka_unit_test(test_a_link_that_was_left_is_unlinked_and_not_followed),
 		cmocka_unit_test(test_another_slot_s_litter_stays),
