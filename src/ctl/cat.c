@@ -8,6 +8,7 @@
 
 #include "ctl/command.h"
 #include "ctl/guest_entry.h"
+#include "ctl/guest_features.h"
 #include "ctl/guest_file.h"
 #include "ctl/quantity.h"
 #include "platform/fd.h"
@@ -51,6 +52,8 @@ cat_all(struct file_request *request, char **paths, int count)
 	struct client_error error = { "" };
 	int status = 0;
 
+	if (guest_features_check_user(request->user, GUEST_FEATURES_USER_IO, &error) < 0)
+		return command_fail("%s", error.text);
 	for (int i = 0; i < count; i++) {
 		request->path = guest_entry_path(paths[i]);
 		if (guest_file_read(request, &reader, &error) < 0)

@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 
 #include "ctl/client.h"
-#include "ctl/copy_after.h"
 #include "ctl/progress.h"
 
 /* So many connections at once. The agent holds a worker for each; where it has none
@@ -54,13 +53,13 @@ struct copy {
 	bool recursive;
 	bool preserve;
 	bool quiet;
+	bool sets_times;  /* the agent can; with PRESERVE alone */
 	const char *user; /* "": the agent's own rights */
 	int sources;	  /* how many were given */
 	mode_t umask;
 
 	_Atomic bool failed;
 	struct progress progress;
-	struct copy_after after;
 	size_t pending_size; /* of copy_pending.h, all levels together */
 
 	pthread_t threads[COPY_THREADS];

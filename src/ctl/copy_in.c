@@ -15,15 +15,30 @@
 #include "ctl/guest_file.h"
 #include "platform/fd.h"
 
-/* Sends what FD has to PATH. A file that is there keeps its mode, unless -p. */
+/* Of what is no file, such as standard input. */
+#define COPY_IN_STREAM_MODE (S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH)
+
+static void
+copy_in_want_mtime(const struct copy *copy, struct file_request *request, struct timespec mtime)
+{
+	request->has_mtime = copy->sets_times;
+	request->mtime_secs = mtime.tv_sec;
+	request->mtime_nanos = (uint32_t)mtime.tv_nsec;
+}
+
+/* Sends what FD has, a file like ST, to PATH. A file that is there keeps its mode,
+ * unless -p. */
 static int
-copy_in_send(struct copy *copy, int fd, const char *here, const char *path, mode_t mode,
+copy_in_send(struct copy *copy, int fd, const char *here, const char *path, const struct stat *st,
     bool is_new, struct client_error *error)
 {
 	struct file_request request = { .path = path, .user = copy->user };
 
+	if (S_ISREG(st->st_mode))
+		copy_in_want_mtime(copy, &request, st->st_mtim);
 	if (is_new || copy->preserve)
-		request.mode = copy_mode(copy, mode);
+		request.mode =
+		    copy_mode(copy, S_ISREG(st->st_mode) ? st->st_mode : COPY_IN_STREAM_MODE);
 	/* 0 would mean the default, which is open to all. */
 	if ((is_new || copy->preserve) && request.mode == 0)
 		request.mode = S_IRUSR;
@@ -51,33 +66,47 @@ copy_in_job(struct copy *copy, const struct copy_job *job, struct client_error *
 		client_fail(error, "out of memory");
 	}
 	if (r == 0)
-		r = copy_in_send(copy, fd, here, path, st.st_mode, job->is_new, error);
-	if (r == 0 && copy->preserve)
-		copy_after_time(copy, path, &st.st_mtim, false);
+		r = copy_in_send(copy, fd, here, path, &st, job->is_new, error);
 	free(path);
 	free(here);
 	return r;
 }
 
-/* Makes a directory in the guest. The protocol's own request makes it as the agent's
- * user, whoever the copy is for. */
+/* Makes a request of TYPE that is answered by ACK, as often as it takes. */
+static int
+copy_in_ask(uint8_t type, const struct file_request *request, struct client_error *error)
+{
+	struct copy_patience patience = { 0 };
+	int r;
+
+	do
+		r = guest_file_ask(type, request, VMM_GUEST_FILE_ACK, NULL, NULL, error);
+	while (copy_try_again(&patience, &r));
+	return r;
+}
+
+/* A user who could not write into the directory could not fill it: it gets its mode
+ * when it is finished. As the agent it gets it at once, as nobody can then have it land
+ * on another directory. */
+static bool
+copy_in_mode_is_late(const struct copy *copy, mode_t mode)
+{
+	return copy->user[0] != '\0' && (copy_mode(copy, mode) & S_IRWXU) != S_IRWXU;
+}
+
 static int
 copy_in_mkdir(struct copy *copy, const char *path, mode_t mode, struct client_error *error)
 {
-	struct file_request request = { .path = path, .mode = copy_mode(copy, mode) };
-	struct copy_patience patience = { 0 };
-	char text[8];
-	const char *argv[] = { "mkdir", "-p", "-m", text, "--", path };
-	int r;
+	struct file_request request = {
+		.path = path, .user = copy->user, .mode = copy_mode(copy, mode)
+	};
 
-	(void)snprintf(text, sizeof(text), "%04o", request.mode);
-	do
-		r = copy->user[0] != '\0'
-			? copy_after_exec(copy, argv, sizeof(argv) / sizeof(argv[0]), error)
-			: guest_file_ask(VMM_GUEST_FILE_MKDIR_REQ, &request, VMM_GUEST_FILE_ACK,
-			      NULL, NULL, error);
-	while (copy_try_again(&patience, &r));
-	return r;
+	if (copy_in_mode_is_late(copy, mode))
+		request.mode |= S_IRWXU;
+	/* 0 would mean the default, which is open to all. */
+	if (request.mode == 0)
+		request.mode = S_IRUSR;
+	return copy_in_ask(VMM_GUEST_FILE_MKDIR_REQ, &request, error);
 }
 
 static int
@@ -99,8 +128,18 @@ copy_in_find(const struct file_listing *there, const char *name)
 static void
 copy_in_finish(struct copy *copy, struct copy_dir *dir)
 {
-	if (copy->preserve)
-		copy_after_time(copy, dir->guest, &dir->mtime, true);
+	struct file_request request = { .path = dir->guest, .user = copy->user };
+	struct client_error error = { "" };
+	int r;
+
+	copy_in_want_mtime(copy, &request, dir->mtime);
+	request.has_mode = dir->is_new && copy_in_mode_is_late(copy, dir->mode);
+	request.mode = copy_mode(copy, dir->mode);
+	if (!request.has_mtime && !request.has_mode)
+		return;
+	r = copy_in_ask(VMM_GUEST_FILE_SET_REQ, &request, &error);
+	if (r < 0)
+		copy_complain(copy, r, &error);
 }
 
 static int copy_in_walk(struct copy *copy, struct copy_dir *dir);
@@ -113,6 +152,7 @@ copy_in_directory(struct copy *copy, struct copy_dir *dir, const struct stat *st
 	int r = 0;
 
 	dir->is_new = is_new;
+	dir->mode = st->st_mode;
 	dir->mtime = st->st_mtim;
 	if (is_new)
 		r = copy_in_mkdir(copy, dir->guest, st->st_mode, &error);
@@ -125,20 +165,28 @@ copy_in_directory(struct copy *copy, struct copy_dir *dir, const struct stat *st
 }
 
 static int
-copy_in_link(struct copy *copy, struct copy_dir *dir, const char *name)
+copy_in_link_job(struct copy *copy, const struct copy_job *job, struct client_error *error)
 {
-	char *path = guest_entry_join(dir->guest, name);
-	char target[PATH_MAX];
-	ssize_t len = readlinkat(dir->fd, name, target, sizeof(target) - 1);
+	char target[PATH_MAX] = "";
+	char *path = guest_entry_join(job->dir->guest, job->name);
+	struct file_request request = { .path = path, .target = target, .user = copy->user };
+	ssize_t len = readlinkat(job->dir->fd, job->name, target, sizeof(target) - 1);
+	int r = len < 0 ? -errno : 0;
 
-	if (path == NULL || len < 0) {
-		free(path);
-		return path == NULL ? -ENOMEM : -errno;
+	if (path == NULL)
+		r = -ENOMEM;
+	if (r < 0) {
+		client_fail(error, "%s/%s: %s", job->dir->here, job->name, strerror(-r));
+	} else {
+		r = guest_file_ask(
+		    VMM_GUEST_FILE_SYMLINK_REQ, &request, VMM_GUEST_FILE_ACK, NULL, NULL, error);
+		/* A first frame that an agent does not know is refused, or ends it. */
+		if (r == -EPROTO || r == -EREMOTEIO || r == -ENODATA)
+			client_fail(
+			    error, "vm:%s: the agent is too old to make symbolic links", path);
 	}
-	target[len] = '\0';
-	copy_after_link(copy, path, target);
 	free(path);
-	return 0;
+	return r;
 }
 
 static int
@@ -185,7 +233,8 @@ copy_in_entry(struct copy *copy, struct copy_dir *dir, struct copy_pending *pend
 		child.is_there = there != NULL && there->kind == FILE_ENTRY_DIR;
 		r = copy_pending_add(copy, pending, &child);
 	} else if (S_ISLNK(st.st_mode)) {
-		r = copy_in_link(copy, dir, name);
+		job.run = copy_in_link_job;
+		r = copy_put(copy, dir, &job);
 	} else {
 		client_fail(
 		    &error, "%s/%s is left out: no file, directory or link", dir->here, name);
@@ -249,7 +298,7 @@ copy_in_level(struct copy *copy, struct copy_dir *dir, struct copy_pending *pend
 	}
 	if (!dir->is_new) {
 		do
-			r = guest_entry_list(dir->guest, &listing, &error);
+			r = guest_entry_list(dir->guest, copy->user, &listing, &error);
 		while (copy_try_again(&patience, &r));
 		if (r < 0)
 			copy_complain(copy, r, &error);
@@ -284,7 +333,7 @@ copy_in_file(struct copy *copy, int fd, const char *source, const char *target,
     const struct stat *st, struct client_error *error)
 {
 	enum guest_entry_type type;
-	int r = guest_entry_type(target, &type, error);
+	int r = guest_entry_type(target, copy->user, &type, error);
 
 	if (r < 0)
 		return r;
@@ -293,13 +342,10 @@ copy_in_file(struct copy *copy, int fd, const char *source, const char *target,
 		copy->progress.bytes_total += (uint64_t)st->st_size;
 		copy->progress.total_is_known = copy->sources == 1;
 	}
-	r = copy_in_send(copy, fd, source, target,
-	    S_ISREG(st->st_mode) ? st->st_mode : S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH,
+	r = copy_in_send(copy, fd, source, target, st,
 	    type == GUEST_ENTRY_NONE || (type == GUEST_ENTRY_UNKNOWN && S_ISREG(st->st_mode)),
 	    error);
 	copy->progress.files++;
-	if (r == 0 && copy->preserve && S_ISREG(st->st_mode))
-		copy_after_time(copy, target, &st->st_mtim, false);
 	return r;
 }
 
@@ -316,7 +362,7 @@ copy_in_tree(struct copy *copy, int fd, const char *source, const char *target,
 		client_fail(error, "out of memory");
 		return -ENOMEM;
 	}
-	r = guest_entry_type(target, &type, error);
+	r = guest_entry_type(target, copy->user, &type, error);
 	if (r == 0)
 		r = copy_in_directory(copy, dir, st, type != GUEST_ENTRY_DIR);
 	copy_dir_release(copy, dir);

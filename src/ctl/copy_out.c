@@ -233,7 +233,7 @@ copy_out_level(struct copy *copy, struct copy_dir *dir, struct copy_pending *pen
 	int r;
 
 	do
-		r = guest_entry_list(dir->guest, &listing, &error);
+		r = guest_entry_list(dir->guest, copy->user, &listing, &error);
 	while (copy_try_again(&patience, &r));
 	if (r < 0)
 		copy_complain(copy, r, &error);
@@ -325,7 +325,7 @@ copy_out(struct copy *copy, const char *source, const char *target)
 	struct file_entry entry = { .kind = FILE_ENTRY_FILE,
 		.mode = S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH | S_IWGRP | S_IWOTH };
 	struct client_error error = { "" };
-	int r = guest_entry_stat(source, true, &listing, &error);
+	int r = guest_entry_stat(source, copy->user, true, &listing, &error);
 
 	if (r == 0)
 		entry = listing.entries[0];

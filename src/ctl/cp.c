@@ -12,6 +12,7 @@
 #include "ctl/command.h"
 #include "ctl/copy.h"
 #include "ctl/guest_entry.h"
+#include "ctl/guest_features.h"
 #include "ctl/signals.h"
 
 static const char cp_help[] =
@@ -34,9 +35,9 @@ static const char cp_help[] =
     "A target is the old file or the new one, never half of it, whatever happens in\n"
     "between. Below a directory symbolic links are copied as links, and what is no\n"
     "file, directory or link is left out. Owners are not copied; set-id bits are, but\n"
-    "only into the guest and with -p. The guest's own sh, ln, rm and touch make links\n"
-    "there, and set times, and with -u its mkdir makes directories: without these\n"
-    "programs that part is complained of, and the rest is done.\n"
+    "only into the guest and with -p. Into a tree that a user of the guest can write,\n"
+    "copy with -u: what is done with the agent's own rights follows the links that the\n"
+    "user puts in its way.\n"
     "\n"
     "Exit status: 0 if all was copied, else 1.\n"
     "\n"
@@ -92,7 +93,7 @@ cp_name_in(const char *directory, const char *source)
 
 /* Whether TARGET is a directory, on whichever side; -errno with ERROR filled in. */
 static int
-cp_is_directory(const char *target, bool to_guest, struct client_error *error)
+cp_is_directory(const char *target, bool to_guest, const char *user, struct client_error *error)
 {
 	enum guest_entry_type type;
 	struct stat st;
@@ -100,7 +101,7 @@ cp_is_directory(const char *target, bool to_guest, struct client_error *error)
 
 	if (!to_guest)
 		return stat(target, &st) == 0 && S_ISDIR(st.st_mode);
-	r = guest_entry_type(target, &type, error);
+	r = guest_entry_type(target, user, &type, error);
 	return r < 0 ? r : type == GUEST_ENTRY_DIR;
 }
 
@@ -111,7 +112,7 @@ cp_all(struct copy *copy, char **sources, const char *target, bool to_guest)
 	struct client_error error = { "" };
 	bool slash = cp_has_slash(target);
 	bool is_stdout = !to_guest && strcmp(target, "-") == 0;
-	int is_directory = is_stdout ? 0 : cp_is_directory(target, to_guest, &error);
+	int is_directory = is_stdout ? 0 : cp_is_directory(target, to_guest, copy->user, &error);
 
 	if (is_directory < 0)
 		return command_fail("%s", error.text);
@@ -162,6 +163,24 @@ cp_catch_signals(void)
 	(void)signal(SIGXFSZ, SIG_IGN);
 }
 
+/* What an agent is too old for is not done in silence, and never with other rights. */
+static int
+cp_check_agent(struct copy *copy, bool to_guest)
+{
+	struct client_error error = { "" };
+	int r = guest_features_check_user(
+	    copy->user, copy->recursive ? GUEST_FEATURES_SET : GUEST_FEATURES_USER_IO, &error);
+
+	if (r == 0 && to_guest && copy->preserve) {
+		r = guest_features_have(GUEST_FEATURES_SET, &error);
+		copy->sets_times = r == 1;
+		copy->failed = r == 0;
+		if (r == 0)
+			(void)command_fail("the agent is too old to keep times");
+	}
+	return r < 0 ? command_fail("%s", error.text) : 0;
+}
+
 static int
 cp_copy(struct copy *copy, char **sources, const char *target, bool to_guest)
 {
@@ -170,10 +189,11 @@ cp_copy(struct copy *copy, char **sources, const char *target, bool to_guest)
 	if (!to_guest && strcmp(target, "-") != 0)
 		cp_catch_signals();
 	cp_raise_nofile();
+	status = cp_check_agent(copy, to_guest);
+	if (status != 0)
+		return status;
 	status = cp_all(copy, sources, target, to_guest);
 	copy_finish(copy);
-	if (!signals_have_come())
-		copy_after_run(copy);
 	progress_stop(&copy->progress);
 	if (signals_have_come())
 		signals_die(signals_take());

@@ -1,6 +1,6 @@
 /*
- * guest_entry: what the agent tells of the guest's files, as structs. Returns and
- * errors as in ctl/guest_file.h.
+ * guest_entry: what the agent tells of the guest's files, as structs, with the rights
+ * of USER ("": its own). Returns and errors as in ctl/guest_file.h.
  */
 #ifndef CTL_GUEST_ENTRY_H
 #define CTL_GUEST_ENTRY_H
@@ -13,11 +13,12 @@
 #include "protocol/file_listing.h"
 
 /* One file; with FOLLOW what a symbolic link leads to. */
-int guest_entry_stat(
-    const char *path, bool follow, struct file_listing *ret, struct client_error *error);
+int guest_entry_stat(const char *path, const char *user, bool follow, struct file_listing *ret,
+    struct client_error *error);
 
 /* What is in a directory. */
-int guest_entry_list(const char *path, struct file_listing *ret, struct client_error *error);
+int guest_entry_list(
+    const char *path, const char *user, struct file_listing *ret, struct client_error *error);
 
 /* What PATH leads to, links followed. */
 enum guest_entry_type {
@@ -28,7 +29,8 @@ enum guest_entry_type {
 };
 
 /* Returns 0 with *RET, or -errno where the agent can't be asked. */
-int guest_entry_type(const char *path, enum guest_entry_type *ret, struct client_error *error);
+int guest_entry_type(
+    const char *path, const char *user, enum guest_entry_type *ret, struct client_error *error);
 
 /* A path of the guest as it was given, without the "vm:" that may be in front; "vm:"
  * alone is the root. */

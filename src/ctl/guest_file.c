@@ -71,7 +71,9 @@ guest_file_open(uint8_t type, const struct file_request *request, struct client 
 	char *json;
 	int r;
 
-	if (!utf8_is_valid(request->path) || (request->to != NULL && !utf8_is_valid(request->to))) {
+	if (!utf8_is_valid(request->path) || (request->to != NULL && !utf8_is_valid(request->to)) ||
+	    (request->target != NULL && !utf8_is_valid(request->target)) ||
+	    (request->user != NULL && !utf8_is_valid(request->user))) {
 		client_fail(error, "vm:%s: a name in the guest has to be UTF-8", request->path);
 		return -EILSEQ;
 	}

@@ -11,23 +11,31 @@
 #include "ctl/command.h"
 #include "ctl/entry_text.h"
 #include "ctl/guest_entry.h"
+#include "ctl/guest_features.h"
 
 static const char ls_help[] =
-    "Usage: vmm-guest-ctl ls [-l] [PATH]...\n"
+    "Usage: vmm-guest-ctl ls [-l] [--user USER] [PATH]...\n"
     "\n"
     "Lists directories of the guest (default: /), sorted by name, with the names that\n"
     "begin with a dot; of what is no directory, the name itself.\n"
     "\n"
-    "  -l, --long  mode, user and group id, size, time of modification, and where a\n"
-    "              symbolic link leads\n"
-    "  -h, --help  show this help\n"
+    "  -l, --long       mode, user and group id, size, time of modification, and where a\n"
+    "                   symbolic link leads\n"
+    "      --user USER  look with the rights of USER\n"
+    "  -h, --help       show this help\n"
     "\n"
     "Exit status: 0, or 1 if a path could not be listed.\n";
 
 static const struct option ls_options[] = {
 	{ "long", no_argument, NULL, 'l' },
+	{ "user", required_argument, NULL, 'U' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
+};
+
+struct ls_options {
+	bool is_long;
+	const char *user;
 };
 
 struct ls_widths {
@@ -94,31 +102,32 @@ ls_print(const struct file_listing *listing, bool is_long)
 
 /* Lists PATH, with its name above if TITLE. Returns the exit status. */
 static int
-ls_show(const char *path, bool is_long, bool title)
+ls_show(const char *path, const struct ls_options *options, bool title)
 {
 	struct file_listing CLEANUP_LISTING listing = { 0 };
 	struct client_error error = { "" };
-	int r = guest_entry_list(path, &listing, &error);
+	int r = guest_entry_list(path, options->user, &listing, &error);
 
 	if (r == 0 && title) {
 		(void)fputs("vm:", stdout);
 		command_print(path);
 	}
 	if (r == -ENOTDIR) {
-		r = guest_entry_stat(path, false, &listing, &error);
+		r = guest_entry_stat(path, options->user, false, &listing, &error);
 		if (r == 0)
 			listing.entries[0].name = path;
 	}
 	if (r < 0)
 		return command_fail("%s", error.text);
-	ls_print(&listing, is_long);
+	ls_print(&listing, options->is_long);
 	return 0;
 }
 
 static int
 ls_run(int argc, char **argv)
 {
-	bool is_long = false;
+	struct ls_options options = { .user = "" };
+	struct client_error error = { "" };
 	int status = 0;
 	int c;
 
@@ -128,7 +137,10 @@ ls_run(int argc, char **argv)
 		case 'A':
 			break;
 		case 'l':
-			is_long = true;
+			options.is_long = true;
+			break;
+		case 'U': /* -u is another thing in ls(1) */
+			options.user = optarg;
 			break;
 		case 'h':
 			return command_help(&ls_command);
@@ -136,12 +148,14 @@ ls_run(int argc, char **argv)
 			return command_misuse(&ls_command, NULL);
 		}
 	}
+	if (guest_features_check_user(options.user, GUEST_FEATURES_SET, &error) < 0)
+		return command_fail("%s", error.text);
 	if (optind == argc)
-		return ls_show("/", is_long, false);
+		return ls_show("/", &options, false);
 	for (int i = optind; i < argc; i++) {
 		if (i > optind)
 			(void)putchar('\n');
-		if (ls_show(guest_entry_path(argv[i]), is_long, argc - optind > 1) != 0)
+		if (ls_show(guest_entry_path(argv[i]), &options, argc - optind > 1) != 0)
 			status = COMMAND_FAILED;
 	}
 	return status;

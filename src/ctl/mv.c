@@ -7,20 +7,23 @@
 
 #include "ctl/command.h"
 #include "ctl/guest_entry.h"
+#include "ctl/guest_features.h"
 #include "ctl/guest_file.h"
 
 static const char mv_help[] =
-    "Usage: vmm-guest-ctl mv FROM TO\n"
+    "Usage: vmm-guest-ctl mv [--user USER] FROM TO\n"
     "\n"
     "Gives a file or directory of the guest another name, at once: TO, if it is\n"
     "there, is replaced. If TO is a directory, FROM moves into it. To another file\n"
     "system only regular files can be moved.\n"
     "\n"
     "  -T, --no-target-directory  TO is the new name, directory or not\n"
+    "      --user USER            move with the rights of USER\n"
     "  -h, --help                 show this help\n";
 
 static const struct option mv_options[] = {
 	{ "no-target-directory", no_argument, NULL, 'T' },
+	{ "user", required_argument, NULL, 'U' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -48,15 +51,17 @@ mv_target(const char *from, const char *to, bool into)
 }
 
 static int
-mv_move(const char *from, const char *to, bool may_be_directory)
+mv_move(const char *from, const char *to, const char *user, bool may_be_directory)
 {
 	enum guest_entry_type type = GUEST_ENTRY_NONE;
-	struct file_request request = { .path = from };
+	struct file_request request = { .path = from, .user = user };
 	struct client_error error = { "" };
 	char *target;
 	int r;
 
-	if (may_be_directory && guest_entry_type(to, &type, &error) < 0)
+	if (guest_features_check_user(user, GUEST_FEATURES_SET, &error) < 0)
+		return command_fail("%s", error.text);
+	if (may_be_directory && guest_entry_type(to, user, &type, &error) < 0)
 		return command_fail("%s", error.text);
 	target = mv_target(from, to, type == GUEST_ENTRY_DIR);
 	if (target == NULL)
@@ -72,12 +77,16 @@ static int
 mv_run(int argc, char **argv)
 {
 	bool may_be_directory = true;
+	const char *user = "";
 	int c;
 
 	while ((c = getopt_long(argc, argv, "Th", mv_options, NULL)) != -1) {
 		switch (c) {
 		case 'T':
 			may_be_directory = false;
+			break;
+		case 'U': /* -u is another thing in mv(1) */
+			user = optarg;
 			break;
 		case 'h':
 			return command_help(&mv_command);
@@ -87,8 +96,8 @@ mv_run(int argc, char **argv)
 	}
 	if (argc - optind != 2)
 		return command_misuse(&mv_command, "two paths are needed");
-	return mv_move(
-	    guest_entry_path(argv[optind]), guest_entry_path(argv[optind + 1]), may_be_directory);
+	return mv_move(guest_entry_path(argv[optind]), guest_entry_path(argv[optind + 1]), user,
+	    may_be_directory);
 }
 
 const struct command mv_command = {

@@ -7,16 +7,18 @@
 
 #include "ctl/command.h"
 #include "ctl/guest_entry.h"
+#include "ctl/guest_features.h"
 #include "ctl/guest_file.h"
 
 static const char rm_help[] =
-    "Usage: vmm-guest-ctl rm [-r] [-f] PATH...\n"
+    "Usage: vmm-guest-ctl rm [-r] [-f] [-u USER] PATH...\n"
     "\n"
     "Removes files, symbolic links (not what they lead to) and empty directories of\n"
     "the guest.\n"
     "\n"
     "  -r, --recursive  directories with all that is in them; links are not followed\n"
     "  -f, --force      what is not there is no error\n"
+    "  -u, --user USER  remove with the rights of USER\n"
     "  -h, --help       show this help\n"
     "\n"
     "Exit status: 0, or 1 if something could not be removed.\n";
@@ -24,6 +26,7 @@ static const char rm_help[] =
 static const struct option rm_options[] = {
 	{ "recursive", no_argument, NULL, 'r' },
 	{ "force", no_argument, NULL, 'f' },
+	{ "user", required_argument, NULL, 'u' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -48,6 +51,8 @@ rm_all(struct file_request *request, bool force, char **paths, int count)
 	struct client_error error = { "" };
 	int status = 0;
 
+	if (guest_features_check_user(request->user, GUEST_FEATURES_SET, &error) < 0)
+		return command_fail("%s", error.text);
 	for (int i = 0; i < count; i++) {
 		int r;
 
@@ -71,11 +76,11 @@ rm_all(struct file_request *request, bool force, char **paths, int count)
 static int
 rm_run(int argc, char **argv)
 {
-	struct file_request request = { 0 };
+	struct file_request request = { .user = "" };
 	bool force = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "rRfh", rm_options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "rRfu:h", rm_options, NULL)) != -1) {
 		switch (c) {
 		case 'r':
 		case 'R':
@@ -83,6 +88,9 @@ rm_run(int argc, char **argv)
 			break;
 		case 'f':
 			force = true;
+			break;
+		case 'u':
+			request.user = optarg;
 			break;
 		case 'h':
 			return command_help(&rm_command);

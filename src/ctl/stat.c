@@ -8,16 +8,18 @@
 #include "ctl/command.h"
 #include "ctl/entry_text.h"
 #include "ctl/guest_entry.h"
+#include "ctl/guest_features.h"
 #include "ctl/guest_file.h"
 #include "ctl/quantity.h"
 
 static const char stat_help[] =
-    "Usage: vmm-guest-ctl stat [-L] [--json] PATH...\n"
+    "Usage: vmm-guest-ctl stat [-L] [--json] [-u USER] PATH...\n"
     "\n"
     "Shows kind, size, mode, owner and time of modification of files of the guest.\n"
     "\n"
     "  -L, --dereference  of a symbolic link, show what it leads to\n"
     "      --json         the agent's answers as they came, one a line\n"
+    "  -u, --user USER    look with the rights of USER\n"
     "  -h, --help         show this help\n"
     "\n"
     "Exit status: 0, or 1 if a path is not there or can't be looked at.\n";
@@ -25,14 +27,15 @@ static const char stat_help[] =
 static const struct option stat_options[] = {
 	{ "dereference", no_argument, NULL, 'L' },
 	{ "json", no_argument, NULL, 'j' },
+	{ "user", required_argument, NULL, 'u' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
 
 static int
-stat_show_json(const char *path)
+stat_show_json(const char *path, const char *user)
 {
-	struct file_request request = { .path = path };
+	struct file_request request = { .path = path, .user = user };
 	struct client_error error = { "" };
 	size_t len;
 	char *text;
@@ -54,7 +57,7 @@ stat_print(const char *name, const char *text)
 }
 
 static int
-stat_show(const char *path, bool follow)
+stat_show(const char *path, const char *user, bool follow)
 {
 	struct file_listing CLEANUP_LISTING listing = { 0 };
 	const struct file_entry *entry;
@@ -63,7 +66,7 @@ stat_show(const char *path, bool follow)
 	char when[ENTRY_TEXT_TIME_MAX];
 	char size[QUANTITY_MAX];
 
-	if (guest_entry_stat(path, follow, &listing, &error) < 0)
+	if (guest_entry_stat(path, user, follow, &listing, &error) < 0)
 		return command_fail("%s", error.text);
 	entry = &listing.entries[0];
 	entry_text_format_mode(entry, mode);
@@ -86,16 +89,21 @@ stat_run(int argc, char **argv)
 {
 	bool follow = false;
 	bool json = false;
+	const char *user = "";
+	struct client_error error = { "" };
 	int status = 0;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "Lh", stat_options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "Lu:h", stat_options, NULL)) != -1) {
 		switch (c) {
 		case 'L':
 			follow = true;
 			break;
 		case 'j':
 			json = true;
+			break;
+		case 'u':
+			user = optarg;
 			break;
 		case 'h':
 			return command_help(&stat_command);
@@ -107,12 +115,14 @@ stat_run(int argc, char **argv)
 		return command_misuse(&stat_command, "which file?");
 	if (follow && json)
 		return command_misuse(&stat_command, "-L and --json don't go together");
+	if (guest_features_check_user(user, GUEST_FEATURES_SET, &error) < 0)
+		return command_fail("%s", error.text);
 	for (int i = optind; i < argc; i++) {
 		const char *path = guest_entry_path(argv[i]);
 
 		if (i > optind && !json)
 			(void)putchar('\n');
-		if ((json ? stat_show_json(path) : stat_show(path, follow)) != 0)
+		if ((json ? stat_show_json(path, user) : stat_show(path, user, follow)) != 0)
 			status = COMMAND_FAILED;
 	}
 	return status;

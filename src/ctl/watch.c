@@ -7,11 +7,12 @@
 
 #include "ctl/command.h"
 #include "ctl/guest_entry.h"
+#include "ctl/guest_features.h"
 #include "ctl/guest_file.h"
 #include "protocol/file_listing.h"
 
 static const char watch_help[] =
-    "Usage: vmm-guest-ctl watch [-r] [--json] PATH\n"
+    "Usage: vmm-guest-ctl watch [-r] [--json] [-u USER] PATH\n"
     "\n"
     "Prints a line for each thing that happens to a file of the guest, or in a\n"
     "directory, until it is interrupted:\n"
@@ -20,6 +21,7 @@ static const char watch_help[] =
     "\n"
     "  -r, --recursive  in the directories below as well, also those made later\n"
     "      --json       the agent's events as they came, one a line\n"
+    "  -u, --user USER  watch with the rights of USER\n"
     "  -h, --help       show this help\n"
     "\n"
     "With -r an event may be told twice, and none is missed. Where more happens than\n"
@@ -28,6 +30,7 @@ static const char watch_help[] =
 static const struct option watch_options[] = {
 	{ "recursive", no_argument, NULL, 'r' },
 	{ "json", no_argument, NULL, 'j' },
+	{ "user", required_argument, NULL, 'u' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -66,6 +69,8 @@ watch_follow(const struct file_request *request, bool json)
 	size_t len;
 	char *text;
 
+	if (guest_features_check_user(request->user, GUEST_FEATURES_SET, &error) < 0)
+		return command_fail("%s", error.text);
 	if (guest_file_watch(request, &client, &error) < 0)
 		return command_fail("%s", error.text);
 	while (status == 0) {
@@ -85,17 +90,20 @@ watch_follow(const struct file_request *request, bool json)
 static int
 watch_run(int argc, char **argv)
 {
-	struct file_request request = { 0 };
+	struct file_request request = { .user = "" };
 	bool json = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "rh", watch_options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "ru:h", watch_options, NULL)) != -1) {
 		switch (c) {
 		case 'r':
 			request.recursive = true;
 			break;
 		case 'j':
 			json = true;
+			break;
+		case 'u':
+			request.user = optarg;
 			break;
 		case 'h':
 			return command_help(&watch_command);

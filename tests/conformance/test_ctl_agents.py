@@ -540,6 +540,163 @@ def test_a_tree_is_tried_again_where_no_worker_is_to_spare(tmp_path):
     assert kept == {"/t/%d" % i for i in range(20)}
 
 
+# ---- trees without a shell ------------------------------------------------------------------
+
+
+class Guest:
+    """An agent of ours as far as a copy into it needs one, which notes what it is asked.
+    FEATURES: what STATUS lists; UNKNOWN: frames that it refuses."""
+
+    def __init__(self, features=("FILE_READ_REQ", "FILE_SET_REQ"), unknown=()):
+        self.features = list(features)
+        self.unknown = unknown
+        self.asked = []         # (type, request)
+
+    def __call__(self, peer):
+        frame = peer.recv()
+        if frame.type == codec.STATUS_REQ:
+            self.asked.append((frame.type, None))
+            peer.send(codec.STATUS, {"features": self.features})
+            peer.exit(0)
+            return
+        request = frame.json()
+        if frame.type == codec.FILE_WRITE_REQ:
+            peer.until(codec.FILE_DONE)
+        self.asked.append((frame.type, request))
+        if frame.type in self.unknown:
+            peer.send(codec.FILE_ERR, b"EPROTO: unknown first frame 0x%02x" % frame.type)
+        elif frame.type == codec.FILE_STAT_REQ:
+            peer.send(codec.FILE_ERR, b"ENOENT: " + request["path"].encode())
+        elif frame.type == codec.START:
+            peer.exit(0)
+        else:
+            peer.send(codec.FILE_ACK)
+
+    def of(self, kind):
+        return [request for asked, request in self.asked if asked == kind]
+
+
+NS = 981173106789012345
+
+
+def small_tree(top):
+    (top / "d" / "e").mkdir(parents=True)
+    (top / "d" / "f").write_text("x")
+    (top / "d" / "l").symlink_to("../elsewhere")
+    (top / "d" / "e" / "g").write_text("y")
+    for path in (top / "d" / "f", top / "d" / "e" / "g", top / "d" / "e", top / "d", top):
+        os.utime(path, ns=(1, NS))
+
+
+def when(request):
+    return request.get("mtime_secs"), request.get("mtime_nanos")
+
+
+def test_a_tree_is_copied_by_requests_alone(tmp_path):
+    """No program of the guest is run, and as many requests as there are things."""
+    small_tree(tmp_path)
+    guest = Guest()
+    assert run(guest, "cp", "-rp", tmp_path, "vm:/t") == (0, b"", b"")
+    assert guest.of(codec.START) == []
+    assert guest.of(codec.FILE_SYMLINK_REQ) == [{"path": "/t/d/l", "target": "../elsewhere"}]
+    assert {(r["path"], when(r)) for r in guest.of(codec.FILE_WRITE_REQ)} == {
+        ("/t/d/f", divmod(NS, 10**9)), ("/t/d/e/g", divmod(NS, 10**9))}
+    assert {(r["path"], when(r)) for r in guest.of(codec.FILE_SET_REQ)} == {
+        (path, divmod(NS, 10**9)) for path in ("/t", "/t/d", "/t/d/e")}
+    assert len(guest.of(codec.FILE_MKDIR_REQ)) == 3
+    assert len(guest.asked) <= 2 + 3 + 2 + 1 + 3 + 1    # where it goes, the tree, STATUS
+
+
+def test_a_directory_gets_its_time_after_all_that_is_in_it(tmp_path):
+    small_tree(tmp_path)
+    guest = Guest()
+    assert run(guest, "cp", "-rp", tmp_path, "vm:/t").code == 0
+    for i, (kind, request) in enumerate(guest.asked):
+        if kind == codec.FILE_SET_REQ:
+            later = [r["path"] for _, r in guest.asked[i + 1:]]
+            assert not any(p.startswith(request["path"] + "/") for p in later), guest.asked
+
+
+def test_a_tree_without_p_sets_nothing(tmp_path):
+    small_tree(tmp_path)
+    guest = Guest()
+    assert run(guest, "cp", "-r", tmp_path, "vm:/t") == (0, b"", b"")
+    assert guest.of(codec.FILE_SET_REQ) == [] and guest.of(codec.STATUS_REQ) == []
+    assert not any("mtime_secs" in r for r in guest.of(codec.FILE_WRITE_REQ))
+
+
+def test_what_a_user_could_not_write_into_gets_its_mode_last(tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "f").write_text("x")
+    (tmp_path / "d").chmod(0o555)
+    guest = Guest()
+    assert run(guest, "cp", "-r", "-u", "app", tmp_path / "d", "vm:/t") == (0, b"", b"")
+    assert [(r["mode"], r["user"]) for r in guest.of(codec.FILE_MKDIR_REQ)] == [(0o755, "app")]
+    assert [(r["mode"], r["user"]) for r in guest.of(codec.FILE_SET_REQ)] == [(0o555, "app")]
+    assert guest.asked[-1][0] == codec.FILE_SET_REQ
+    assert all(r["user"] == "app" for kind, r in guest.asked if kind != codec.STATUS_REQ)
+
+
+NEW_REQUESTS = (codec.FILE_SYMLINK_REQ, codec.FILE_SET_REQ)
+
+
+@pytest.mark.parametrize("features", [(), ("FILE_READ_REQ", "START")])
+def test_an_agent_that_is_too_old_for_links_and_times_is_told_of(tmp_path, features):
+    """And never asked to run a shell as root instead."""
+    small_tree(tmp_path)
+    guest = Guest(features, NEW_REQUESTS)
+    done = run(guest, "cp", "-rp", tmp_path, "vm:/t")
+    assert done.code == 1
+    assert "too old to keep times" in done.text
+    assert "vm:/t/d/l: the agent is too old to make symbolic links" in done.text
+    assert guest.of(codec.START) == [] and guest.of(codec.FILE_SET_REQ) == []
+    assert {r["path"] for r in guest.of(codec.FILE_WRITE_REQ)} == {"/t/d/f", "/t/d/e/g"}
+
+
+def test_an_agent_that_closes_on_a_link_is_told_of(tmp_path):
+    small_tree(tmp_path)
+
+    def script(peer):
+        frame = peer.recv()
+        if frame.type == codec.FILE_STAT_REQ:
+            peer.send(codec.FILE_ERR, b"ENOENT: /t/.")
+        elif frame.type == codec.FILE_WRITE_REQ:
+            peer.until(codec.FILE_DONE)
+            peer.send(codec.FILE_ACK)
+        elif frame.type == codec.FILE_MKDIR_REQ:
+            peer.send(codec.FILE_ACK)
+    done = run(script, "cp", "-r", tmp_path, "vm:/t")
+    assert done.code == 1 and "too old to make symbolic links" in done.text
+
+
+@pytest.mark.parametrize("args", [
+    ("ls", "--user", "app", "/x"), ("mv", "--user", "app", "/x", "/y"), ("rm", "-u", "app", "/x"),
+    ("mkdir", "-u", "app", "/x"), ("stat", "-u", "app", "/x"), ("stat", "--json", "-u", "app", "/x"),
+    ("watch", "-u", "app", "/x"), ("cp", "-r", "-u", "app", "HERE", "vm:/x"),
+    ("cp", "-r", "-u", "app", "vm:/x", "HERE")])
+def test_an_agent_that_would_pass_over_a_user_is_not_asked_as_root(tmp_path, args):
+    guest = Guest(("FILE_READ_REQ",), NEW_REQUESTS)
+    done = run(guest, *[str(tmp_path) if a == "HERE" else a for a in args])
+    assert done.code == 1 and "too old to do this with the rights of a user" in done.text
+    assert [kind for kind, _ in guest.asked] == [codec.STATUS_REQ]
+
+
+@pytest.mark.parametrize("args,kind", [
+    (("ls", "--user", "app", "/x"), codec.FILE_LIST_REQ),
+    (("mv", "--user", "app", "/x", "/y"), codec.FILE_MOVE_REQ),
+    (("rm", "-u", "app", "/x"), codec.FILE_REMOVE_REQ),
+    (("mkdir", "-u", "app", "/x"), codec.FILE_MKDIR_REQ),
+    (("stat", "-u", "app", "/x"), codec.FILE_STAT_REQ),
+    (("stat", "--json", "-u", "app", "/x"), codec.FILE_STAT_REQ),
+    (("watch", "-u", "app", "/x"), codec.FILE_WATCH_REQ),
+    (("cat", "-u", "app", "/x"), codec.FILE_READ_REQ)])
+def test_a_user_that_was_given_stands_in_every_request(args, kind):
+    guest = Guest()
+    run(guest, *args)
+    assert guest.of(kind)
+    assert all(r["user"] == "app" for asked, r in guest.asked if asked != codec.STATUS_REQ)
+
+
 # ---- files: a guest that means harm --------------------------------------------------------
 
 

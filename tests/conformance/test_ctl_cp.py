@@ -335,6 +335,55 @@ def test_a_tree_for_a_user_belongs_to_that_user(ctl, here, public_dir):
     assert len(owners) == 1 and 0 not in owners
 
 
+def test_links_of_a_tree_replace_what_is_there_and_are_not_followed(ctl, guest, here):
+    (here / "file").symlink_to("new")
+    (here / "link").symlink_to("new")
+    (here / "dir").symlink_to("new")
+    (guest / "victim").mkdir()
+    (guest / "file").write_text("old")
+    (guest / "link").symlink_to("victim")
+    (guest / "dir").mkdir()
+    done = ctl.run("cp", "-r", "%s/." % here, vm(guest))
+    assert done.code == 1 and "vm:%s/./dir: Is a directory" % guest in done.text
+    assert os.readlink(guest / "file") == "new" and os.readlink(guest / "link") == "new"
+    assert os.listdir(guest / "victim") == []
+
+
+def test_a_tree_for_a_user_is_written_where_that_user_may_write_alone(ctl, guest, here, public_dir):
+    """A link of the user's on the way leads nowhere that the user may not write."""
+    make_tree(here)
+    (public_dir / "t").mkdir()
+    (public_dir / "t" / "a").symlink_to(guest)
+    done = ctl.run("cp", "-rp", "-u", "nobody", "%s/." % here, vm(public_dir / "t"))
+    assert done.code == 1 and os.listdir(guest) == []
+
+
+def test_commands_do_no_more_than_their_user_may(ctl, guest, public_dir):
+    (guest / "secret").mkdir(mode=0o700)
+    (guest / "secret" / "f").write_text("x")
+    (public_dir / "own").mkdir()
+    os.chown(public_dir / "own", 65534, 65534)
+    for args in (["ls", "--user", "nobody", guest / "secret"],
+                 ["stat", "-u", "nobody", guest / "secret" / "f"],
+                 ["rm", "-u", "nobody", guest / "secret" / "f"],
+                 ["mv", "--user", "nobody", guest / "secret" / "f", public_dir / "f"],
+                 ["mkdir", "-u", "nobody", guest / "secret" / "d"]):
+        done = ctl.run(*args)
+        assert done.code == 1 and "Permission denied" in done.text, args
+    assert os.listdir(guest / "secret") == ["f"]
+    ctl.ok("mkdir", "-u", "nobody", public_dir / "own" / "d")
+    assert os.stat(public_dir / "own" / "d").st_uid == 65534
+    ctl.ok("mv", "--user", "nobody", public_dir / "own" / "d", public_dir / "own" / "e")
+    assert ctl.ok("ls", "--user", "nobody", public_dir / "own") == b"e\n"
+    ctl.ok("rm", "-u", "nobody", public_dir / "own" / "e")
+    assert os.listdir(public_dir / "own") == []
+
+
+@pytest.mark.parametrize("command", ["ls", "mv"])
+def test_u_of_ls_and_mv_is_not_taken_for_a_user(ctl, guest, command):
+    assert ctl.run(command, "-u", "nobody", guest, guest / "x").code == 2
+
+
 def test_one_bad_file_does_not_stop_the_others(ctl, guest, here):
     (guest / "t" / "d").mkdir(parents=True)
     (guest / "t" / "d" / "f").write_text("x")

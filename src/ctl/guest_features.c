@@ -1,0 +1,59 @@
+/*
+ * guest_features: what the agent can do.
+ */
+#include "ctl/guest_features.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "ctl/control.h"
+#include "protocol/status_view.h"
+
+static int
+guest_features_find(
+    const struct control_answer *answer, const char *feature, struct client_error *error)
+{
+	struct status_view CLEANUP_STATUS_VIEW view = { 0 };
+	struct json_error json_error = { 0 };
+	int r = status_view_parse(answer->status, answer->status_len, &view, &json_error);
+
+	if (r < 0) {
+		client_fail(error, "the agent's status can't be understood: %s",
+		    r == -ENOMEM ? "out of memory" : json_error.text);
+		return r;
+	}
+	for (size_t i = 0; i < view.status.features_count; i++) {
+		if (strcmp(view.status.features[i], feature) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+int
+guest_features_have(const char *feature, struct client_error *error)
+{
+	struct control_answer CLEANUP_ANSWER answer = { 0 };
+	int r = control_ask(VMM_GUEST_STATUS_REQ, NULL, 0, -1, &answer, error);
+
+	if (r == -ENODATA)
+		return 0;
+	if (r < 0)
+		return r;
+	if (answer.status != NULL && answer.exit.code == VMM_GUEST_EXIT_OK)
+		return guest_features_find(&answer, feature, error);
+	if (strncmp(answer.words, "busy", 4) != 0)
+		return 0;
+	client_fail(error, "the agent would not tell what it can do: %s", answer.words);
+	return -EBUSY;
+}
+
+int
+guest_features_check_user(const char *user, const char *feature, struct client_error *error)
+{
+	int r = user[0] != '\0' ? guest_features_have(feature, error) : 1;
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	client_fail(error, "the agent is too old to do this with the rights of a user");
+	return -EOPNOTSUPP;
+}

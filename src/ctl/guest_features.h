@@ -1,0 +1,22 @@
+/*
+ * guest_features: what the agent can do. Members of a request that an agent does not
+ * know it passes over: where that would lose what was asked for, it is asked first.
+ */
+#ifndef CTL_GUEST_FEATURES_H
+#define CTL_GUEST_FEATURES_H
+
+#include "ctl/client.h"
+
+/* Agents that serve these also take "user", owner and time in what they belong to. */
+#define GUEST_FEATURES_USER_IO "FILE_READ_REQ" /* in WRITE and READ */
+#define GUEST_FEATURES_SET "FILE_SET_REQ"      /* in all of port 53 */
+
+/* Whether STATUS lists FEATURE. Returns 1 or 0 (0 also for an agent that has no STATUS),
+ * or -errno with ERROR filled in, -EBUSY where it had no worker to spare. */
+int guest_features_have(const char *feature, struct client_error *error);
+
+/* Checks that what is asked for in the name of USER is done with the rights of USER,
+ * which takes FEATURE. Returns 0, also where USER is "", or -errno with ERROR filled in. */
+int guest_features_check_user(const char *user, const char *feature, struct client_error *error);
+
+#endif
