@@ -52,6 +52,9 @@
 /* Default largest file that WRITE takes, in bytes (configurable). */
 #define VMM_GUEST_FILE_MAX (256u * 1024 * 1024)
 
+/* What a WATCH may hold of the directories that it is on, in bytes. */
+#define VMM_GUEST_WATCH_MAX (16u * 1024 * 1024)
+
 /* Longest command text in a slot of STATUS, in bytes. */
 #define VMM_GUEST_COMMAND_MAX 256
 

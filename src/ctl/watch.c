@@ -18,14 +18,16 @@ static const char watch_help[] =
     "directory, until it is interrupted:\n"
     "\n"
     "  created PATH | modified PATH | removed PATH | renamed PATH -> NEW PATH\n"
+    "  unwatched PATH: ERROR\n"
     "\n"
     "  -r, --recursive  in the directories below as well, also those made later\n"
     "      --json       the agent's events as they came, one a line\n"
     "  -u, --user USER  watch with the rights of USER\n"
     "  -h, --help       show this help\n"
     "\n"
-    "With -r an event may be told twice, and none is missed. Where more happens than\n"
-    "can be told, it ends with a message and exit status 1.\n";
+    "With -r an event may be told twice, and none is missed but below what is said to be\n"
+    "unwatched. Where more happens than can be told, it ends with a message and exit\n"
+    "status 1.\n";
 
 static const struct option watch_options[] = {
 	{ "recursive", no_argument, NULL, 'r' },
@@ -34,6 +36,16 @@ static const struct option watch_options[] = {
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
+
+static char *
+watch_line(const struct file_event *event, const char *between, const char *behind)
+{
+	char *line;
+	int n = asprintf(
+	    &line, "%s %s%s%s", file_event_name(event->kind), event->path, between, behind);
+
+	return n < 0 ? NULL : line;
+}
 
 static int
 watch_print(const char *text, size_t len)
@@ -45,13 +57,12 @@ watch_print(const char *text, size_t len)
 
 	if (file_event_parse(text, len, &event, &json, &error) < 0)
 		return command_fail("the agent's event can't be understood: %s", error.text);
-	if (event.kind == FILE_EVENT_RENAMED) {
-		if (asprintf(&line, "%s %s -> %s", file_event_name(event.kind), event.path,
-			event.renamed_to) < 0)
-			line = NULL;
-	} else if (asprintf(&line, "%s %s", file_event_name(event.kind), event.path) < 0) {
-		line = NULL;
-	}
+	if (event.kind == FILE_EVENT_RENAMED)
+		line = watch_line(&event, " -> ", event.renamed_to);
+	else if (event.kind == FILE_EVENT_UNWATCHED)
+		line = watch_line(&event, ": ", event.error);
+	else
+		line = watch_line(&event, "", "");
 	json_put(&json);
 	if (line == NULL)
 		return command_fail("out of memory");
@@ -90,7 +101,7 @@ watch_follow(const struct file_request *request, bool json)
 static int
 watch_run(int argc, char **argv)
 {
-	struct file_request request = { .user = "" };
+	struct file_request request = { .user = "", .gaps = true };
 	bool json = false;
 	int c;
 

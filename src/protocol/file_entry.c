@@ -26,6 +26,7 @@ static const char *const file_event_kinds[] = {
 	[FILE_EVENT_MODIFIED] = "modified",
 	[FILE_EVENT_REMOVED] = "removed",
 	[FILE_EVENT_RENAMED] = "renamed",
+	[FILE_EVENT_UNWATCHED] = "unwatched",
 };
 
 /* Adds a member and takes over VALUE, which is NULL where there was no memory. */
@@ -132,6 +133,9 @@ file_event_format(const struct file_event *event, size_t *ret_len)
 	    !file_entry_add(json, "kind", json_object_new_string(file_event_kinds[event->kind])) ||
 	    !file_entry_add_name(json, "path", event->path) ||
 	    !file_entry_add_name(json, "renamed_to", event->renamed_to))
+		return NULL;
+	if (event->kind == FILE_EVENT_UNWATCHED &&
+	    !file_entry_add(json, "error", json_object_new_string(event->error)))
 		return NULL;
 	return json_to_text(json, ret_len);
 }

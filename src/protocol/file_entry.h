@@ -60,13 +60,16 @@ enum file_event_kind {
 	FILE_EVENT_MODIFIED,
 	FILE_EVENT_REMOVED,
 	FILE_EVENT_RENAMED,
+	FILE_EVENT_UNWATCHED,
 };
 
-/* Something that happened to PATH; RENAMED_TO is "" unless it was renamed. */
+/* Something that happened to PATH; RENAMED_TO is "" unless it was renamed, ERROR (an
+ * errno's name) unless it can't be watched. */
 struct file_event {
 	enum file_event_kind kind;
 	const char *path;
 	const char *renamed_to;
+	const char *error;
 };
 
 /* The event in a new block that the caller frees; NULL: no memory. */

@@ -24,6 +24,7 @@ static const char *const file_listing_events[] = {
 	[FILE_EVENT_MODIFIED] = "modified",
 	[FILE_EVENT_REMOVED] = "removed",
 	[FILE_EVENT_RENAMED] = "renamed",
+	[FILE_EVENT_UNWATCHED] = "unwatched",
 };
 
 /* The index of WORD among COUNT WORDS, or FALLBACK. */
@@ -122,12 +123,13 @@ file_event_parse(const char *text, size_t len, struct file_event *ret,
 	if (json == NULL)
 		return -EBADMSG;
 	kind = json_need_string(json, "kind", error);
-	found = file_listing_find(kind, file_listing_events, FILE_EVENT_RENAMED + 1, -1);
+	found = file_listing_find(kind, file_listing_events, FILE_EVENT_UNWATCHED + 1, -1);
 	if (found < 0)
 		json_fail(error, "member 'kind': no such event");
 	ret->kind = (enum file_event_kind)found;
 	ret->path = json_need_string(json, "path", error);
 	ret->renamed_to = json_get_string(json, "renamed_to", "", error);
+	ret->error = json_get_string(json, "error", "", error);
 	if (error->text[0] != '\0')
 		return -EBADMSG;
 	*ret_json = json;

@@ -22,6 +22,7 @@ enum file_member {
 	FILE_MEMBER_MTIME = 1 << 8,
 	FILE_MEMBER_TARGET = 1 << 9,
 	FILE_MEMBER_CHMOD = 1 << 10, /* a mode that may be 0 */
+	FILE_MEMBER_GAPS = 1 << 11,
 };
 
 #define FILE_REQUEST_NANOS_MAX 999999999
@@ -39,7 +40,8 @@ static const struct {
 					FILE_MEMBER_MTIME | FILE_MEMBER_USER },
 	{ VMM_GUEST_FILE_REMOVE_REQ, FILE_MEMBER_PATH | FILE_MEMBER_RECURSIVE | FILE_MEMBER_USER },
 	{ VMM_GUEST_FILE_MOVE_REQ, FILE_MEMBER_FROM_TO | FILE_MEMBER_USER },
-	{ VMM_GUEST_FILE_WATCH_REQ, FILE_MEMBER_PATH | FILE_MEMBER_RECURSIVE | FILE_MEMBER_USER },
+	{ VMM_GUEST_FILE_WATCH_REQ,
+	    FILE_MEMBER_PATH | FILE_MEMBER_RECURSIVE | FILE_MEMBER_GAPS | FILE_MEMBER_USER },
 	{ VMM_GUEST_FILE_SYMLINK_REQ, FILE_MEMBER_PATH | FILE_MEMBER_TARGET | FILE_MEMBER_USER },
 	{ VMM_GUEST_FILE_SET_REQ, FILE_MEMBER_PATH | FILE_MEMBER_CHMOD | FILE_MEMBER_OWNER |
 				      FILE_MEMBER_MTIME | FILE_MEMBER_USER },
@@ -125,6 +127,8 @@ file_request_parse(
 		request.fsync = json_get_bool(json, "fsync", false, error);
 	if (members & FILE_MEMBER_RECURSIVE)
 		request.recursive = json_get_bool(json, "recursive", false, error);
+	if (members & FILE_MEMBER_GAPS)
+		request.gaps = json_get_bool(json, "gaps", false, error);
 	if (members & FILE_MEMBER_RANGE) {
 		request.offset = json_get_u64(json, "offset", UINT64_MAX, 0, error);
 		request.length = json_get_u64(json, "length", UINT64_MAX, UINT64_MAX, error);
@@ -176,6 +180,8 @@ file_request_format(uint8_t type, const struct file_request *request, size_t *re
 		json_add(json, "fsync", json_object_new_boolean(true));
 	if (members & FILE_MEMBER_RECURSIVE)
 		json_add(json, "recursive", json_object_new_boolean(request->recursive));
+	if ((members & FILE_MEMBER_GAPS) && request->gaps)
+		json_add(json, "gaps", json_object_new_boolean(true));
 	if ((members & FILE_MEMBER_RANGE) && request->offset > 0)
 		json_add(json, "offset", json_object_new_uint64(request->offset));
 	if ((members & FILE_MEMBER_RANGE) && request->length != UINT64_MAX)

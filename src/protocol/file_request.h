@@ -28,6 +28,7 @@ struct file_request {
 	uint32_t gid;
 	bool fsync;
 	bool recursive;
+	bool gaps; /* WATCH alone: `unwatched` is understood */
 	uint64_t offset;
 	uint64_t length; /* UINT64_MAX: to the end */
 

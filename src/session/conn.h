@@ -87,6 +87,11 @@ uint8_t *conn_tx_buffer(void);
  * Each wait for the host lasts at most STALL_MS (-1: no limit). */
 int conn_send(struct conn *conn, uint8_t type, const void *payload, size_t len, int stall_ms);
 
+/* Sends COUNT whole frames, headers and all, that stand in the LEN bytes of FRAMES, in
+ * one send if they have room. Waits for the host without a limit. Returns 0; -EPIPE; or
+ * -ECANCELED if this worker was told to stop: then no frame has gone out by half. */
+int conn_send_frames(struct conn *conn, const uint8_t *frames, size_t len, size_t count);
+
 /* Whether the connection has room for a small frame now; and the wait, however long,
  * until it has: 0, or -EPIPE if the host has gone. */
 bool conn_has_room(const struct conn *conn);

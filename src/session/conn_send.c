@@ -188,6 +188,58 @@ conn_send_last(struct conn *conn, uint8_t type, const void *payload, size_t len,
 	return conn_send_frame(conn, type, payload, len, stall_ms, true);
 }
 
+/* Whether the first SENT bytes of FRAMES are whole frames. */
+static bool
+conn_is_between(const uint8_t *frames, size_t sent)
+{
+	struct frame_header header;
+	size_t end = 0;
+
+	while (end < sent && frame_header_parse(frames + end, &header) == 0)
+		end += VMM_GUEST_HEADER_LEN + header.len;
+	return end == sent;
+}
+
+/* Waits until the host takes bytes again, or this worker is told to stop. */
+static int
+conn_wait_for_taker(struct conn *conn)
+{
+	short shown = 0;
+	int r;
+
+	do {
+		r = conn_wait(conn, POLLOUT | POLLRDHUP, true, CLOCK_NEVER, &shown);
+	} while (r == -EINTR);
+	conn->waited_ms = clock_mono_ms();
+	if (r < 0)
+		return r;
+	return shown & (POLLRDHUP | POLLHUP | POLLERR) ? -EPIPE : 0;
+}
+
+int
+conn_send_frames(struct conn *conn, const uint8_t *frames, size_t len, size_t count)
+{
+	size_t sent = 0;
+	int r = 0;
+
+	atomic_store(&conn->slot->in_frame, 1);
+	while (r == 0 && sent < len) {
+		ssize_t n = send(conn->fd, frames + sent, len - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n >= 0)
+			sent += (size_t)n;
+		else if (errno == EAGAIN)
+			r = conn_wait_for_taker(conn);
+		else if (errno != EINTR)
+			r = -EPIPE;
+	}
+	if (r == -ECANCELED && !conn_is_between(frames, sent))
+		r = -EPIPE;
+	if (r != -EPIPE)
+		conn_frame_sent(conn, r == 0 ? len - count * VMM_GUEST_HEADER_LEN : 0, false);
+	return r;
+}
+
 /* Sends LEN bytes of BYTES, waiting for the host. */
 static int
 conn_send_bytes(struct conn *conn, const void *bytes, size_t len, int stall_ms)

@@ -63,6 +63,18 @@ file_user_take(const struct user *user)
 }
 
 int
+file_user_enter_again(struct file_user *user)
+{
+	int r;
+
+	user->entered = true;
+	r = file_user_take(&file_user_found);
+	if (r < 0)
+		file_user_leave(user);
+	return r;
+}
+
+int
 file_user_enter(struct file_user *user, struct session *session, const char *spec)
 {
 	const char *problem = "";
@@ -76,14 +88,10 @@ file_user_enter(struct file_user *user, struct session *session, const char *spe
 		return r;
 	}
 	r = file_user_remember_own();
-	if (r == 0) {
-		user->entered = true;
-		r = file_user_take(&file_user_found);
-	}
-	if (r < 0) {
-		file_user_leave(user);
+	if (r == 0)
+		r = file_user_enter_again(user);
+	if (r < 0)
 		file_reply_text(session, r, "user '%.256s': its ids can't be taken on", spec);
-	}
 	return r;
 }
 

@@ -24,6 +24,10 @@ struct file_user {
  * were, and -errno is returned. */
 int file_user_enter(struct file_user *user, struct session *session, const char *spec);
 
+/* Takes on the same ids again, after they were given back, for a session that does so
+ * many times. Returns 0, or -errno with the ids as they were. */
+int file_user_enter_again(struct file_user *user);
+
 /* Takes back the agent's own ids; nothing happens if none were taken on. Where
  * that fails the worker exits: it is nobody's to serve with. */
 void file_user_leave(struct file_user *user);

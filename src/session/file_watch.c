@@ -4,225 +4,171 @@
 #include "session/file_watch.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <malloc.h>
 #include <poll.h>
-#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "session/file_litter.h"
 #include "session/file_path.h"
 #include "session/file_reply.h"
+#include "session/file_user.h"
+#include "session/file_watch_queue.h"
 #include "session/file_watch_scan.h"
+#include "session/file_watch_tell.h"
 #include "session/stop.h"
-
-#define FILE_WATCH_BUFFER_SIZE (64 * 1024)
 
 /* How long the second half of a rename may take to follow the first. The kernel
  * queues both in one call, so it is there already but for an unlucky read. */
 #define FILE_WATCH_PAIR_MS 10
 
-struct file_watch_session {
-	struct file_watch watch;
-	const char *path; /* as the host gave it; no slashes at the end */
-	const char *only; /* the name in the top directory that is watched; NULL: all */
-	int top_wd;
-	bool waited; /* for the other half of the rename at HEAD */
-	size_t head;
-	size_t tail;
-	alignas(struct inotify_event) char buffer[FILE_WATCH_BUFFER_SIZE];
+/* How long a host may take for the last frame while the agent shuts down. */
+#define FILE_WATCH_LAST_MS 1000
+
+/* A name in a directory, and where it is. */
+struct file_watch_spot {
+	struct file_watch_dir *dir; /* NULL: one that is not watched any more */
+	const char *name;
+	bool is_unnamed; /* the path is too long */
+	char path[PATH_MAX];
 };
 
-/* ---- reading the kernel's queue ---------------------------------------- */
-
-/* Waits for events for TIMEOUT_MS (-1: no limit) and reads them. Returns how many
- * bytes came, 0 for none in time, -EPIPE, -ECANCELED, or -errno. */
-static ssize_t
-file_watch_fill(struct file_watch_session *session, int timeout_ms)
-{
-	struct pollfd wait[] = {
-		{ .fd = session->watch.inotify_fd, .events = POLLIN },
-		{ .fd = session->watch.session->conn.fd, .events = POLLRDHUP },
-	};
-	uint64_t deadline = timeout_ms < 0 ? CLOCK_NEVER : clock_mono_ms() + (uint64_t)timeout_ms;
-	ssize_t n;
-
-	memmove(session->buffer, session->buffer + session->head, session->tail - session->head);
-	session->tail -= session->head;
-	session->head = 0;
-	n = stop_poll(wait, 2, deadline, true);
-	if (stop_is_now())
-		return -ECANCELED;
-	if (n <= 0)
-		return n == 0 || errno == EINTR ? 0 : -errno;
-	if (wait[1].revents != 0)
-		return -EPIPE;
-	n = read(session->watch.inotify_fd, session->buffer + session->tail,
-	    sizeof(session->buffer) - session->tail);
-	if (n < 0) /* EINVAL: no room for one more event beside those that are held */
-		return errno == EAGAIN || errno == EINTR || errno == EINVAL ? 0 : -errno;
-	session->tail += (size_t)n;
-	return n;
-}
-
-static const struct inotify_event *
-file_watch_event_at(const struct file_watch_session *session, size_t offset)
-{
-	return (const void *)(session->buffer + offset);
-}
-
-static size_t
-file_watch_event_size(const struct inotify_event *event)
-{
-	return sizeof(*event) + event->len;
-}
-
-/* The IN_MOVED_TO that goes with FROM, if it has been read. */
-static struct inotify_event *
-file_watch_find_pair(struct file_watch_session *session, const struct inotify_event *from)
-{
-	for (size_t offset = session->head; offset < session->tail;) {
-		struct inotify_event *event = (void *)(session->buffer + offset);
-
-		if ((event->mask & IN_MOVED_TO) && event->cookie == from->cookie)
-			return event;
-		offset += file_watch_event_size(event);
-	}
-	return NULL;
-}
-
-/* ---- telling the host --------------------------------------------------- */
-
-static int
-file_watch_tell(struct file_watch_session *session, enum file_event_kind kind, const char *path,
-    const char *renamed_to)
-{
-	const struct file_event event = { .kind = kind, .path = path, .renamed_to = renamed_to };
-
-	return file_watch_send(&session->watch, &event);
-}
-
-/* Whether the host asked for NAME of the directory WD. */
+/* Whether the host asked for NAME of DIR. */
 static bool
-file_watch_is_wanted(const struct file_watch_session *session, int wd, const char *name)
+file_watch_is_wanted(
+    const struct file_watch *watch, const struct file_watch_dir *dir, const char *name)
 {
-	return session->only == NULL || (wd == session->top_wd && strcmp(name, session->only) == 0);
+	return watch->only == NULL || (dir == watch->dirs.top && strcmp(name, watch->only) == 0);
 }
 
-/* The path of what EVENT is about. Returns 0, -ENOENT for a directory that is not
- * watched any more, or -ENAMETOOLONG. */
-static int
-file_watch_path_of(
-    struct file_watch_session *session, const struct inotify_event *event, char ret[PATH_MAX])
+static void
+file_watch_spot(
+    struct file_watch *watch, const struct inotify_event *event, struct file_watch_spot *ret)
 {
-	const char *dir = file_watch_table_find(&session->watch.dirs, event->wd);
-
-	if (dir == NULL)
-		return -ENOENT;
-	if (session->only != NULL && file_watch_is_wanted(session, event->wd, event->name))
-		return strlcpy(ret, session->path, PATH_MAX) < PATH_MAX ? 0 : -ENAMETOOLONG;
-	return file_path_join(ret, PATH_MAX, dir, event->name);
+	ret->dir = file_watch_table_find(&watch->dirs, event->wd);
+	ret->name = event->name;
+	ret->is_unnamed = false;
+	if (ret->dir == NULL)
+		return;
+	if (watch->only != NULL && file_watch_is_wanted(watch, ret->dir, event->name))
+		(void)strlcpy(ret->path, watch->path, sizeof(ret->path));
+	else
+		ret->is_unnamed = file_watch_table_path(ret->dir, event->name, ret->path) < 0;
 }
 
-/* Something is at PATH that was not there. */
-static int
-file_watch_appeared(struct file_watch_session *session, const struct inotify_event *event)
-{
-	char path[PATH_MAX];
-	int r = file_watch_path_of(session, event, path);
+/* ---- what happened to a name ------------------------------------------- */
 
-	if (r < 0)
-		return r;
-	r = file_watch_tell(session, FILE_EVENT_CREATED, path, "");
-	if (r == 0 && session->watch.recursive && (event->mask & IN_ISDIR))
-		r = file_watch_scan_new(&session->watch, path);
+static int
+file_watch_tell_spot(
+    struct file_watch *watch, enum file_event_kind kind, const struct file_watch_spot *spot)
+{
+	if (spot->is_unnamed)
+		return file_watch_tell_unnamed(watch, spot->dir);
+	return file_watch_tell(watch, kind, spot->path, "");
+}
+
+/* Something is at SPOT that was not there. */
+static int
+file_watch_appeared(struct file_watch *watch, const struct file_watch_spot *spot, bool is_dir)
+{
+	int r = file_watch_tell_spot(watch, FILE_EVENT_CREATED, spot);
+
+	if (r == 0 && watch->recursive && is_dir && !spot->is_unnamed)
+		r = file_watch_scan_new(watch, spot->dir, spot->name);
 	return r;
 }
 
 static int
-file_watch_left(struct file_watch_session *session, const struct inotify_event *from)
+file_watch_left(struct file_watch *watch, const struct file_watch_spot *spot, bool is_dir)
 {
-	char path[PATH_MAX];
-	int r = file_watch_path_of(session, from, path);
+	struct file_watch_dir *dir = NULL;
 
-	if (r < 0)
-		return r;
-	if (session->watch.recursive && (from->mask & IN_ISDIR))
-		file_watch_table_leave(&session->watch.dirs, session->watch.inotify_fd, path);
-	return file_watch_tell(session, FILE_EVENT_REMOVED, path, "");
+	if (watch->recursive && is_dir)
+		dir = file_watch_table_child(spot->dir, spot->name);
+	if (dir != NULL)
+		file_watch_table_remove(&watch->dirs, dir, watch->inotify_fd);
+	return file_watch_tell_spot(watch, FILE_EVENT_REMOVED, spot);
+}
+
+/* A directory has been moved: what is watched of it goes with it. It is looked at
+ * again all the same: one that was left out may be watched here, and one that took its
+ * place since may have been taken for it. */
+static int
+file_watch_carry(
+    struct file_watch *watch, const struct file_watch_spot *from, const struct file_watch_spot *to)
+{
+	struct file_watch_dir *dir = file_watch_table_child(from->dir, from->name);
+	int r = 0;
+
+	if (dir != NULL) {
+		r = file_watch_table_move(&watch->dirs, dir, to->dir, to->name);
+		if (r < 0)
+			file_watch_table_remove(&watch->dirs, dir, watch->inotify_fd);
+		else
+			r = file_watch_scan_again(watch, dir);
+	}
+	if (r == -ENOBUFS || r == -ENOMEM || r == -ELOOP)
+		return file_watch_leave_out(watch, to->dir, to->path, r);
+	return r < 0 ? r : file_watch_scan_new(watch, to->dir, to->name);
 }
 
 static int
-file_watch_renamed(struct file_watch_session *session, const struct inotify_event *from,
-    const struct inotify_event *to)
+file_watch_renamed(struct file_watch *watch, const struct inotify_event *from_event,
+    const struct inotify_event *to_event)
 {
-	char old_path[PATH_MAX];
-	char new_path[PATH_MAX];
-	int r = file_watch_path_of(session, from, old_path);
+	bool is_dir = (from_event->mask & IN_ISDIR) != 0;
+	struct file_watch_spot from;
+	struct file_watch_spot to;
+	int r;
 
-	if (r < 0)
-		return r;
-	r = file_watch_path_of(session, to, new_path);
+	file_watch_spot(watch, from_event, &from);
+	file_watch_spot(watch, to_event, &to);
 	/* Into a directory that has left: so has this. */
-	if (r == -ENOENT)
-		return file_litter_is_name(from->name) ? 0 : file_watch_left(session, from);
-	if (r < 0)
-		return r;
+	if (to.dir == NULL)
+		return file_litter_is_name(from.name) ? 0 : file_watch_left(watch, &from, is_dir);
 	/* It is a WRITE's, which takes temporary names for files that are there. */
-	if (file_litter_is_name(from->name))
-		return file_watch_tell(session, FILE_EVENT_MODIFIED, new_path, "");
-	r = file_watch_tell(session, FILE_EVENT_RENAMED, old_path, new_path);
-	if (r == 0 && session->watch.recursive && (from->mask & IN_ISDIR))
-		r = file_watch_table_rename(&session->watch.dirs, old_path, new_path);
-	return r;
+	if (file_litter_is_name(from.name))
+		return file_watch_tell_spot(watch, FILE_EVENT_MODIFIED, &to);
+	if (from.is_unnamed || to.is_unnamed) {
+		r = file_watch_left(watch, &from, is_dir);
+		return r < 0 ? r : file_watch_appeared(watch, &to, is_dir);
+	}
+	r = file_watch_tell(watch, FILE_EVENT_RENAMED, from.path, to.path);
+	return r == 0 && watch->recursive && is_dir ? file_watch_carry(watch, &from, &to) : r;
 }
 
 /* The first half of a rename. Returns -EAGAIN while the second may still come. */
 static int
-file_watch_moved(struct file_watch_session *session, const struct inotify_event *from)
+file_watch_moved(struct file_watch *watch, const struct inotify_event *from)
 {
-	struct inotify_event *to = file_watch_find_pair(session, from);
+	struct inotify_event *to = file_watch_queue_pair(watch, from);
+	struct file_watch_dir *from_dir = file_watch_table_find(&watch->dirs, from->wd);
+	struct file_watch_spot spot;
 
-	if (to == NULL && !session->waited)
+	if (to == NULL && !watch->waited)
 		return -EAGAIN;
-	session->waited = false;
+	watch->waited = false;
 	if (to == NULL) {
-		if (!file_watch_is_wanted(session, from->wd, from->name) ||
+		if (!file_watch_is_wanted(watch, from_dir, from->name) ||
 		    file_litter_is_name(from->name))
 			return 0;
-		return file_watch_left(session, from);
+		file_watch_spot(watch, from, &spot);
+		return file_watch_left(watch, &spot, (from->mask & IN_ISDIR) != 0);
 	}
 	to->mask = 0; /* told with this one */
-	if (!file_watch_is_wanted(session, from->wd, from->name) &&
-	    !file_watch_is_wanted(session, to->wd, to->name))
+	if (!file_watch_is_wanted(watch, from_dir, from->name) &&
+	    !file_watch_is_wanted(watch, file_watch_table_find(&watch->dirs, to->wd), to->name))
 		return 0;
-	return file_watch_renamed(session, from, to);
-}
-
-/* Something happened to the watched directory itself. */
-static int
-file_watch_top(struct file_watch_session *session, const struct inotify_event *event)
-{
-	if (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT)) {
-		int r = file_watch_tell(session, FILE_EVENT_REMOVED, session->path, "");
-
-		return r < 0 ? r : -ENOENT;
-	}
-	if ((event->mask & IN_ATTRIB) && session->only == NULL)
-		return file_watch_tell(session, FILE_EVENT_MODIFIED, session->path, "");
-	return 0;
+	return file_watch_renamed(watch, from, to);
 }
 
 /* Whether NAME, at PATH, is the kernel's word for an unnamed file (O_TMPFILE): "#"
  * and its inode's number, where nothing is. */
 static bool
-file_watch_is_unnamed(const char *name, const char *path)
+file_watch_is_tmpfile(const char *name, const char *path)
 {
 	struct stat status;
 
@@ -230,156 +176,212 @@ file_watch_is_unnamed(const char *name, const char *path)
 	       name[1 + strspn(name + 1, "0123456789")] == '\0' && lstat(path, &status) < 0;
 }
 
-/* An event about a name in a watched directory. */
+/* An event about a name in the watched directory DIR. */
 static int
-file_watch_name(struct file_watch_session *session, const struct inotify_event *event)
+file_watch_name(
+    struct file_watch *watch, const struct inotify_event *event, const struct file_watch_dir *dir)
 {
-	char path[PATH_MAX];
-	enum file_event_kind kind =
-	    event->mask & IN_DELETE ? FILE_EVENT_REMOVED : FILE_EVENT_MODIFIED;
-	int r;
+	struct file_watch_spot spot;
 
 	if (event->mask & IN_MOVED_FROM)
-		return file_watch_moved(session, event);
-	if (!file_watch_is_wanted(session, event->wd, event->name) ||
-	    file_litter_is_name(event->name))
+		return file_watch_moved(watch, event);
+	if (!file_watch_is_wanted(watch, dir, event->name) || file_litter_is_name(event->name))
 		return 0;
+	file_watch_spot(watch, event, &spot);
 	if (event->mask & (IN_CREATE | IN_MOVED_TO))
-		return file_watch_appeared(session, event);
-	if ((event->mask & (IN_DELETE | IN_MODIFY | IN_ATTRIB)) == 0)
+		return file_watch_appeared(watch, &spot, (event->mask & IN_ISDIR) != 0);
+	if (event->mask & IN_DELETE)
+		return file_watch_tell_spot(watch, FILE_EVENT_REMOVED, &spot);
+	if ((event->mask & (IN_MODIFY | IN_ATTRIB)) == 0 ||
+	    (!spot.is_unnamed && file_watch_is_tmpfile(spot.name, spot.path)))
 		return 0;
-	r = file_watch_path_of(session, event, path);
-	if (r < 0 || (kind == FILE_EVENT_MODIFIED && file_watch_is_unnamed(event->name, path)))
-		return r;
-	return file_watch_tell(session, kind, path, "");
+	return file_watch_tell_spot(watch, FILE_EVENT_MODIFIED, &spot);
+}
+
+/* ---- the loop ---------------------------------------------------------- */
+
+/* Something happened to the watched directory itself. */
+static int
+file_watch_top(struct file_watch *watch, const struct inotify_event *event)
+{
+	if (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED))
+		return -ESTALE;
+	if ((event->mask & IN_ATTRIB) && watch->only == NULL)
+		return file_watch_tell(watch, FILE_EVENT_MODIFIED, watch->path, "");
+	return 0;
 }
 
 static int
-file_watch_handle(struct file_watch_session *session, const struct inotify_event *event)
+file_watch_handle(struct file_watch *watch, const struct inotify_event *event)
 {
-	int r;
+	struct file_watch_dir *dir;
 
 	if (event->mask & IN_Q_OVERFLOW)
 		return -EOVERFLOW;
-	if (event->mask & IN_IGNORED)
-		file_watch_table_drop(&session->watch.dirs, event->wd);
-	if (event->len == 0)
-		return event->wd == session->top_wd ? file_watch_top(session, event) : 0;
+	dir = file_watch_table_find(&watch->dirs, event->wd);
 	/* A directory that we let go of still had something in the queue. */
-	r = file_watch_table_find(&session->watch.dirs, event->wd) != NULL
-		? file_watch_name(session, event)
-		: 0;
-	return r == -ENOENT ? 0 : r;
+	if (dir == NULL)
+		return 0;
+	if (event->len > 0)
+		return file_watch_name(watch, event, dir);
+	if (dir == watch->dirs.top)
+		return file_watch_top(watch, event);
+	if (event->mask & IN_IGNORED)
+		file_watch_table_remove(&watch->dirs, dir, watch->inotify_fd);
+	return 0;
 }
 
-/* ---- the loop ----------------------------------------------------------- */
-
+/* What has been read is told in one send. */
 static int
-file_watch_loop(struct file_watch_session *session)
+file_watch_loop(struct file_watch *watch)
 {
-	for (;;) {
-		const struct inotify_event *event = file_watch_event_at(session, session->head);
-		ssize_t n;
-		int r;
+	int r = file_watch_tell_noted(watch);
 
-		if (session->head == session->tail) {
-			n = file_watch_fill(session, -1);
-			if (n < 0)
-				return (int)n;
-			continue;
+	while (r == 0) {
+		struct inotify_event *event = file_watch_queue_head(watch);
+
+		r = event != NULL ? file_watch_handle(watch, event) : file_watch_flush(watch);
+		if (r == 0 && event != NULL)
+			file_watch_queue_pop(watch);
+		else if (r == 0)
+			r = file_watch_queue_fill(watch, -1);
+		else if (r == -EAGAIN) {
+			r = file_watch_queue_fill(watch, FILE_WATCH_PAIR_MS);
+			watch->waited = true;
 		}
-		r = file_watch_handle(session, event);
-		if (r == -EAGAIN) {
-			n = file_watch_fill(session, FILE_WATCH_PAIR_MS);
-			if (n < 0)
-				return (int)n;
-			session->waited = true;
-			continue;
-		}
-		if (r < 0)
-			return r;
-		session->head += file_watch_event_size(event);
 	}
+	return r;
 }
 
-/* Finds out what is to be watched: PATH, or for what is no directory the one that
- * it is in. NAME has room for its name there. */
+/* Finds out what is to be watched, with the rights of the user that SPEC names: PATH, or
+ * for what is no directory a name in the one that it is in. */
 static int
-file_watch_open(struct file_watch_session *session, char name[NAME_MAX + 1])
+file_watch_look(struct file_watch *watch, const char *spec, struct file_parts *ret_parts)
 {
+	struct file_user FILE_USER_SCOPE user = { 0 };
 	char real[PATH_MAX];
-	struct file_parts parts;
 	struct stat status;
-	int r;
 
-	if (stat(session->path, &status) < 0)
+	if (file_user_enter(&user, watch->session, spec) < 0)
+		return -EPIPE;
+	watch->has_user = user.entered;
+	if (stat(watch->path, &status) < 0)
 		return -errno;
-	session->watch.inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (session->watch.inotify_fd < 0)
-		return -errno;
+	watch->top_dev = status.st_dev;
+	watch->top_ino = status.st_ino;
 	if (S_ISDIR(status.st_mode))
-		return file_watch_scan_top(&session->watch, session->path, &session->top_wd);
-	if (realpath(session->path, real) == NULL)
+		return 0;
+	if (realpath(watch->path, real) == NULL)
 		return -errno;
-	r = file_path_split(real, &parts);
+	watch->recursive = false;
+	watch->only = ret_parts->name;
+	return file_path_split(real, ret_parts);
+}
+
+/* The instance is the agent's own: by whose it is the kernel counts watches, and who is
+ * watched could use up what its user may have. */
+static int
+file_watch_open(struct file_watch *watch, const char *spec, struct file_parts *parts)
+{
+	int r = file_watch_look(watch, spec, parts);
+
 	if (r < 0)
 		return r;
-	memcpy(name, parts.name, sizeof(parts.name));
-	session->only = name;
-	session->watch.recursive = false;
-	return file_watch_scan_top(&session->watch, parts.dir, &session->top_wd);
+	watch->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (watch->inotify_fd < 0)
+		return -errno;
+	return file_watch_scan_top(watch, watch->only != NULL ? parts->dir : watch->path);
+}
+
+/* ---- the session ------------------------------------------------------- */
+
+/* Waits for room for the last frame: however long the host takes, but not while the
+ * agent shuts down. */
+static int
+file_watch_await_room(struct file_watch *watch, int error)
+{
+	struct conn *conn = &watch->session->conn;
+	struct pollfd host = { .fd = conn->fd, .events = POLLOUT | POLLRDHUP };
+
+	if (error != -ECANCELED)
+		return conn_await_room(conn);
+	if (stop_poll(&host, 1, clock_mono_ms() + FILE_WATCH_LAST_MS, false) > 0 &&
+	    host.revents == POLLOUT)
+		return 0;
+	return -EPIPE;
+}
+
+/* What is told before the end. Returns what the last frame is to say. */
+static int
+file_watch_end(struct file_watch *watch, int error)
+{
+	int r = 0;
+
+	if (error == -EPIPE || !watch->stands)
+		return error;
+	if (error == -ESTALE) {
+		error = -ENOENT;
+		r = file_watch_tell(watch, FILE_EVENT_REMOVED, watch->path, "");
+	}
+	if (r == 0)
+		r = file_watch_flush(watch);
+	if (r == -ECANCELED)
+		error = r;
+	else if (r < 0)
+		return r;
+	r = file_watch_await_room(watch, error);
+	return r < 0 ? r : error;
 }
 
 static void
 file_watch_fail(struct session *session, int error, const char *path)
 {
-	if (error == -EOVERFLOW)
-		file_reply_text(
-		    session, error, "%s: events came faster than they were taken", path);
-	else if (error == -ENOSPC)
-		file_reply_text(
-		    session, error, "%s: fs.inotify.max_user_watches allows no more", path);
-	else if (error == -EMFILE)
-		file_reply_text(
-		    session, error, "%s: fs.inotify.max_user_instances allows no more", path);
-	else if (error == -ECANCELED)
-		file_reply_text(session, error, "%s: the agent is shutting down", path);
-	else
-		file_reply_error(session, error, path);
+	static const struct {
+		int error;
+		const char *words;
+	} known[] = {
+		{ EOVERFLOW, "events came faster than they were taken" },
+		{ ENOSPC, "fs.inotify.max_user_watches allows no more" },
+		{ EMFILE, "fs.inotify.max_user_instances allows no more" },
+		{ ENOBUFS, "more directories than can be watched at once" },
+		{ ECANCELED, "the agent is shutting down" },
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (error == -known[i].error) {
+			file_reply_text(session, error, "%s: %s", path, known[i].words);
+			return;
+		}
+	}
+	file_reply_error(session, error == -ESTALE ? -ENOENT : error, path);
 }
 
-static void
-file_watch_run(struct session *session, const char *path, bool recursive)
+static int
+file_watch_run(struct file_watch *watch, const char *user)
 {
-	char name[NAME_MAX + 1];
-	struct file_watch_session *run = calloc(1, sizeof(*run));
-	int r = -ENOMEM;
+	struct file_parts parts;
+	int r = file_watch_open(watch, user, &parts);
 
-	if (run != NULL) {
-		run->watch.session = session;
-		run->watch.recursive = recursive;
-		run->watch.inotify_fd = -1;
-		run->path = path;
-		r = file_watch_open(run, name);
-	}
 	if (r == 0)
-		r = conn_send(&session->conn, VMM_GUEST_FILE_ACK, NULL, 0,
-		    session->settings->stall_timeout_ms);
-	if (r == 0)
-		r = file_watch_loop(run);
-	file_watch_fail(session, r, path);
-	if (run != NULL) {
-		fd_close(&run->watch.inotify_fd);
-		file_watch_table_done(&run->watch.dirs);
+		r = conn_send(&watch->session->conn, VMM_GUEST_FILE_ACK, NULL, 0,
+		    watch->session->settings->stall_timeout_ms);
+	if (r == 0) {
+		watch->stands = true;
+		r = file_watch_loop(watch);
 	}
-	free(run);
+	r = file_watch_end(watch, r);
+	fd_close(&watch->inotify_fd);
+	file_watch_table_done(&watch->dirs);
+	return r;
 }
 
 void
 file_watch_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
 	struct file_request request = { 0 };
+	struct file_watch *watch;
 	char path[PATH_MAX];
+	int r = -ENOMEM;
 
 	if (file_reply_parse(session, type, payload, len, &request) < 0)
 		return;
@@ -387,7 +389,17 @@ file_watch_serve(struct session *session, uint8_t type, const uint8_t *payload, 
 		for (size_t end = strlen(path); end > 1 && path[end - 1] == '/'; end--)
 			path[end - 1] = '\0';
 		session_describe(session, "", path);
-		file_watch_run(session, path, request.recursive);
+		watch = calloc(1, sizeof(*watch));
+		if (watch != NULL) {
+			watch->session = session;
+			watch->path = path;
+			watch->recursive = request.recursive;
+			watch->gaps = request.gaps;
+			watch->inotify_fd = -1;
+			r = file_watch_run(watch, request.user);
+		}
+		free(watch);
+		file_watch_fail(session, r, path);
 	}
 	file_request_done(&request);
 	(void)malloc_trim(0);

@@ -10,40 +10,7 @@ import pytest
 import codec
 from agent import FileError
 from faults import Fault
-
-
-class Watch:
-    def __init__(self, agent, top, path="", recursive=False):
-        self.top = str(top)
-        self.path = self.top + path
-        self.conn = agent.file_connect(
-            codec.FILE_WATCH_REQ, {"path": self.path, "recursive": recursive})
-        assert self.conn.expect(codec.FILE_ACK).payload == b""
-
-    def close(self):
-        self.conn.close()
-
-    def _event(self, frame):
-        assert frame.type == codec.FILE_EVENT, frame
-        event = frame.json()
-        assert list(event) == ["kind", "path", "renamed_to"], event
-        for member in ("path", "renamed_to"):
-            assert event[member] == "" or event[member].startswith(self.top), event
-        found = (event["kind"], event["path"][len(self.top):])
-        return found + (event["renamed_to"][len(self.top):],) if event["renamed_to"] else found
-
-    def until(self, *last):
-        """The events up to and with LAST, a kind and a path."""
-        events = []
-        while not events or events[-1][:2] != last:
-            events.append(self._event(self.conn.recv(timeout=10)))
-        return events
-
-    def end(self):
-        """The text of the FILE_ERR that ends it."""
-        text = self.conn.expect(codec.FILE_ERR, timeout=10).payload.decode()
-        assert self.conn.recv(timeout=10) is None
-        return text
+from watching import Watch, watch_slot
 
 
 @pytest.fixture
@@ -188,7 +155,7 @@ def test_what_is_moved_into_a_directory_that_has_left_is_removed(agent, watch, t
     (tmp_path / "d").mkdir()
     (tmp_path / "f").touch()
     w = watch(recursive=True)
-    (slot,) = [s for s in agent.status()["slots"] if s["kind"] == "watch"]
+    slot = watch_slot(agent)
     os.kill(slot["pid"], signal.SIGSTOP)
     try:
         (tmp_path / "d").rename(public_dir / "d")

@@ -136,13 +136,14 @@ test_a_list_that_no_frame_holds_is_refused_and_not_cut(void **state)
 static void
 test_each_event_is_read_as_it_was_made(void **state)
 {
-	const char *const kinds[] = { "created", "modified", "removed", "renamed" };
+	const char *const kinds[] = { "created", "modified", "removed", "renamed", "unwatched" };
 
 	(void)state;
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		const struct file_event event = { .kind = (enum file_event_kind)i,
 			.path = "/a",
-			.renamed_to = i == FILE_EVENT_RENAMED ? "/b" : "" };
+			.renamed_to = i == FILE_EVENT_RENAMED ? "/b" : "",
+			.error = i == FILE_EVENT_UNWATCHED ? "EACCES" : "" };
 		struct json_object *CLEANUP_JSON json = NULL;
 		struct file_event read;
 		struct json_error error;
@@ -154,6 +155,9 @@ test_each_event_is_read_as_it_was_made(void **state)
 		assert_int_equal(read.kind, i);
 		assert_string_equal(read.path, "/a");
 		assert_string_equal(read.renamed_to, event.renamed_to);
+		assert_string_equal(read.error, event.error);
+		/* Hosts of today have not heard of it. */
+		assert_int_equal(strstr(text, "\"error\"") != NULL, i == FILE_EVENT_UNWATCHED);
 		free(text);
 	}
 }

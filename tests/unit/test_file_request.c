@@ -75,6 +75,24 @@ test_a_read_may_have_a_range(void **state)
 }
 
 static void
+test_a_watch_may_know_of_gaps_and_have_a_user(void **state)
+{
+	struct file_request CLEANUP_REQUEST h2 =
+	    parse(VMM_GUEST_FILE_WATCH_REQ, "{\"path\":\"/x\",\"recursive\":true}");
+	struct file_request CLEANUP_REQUEST h3 =
+	    parse(VMM_GUEST_FILE_WATCH_REQ, "{\"path\":\"/x\",\"gaps\":true,\"user\":\"u\"}");
+
+	(void)state;
+	assert_true(h2.recursive);
+	assert_false(h2.gaps);
+	assert_string_equal(h2.user, "");
+	assert_false(h3.recursive);
+	assert_true(h3.gaps);
+	assert_string_equal(h3.user, "u");
+	assert_refused(VMM_GUEST_FILE_WATCH_REQ, "{\"path\":\"/x\",\"gaps\":1}", "'gaps'");
+}
+
+static void
 test_a_move_has_from_and_to_and_no_path(void **state)
 {
 	struct file_request CLEANUP_REQUEST move =
@@ -252,6 +270,7 @@ test_hosts_of_today_see_the_members_they_know_and_no_others(void **state)
 		{ VMM_GUEST_FILE_READ_REQ, "{\"path\":\"/x\"}" },
 		{ VMM_GUEST_FILE_MKDIR_REQ, "{\"path\":\"/x\",\"mode\":0}" },
 		{ VMM_GUEST_FILE_REMOVE_REQ, "{\"path\":\"/x\",\"recursive\":false}" },
+		{ VMM_GUEST_FILE_WATCH_REQ, "{\"path\":\"/x\",\"recursive\":false}" },
 		{ VMM_GUEST_FILE_SET_REQ, "{\"path\":\"/x\"}" },
 	};
 
@@ -271,6 +290,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_write_has_a_path_and_a_mode),
 		cmocka_unit_test(test_a_read_may_have_a_range),
+		cmocka_unit_test(test_a_watch_may_know_of_gaps_and_have_a_user),
 		cmocka_unit_test(test_a_move_has_from_and_to_and_no_path),
 		cmocka_unit_test(test_every_request_needs_its_path),
 		cmocka_unit_test(test_wrong_members_are_refused_by_name),

@@ -170,8 +170,8 @@ test_an_empty_list_is_one(void **state)
 static void
 test_events_are_read_as_they_were_written(void **state)
 {
-	for (int kind = FILE_EVENT_CREATED; kind <= FILE_EVENT_RENAMED; kind++) {
-		const struct file_event written = { (enum file_event_kind)kind, "/a", "/b" };
+	for (int kind = FILE_EVENT_CREATED; kind <= FILE_EVENT_UNWATCHED; kind++) {
+		const struct file_event written = { (enum file_event_kind)kind, "/a", "/b", "EIO" };
 		struct json_object *json = NULL;
 		struct json_error error = { 0 };
 		struct file_event event;

@@ -1,0 +1,52 @@
+"""WATCH as a host sees it."""
+
+import codec
+from agent import wait_until
+
+
+def watch_slot(agent):
+    """The slot of the one WATCH; those of before may still be closing."""
+    def slots():
+        return [s for s in agent.status()["slots"] if s["kind"] == "watch"]
+    wait_until(lambda: len(slots()) == 1, message="one watch")
+    return slots()[0]
+
+
+class Watch:
+    """A WATCH of PATH below TOP that stands; MORE are members of the request. Events
+    are (kind, path) without TOP, and renamed_to or error behind where there is one."""
+
+    def __init__(self, agent, top, path="", recursive=False, **more):
+        self.top = str(top)
+        self.path = self.top + path
+        self.conn = agent.file_connect(
+            codec.FILE_WATCH_REQ, {"path": self.path, "recursive": recursive, **more})
+        assert self.conn.expect(codec.FILE_ACK).payload == b""
+
+    def close(self):
+        self.conn.close()
+
+    def _event(self, frame):
+        assert frame.type == codec.FILE_EVENT, frame
+        event = frame.json()
+        members = ["kind", "path", "renamed_to"]
+        assert list(event) == members + ["error"] * (event["kind"] == "unwatched"), event
+        for member in ("path", "renamed_to"):
+            assert event[member] == "" or event[member].startswith(self.top), event
+        found = (event["kind"], event["path"][len(self.top):])
+        if event["kind"] == "unwatched":
+            return found + (event["error"],)
+        return found + (event["renamed_to"][len(self.top):],) if event["renamed_to"] else found
+
+    def until(self, *last):
+        """The events up to and with LAST, a kind and a path."""
+        events = []
+        while not events or events[-1][:2] != last:
+            events.append(self._event(self.conn.recv(timeout=10)))
+        return events
+
+    def end(self):
+        """The text of the FILE_ERR that ends it."""
+        text = self.conn.expect(codec.FILE_ERR, timeout=10).payload.decode()
+        assert self.conn.recv(timeout=10) is None
+        return text
