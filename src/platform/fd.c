@@ -24,6 +24,22 @@ fd_close(int *fd)
 }
 
 int
+fd_close_written(int *fd)
+{
+	int taken = fd_steal(fd);
+
+	return taken >= 0 && close(taken) < 0 && errno != EINTR ? -errno : 0;
+}
+
+int
+fd_flush(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return copy < 0 ? -errno : fd_close_written(&copy);
+}
+
+int
 fd_set_nonblock(int fd, bool on)
 {
 	int flags = fcntl(fd, F_GETFL);

@@ -15,6 +15,14 @@
  * tried again on EINTR: on Linux the descriptor is gone either way. */
 void fd_close(int *fd);
 
+/* As fd_close(), for a file that was written: returns 0, or -errno of close(2), by
+ * which NFS, FUSE and quotas tell of a write that failed after all. */
+int fd_close_written(int *fd);
+
+/* Has FD's file system say what it would at close(2), and leaves FD open. Returns 0
+ * or -errno. */
+int fd_flush(int fd);
+
 /* A descriptor of this kind is closed when its scope ends: int CLEANUP_FD fd = -1; */
 #define CLEANUP_FD __attribute__((cleanup(fd_close)))
 

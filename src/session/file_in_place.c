@@ -127,8 +127,8 @@ file_in_place_copy(struct file_in_place *target, int from_fd)
 	return r < 0 ? r : file_copy(NULL, from_fd, target->fd);
 }
 
-void
+int
 file_in_place_close(struct file_in_place *target)
 {
-	fd_close(&target->fd);
+	return fd_close_written(&target->fd);
 }

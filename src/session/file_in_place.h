@@ -19,7 +19,6 @@ struct file_in_place {
 	size_t held; /* bytes in conn_tx_buffer(), which a WRITE needs for nothing else */
 };
 
-#define FILE_IN_PLACE_SCOPE __attribute__((cleanup(file_in_place_close)))
 #define FILE_IN_PLACE_NONE                                                                         \
 	{                                                                                          \
 		.fd = -1                                                                           \
@@ -40,6 +39,7 @@ int file_in_place_finish(struct file_in_place *target);
 /* Puts the content of the regular file FROM_FD in place of the old one. */
 int file_in_place_copy(struct file_in_place *target, int from_fd);
 
-void file_in_place_close(struct file_in_place *target);
+/* Closes it. Returns 0, or -errno of close(2). */
+int file_in_place_close(struct file_in_place *target);
 
 #endif

@@ -194,10 +194,24 @@ file_read_request(struct session *session, const struct file_request *request, c
 	return r < 0 ? r : file_read_send(&read);
 }
 
+/* Returns 0 with the outcome in *RET; else FILE_ERR has been sent. */
+static int
+file_read_as_user(
+    struct session *session, const struct file_request *request, const char *path, int *ret)
+{
+	struct file_user FILE_USER_SCOPE user = { .entered = false };
+	int r = file_user_enter(&user, session, request->user);
+
+	if (r < 0)
+		return r;
+	session_describe(session, request->user, path);
+	*ret = file_read_request(session, request, path);
+	return 0;
+}
+
 void
 file_read_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
-	struct file_user FILE_USER_SCOPE user = { .entered = false };
 	struct file_request request = { 0 };
 	char path[PATH_MAX];
 	int r = file_reply_parse(session, type, payload, len, &request);
@@ -205,9 +219,7 @@ file_read_serve(struct session *session, uint8_t type, const uint8_t *payload, s
 	if (r < 0)
 		return;
 	if (file_reply_path(session, request.path, path) == 0 &&
-	    file_user_enter(&user, session, request.user) == 0) {
-		session_describe(session, request.user, path);
-		r = file_read_request(session, &request, path);
+	    file_read_as_user(session, &request, path, &r) == 0) {
 		if (r == 0)
 			(void)session_send_last(session, VMM_GUEST_FILE_DONE, NULL, 0);
 		else if (r == -EFBIG)

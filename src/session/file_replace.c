@@ -99,8 +99,11 @@ file_replace_name(struct file_replace *replace)
 int
 file_replace_commit(struct file_replace *replace, const char *name)
 {
-	int r;
+	/* What close(2) would say must be known while the old file stands. */
+	int r = fd_flush(replace->fd);
 
+	if (r < 0)
+		return r;
 	if (replace->temp[0] == '\0') {
 		r = file_replace_link(replace, name);
 		if (r != -EEXIST)

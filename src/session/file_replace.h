@@ -31,7 +31,7 @@ int file_replace_begin(
 
 /* Gives the file the name NAME: by linkat(2) where nothing is there, by rename(2)
  * from a temporary name else. Returns 0; or -errno, and the old file stands:
- * -EBUSY where something is mounted on it. */
+ * -EBUSY where something is mounted on it, or what close(2) says of the new one. */
 int file_replace_commit(struct file_replace *replace, const char *name);
 
 /* Drops the file, unless it got its name. */

@@ -34,6 +34,8 @@ struct file_write {
 	struct file_replace spool;     /* where the bytes go, if it is open */
 	struct file_in_place in_place; /* where they end, if it is open */
 	uint64_t total;
+	struct frame_header header; /* of the last frame */
+	bool whole;		    /* DONE has come */
 };
 
 /* ---- where the bytes go ------------------------------------------------ */
@@ -154,8 +156,9 @@ file_write_add(struct file_write *write, const uint8_t *bytes, size_t len)
 
 /* How an upload is cut short: what is wrong in it, in words; else the path's. */
 static void
-file_write_fail(struct file_write *write, int error, const struct frame_header *header)
+file_write_fail(struct file_write *write, int error)
 {
+	const struct frame_header *header = &write->header;
 	struct session *session = write->session;
 	uint64_t max = session->settings->max_file_bytes;
 
@@ -197,23 +200,24 @@ file_write_take(struct file_write *write, uint32_t len)
 	return (int)n;
 }
 
-/* Takes frames up to DONE. Returns 0; else the last one's header is in *RET. */
+/* Takes frames up to DONE. */
 static int
-file_write_receive(struct file_write *write, struct frame_header *ret)
+file_write_receive(struct file_write *write)
 {
+	struct frame_header *header = &write->header;
 	struct session *session = write->session;
 	int r;
 
 	for (;;) {
-		*ret = (struct frame_header){ 0 };
-		r = conn_next_frame(&session->conn, file_reply_deadline(session), ret);
+		*header = (struct frame_header){ 0 };
+		r = conn_next_frame(&session->conn, file_reply_deadline(session), header);
 		if (r < 0)
 			return r;
-		if (ret->type == VMM_GUEST_FILE_DONE)
+		if (header->type == VMM_GUEST_FILE_DONE)
 			return 0;
-		if (ret->type != VMM_GUEST_FILE_DATA)
+		if (header->type != VMM_GUEST_FILE_DATA)
 			return -EPROTO;
-		r = file_write_take(write, ret->len);
+		r = file_write_take(write, header->len);
 		if (r < 0)
 			return r;
 	}
@@ -315,43 +319,54 @@ file_write_discard(struct session *session)
 	conn_discard(&session->conn, VMM_GUEST_DISCARD_MS, VMM_GUEST_FILE_DONE);
 }
 
-/* Returns 0 when DONE has come and was answered; else what was sent is an early
- * error, and the rest of the upload is still to be dropped. */
 static int
 file_write_run(struct file_write *write)
 {
-	struct frame_header header = { 0 };
 	int r =
 	    file_place_open(write->path, FILE_PLACE_FOLLOW | FILE_PLACE_MAKE_DIRS, &write->place);
 
 	if (r == 0)
 		r = file_write_begin(write);
 	if (r == 0)
-		r = file_write_receive(write, &header);
-	if (r < 0) {
-		file_write_fail(write, r, &header);
-		return r;
-	}
-	r = file_write_commit(write);
+		r = file_write_receive(write);
 	if (r < 0)
-		file_write_fail(write, r, &header);
-	else
-		file_reply_ack(write->session);
+		return r;
+	write->whole = true;
+	return file_write_commit(write);
+}
+
+/* Lets go of all files. What is said then of the one written is said by ERROR's place,
+ * if there is no error yet. */
+static int
+file_write_done(struct file_write *write, int error)
+{
+	int r = file_in_place_close(&write->in_place);
+
+	file_replace_abort(&write->spool);
+	file_place_close(&write->place);
+	return error < 0 ? error : r;
+}
+
+/* Returns 0 with the outcome in *RET; else FILE_ERR has been sent. */
+static int
+file_write_as_user(struct file_write *write, int *ret)
+{
+	struct file_user FILE_USER_SCOPE user = { .entered = false };
+	int r = file_user_enter(&user, write->session, write->request->user);
+
+	if (r < 0)
+		return r;
+	session_describe(write->session, write->request->user, write->path);
+	*ret = file_write_done(write, file_write_run(write));
 	return 0;
 }
 
-static void
-file_write_done(struct file_write *write)
-{
-	file_in_place_close(&write->in_place);
-	file_replace_abort(&write->spool);
-	file_place_close(&write->place);
-}
-
+/* Answers when no file is open any more: the host may run what it has sent, or
+ * unmount it, at once. Returns 0 if DONE has come; else what was sent is an early
+ * error, and the rest of the upload is still to be dropped. */
 static int
 file_write_request(struct session *session, const struct file_request *request)
 {
-	struct file_user FILE_USER_SCOPE user = { .entered = false };
 	char path[PATH_MAX];
 	struct file_write write = {
 		.session = session,
@@ -361,16 +376,18 @@ file_write_request(struct session *session, const struct file_request *request)
 		.spool = FILE_REPLACE_NONE,
 		.in_place = FILE_IN_PLACE_NONE,
 	};
+	int outcome = 0;
 	int r = file_reply_path(session, request->path, path);
 
 	if (r == 0)
-		r = file_user_enter(&user, session, request->user);
+		r = file_write_as_user(&write, &outcome);
 	if (r < 0)
 		return r;
-	session_describe(session, request->user, path);
-	r = file_write_run(&write);
-	file_write_done(&write);
-	return r;
+	if (outcome < 0)
+		file_write_fail(&write, outcome);
+	else
+		file_reply_ack(session);
+	return write.whole ? 0 : outcome;
 }
 
 void

@@ -42,14 +42,14 @@ def inside(agent, path):
 
 class Fault:
     """strace on processes, each of which does WHAT ("signal=SIGKILL", "error=EBUSY") at
-    its call of SYSCALL, the WHENth since now."""
+    its call of SYSCALL, the WHENth since now; "1+" is each of them."""
 
     def __init__(self, pids, syscall, what, when=1):
         assert shutil.which("strace"), "no strace(1)"
         self.pids = [pids] if isinstance(pids, int) else list(pids)
         self.process = subprocess.Popen(
             ["strace", "-qq", *["-p%d" % pid for pid in self.pids], "-e", "trace=" + syscall,
-             "-e", "inject=%s:%s:when=%d" % (syscall, what, when)],
+             "-e", "inject=%s:%s:when=%s" % (syscall, what, when)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
     def __enter__(self):
