@@ -43,6 +43,11 @@
 /* Largest JSON payload that is read at all. */
 #define VMM_GUEST_JSON_MAX (1024u * 1024)
 
+/* What a request's JSON holds at most, in it or below. */
+#define VMM_GUEST_JSON_CONTAINERS_MAX 4096 /* objects and arrays */
+#define VMM_GUEST_JSON_MEMBERS_MAX 16384
+#define VMM_GUEST_JSON_VALUES_MAX 65536 /* all of them, itself too */
+
 /* Undelivered standard input that the agent holds for a session. */
 #define VMM_GUEST_STDIN_HELD_MAX (1024u * 1024)
 

@@ -113,7 +113,7 @@ exec_add_limit(struct start_request *request, const char *text)
 
 		if (strlen(name) == (size_t)(equals - text) &&
 		    strncmp(text, name, strlen(name)) == 0) {
-			request->limits.have |= 1u << i;
+			request->limits.have |= (uint8_t)(1u << i);
 			return quantity_parse_bytes(equals + 1, &request->limits.value[i]);
 		}
 	}

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 #include "ctl/client.h"
-#include "protocol/file_listing.h"
+#include "protocol/file_entry.h"
 
 /* One file; with FOLLOW what a symbolic link leads to. */
 int guest_entry_stat(const char *path, const char *user, bool follow, struct file_listing *ret,

@@ -7,23 +7,23 @@
 #include <string.h>
 
 #include "ctl/control.h"
-#include "protocol/status_view.h"
+#include "protocol/status.h"
 
 static int
 guest_features_find(
     const struct control_answer *answer, const char *feature, struct client_error *error)
 {
-	struct status_view CLEANUP_STATUS_VIEW view = { 0 };
+	struct status CLEANUP_STATUS view = { 0 };
 	struct json_error json_error = { 0 };
-	int r = status_view_parse(answer->status, answer->status_len, &view, &json_error);
+	int r = status_parse(answer->status, answer->status_len, &view, &json_error);
 
 	if (r < 0) {
 		client_fail(error, "the agent's status can't be understood: %s",
 		    r == -ENOMEM ? "out of memory" : json_error.text);
 		return r;
 	}
-	for (size_t i = 0; i < view.status.features_count; i++) {
-		if (strcmp(view.status.features[i], feature) == 0)
+	for (size_t i = 0; i < view.features_count; i++) {
+		if (strcmp(view.features[i], feature) == 0)
 			return 1;
 	}
 	return 0;

@@ -30,7 +30,7 @@ static const struct option ps_options[] = {
 static int
 ps_run(int argc, char **argv)
 {
-	struct status_view CLEANUP_STATUS_VIEW view = { 0 };
+	struct status CLEANUP_STATUS answer = { 0 };
 	int status;
 	int c;
 
@@ -41,9 +41,9 @@ ps_run(int argc, char **argv)
 	}
 	if (optind < argc)
 		return command_misuse(&ps_command, "it takes no arguments");
-	status = status_text_ask(&view);
+	status = status_text_ask(&answer);
 	if (status == 0)
-		status_text_print_sessions(&view.status);
+		status_text_print_sessions(&answer);
 	return status;
 }
 

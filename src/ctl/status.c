@@ -49,18 +49,18 @@ status_show_json(void)
 static int
 status_show(enum status_format format)
 {
-	struct status_view CLEANUP_STATUS_VIEW view = { 0 };
+	struct status CLEANUP_STATUS answer = { 0 };
 	int status;
 
 	if (format == STATUS_FORMAT_JSON)
 		return status_show_json();
-	status = status_text_ask(&view);
+	status = status_text_ask(&answer);
 	if (status != 0)
 		return status;
 	if (format == STATUS_FORMAT_METRICS)
-		status_text_print_metrics(&view.status);
+		status_text_print_metrics(&answer);
 	else
-		status_text_print(&view.status);
+		status_text_print(&answer);
 	return 0;
 }
 

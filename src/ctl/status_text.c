@@ -41,7 +41,7 @@ static const struct {
 };
 
 int
-status_text_ask(struct status_view *ret)
+status_text_ask(struct status *ret)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
 	struct json_error error = { 0 };
@@ -52,7 +52,7 @@ status_text_ask(struct status_view *ret)
 		return status;
 	if (answer.status == NULL)
 		return command_fail("the agent is too old to tell its status");
-	if (status_view_parse(answer.status, answer.status_len, ret, &error) < 0)
+	if (status_parse(answer.status, answer.status_len, ret, &error) < 0)
 		return command_fail("the agent's status can't be understood: %s",
 		    error.text[0] != '\0' ? error.text : "out of memory");
 	return 0;

@@ -5,11 +5,11 @@
 #ifndef CTL_STATUS_TEXT_H
 #define CTL_STATUS_TEXT_H
 
-#include "protocol/status_view.h"
+#include "protocol/status.h"
 
-/* Asks for STATUS. Returns the exit status, 0 with *RET for status_view_done(), or
+/* Asks for STATUS. Returns the exit status, 0 with *RET for status_done(), or
  * after a complaint. */
-int status_text_ask(struct status_view *ret);
+int status_text_ask(struct status *ret);
 
 /* The agent as a whole, and its sessions, one a line. */
 void status_text_print(const struct status *status);

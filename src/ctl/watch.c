@@ -9,7 +9,7 @@
 #include "ctl/guest_entry.h"
 #include "ctl/guest_features.h"
 #include "ctl/guest_file.h"
-#include "protocol/file_listing.h"
+#include "protocol/file_entry.h"
 
 static const char watch_help[] =
     "Usage: vmm-guest-ctl watch [-r] [--json] [-u USER] PATH\n"

@@ -3,8 +3,7 @@
  */
 #include "protocol/control_request.h"
 
-#include <errno.h>
-#include <string.h>
+#include "protocol/message.h"
 
 #define CONTROL_GRACE_SECONDS 5
 #define CONTROL_SIGNAL_MAX 64
@@ -13,37 +12,35 @@ static const char *const control_actions[] = {
 	[CONTROL_REBOOT] = "reboot",
 	[CONTROL_POWEROFF] = "poweroff",
 	[CONTROL_HALT] = "halt",
+	NULL,
 };
 
-#define CONTROL_ACTIONS (sizeof(control_actions) / sizeof(control_actions[0]))
+static const struct message_member control_shutdown_table[] = {
+	{ "action", .kind = MESSAGE_WORD, MESSAGE_AT(struct control_shutdown, action),
+	    .flags = MESSAGE_ALWAYS, .more = control_actions },
+	{ "grace_seconds", .kind = MESSAGE_UNSIGNED,
+	    MESSAGE_AT(struct control_shutdown, grace_seconds), .flags = MESSAGE_ALWAYS,
+	    .high = UINT32_MAX, .initial = CONTROL_GRACE_SECONDS },
+};
+static const struct message control_shutdown_message = MESSAGE_OF(control_shutdown_table);
 
-static enum control_action
-control_parse_action(struct json_object *json, struct json_error *error)
-{
-	const char *name = json_get_string(json, "action", "reboot", error);
-
-	for (size_t i = 0; name != NULL && i < CONTROL_ACTIONS; i++) {
-		if (strcmp(control_actions[i], name) == 0)
-			return (enum control_action)i;
-	}
-	json_fail(error, "member 'action': reboot, poweroff or halt is needed");
-	return CONTROL_REBOOT;
-}
+static const struct message_member control_kill_table[] = {
+	{ "session", .kind = MESSAGE_UNSIGNED, MESSAGE_AT(struct control_kill, session),
+	    .flags = MESSAGE_NEEDED, .high = UINT64_MAX },
+	{ "signal", .kind = MESSAGE_UNSIGNED, MESSAGE_AT(struct control_kill, signal),
+	    .flags = MESSAGE_NEEDED, .low = 1, .high = CONTROL_SIGNAL_MAX },
+};
+static const struct message control_kill_message = MESSAGE_OF(control_kill_table);
 
 int
 control_shutdown_parse(
     const char *text, size_t len, struct control_shutdown *ret, struct json_error *error)
 {
-	struct json_object *CLEANUP_JSON json = json_parse_object(text, len, error);
-	struct control_shutdown request;
+	struct control_shutdown request = { 0 };
+	int r = message_parse(&control_shutdown_message, text, len, &request, NULL, error);
 
-	if (json == NULL)
-		return -EINVAL;
-	request.action = control_parse_action(json, error);
-	request.grace_seconds =
-	    (uint32_t)json_get_u64(json, "grace_seconds", UINT32_MAX, CONTROL_GRACE_SECONDS, error);
-	if (error->text[0] != '\0')
-		return -EINVAL;
+	if (r < 0)
+		return r;
 	*ret = request;
 	return 0;
 }
@@ -51,19 +48,11 @@ control_shutdown_parse(
 int
 control_kill_parse(const char *text, size_t len, struct control_kill *ret, struct json_error *error)
 {
-	struct json_object *CLEANUP_JSON json = json_parse_object(text, len, error);
-	struct control_kill request;
+	struct control_kill request = { 0 };
+	int r = message_parse(&control_kill_message, text, len, &request, NULL, error);
 
-	if (json == NULL)
-		return -EINVAL;
-	if (!json_has(json, "session") || !json_has(json, "signal"))
-		json_fail(error, "members 'session' and 'signal' are needed");
-	request.session = json_get_u64(json, "session", UINT64_MAX, 0, error);
-	request.signal = (int)json_get_u64(json, "signal", CONTROL_SIGNAL_MAX, 0, error);
-	if (request.signal == 0)
-		json_fail(error, "member 'signal': out of range, 1 to %d", CONTROL_SIGNAL_MAX);
-	if (error->text[0] != '\0')
-		return -EINVAL;
+	if (r < 0)
+		return r;
 	*ret = request;
 	return 0;
 }
@@ -71,25 +60,11 @@ control_kill_parse(const char *text, size_t len, struct control_kill *ret, struc
 char *
 control_shutdown_format(const struct control_shutdown *request, size_t *ret_len)
 {
-	struct json_object *CLEANUP_JSON json = json_object_new_object();
-
-	if (json == NULL)
-		return NULL;
-	(void)json_object_object_add(
-	    json, "action", json_object_new_string(control_actions[request->action]));
-	(void)json_object_object_add(
-	    json, "grace_seconds", json_object_new_uint64(request->grace_seconds));
-	return json_to_text(json, ret_len);
+	return message_format(&control_shutdown_message, request, ret_len);
 }
 
 char *
 control_kill_format(const struct control_kill *request, size_t *ret_len)
 {
-	struct json_object *CLEANUP_JSON json = json_object_new_object();
-
-	if (json == NULL)
-		return NULL;
-	(void)json_object_object_add(json, "session", json_object_new_uint64(request->session));
-	(void)json_object_object_add(json, "signal", json_object_new_int(request->signal));
-	return json_to_text(json, ret_len);
+	return message_format(&control_kill_message, request, ret_len);
 }

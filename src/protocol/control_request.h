@@ -25,7 +25,8 @@ struct control_kill {
 	int signal;	  /* 1 to 64 */
 };
 
-/* Read the LEN bytes of TEXT. Return 0, or -EINVAL with ERROR filled in. */
+/* Read the LEN bytes of TEXT. Return 0; or -EINVAL or -ENOMEM with ERROR
+ * filled in. */
 int control_shutdown_parse(
     const char *text, size_t len, struct control_shutdown *ret, struct json_error *error);
 int control_kill_parse(

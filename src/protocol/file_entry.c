@@ -8,17 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "protocol/json.h"
-#include "protocol/utf8.h"
+#include "protocol/message.h"
 #include "vmm-guest/protocol.h"
 
 #define FILE_LIST_SIZE_FIRST 4096
+#define FILE_LISTING_COUNT_FIRST 16
+#define FILE_ENTRY_MODE_MAX 07777
+#define FILE_ENTRY_NANOS_MAX 999999999
 
 static const char *const file_entry_kinds[] = {
 	[FILE_ENTRY_FILE] = "file",
 	[FILE_ENTRY_DIR] = "dir",
 	[FILE_ENTRY_SYMLINK] = "symlink",
 	[FILE_ENTRY_OTHER] = "other",
+	NULL,
 };
 
 static const char *const file_event_kinds[] = {
@@ -27,50 +30,45 @@ static const char *const file_event_kinds[] = {
 	[FILE_EVENT_REMOVED] = "removed",
 	[FILE_EVENT_RENAMED] = "renamed",
 	[FILE_EVENT_UNWATCHED] = "unwatched",
+	NULL,
 };
 
-/* Adds a member and takes over VALUE, which is NULL where there was no memory. */
-static bool
-file_entry_add(struct json_object *object, const char *name, struct json_object *value)
-{
-	if (value != NULL && json_object_object_add(object, name, value) == 0)
-		return true;
-	json_put(&value);
-	return false;
-}
+#define AT(member) MESSAGE_AT(struct file_entry, member)
+#define NUMBER(member, most)                                                                       \
+	.kind = MESSAGE_UNSIGNED, AT(member), .flags = MESSAGE_ALWAYS, .high = most
 
-static bool
-file_entry_add_name(struct json_object *object, const char *name, const char *bytes)
-{
-	size_t size = strlen(bytes) * 3 + 1;
-	char *text = malloc(size);
-	bool added;
+static const struct message_member file_entry_table[] = {
+	{ "name", .kind = MESSAGE_BYTES, AT(name), .flags = MESSAGE_NEEDED },
+	{ "kind", .kind = MESSAGE_WORD, AT(kind), .flags = MESSAGE_NEEDED | MESSAGE_OPEN,
+	    .more = file_entry_kinds },
+	{ "size", NUMBER(size, INT64_MAX) },
+	{ "mode", NUMBER(mode, UINT32_MAX) },
+	{ "mtime_secs", .kind = MESSAGE_SIGNED, AT(mtime_secs), .flags = MESSAGE_ALWAYS },
+	{ "mtime_nanos", NUMBER(mtime_nanos, FILE_ENTRY_NANOS_MAX) },
+	{ "uid", NUMBER(uid, UINT32_MAX) },
+	{ "gid", NUMBER(gid, UINT32_MAX) },
+	{ "symlink_target", .kind = MESSAGE_BYTES, AT(symlink_target), .flags = MESSAGE_ALWAYS },
+};
+static const struct message file_entry_message = MESSAGE_OF(file_entry_table);
 
-	if (text == NULL)
-		return false;
-	(void)utf8_make_valid(bytes, text, size);
-	added = file_entry_add(object, name, json_object_new_string(text));
-	free(text);
-	return added;
-}
+static const struct message_member file_event_table[] = {
+	{ "kind", .kind = MESSAGE_WORD, MESSAGE_AT(struct file_event, kind),
+	    .flags = MESSAGE_NEEDED, .more = file_event_kinds },
+	{ "path", .kind = MESSAGE_BYTES, MESSAGE_AT(struct file_event, path),
+	    .flags = MESSAGE_NEEDED },
+	{ "renamed_to", .kind = MESSAGE_BYTES, MESSAGE_AT(struct file_event, renamed_to),
+	    .flags = MESSAGE_ALWAYS },
+	{ "error", .kind = MESSAGE_TEXT, MESSAGE_AT(struct file_event, error) },
+};
+static const struct message file_event_message = MESSAGE_OF(file_event_table);
 
 char *
 file_entry_format(const struct file_entry *entry, size_t *ret_len)
 {
-	struct json_object *CLEANUP_JSON json = json_object_new_object();
-
-	if (json == NULL || !file_entry_add_name(json, "name", entry->name) ||
-	    !file_entry_add(json, "kind", json_object_new_string(file_entry_kinds[entry->kind])) ||
-	    !file_entry_add(json, "size", json_object_new_uint64(entry->size)) ||
-	    !file_entry_add(json, "mode", json_object_new_uint64(entry->mode)) ||
-	    !file_entry_add(json, "mtime_secs", json_object_new_int64(entry->mtime_secs)) ||
-	    !file_entry_add(json, "mtime_nanos", json_object_new_uint64(entry->mtime_nanos)) ||
-	    !file_entry_add(json, "uid", json_object_new_uint64(entry->uid)) ||
-	    !file_entry_add(json, "gid", json_object_new_uint64(entry->gid)) ||
-	    !file_entry_add_name(json, "symlink_target", entry->symlink_target))
-		return NULL;
-	return json_to_text(json, ret_len);
+	return message_format(&file_entry_message, entry, ret_len);
 }
+
+/* ---- a list that is made ------------------------------------------------- */
 
 /* Puts LEN bytes at the end of LIST. */
 static int
@@ -124,18 +122,128 @@ file_list_done(struct file_list *list)
 	*list = (struct file_list){ 0 };
 }
 
+/* ---- a list that is read ------------------------------------------------- */
+
+/* Where the next string of a listing goes. */
+struct file_listing_reader {
+	struct file_listing listing;
+	char *next;
+};
+
+/* Moves TEXT, which is the tree's, to the listing's strings, which have room for all that the
+ * payload can hold: a string with its NUL is shorter than it was with its quotes. */
+static const char *
+file_listing_keep(struct file_listing_reader *reader, const char *text)
+{
+	size_t size = strlen(text) + 1;
+	char *kept = memcpy(reader->next, text, size);
+
+	reader->next += size;
+	return kept;
+}
+
+static int
+file_listing_grow(struct file_listing *listing)
+{
+	size_t size = listing->size > 0 ? 2 * listing->size : FILE_LISTING_COUNT_FIRST;
+	struct file_entry *grown;
+
+	if (listing->count < listing->size)
+		return 0;
+	grown = reallocarray(listing->entries, size, sizeof(*grown));
+	if (grown == NULL)
+		return -ENOMEM;
+	listing->entries = grown;
+	listing->size = size;
+	return 0;
+}
+
+static void
+file_listing_take(void *context, struct json_object *object, struct json_error *error)
+{
+	struct json_object *CLEANUP_JSON owned = object;
+	struct file_listing_reader *reader = context;
+	struct file_entry entry = { .name = NULL };
+
+	message_read(&file_entry_message, owned, &entry, error);
+	if (error->code == 0 && file_listing_grow(&reader->listing) < 0)
+		json_fail_memory(error);
+	if (error->code < 0)
+		return;
+	entry.mode &= FILE_ENTRY_MODE_MAX;
+	entry.name = file_listing_keep(reader, entry.name);
+	entry.symlink_target = file_listing_keep(reader, entry.symlink_target);
+	reader->listing.entries[reader->listing.count++] = entry;
+}
+
+/* Reads one entry, or as many as there are. */
+static int
+file_listing_read(
+    const char *text, size_t len, bool is_array, struct file_listing *ret, struct json_error *error)
+{
+	struct file_listing_reader reader = { .listing.strings = malloc(len + 1) };
+	struct json_object *object = NULL;
+
+	*error = (struct json_error){ .code = 0 };
+	reader.next = reader.listing.strings;
+	if (reader.next == NULL)
+		json_fail_memory(error);
+	else if (is_array)
+		(void)json_parse_each(text, len, file_listing_take, &reader, error);
+	else if (json_parse_object(text, len, &object, error) == 0)
+		file_listing_take(&reader, object, error);
+	if (error->code < 0) {
+		file_listing_done(&reader.listing);
+		return error->code;
+	}
+	*ret = reader.listing;
+	return 0;
+}
+
+int
+file_listing_parse(const char *text, size_t len, struct file_listing *ret, struct json_error *error)
+{
+	return file_listing_read(text, len, true, ret, error);
+}
+
+int
+file_listing_parse_one(
+    const char *text, size_t len, struct file_listing *ret, struct json_error *error)
+{
+	return file_listing_read(text, len, false, ret, error);
+}
+
+void
+file_listing_done(struct file_listing *listing)
+{
+	free(listing->entries);
+	free(listing->strings);
+	*listing = (struct file_listing){ 0 };
+}
+
+/* ---- events -------------------------------------------------------------- */
+
 char *
 file_event_format(const struct file_event *event, size_t *ret_len)
 {
-	struct json_object *CLEANUP_JSON json = json_object_new_object();
+	return message_format(&file_event_message, event, ret_len);
+}
 
-	if (json == NULL ||
-	    !file_entry_add(json, "kind", json_object_new_string(file_event_kinds[event->kind])) ||
-	    !file_entry_add_name(json, "path", event->path) ||
-	    !file_entry_add_name(json, "renamed_to", event->renamed_to))
-		return NULL;
-	if (event->kind == FILE_EVENT_UNWATCHED &&
-	    !file_entry_add(json, "error", json_object_new_string(event->error)))
-		return NULL;
-	return json_to_text(json, ret_len);
+int
+file_event_parse(const char *text, size_t len, struct file_event *ret,
+    struct json_object **ret_json, struct json_error *error)
+{
+	struct file_event event = { .path = NULL };
+	int r = message_parse(&file_event_message, text, len, &event, ret_json, error);
+
+	if (r < 0)
+		return r;
+	*ret = event;
+	return 0;
+}
+
+const char *
+file_event_name(enum file_event_kind kind)
+{
+	return file_event_kinds[kind];
 }

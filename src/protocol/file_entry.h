@@ -3,13 +3,17 @@
  * a watch, as JSON.
  *
  * Names are bytes; what is not UTF-8 in them is sent with U+FFFD in place of each
- * bad byte.
+ * bad byte. What comes from a guest is no more trusted than a host is by the agent:
+ * numbers are in range, strings have no NUL; what names hold is the caller's to check.
  */
 #ifndef PROTOCOL_FILE_ENTRY_H
 #define PROTOCOL_FILE_ENTRY_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+struct json_error;
+struct json_object;
 
 enum file_entry_kind {
 	FILE_ENTRY_FILE = 0,
@@ -55,6 +59,27 @@ int file_list_finish(struct file_list *list);
 /* Frees it. */
 void file_list_done(struct file_list *list);
 
+/* Entries, read. Zero-initialised it is ready for file_listing_done(). */
+struct file_listing {
+	struct file_entry *entries;
+	size_t count;
+	size_t size;   /* room in ENTRIES */
+	char *strings; /* what the entries point to */
+};
+
+/* FILE_LIST's payload, or with one entry FILE_STAT's. Both return 0 with *RET for
+ * file_listing_done(); or -EINVAL or -ENOMEM with ERROR filled in. They take an
+ * entry at a time, so that memory is what the entries themselves come to: no more than
+ * 4 times LEN. */
+int file_listing_parse(
+    const char *text, size_t len, struct file_listing *ret, struct json_error *error);
+int file_listing_parse_one(
+    const char *text, size_t len, struct file_listing *ret, struct json_error *error);
+
+/* Frees what these made. */
+void file_listing_done(struct file_listing *listing);
+#define CLEANUP_LISTING __attribute__((cleanup(file_listing_done)))
+
 enum file_event_kind {
 	FILE_EVENT_CREATED = 0,
 	FILE_EVENT_MODIFIED,
@@ -74,5 +99,13 @@ struct file_event {
 
 /* The event in a new block that the caller frees; NULL: no memory. */
 char *file_event_format(const struct file_event *event, size_t *ret_len);
+
+/* FILE_EVENT's payload; the strings are *RET_JSON's, for json_put(). Returns as
+ * file_listing_parse(). */
+int file_event_parse(const char *text, size_t len, struct file_event *ret,
+    struct json_object **ret_json, struct json_error *error);
+
+/* The contract's word for it, such as "renamed". */
+const char *file_event_name(enum file_event_kind kind);
 
 #endif

@@ -4,95 +4,104 @@
  */
 #include "protocol/file_request.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <string.h>
 
+#include "protocol/message.h"
 #include "vmm-guest/protocol.h"
 
-enum file_member {
-	FILE_MEMBER_PATH = 1 << 0,
-	FILE_MEMBER_FROM_TO = 1 << 1,
-	FILE_MEMBER_MODE = 1 << 2,
-	FILE_MEMBER_FSYNC = 1 << 3,
-	FILE_MEMBER_RECURSIVE = 1 << 4,
-	FILE_MEMBER_RANGE = 1 << 5,
-	FILE_MEMBER_USER = 1 << 6,
-	FILE_MEMBER_OWNER = 1 << 7,
-	FILE_MEMBER_MTIME = 1 << 8,
-	FILE_MEMBER_TARGET = 1 << 9,
-	FILE_MEMBER_CHMOD = 1 << 10, /* a mode that may be 0 */
-	FILE_MEMBER_GAPS = 1 << 11,
+enum file_request_set {
+	WRITE = 1 << 0,
+	READ = 1 << 1,
+	STAT = 1 << 2,
+	LIST = 1 << 3,
+	MKDIR = 1 << 4,
+	REMOVE = 1 << 5,
+	MOVE = 1 << 6,
+	WATCH = 1 << 7,
+	SYMLINK = 1 << 8,
+	SET = 1 << 9,
+	EVERY = (1 << 10) - 1,
 };
-
-#define FILE_REQUEST_NANOS_MAX 999999999
 
 static const struct {
 	uint8_t type;
-	int members;
-} file_request_table[] = {
-	{ VMM_GUEST_FILE_WRITE_REQ, FILE_MEMBER_PATH | FILE_MEMBER_MODE | FILE_MEMBER_OWNER |
-					FILE_MEMBER_MTIME | FILE_MEMBER_FSYNC | FILE_MEMBER_USER },
-	{ VMM_GUEST_FILE_READ_REQ, FILE_MEMBER_PATH | FILE_MEMBER_RANGE | FILE_MEMBER_USER },
-	{ VMM_GUEST_FILE_STAT_REQ, FILE_MEMBER_PATH | FILE_MEMBER_USER },
-	{ VMM_GUEST_FILE_LIST_REQ, FILE_MEMBER_PATH | FILE_MEMBER_USER },
-	{ VMM_GUEST_FILE_MKDIR_REQ, FILE_MEMBER_PATH | FILE_MEMBER_MODE | FILE_MEMBER_OWNER |
-					FILE_MEMBER_MTIME | FILE_MEMBER_USER },
-	{ VMM_GUEST_FILE_REMOVE_REQ, FILE_MEMBER_PATH | FILE_MEMBER_RECURSIVE | FILE_MEMBER_USER },
-	{ VMM_GUEST_FILE_MOVE_REQ, FILE_MEMBER_FROM_TO | FILE_MEMBER_USER },
-	{ VMM_GUEST_FILE_WATCH_REQ,
-	    FILE_MEMBER_PATH | FILE_MEMBER_RECURSIVE | FILE_MEMBER_GAPS | FILE_MEMBER_USER },
-	{ VMM_GUEST_FILE_SYMLINK_REQ, FILE_MEMBER_PATH | FILE_MEMBER_TARGET | FILE_MEMBER_USER },
-	{ VMM_GUEST_FILE_SET_REQ, FILE_MEMBER_PATH | FILE_MEMBER_CHMOD | FILE_MEMBER_OWNER |
-				      FILE_MEMBER_MTIME | FILE_MEMBER_USER },
+	uint32_t set;
+} file_request_types[] = {
+	{ VMM_GUEST_FILE_WRITE_REQ, WRITE },
+	{ VMM_GUEST_FILE_READ_REQ, READ },
+	{ VMM_GUEST_FILE_STAT_REQ, STAT },
+	{ VMM_GUEST_FILE_LIST_REQ, LIST },
+	{ VMM_GUEST_FILE_MKDIR_REQ, MKDIR },
+	{ VMM_GUEST_FILE_REMOVE_REQ, REMOVE },
+	{ VMM_GUEST_FILE_MOVE_REQ, MOVE },
+	{ VMM_GUEST_FILE_WATCH_REQ, WATCH },
+	{ VMM_GUEST_FILE_SYMLINK_REQ, SYMLINK },
+	{ VMM_GUEST_FILE_SET_REQ, SET },
 };
 
-#define FILE_REQUEST_COUNT (sizeof(file_request_table) / sizeof(file_request_table[0]))
+#define AT(member) MESSAGE_AT(struct file_request, member)
+#define TEXT(member) .kind = MESSAGE_TEXT, AT(member)
+#define NUMBER(member, most) .kind = MESSAGE_UNSIGNED, AT(member), .high = most
+#define FLAG(member) .kind = MESSAGE_FLAG, AT(member)
 
-static int
-file_request_members(uint8_t type)
+#define SIGNED(member) .kind = MESSAGE_SIGNED, AT(member)
+#define HAS(member) .beside = offsetof(struct file_request, member), .bit = true
+
+/* (uid_t)-1 stands for nobody, and would change nothing: chown(2). */
+#define ID_MAX (UINT32_MAX - 1)
+#define NANOS_MAX 999999999
+
+static const struct message_member file_request_table[] = {
+	{ "path", TEXT(path), .sets = EVERY & ~MOVE, .flags = MESSAGE_NEEDED },
+	{ "from", TEXT(path), .sets = MOVE, .flags = MESSAGE_NEEDED },
+	{ "to", TEXT(to), .sets = MOVE, .flags = MESSAGE_NEEDED },
+	{ "target", TEXT(target), .sets = SYMLINK, .flags = MESSAGE_NEEDED },
+	{ "mode", NUMBER(mode, UINT32_MAX), .sets = WRITE | MKDIR, HAS(has_mode),
+	    .flags = MESSAGE_OPTIONAL | MESSAGE_ALWAYS },
+	{ "mode", NUMBER(mode, UINT32_MAX), .sets = SET, HAS(has_mode), .flags = MESSAGE_OPTIONAL },
+	{ "uid", NUMBER(uid, ID_MAX), .sets = WRITE | MKDIR | SET, HAS(has_uid),
+	    .flags = MESSAGE_OPTIONAL },
+	{ "gid", NUMBER(gid, ID_MAX), .sets = WRITE | MKDIR | SET, HAS(has_gid),
+	    .flags = MESSAGE_OPTIONAL },
+	{ "mtime_secs", SIGNED(mtime_secs), .sets = WRITE | MKDIR | SET, HAS(has_mtime),
+	    .flags = MESSAGE_OPTIONAL },
+	{ "mtime_nanos", NUMBER(mtime_nanos, NANOS_MAX), .sets = WRITE | MKDIR | SET,
+	    .beside = offsetof(struct file_request, has_mtime), .flags = MESSAGE_OPTIONAL },
+	{ "fsync", FLAG(fsync), .sets = WRITE },
+	{ "recursive", FLAG(recursive), .sets = REMOVE | WATCH, .flags = MESSAGE_ALWAYS },
+	{ "gaps", FLAG(gaps), .sets = WATCH },
+	{ "offset", NUMBER(offset, UINT64_MAX), .sets = READ },
+	{ "length", NUMBER(length, UINT64_MAX), .sets = READ, .initial = UINT64_MAX },
+	{ "user", TEXT(user), .sets = EVERY },
+};
+
+/* The members of a frame of TYPE. */
+static struct message
+file_request_message(uint8_t type)
 {
-	for (size_t i = 0; i < FILE_REQUEST_COUNT; i++) {
-		if (file_request_table[i].type == type)
-			return file_request_table[i].members;
+	struct message message = MESSAGE_OF(file_request_table);
+
+	for (size_t i = 0; i < sizeof(file_request_types) / sizeof(file_request_types[0]); i++) {
+		if (file_request_types[i].type == type)
+			message.set = file_request_types[i].set;
 	}
-	return 0;
+	return message;
 }
 
-/* What no link can say is refused here, as its error would seem to be the path's. */
-static const char *
-file_request_get_target(struct json_object *json, struct json_error *error)
+/* What the table can't say. What no link can say is refused here, as its error would seem
+ * to be the path's. */
+static void
+file_request_check(uint32_t set, const struct file_request *request, struct json_error *error)
 {
-	const char *target = json_need_string(json, "target", error);
-	size_t len = target != NULL ? strlen(target) : 0;
+	size_t len = request->target != NULL ? strlen(request->target) : 0;
 
-	if (target != NULL && len == 0)
+	if (request->target != NULL && len == 0)
 		json_fail(error, "member 'target': it is empty");
 	else if (len >= PATH_MAX)
 		json_fail(error, "member 'target': %zu bytes, the most is %d", len, PATH_MAX - 1);
-	return target;
-}
-
-/* (uid_t)-1 stands for nobody, and would change nothing: chown(2). */
-static void
-file_request_get_owner(
-    struct json_object *json, struct file_request *request, struct json_error *error)
-{
-	request->has_uid = json_has(json, "uid");
-	request->uid = (uint32_t)json_get_u64(json, "uid", UINT32_MAX - 1, 0, error);
-	request->has_gid = json_has(json, "gid");
-	request->gid = (uint32_t)json_get_u64(json, "gid", UINT32_MAX - 1, 0, error);
-}
-
-static void
-file_request_get_mtime(
-    struct json_object *json, struct file_request *request, struct json_error *error)
-{
-	request->has_mtime = json_has(json, "mtime_secs");
-	request->mtime_secs = json_get_i64(json, "mtime_secs", 0, error);
-	request->mtime_nanos =
-	    (uint32_t)json_get_u64(json, "mtime_nanos", FILE_REQUEST_NANOS_MAX, 0, error);
-	if (!request->has_mtime && json_has(json, "mtime_nanos"))
+	if ((set & (WRITE | MKDIR | SET)) && !request->has_mtime &&
+	    json_has(request->json, "mtime_nanos"))
 		json_fail(error, "member 'mtime_secs' is missing");
 }
 
@@ -100,44 +109,16 @@ int
 file_request_parse(
     uint8_t type, const char *text, size_t len, struct file_request *ret, struct json_error *error)
 {
+	const struct message message = file_request_message(type);
 	struct file_request request = { .user = "", .length = UINT64_MAX };
-	int members = file_request_members(type);
-	struct json_object *json = json_parse_object(text, len, error);
+	int r = message_parse(&message, text, len, &request, &request.json, error);
 
-	if (json == NULL)
-		return -EINVAL;
-	request.json = json;
-	if (members & FILE_MEMBER_PATH)
-		request.path = json_need_string(json, "path", error);
-	if (members & FILE_MEMBER_FROM_TO) {
-		request.path = json_need_string(json, "from", error);
-		request.to = json_need_string(json, "to", error);
-	}
-	if (members & FILE_MEMBER_TARGET)
-		request.target = file_request_get_target(json, error);
-	if (members & (FILE_MEMBER_MODE | FILE_MEMBER_CHMOD)) {
-		request.has_mode = json_has(json, "mode");
-		request.mode = (uint32_t)json_get_u64(json, "mode", UINT32_MAX, 0, error);
-	}
-	if (members & FILE_MEMBER_OWNER)
-		file_request_get_owner(json, &request, error);
-	if (members & FILE_MEMBER_MTIME)
-		file_request_get_mtime(json, &request, error);
-	if (members & FILE_MEMBER_FSYNC)
-		request.fsync = json_get_bool(json, "fsync", false, error);
-	if (members & FILE_MEMBER_RECURSIVE)
-		request.recursive = json_get_bool(json, "recursive", false, error);
-	if (members & FILE_MEMBER_GAPS)
-		request.gaps = json_get_bool(json, "gaps", false, error);
-	if (members & FILE_MEMBER_RANGE) {
-		request.offset = json_get_u64(json, "offset", UINT64_MAX, 0, error);
-		request.length = json_get_u64(json, "length", UINT64_MAX, UINT64_MAX, error);
-	}
-	if (members & FILE_MEMBER_USER)
-		request.user = json_get_string(json, "user", "", error);
-	if (error->text[0] != '\0') {
+	if (r < 0)
+		return r;
+	file_request_check(message.set, &request, error);
+	if (error->code < 0) {
 		file_request_done(&request);
-		return -EINVAL;
+		return error->code;
 	}
 	*ret = request;
 	return 0;
@@ -153,40 +134,7 @@ file_request_done(struct file_request *request)
 char *
 file_request_format(uint8_t type, const struct file_request *request, size_t *ret_len)
 {
-	struct json_object *CLEANUP_JSON json = json_object_new_object();
-	int members = file_request_members(type);
+	const struct message message = file_request_message(type);
 
-	if (json == NULL)
-		return NULL;
-	if (members & FILE_MEMBER_PATH)
-		json_add(json, "path", json_object_new_string(request->path));
-	if (members & FILE_MEMBER_FROM_TO) {
-		json_add(json, "from", json_object_new_string(request->path));
-		json_add(json, "to", json_object_new_string(request->to));
-	}
-	if (members & FILE_MEMBER_TARGET)
-		json_add(json, "target", json_object_new_string(request->target));
-	if ((members & FILE_MEMBER_MODE) || ((members & FILE_MEMBER_CHMOD) && request->has_mode))
-		json_add(json, "mode", json_object_new_uint64(request->mode));
-	if ((members & FILE_MEMBER_OWNER) && request->has_uid)
-		json_add(json, "uid", json_object_new_uint64(request->uid));
-	if ((members & FILE_MEMBER_OWNER) && request->has_gid)
-		json_add(json, "gid", json_object_new_uint64(request->gid));
-	if ((members & FILE_MEMBER_MTIME) && request->has_mtime) {
-		json_add(json, "mtime_secs", json_object_new_int64(request->mtime_secs));
-		json_add(json, "mtime_nanos", json_object_new_uint64(request->mtime_nanos));
-	}
-	if ((members & FILE_MEMBER_FSYNC) && request->fsync)
-		json_add(json, "fsync", json_object_new_boolean(true));
-	if (members & FILE_MEMBER_RECURSIVE)
-		json_add(json, "recursive", json_object_new_boolean(request->recursive));
-	if ((members & FILE_MEMBER_GAPS) && request->gaps)
-		json_add(json, "gaps", json_object_new_boolean(true));
-	if ((members & FILE_MEMBER_RANGE) && request->offset > 0)
-		json_add(json, "offset", json_object_new_uint64(request->offset));
-	if ((members & FILE_MEMBER_RANGE) && request->length != UINT64_MAX)
-		json_add(json, "length", json_object_new_uint64(request->length));
-	if ((members & FILE_MEMBER_USER) && request->user != NULL && request->user[0] != '\0')
-		json_add(json, "user", json_object_new_string(request->user));
-	return json_to_text(json, ret_len);
+	return message_format(&message, request, ret_len);
 }

@@ -36,8 +36,8 @@ struct file_request {
 };
 
 /* Reads the LEN bytes of TEXT as the payload of a frame of TYPE (of enum
- * vmm_guest_file_frame). Returns 0 with *RET for file_request_done(), or -EINVAL
- * with ERROR filled in. Paths are given as they came: an empty one is the
+ * vmm_guest_file_frame). Returns 0 with *RET for file_request_done(); or -EINVAL or
+ * -ENOMEM with ERROR filled in. Paths are given as they came: an empty one is the
  * session's to refuse. */
 int file_request_parse(
     uint8_t type, const char *text, size_t len, struct file_request *ret, struct json_error *error);

@@ -3,16 +3,37 @@
  */
 #include "protocol/json.h"
 
+#include <errno.h>
 #include <limits.h>
+#include <locale.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define JSON_DEPTH_MAX 32
+#include "vmm-guest/protocol.h"
 
-/* Two bytes of text, "{}", are some 800 in memory: what fits into a request would
- * fill a small guest. No request needs more than a few. */
-#define JSON_CONTAINERS_MAX 4096
+#define JSON_DEPTH_MAX 32
+#define JSON_NAME_MAX 64
+#define JSON_SPACE " \t\r\n"
+#define JSON_DIGITS "0123456789"
+
+/* 2^64 - 1, and what a minus sign leaves: 2^63. */
+#define JSON_UINT64_TEXT "18446744073709551615"
+#define JSON_INT64_TEXT "9223372036854775808"
+
+/* What the pass in front of json-c has seen of an object. */
+struct json_scan {
+	size_t containers;
+	size_t members;
+	size_t values; /* members' names too */
+	int depth;
+	const char *string; /* the last one, without its quotes */
+	int string_len;
+	const char *name; /* of the last member */
+	int name_len;
+};
 
 void
 json_put(struct json_object **object)
@@ -26,82 +47,244 @@ json_fail(struct json_error *error, const char *format, ...)
 {
 	va_list args;
 
-	if (error->text[0] != '\0')
+	if (error->code < 0)
 		return;
+	error->code = -EINVAL;
 	va_start(args, format);
 	(void)vsnprintf(error->text, sizeof(error->text), format, args);
 	va_end(args);
 }
 
-static struct json_object *
-json_parse(const char *text, size_t len, json_type type, struct json_error *error)
+void
+json_fail_memory(struct json_error *error)
 {
-	struct json_tokener *tokener;
+	json_fail(error, "out of memory");
+	error->code = -ENOMEM;
+}
+
+/* ---- the pass in front of json-c ----------------------------------------- */
+
+/* How many of the LEN bytes of TEXT are in SET from the first on, or are not if INSIDE
+ * is false. */
+static size_t
+json_span(const char *text, size_t len, const char *set, bool inside)
+{
+	size_t n = 0;
+
+	while (n < len && (text[n] != '\0' && strchr(set, text[n]) != NULL) == inside)
+		n++;
+	return n;
+}
+
+/* The length of the string that begins TEXT, with its quotes; json-c takes either
+ * kind for a name. */
+static size_t
+json_scan_string(struct json_scan *scan, const char *text, size_t len)
+{
+	size_t end = 1;
+
+	while (end < len && text[end] != text[0])
+		end += text[end] == '\\' ? 2 : 1;
+	if (end >= len)
+		return len;
+	scan->string = text + 1;
+	scan->string_len = end - 1 < JSON_NAME_MAX ? (int)(end - 1) : JSON_NAME_MAX;
+	return end + 1;
+}
+
+/* The length of the number or word that begins TEXT. json-c would give the nearest
+ * number that 64 bits hold, without a word. */
+static size_t
+json_scan_word(const struct json_scan *scan, const char *text, size_t len, struct json_error *error)
+{
+	size_t end = json_span(text, len, "{}[]:,\"'" JSON_SPACE, false);
+	size_t first = text[0] == '-' ? 1 : 0;
+	const char *largest = first > 0 ? JSON_INT64_TEXT : JSON_UINT64_TEXT;
+	size_t digits;
+
+	first += json_span(text + first, end - first, "0", true);
+	digits = json_span(text + first, end - first, JSON_DIGITS, true);
+	if (first + digits == end && digits >= strlen(largest) &&
+	    (digits > strlen(largest) || memcmp(text + first, largest, digits) > 0))
+		json_fail(error, "member '%.*s': out of range", scan->name_len, scan->name);
+	return end;
+}
+
+/* Counts what is in TEXT up to the end of its next string, or of the whole object if
+ * that is nearer, and returns how many bytes that are. */
+static size_t
+json_scan_piece(struct json_scan *scan, const char *text, size_t len, struct json_error *error)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		char c = text[done];
+
+		if (strchr("\"'", c) != NULL && c != '\0') {
+			scan->values++;
+			return done + json_scan_string(scan, text + done, len - done);
+		}
+		if (c == '{' || c == '[') {
+			scan->containers++;
+			scan->values++;
+			scan->depth++;
+		} else if ((c == '}' || c == ']') && --scan->depth <= 0) {
+			return done + 1;
+		} else if (c == ':') {
+			scan->members++;
+			scan->name = scan->string;
+			scan->name_len = scan->string_len;
+		} else if (json_span(&c, 1, "}]," JSON_SPACE, true) == 0) {
+			scan->values++;
+			done += json_scan_word(scan, text + done, len - done, error);
+			continue;
+		}
+		done++;
+	}
+	return len;
+}
+
+/* ---- parsing ------------------------------------------------------------- */
+
+static void
+json_check_counts(const struct json_scan *scan, struct json_error *error)
+{
+	if (scan->containers > VMM_GUEST_JSON_CONTAINERS_MAX)
+		json_fail(
+		    error, "JSON: more than %d objects and arrays", VMM_GUEST_JSON_CONTAINERS_MAX);
+	else if (scan->members > VMM_GUEST_JSON_MEMBERS_MAX)
+		json_fail(error, "JSON: more than %d members", VMM_GUEST_JSON_MEMBERS_MAX);
+	else if (scan->values - scan->members > VMM_GUEST_JSON_VALUES_MAX)
+		json_fail(error, "JSON: more than %d values", VMM_GUEST_JSON_VALUES_MAX);
+}
+
+/* Gives TOKENER the LEN bytes of TEXT, which are at byte START of the whole. Returns
+ * the object once it is complete, else NULL. */
+static struct json_object *
+json_feed(struct json_tokener *tokener, const char *text, size_t len, size_t start,
+    struct json_error *error)
+{
 	struct json_object *object;
 	enum json_tokener_error state;
-	size_t end;
 
-	error->text[0] = '\0';
-	if (len > INT_MAX) {
-		json_fail(error, "JSON: too long");
-		return NULL;
-	}
-	tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
-	if (tokener == NULL) {
-		json_fail(error, "JSON: out of memory");
-		return NULL;
-	}
-	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	errno = 0;
 	object = json_tokener_parse_ex(tokener, text, (int)len);
 	state = json_tokener_get_error(tokener);
-	end = json_tokener_get_parse_end(tokener);
-	json_tokener_free(tokener);
-	if (state == json_tokener_continue)
-		json_fail(error, "JSON: the object is not complete");
-	else if (state != json_tokener_success)
-		json_fail(error, "JSON: %s at byte %zu", json_tokener_error_desc(state), end);
-	else if (!json_object_is_type(object, type))
-		json_fail(error, "JSON: not an %s", json_type_to_name(type));
-	else if (end < len)
-		json_fail(error, "JSON: more than one value");
-	if (error->text[0] != '\0')
+	if (errno == ENOMEM)
+		json_fail_memory(error);
+	else if (state != json_tokener_success && state != json_tokener_continue)
+		json_fail(error, "JSON: %s at byte %zu", json_tokener_error_desc(state),
+		    start + json_tokener_get_parse_end(tokener));
+	else if (state == json_tokener_success && !json_object_is_type(object, json_type_object))
+		json_fail(error, "JSON: not an object");
+	if (error->code < 0)
 		json_put(&object);
 	return object;
 }
 
-/* How many objects and arrays begin in TEXT, in it or below. */
-static size_t
-json_count_containers(const char *text, size_t len)
+/* Parses the object that begins at *DONE, which is moved behind it. NULL: ERROR. In the C
+ * locale's own object, json-c need not copy a locale for each piece, which takes it longer
+ * than the piece. */
+static struct json_object *
+json_parse_next(const char *text, size_t len, size_t *done, struct json_error *error)
 {
-	bool in_string = false;
-	size_t count = 0;
+	struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
+	locale_t locale = uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
+	struct json_scan scan = { .name = "" };
+	struct json_object *object = NULL;
 
-	for (size_t i = 0; i < len; i++) {
-		if (in_string && text[i] == '\\')
-			i++;
-		else if (text[i] == '"')
-			in_string = !in_string;
-		else if (!in_string && (text[i] == '{' || text[i] == '['))
-			count++;
+	if (tokener == NULL)
+		json_fail_memory(error);
+	else
+		json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	while (object == NULL && error->code == 0 && *done < len) {
+		size_t start = *done;
+
+		*done += json_scan_piece(&scan, text + start, len - start, error);
+		json_check_counts(&scan, error);
+		if (error->code == 0)
+			object = json_feed(tokener, text + start, *done - start, start, error);
 	}
-	return count;
+	if (tokener != NULL)
+		json_tokener_free(tokener);
+	(void)uselocale(locale);
+	if (object == NULL)
+		json_fail(error, "JSON: the object is not complete");
+	return object;
 }
 
-struct json_object *
-json_parse_object(const char *text, size_t len, struct json_error *error)
+/* Whether the next byte that is no white space is C; *DONE is moved to it. */
+static bool
+json_is_next(const char *text, size_t len, size_t *done, char c)
 {
-	error->text[0] = '\0';
-	if (json_count_containers(text, len) > JSON_CONTAINERS_MAX) {
-		json_fail(error, "JSON: more than %d objects and arrays", JSON_CONTAINERS_MAX);
-		return NULL;
-	}
-	return json_parse(text, len, json_type_object, error);
+	*done += json_span(text + *done, len - *done, JSON_SPACE, true);
+	return *done < len && text[*done] == c;
 }
 
-struct json_object *
-json_parse_array(const char *text, size_t len, struct json_error *error)
+static int
+json_begin(const char *text, size_t len, size_t *done, char c, struct json_error *error)
 {
-	return json_parse(text, len, json_type_array, error);
+	*error = (struct json_error){ .code = 0 };
+	if (len > INT_MAX)
+		json_fail(error, "JSON: too long");
+	else if (!json_is_next(text, len, done, c))
+		json_fail(error, "JSON: not an %s", c == '{' ? "object" : "array");
+	return error->code;
+}
+
+static int
+json_end(const char *text, size_t len, size_t *done, struct json_error *error)
+{
+	(void)json_is_next(text, len, done, '\0');
+	if (*done < len)
+		json_fail(error, "JSON: more than one value");
+	return error->code;
+}
+
+int
+json_parse_object(const char *text, size_t len, struct json_object **ret, struct json_error *error)
+{
+	struct json_object *CLEANUP_JSON object = NULL;
+	size_t done = 0;
+
+	if (json_begin(text, len, &done, '{', error) < 0)
+		return error->code;
+	object = json_parse_next(text, len, &done, error);
+	if (json_end(text, len, &done, error) < 0)
+		return error->code;
+	*ret = object;
+	object = NULL;
+	return 0;
+}
+
+int
+json_parse_each(
+    const char *text, size_t len, json_take_fn *take, void *context, struct json_error *error)
+{
+	size_t done = 0;
+	bool more;
+
+	if (json_begin(text, len, &done, '[', error) < 0)
+		return error->code;
+	done++;
+	more = !json_is_next(text, len, &done, ']');
+	while (more && error->code == 0) {
+		struct json_object *object = NULL;
+
+		if (json_is_next(text, len, &done, '{'))
+			object = json_parse_next(text, len, &done, error);
+		else
+			json_fail(error, "JSON: an object is needed at byte %zu", done);
+		if (object != NULL)
+			take(context, object, error);
+		more = json_is_next(text, len, &done, ',');
+		if (more)
+			done++;
+		else if (!json_is_next(text, len, &done, ']'))
+			json_fail(error, "JSON: the array is not complete");
+	}
+	done++;
+	return error->code < 0 ? error->code : json_end(text, len, &done, error);
 }
 
 bool
@@ -127,105 +310,52 @@ json_string_of(struct json_object *value, const char *name, struct json_error *e
 	return text;
 }
 
-const char *
-json_get_string(
-    struct json_object *object, const char *name, const char *fallback, struct json_error *error)
+/* ---- making -------------------------------------------------------------- */
+
+static void
+json_free_owned(struct json_object *value, void *block)
 {
-	struct json_object *value;
-
-	if (!json_object_object_get_ex(object, name, &value))
-		return fallback;
-	return json_string_of(value, name, error);
-}
-
-const char *
-json_need_string(struct json_object *object, const char *name, struct json_error *error)
-{
-	if (!json_has(object, name)) {
-		json_fail(error, "member '%.64s' is missing", name);
-		return NULL;
-	}
-	return json_get_string(object, name, NULL, error);
-}
-
-bool
-json_get_bool(struct json_object *object, const char *name, bool fallback, struct json_error *error)
-{
-	struct json_object *value;
-
-	if (!json_object_object_get_ex(object, name, &value))
-		return fallback;
-	if (!json_object_is_type(value, json_type_boolean)) {
-		json_fail(error, "member '%.64s': true or false is needed", name);
-		return fallback;
-	}
-	return json_object_get_boolean(value);
-}
-
-/* json-c reads 5.0 and 1e3 as doubles: both count as numbers with a fraction. */
-static bool
-json_is_whole(struct json_object *value, const char *name, struct json_error *error)
-{
-	if (json_object_is_type(value, json_type_int))
-		return true;
-	json_fail(error, "member '%.64s': a whole number is needed", name);
-	return false;
-}
-
-uint64_t
-json_get_u64(struct json_object *object, const char *name, uint64_t max, uint64_t fallback,
-    struct json_error *error)
-{
-	struct json_object *value;
-	uint64_t number;
-
-	if (!json_object_object_get_ex(object, name, &value))
-		return fallback;
-	if (!json_is_whole(value, name, error))
-		return fallback;
-	number = json_object_get_uint64(value);
-	if (json_object_get_int64(value) < 0 || number > max) {
-		json_fail(error, "member '%.64s': out of range, 0 to %llu", name,
-		    (unsigned long long)max);
-		return fallback;
-	}
-	return number;
-}
-
-int64_t
-json_get_i64(
-    struct json_object *object, const char *name, int64_t fallback, struct json_error *error)
-{
-	struct json_object *value;
-	int64_t number;
-
-	if (!json_object_object_get_ex(object, name, &value))
-		return fallback;
-	if (!json_is_whole(value, name, error))
-		return fallback;
-	number = json_object_get_int64(value);
-	/* json-c gives the nearest number it has, without a word. */
-	if (number >= 0 && json_object_get_uint64(value) > INT64_MAX) {
-		json_fail(error, "member '%.64s': out of range", name);
-		return fallback;
-	}
-	return number;
+	(void)value;
+	free(block);
 }
 
 void
-json_add(struct json_object *object, const char *name, struct json_object *value)
+json_own(struct json_object *value, void *block)
 {
-	(void)json_object_object_add(object, name, value);
+	json_object_set_userdata(value, block, json_free_owned);
 }
 
+int
+json_add(struct json_object *object, const char *name, struct json_object *value)
+{
+	if (value != NULL &&
+	    json_object_object_add_ex(object, name, value, JSON_C_OBJECT_KEY_IS_CONSTANT) == 0)
+		return 0;
+	json_put(&value);
+	return -ENOMEM;
+}
+
+int
+json_append(struct json_object *array, struct json_object *value)
+{
+	if (value != NULL && json_object_array_add(array, value) == 0)
+		return 0;
+	json_put(&value);
+	return -ENOMEM;
+}
+
+/* json-c leaves out what it has no room for: told by errno, as in json.h. */
 char *
 json_to_text(struct json_object *object, size_t *ret_len)
 {
+	const char *text;
 	size_t len;
-	const char *text = json_object_to_json_string_length(
-	    object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
-	char *copy = text != NULL ? strdup(text) : NULL;
+	char *copy;
 
+	errno = 0;
+	text = json_object_to_json_string_length(
+	    object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
+	copy = text != NULL && errno != ENOMEM ? strdup(text) : NULL;
 	if (copy != NULL)
 		*ret_len = len;
 	return copy;

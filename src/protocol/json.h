@@ -1,10 +1,25 @@
 /*
  * json: objects as the contract takes them, by json-c in strict mode with
  * UTF-8 validation, and the errors that name a member. Used within protocol/
- * alone; nobody else sees json-c.
+ * alone; nobody else sees json-c. What stands in an object is message.h's.
  *
- * The first error stands: a reader asks for all its members in a row and
- * looks at the error once, at the end.
+ * An object is understood whole or refused. json-c of before 0.18 drops a member,
+ * shortens a string, or dereferences the key that it has no memory for, and reports
+ * success; and what 64 bits do not hold becomes the nearest number that they do. So
+ * a pass over the text, which builds nothing, goes in front of json-c:
+ *
+ *  - It cuts the text behind each string. json-c gets it piece by piece, and an
+ *    allocation that failed in a piece is seen by the ENOMEM that malloc(3) leaves in
+ *    errno, before anything is made of it: the next byte is not fed. Within a piece
+ *    nothing clears errno behind a failure that json-c passes over (a number does,
+ *    but stands in front of the piece's only string). A malloc that succeeds may
+ *    leave ENOMEM too, where it had to go another way: refused as well. Counts of
+ *    members and bytes, compared with the tree afterwards, would not do: the key is
+ *    dereferenced before, and a member may be there twice.
+ *  - It counts values and refuses too many before memory is spent on them: "{}" takes
+ *    800 bytes, a member up to 280, an element up to 100. The numbers in protocol.h are
+ *    those by which a request takes 9 MiB at most, and the answers' are the same.
+ *  - It refuses an integer that 64 bits do not hold, by the name of its member.
  */
 #ifndef PROTOCOL_JSON_H
 #define PROTOCOL_JSON_H
@@ -12,12 +27,12 @@
 #include <json-c/json.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 /* Room for "member 'NAME': what is wrong", which is sent to the host. */
 #define JSON_ERROR_MAX 160
 
 struct json_error {
+	int code;		   /* 0: no error; -EINVAL or -ENOMEM */
 	char text[JSON_ERROR_MAX]; /* empty: no error */
 };
 
@@ -26,42 +41,41 @@ void json_put(struct json_object **object);
 #define CLEANUP_JSON __attribute__((cleanup(json_put)))
 
 /* Parses the LEN bytes of TEXT, which must be one object with nothing but white
- * space after it, and at most 4096 objects and arrays in all. Returns a new
- * reference, or NULL with ERROR filled in. */
-struct json_object *json_parse_object(const char *text, size_t len, struct json_error *error);
+ * space after it, of no more values than protocol.h says. Returns 0 with a new
+ * reference, or ERROR's code: -EINVAL, or -ENOMEM. */
+int json_parse_object(
+    const char *text, size_t len, struct json_object **ret, struct json_error *error);
 
-/* The same for an array, of as many as there are. */
-struct json_object *json_parse_array(const char *text, size_t len, struct json_error *error);
+/* The same for an array of objects, of as many as there are: TAKE is called with
+ * each in turn, and owns it. What TAKE puts into ERROR ends it. */
+typedef void json_take_fn(void *context, struct json_object *object, struct json_error *error);
+int json_parse_each(
+    const char *text, size_t len, json_take_fn *take, void *context, struct json_error *error);
 
-/* Puts the text of FORMAT into ERROR unless there is one already. */
+/* Puts the text of FORMAT into ERROR, with -EINVAL, unless there is one already:
+ * a reader asks for all its members in a row and looks once, at the end. */
 void json_fail(struct json_error *error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* The same for -ENOMEM. */
+void json_fail_memory(struct json_error *error);
+
+/* Whether OBJECT has a member NAME, be it null. */
+bool json_has(struct json_object *object, const char *name);
 
 /* The string that VALUE is, owned by VALUE; NULL with ERROR filled in if it is
  * none or has a NUL inside. NAME is the member's, for the error. */
 const char *json_string_of(struct json_object *value, const char *name, struct json_error *error);
 
-/* A member of OBJECT, or FALLBACK where there is none. A member that is null,
- * of another type, out of range, or a number with a fraction is an error; what 64
- * bits do not hold at all is the nearest number that they do, as json-c reads it. */
-const char *json_get_string(
-    struct json_object *object, const char *name, const char *fallback, struct json_error *error);
-bool json_get_bool(
-    struct json_object *object, const char *name, bool fallback, struct json_error *error);
-uint64_t json_get_u64(struct json_object *object, const char *name, uint64_t max, uint64_t fallback,
-    struct json_error *error);
-int64_t json_get_i64(
-    struct json_object *object, const char *name, int64_t fallback, struct json_error *error);
+/* Frees BLOCK, of malloc(3), when VALUE goes. Once for each VALUE. */
+void json_own(struct json_object *value, void *block);
 
-/* As json_get_string(), but the member must be there. */
-const char *json_need_string(
-    struct json_object *object, const char *name, struct json_error *error);
+/* Adds the member NAME, which must outlive OBJECT, and takes over VALUE, which may be
+ * NULL where there was no memory for it. Returns 0 or -ENOMEM. */
+int json_add(struct json_object *object, const char *name, struct json_object *value);
 
-/* Whether OBJECT has a member NAME, be it null. */
-bool json_has(struct json_object *object, const char *name);
-
-/* Adds the member NAME to OBJECT, which owns VALUE from then on. */
-void json_add(struct json_object *object, const char *name, struct json_object *value);
+/* The same for an element at the end of ARRAY. */
+int json_append(struct json_object *array, struct json_object *value);
 
 /* The text of OBJECT without white space, in a new block that the caller frees;
  * NULL where there is no memory. *RET_LEN is its length without the NUL. */

@@ -10,7 +10,17 @@
 
 #include "protocol/frame.h"
 #include "protocol/ip_param.h"
+#include "protocol/message.h"
 #include "protocol/wire.h"
+
+struct net_json {
+	struct net_text text;
+};
+
+static const struct message_member net_request_table[] = {
+	NET_REQUEST_MEMBERS(struct net_json, text),
+};
+static const struct message net_request_message = MESSAGE_OF(net_request_table);
 
 /* All ones in front of all zeros. */
 static bool
@@ -21,33 +31,29 @@ net_request_is_netmask(struct in_addr mask)
 	return (holes & (holes + 1)) == 0;
 }
 
-static const char *
+static void
 net_request_read_quad(
-    struct json_object *object, const char *name, struct in_addr *ret, struct json_error *error)
+    const char *name, const char *text, struct in_addr *ret, struct json_error *error)
 {
-	const char *text = json_need_string(object, name, error);
-
-	if (text != NULL && ip_param_parse_quad(text, ret) < 0)
+	if (ip_param_parse_quad(text, ret) < 0)
 		json_fail(error, "member '%s': '%.64s' is not a dotted quad", name, text);
-	return text;
 }
 
 int
-net_request_read(struct json_object *object, struct net_request *ret, struct json_error *error)
+net_request_read(const struct net_text *text, struct net_request *ret, struct json_error *error)
 {
 	struct net_request request = { .address.s_addr = INADDR_ANY };
-	const char *gateway;
 
-	(void)net_request_read_quad(object, "ip", &request.address, error);
-	(void)net_request_read_quad(object, "netmask", &request.netmask, error);
-	gateway = net_request_read_quad(object, "gateway", &request.gateway, error);
+	net_request_read_quad("ip", text->ip, &request.address, error);
+	net_request_read_quad("netmask", text->netmask, &request.netmask, error);
+	net_request_read_quad("gateway", text->gateway, &request.gateway, error);
 	if (request.address.s_addr == INADDR_ANY)
 		json_fail(error, "member 'ip': 0.0.0.0 is not an address");
 	if (!net_request_is_netmask(request.netmask))
 		json_fail(error, "member 'netmask': it has holes");
-	if (error->text[0] != '\0')
-		return -EINVAL;
-	(void)strlcpy(request.gateway_text, gateway, sizeof(request.gateway_text));
+	if (error->code < 0)
+		return error->code;
+	(void)strlcpy(request.gateway_text, text->gateway, sizeof(request.gateway_text));
 	*ret = request;
 	return 0;
 }
@@ -55,22 +61,19 @@ net_request_read(struct json_object *object, struct net_request *ret, struct jso
 int
 net_request_parse(const char *text, size_t len, struct net_request *ret, struct json_error *error)
 {
-	struct json_object *CLEANUP_JSON object = json_parse_object(text, len, error);
+	struct json_object *CLEANUP_JSON json = NULL;
+	struct net_json request = { .text.ip = NULL };
+	int r = message_parse(&net_request_message, text, len, &request, &json, error);
 
-	return object != NULL ? net_request_read(object, ret, error) : -EINVAL;
+	return r == 0 ? net_request_read(&request.text, ret, error) : r;
 }
 
 char *
 net_request_format(const char *ip, const char *netmask, const char *gateway, size_t *ret_len)
 {
-	struct json_object *CLEANUP_JSON object = json_object_new_object();
+	struct net_json request = { .text = { .ip = ip, .netmask = netmask, .gateway = gateway } };
 
-	if (object == NULL)
-		return NULL;
-	(void)json_object_object_add(object, "ip", json_object_new_string(ip));
-	(void)json_object_object_add(object, "netmask", json_object_new_string(netmask));
-	(void)json_object_object_add(object, "gateway", json_object_new_string(gateway));
-	return json_to_text(object, ret_len);
+	return message_format(&net_request_message, &request, ret_len);
 }
 
 void

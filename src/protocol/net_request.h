@@ -19,14 +19,32 @@ struct net_request {
 	char gateway_text[INET_ADDRSTRLEN];
 };
 
-/* Reads the LEN bytes of TEXT. Returns 0, or -EINVAL with ERROR filled in: a
- * member is missing, is no dotted quad, or is nothing that an interface can
- * have (the address 0.0.0.0, a netmask with holes). */
+/* Reads the LEN bytes of TEXT. Returns 0; -EINVAL with ERROR filled in: a
+ * member is missing, is not a dotted quad, or is nothing that an interface can
+ * have (the address 0.0.0.0, a netmask with holes); or -ENOMEM with ERROR too. */
 int net_request_parse(
     const char *text, size_t len, struct net_request *ret, struct json_error *error);
 
-/* The same for an object that has been parsed; for protocol/ alone. */
-int net_request_read(struct json_object *object, struct net_request *ret, struct json_error *error);
+/* The request as it is written: three dotted quads. */
+struct net_text {
+	const char *ip;
+	const char *netmask;
+	const char *gateway;
+};
+
+/* What they say. Returns as net_request_parse(). */
+int net_request_read(
+    const struct net_text *text, struct net_request *ret, struct json_error *error);
+
+/* Their description, which is RESTORED's too: a member TEXT of TYPE. For protocol/ alone. */
+#define NET_REQUEST_MEMBERS(type, text)                                                            \
+	{ "ip", .kind = MESSAGE_TEXT, MESSAGE_AT(type, text.ip), .flags = MESSAGE_NEEDED },        \
+	    { "netmask", .kind = MESSAGE_TEXT, MESSAGE_AT(type, text.netmask),                     \
+		    .flags = MESSAGE_NEEDED },                                                     \
+	{                                                                                          \
+		"gateway", .kind = MESSAGE_TEXT, MESSAGE_AT(type, text.gateway),                   \
+			   .flags = MESSAGE_NEEDED                                                 \
+	}
 
 /* The JSON for a host to send, from three dotted quads, in a new block that the
  * caller frees; NULL: no memory. */

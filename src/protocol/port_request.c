@@ -7,30 +7,40 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "protocol/message.h"
+
 #define PORT_REQUEST_HOST "127.0.0.1"
 
-static uint16_t
-port_request_need_port(struct json_object *object, struct json_error *error)
-{
-	uint64_t port = json_get_u64(object, "port", UINT16_MAX, 0, error);
+/* CONNECT as it is written. */
+struct port_text {
+	const char *host;
+	uint16_t port;
+};
 
-	if (!json_has(object, "port"))
-		json_fail(error, "member 'port' is missing");
-	return (uint16_t)port;
-}
+static const struct message_member port_target_table[] = {
+	{ "host", .kind = MESSAGE_TEXT, MESSAGE_AT(struct port_text, host),
+	    .text = PORT_REQUEST_HOST },
+	{ "port", .kind = MESSAGE_UNSIGNED, MESSAGE_AT(struct port_text, port),
+	    .flags = MESSAGE_NEEDED, .low = 1, .high = UINT16_MAX },
+};
+static const struct message port_target_message = MESSAGE_OF(port_target_table);
+
+static const struct message_member port_wait_table[] = {
+	{ "port", .kind = MESSAGE_UNSIGNED, MESSAGE_AT(struct port_wait, port),
+	    .flags = MESSAGE_NEEDED, .high = UINT16_MAX },
+	{ "timeout_ms", .kind = MESSAGE_UNSIGNED, MESSAGE_AT(struct port_wait, timeout_ms),
+	    .flags = MESSAGE_ALWAYS, .high = UINT64_MAX },
+};
+static const struct message port_wait_message = MESSAGE_OF(port_wait_table);
 
 int
 port_wait_parse(const char *text, size_t len, struct port_wait *ret, struct json_error *error)
 {
-	struct json_object *CLEANUP_JSON object = json_parse_object(text, len, error);
-	struct port_wait wait;
+	struct port_wait wait = { 0 };
+	int r = message_parse(&port_wait_message, text, len, &wait, NULL, error);
 
-	if (object == NULL)
-		return -EINVAL;
-	wait.port = port_request_need_port(object, error);
-	wait.timeout_ms = json_get_u64(object, "timeout_ms", UINT64_MAX, 0, error);
-	if (error->text[0] != '\0')
-		return -EINVAL;
+	if (r < 0)
+		return r;
 	*ret = wait;
 	return 0;
 }
@@ -59,21 +69,18 @@ port_target_set(struct port_target *target, const char *host, uint16_t port)
 int
 port_target_parse(const char *text, size_t len, struct port_target *ret, struct json_error *error)
 {
-	struct json_object *CLEANUP_JSON object = json_parse_object(text, len, error);
+	struct json_object *CLEANUP_JSON json = NULL;
 	struct port_target target = { .address_len = 0 };
-	const char *host;
-	uint16_t port;
+	struct port_text request = { 0 };
+	int r = message_parse(&port_target_message, text, len, &request, &json, error);
 
-	if (object == NULL)
-		return -EINVAL;
-	port = port_request_need_port(object, error);
-	if (port == 0)
-		json_fail(error, "member 'port': out of range, 1 to 65535");
-	host = json_get_string(object, "host", PORT_REQUEST_HOST, error);
-	if (host != NULL && port_target_set(&target, host, port) < 0)
-		json_fail(error, "member 'host': '%.64s' is no IPv4 or IPv6 address", host);
-	if (error->text[0] != '\0')
-		return -EINVAL;
+	if (r < 0)
+		return r;
+	if (port_target_set(&target, request.host, request.port) < 0) {
+		json_fail(
+		    error, "member 'host': '%.64s' is not an IPv4 or IPv6 address", request.host);
+		return error->code;
+	}
 	*ret = target;
 	return 0;
 }
@@ -81,25 +88,13 @@ port_target_parse(const char *text, size_t len, struct port_target *ret, struct 
 char *
 port_wait_format(const struct port_wait *wait, size_t *ret_len)
 {
-	struct json_object *CLEANUP_JSON object = json_object_new_object();
-
-	if (object == NULL)
-		return NULL;
-	(void)json_object_object_add(object, "port", json_object_new_uint64(wait->port));
-	(void)json_object_object_add(
-	    object, "timeout_ms", json_object_new_uint64(wait->timeout_ms));
-	return json_to_text(object, ret_len);
+	return message_format(&port_wait_message, wait, ret_len);
 }
 
 char *
 port_target_format(const char *host, uint16_t port, size_t *ret_len)
 {
-	struct json_object *CLEANUP_JSON object = json_object_new_object();
+	struct port_text request = { .host = host, .port = port };
 
-	if (object == NULL)
-		return NULL;
-	if (host != NULL)
-		(void)json_object_object_add(object, "host", json_object_new_string(host));
-	(void)json_object_object_add(object, "port", json_object_new_uint64(port));
-	return json_to_text(object, ret_len);
+	return message_format(&port_target_message, &request, ret_len);
 }

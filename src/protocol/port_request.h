@@ -22,7 +22,8 @@ struct port_wait {
 	uint64_t timeout_ms; /* 0: look once */
 };
 
-/* Reads WAIT_PORT's LEN bytes of TEXT. Returns 0, or -EINVAL with ERROR filled in. */
+/* Reads WAIT_PORT's LEN bytes of TEXT. Returns 0; or -EINVAL or -ENOMEM with
+ * ERROR filled in. */
 int port_wait_parse(const char *text, size_t len, struct port_wait *ret, struct json_error *error);
 
 struct port_target {
@@ -36,7 +37,7 @@ struct port_target {
 };
 
 /* Reads CONNECT's: an address of the guest, 127.0.0.1 where none is given, and a
- * port from 1. Returns 0, or -EINVAL with ERROR filled in. */
+ * port from 1. Returns 0; or -EINVAL or -ENOMEM with ERROR filled in. */
 int port_target_parse(
     const char *text, size_t len, struct port_target *ret, struct json_error *error);
 

@@ -3,88 +3,85 @@
  */
 #include "protocol/report.h"
 
-#include <errno.h>
-#include <string.h>
+#include "protocol/message.h"
 
-#include "protocol/json.h"
+static const char *const report_events[] = {
+	[REPORT_STARTED] = "started",
+	[REPORT_EXITED] = "exited",
+	[REPORT_OTHER] = "other",
+	NULL,
+};
 
-static void
-report_add_number(struct json_object *json, const char *name, uint64_t value)
+#define STARTED (1u << REPORT_STARTED)
+#define EXITED (1u << REPORT_EXITED)
+#define AT(member) MESSAGE_AT(struct report, member)
+#define NUMBER(member, most)                                                                       \
+	.kind = MESSAGE_UNSIGNED, AT(exited.member), .sets = EXITED, .high = most
+#define SIGNED(member) .kind = MESSAGE_SIGNED, AT(exited.member), .sets = EXITED
+#define HAS(member)                                                                                \
+	.flags = MESSAGE_OPTIONAL, .beside = offsetof(struct report, exited.member), .bit = true
+
+static const struct message_member report_table[] = {
+	{ "event", .kind = MESSAGE_WORD, AT(event), .flags = MESSAGE_NEEDED | MESSAGE_OPEN,
+	    .more = report_events },
+	{ "pid", .kind = MESSAGE_UNSIGNED, AT(pid), .sets = STARTED, .flags = MESSAGE_ALWAYS,
+	    .high = INT32_MAX },
+	{ "code", SIGNED(code), .flags = MESSAGE_ALWAYS },
+	{ "signal", SIGNED(signal), .flags = MESSAGE_ALWAYS },
+	{ "reason", .kind = MESSAGE_TEXT, AT(exited.reason), .sets = EXITED,
+	    .flags = MESSAGE_ALWAYS },
+	{ "wall_ms", NUMBER(wall_ms, UINT64_MAX), .flags = MESSAGE_ALWAYS },
+	{ "user_ms", NUMBER(user_ms, UINT64_MAX), .flags = MESSAGE_ALWAYS },
+	{ "system_ms", NUMBER(system_ms, UINT64_MAX), .flags = MESSAGE_ALWAYS },
+	{ "max_rss_kb", NUMBER(max_rss_kb, UINT64_MAX / 1024), .flags = MESSAGE_ALWAYS },
+	{ "output_held", .kind = MESSAGE_FLAG, AT(exited.output_held), .sets = EXITED,
+	    .flags = MESSAGE_ALWAYS },
+	{ "memory_peak_bytes", NUMBER(memory_peak_bytes, UINT64_MAX), HAS(has_memory_peak) },
+	{ "oom_kills", NUMBER(oom_kills, UINT64_MAX), HAS(has_oom_kills) },
+};
+
+/* The members of all events, and of those whose bit is in SET. */
+static struct message
+report_message(unsigned set)
 {
-	json_add(json, name, json_object_new_uint64(value));
+	struct message message = MESSAGE_OF(report_table);
+
+	message.set = set;
+	return message;
 }
 
 char *
 report_started_format(int32_t pid, size_t *ret_len)
 {
-	struct json_object *CLEANUP_JSON json = json_object_new_object();
+	const struct message message = report_message(STARTED);
+	const struct report report = { .event = REPORT_STARTED, .pid = pid };
 
-	if (json == NULL)
-		return NULL;
-	json_add(json, "event", json_object_new_string("started"));
-	json_add(json, "pid", json_object_new_int(pid));
-	return json_to_text(json, ret_len);
+	return message_format(&message, &report, ret_len);
 }
 
 char *
-report_exited_format(const struct report_exited *report, size_t *ret_len)
+report_exited_format(const struct report_exited *exited, size_t *ret_len)
 {
-	struct json_object *CLEANUP_JSON json = json_object_new_object();
+	const struct message message = report_message(EXITED);
+	const struct report report = { .event = REPORT_EXITED, .exited = *exited };
 
-	if (json == NULL)
-		return NULL;
-	json_add(json, "event", json_object_new_string("exited"));
-	json_add(json, "code", json_object_new_int(report->code));
-	json_add(json, "signal", json_object_new_int(report->signal));
-	json_add(json, "reason", json_object_new_string(report->reason));
-	report_add_number(json, "wall_ms", report->wall_ms);
-	report_add_number(json, "user_ms", report->user_ms);
-	report_add_number(json, "system_ms", report->system_ms);
-	report_add_number(json, "max_rss_kb", report->max_rss_kb);
-	json_add(json, "output_held", json_object_new_boolean(report->output_held));
-	if (report->has_memory_peak)
-		report_add_number(json, "memory_peak_bytes", report->memory_peak_bytes);
-	if (report->has_oom_kills)
-		report_add_number(json, "oom_kills", report->oom_kills);
-	return json_to_text(json, ret_len);
-}
-
-static void
-report_read_exited(struct json_object *json, struct report_exited *exited, struct json_error *error)
-{
-	exited->code = (int32_t)json_get_i64(json, "code", 0, error);
-	exited->signal = (int32_t)json_get_i64(json, "signal", 0, error);
-	exited->reason = json_get_string(json, "reason", "", error);
-	exited->wall_ms = json_get_u64(json, "wall_ms", UINT64_MAX, 0, error);
-	exited->user_ms = json_get_u64(json, "user_ms", UINT64_MAX, 0, error);
-	exited->system_ms = json_get_u64(json, "system_ms", UINT64_MAX, 0, error);
-	exited->max_rss_kb = json_get_u64(json, "max_rss_kb", UINT64_MAX / 1024, 0, error);
-	exited->output_held = json_get_bool(json, "output_held", false, error);
-	exited->has_memory_peak = json_has(json, "memory_peak_bytes");
-	exited->has_oom_kills = json_has(json, "oom_kills");
-	exited->memory_peak_bytes = json_get_u64(json, "memory_peak_bytes", UINT64_MAX, 0, error);
-	exited->oom_kills = json_get_u64(json, "oom_kills", UINT64_MAX, 0, error);
+	return message_format(&message, &report, ret_len);
 }
 
 int
 report_parse(const char *text, size_t len, struct report *ret, struct json_error *error)
 {
-	struct report report = { .json = json_parse_object(text, len, error) };
-	const char *event;
+	struct message message = report_message(0);
+	struct report report = { .pid = 0 };
+	int r = message_parse(&message, text, len, &report, &report.json, error);
 
-	if (report.json == NULL)
-		return -EBADMSG;
-	event = json_need_string(report.json, "event", error);
-	if (event != NULL && strcmp(event, "started") == 0) {
-		report.event = REPORT_STARTED;
-		report.pid = (int32_t)json_get_u64(report.json, "pid", INT32_MAX, 0, error);
-	} else if (event != NULL && strcmp(event, "exited") == 0) {
-		report.event = REPORT_EXITED;
-		report_read_exited(report.json, &report.exited, error);
-	}
-	if (error->text[0] != '\0') {
+	if (r < 0)
+		return r;
+	message.set = 1u << report.event;
+	message_read(&message, report.json, &report, error);
+	if (error->code < 0) {
 		report_done(&report);
-		return -EBADMSG;
+		return error->code;
 	}
 	*ret = report;
 	return 0;

@@ -31,9 +31,9 @@ char *report_started_format(int32_t pid, size_t *ret_len);
 char *report_exited_format(const struct report_exited *report, size_t *ret_len);
 
 enum report_event {
-	REPORT_OTHER = 0, /* one that a later agent may send */
-	REPORT_STARTED,
+	REPORT_STARTED = 0,
 	REPORT_EXITED,
+	REPORT_OTHER, /* one that a later agent may send */
 };
 
 /* Either of them, read. */
@@ -44,8 +44,8 @@ struct report {
 	struct json_object *json; /* owns the strings */
 };
 
-/* Reads the LEN bytes of TEXT. Returns 0 with *RET for report_done(), or -EBADMSG with
- * ERROR filled in. */
+/* Reads the LEN bytes of TEXT. Returns 0 with *RET for report_done(); or -EINVAL or
+ * -ENOMEM with ERROR filled in. */
 int report_parse(const char *text, size_t len, struct report *ret, struct json_error *error);
 
 /* Frees what report_parse() made. */

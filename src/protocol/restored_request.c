@@ -3,135 +3,153 @@
  */
 #include "protocol/restored_request.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "protocol/base64.h"
+#include "protocol/message.h"
+
+#define RESTORED_EVENT "restored"
+
+/* What is given, as it is written. */
+enum restored_have {
+	RESTORED_CLOCK = 1 << 0,
+	RESTORED_NET = 1 << 1,
+};
+
+struct restored_json {
+	uint8_t have; /* enum restored_have */
+	int64_t unix_ns;
+	const char *entropy;
+	struct net_text net;
+};
+
+static const struct message_member restored_net_table[] = {
+	NET_REQUEST_MEMBERS(struct restored_json, net),
+};
+static const struct message restored_net = MESSAGE_OF(restored_net_table);
+
+static const struct message_member restored_table[] = {
+	{ "unix_ns", .kind = MESSAGE_SIGNED, MESSAGE_AT(struct restored_json, unix_ns),
+	    .flags = MESSAGE_OPTIONAL, .beside = offsetof(struct restored_json, have),
+	    .bit = RESTORED_CLOCK },
+	{ "entropy", .kind = MESSAGE_TEXT, MESSAGE_AT(struct restored_json, entropy),
+	    .flags = MESSAGE_ALWAYS },
+	{ "net", .kind = MESSAGE_OBJECT, .flags = MESSAGE_OPTIONAL,
+	    .beside = offsetof(struct restored_json, have), .bit = RESTORED_NET,
+	    .more = &restored_net },
+};
+static const struct message restored_message = MESSAGE_OF(restored_table);
 
 static void
-restored_read_entropy(struct json_object *object, struct restored_request *request)
+restored_read_entropy(const char *text, struct restored_request *request)
 {
-	struct json_error *error = &request->entropy_error;
-	const char *text = json_get_string(object, "entropy", "", error);
 	ssize_t len =
 	    text != NULL ? base64_parse(text, request->entropy, sizeof(request->entropy)) : 0;
 
 	if (len < 0)
-		json_fail(error, "member 'entropy': it is not base64");
+		json_fail(&request->entropy_error, "member 'entropy': it is not base64");
 	else
 		request->entropy_len = (size_t)len;
-}
-
-static void
-restored_read_net(struct json_object *object, struct restored_request *request)
-{
-	struct json_object *net;
-
-	request->has_net = json_object_object_get_ex(object, "net", &net);
-	if (!request->has_net)
-		return;
-	if (json_object_is_type(net, json_type_object))
-		(void)net_request_read(net, &request->net, &request->net_error);
-	else
-		json_fail(&request->net_error, "member 'net': an object is needed");
 }
 
 int
 restored_request_parse(
     const char *text, size_t len, struct restored_request *ret, struct json_error *error)
 {
-	struct json_object *CLEANUP_JSON object = json_parse_object(text, len, error);
+	/* The members one by one: each has an error of its own. */
+	const struct message clock = { .members = &restored_table[0], .count = 1 };
+	const struct message entropy = { .members = &restored_table[1], .count = 1 };
+	const struct message net = { .members = &restored_table[2], .count = 1 };
+	struct json_object *CLEANUP_JSON object = NULL;
+	struct restored_json request = { .have = 0 };
+	int r = json_parse_object(text, len, &object, error);
 
 	*ret = (struct restored_request){ .has_clock = false };
-	if (object == NULL)
-		return -EINVAL;
-	ret->has_clock = json_has(object, "unix_ns");
-	ret->unix_ns = json_get_i64(object, "unix_ns", 0, &ret->clock_error);
-	restored_read_entropy(object, ret);
-	restored_read_net(object, ret);
+	if (r < 0)
+		return r;
+	message_read(&clock, object, &request, &ret->clock_error);
+	message_read(&entropy, object, &request, &ret->entropy_error);
+	message_read(&net, object, &request, &ret->net_error);
+	ret->has_clock = (request.have & RESTORED_CLOCK) != 0;
+	ret->unix_ns = request.unix_ns;
+	restored_read_entropy(request.entropy, ret);
+	ret->has_net = (request.have & RESTORED_NET) != 0;
+	if (ret->has_net && ret->net_error.code == 0)
+		(void)net_request_read(&request.net, &ret->net, &ret->net_error);
 	return 0;
 }
 
 char *
 restored_request_format(const struct restored_format *format, size_t *ret_len)
 {
-	struct json_object *CLEANUP_JSON object = json_object_new_object();
 	char entropy[BASE64_TEXT_SIZE(VMM_GUEST_ENTROPY_MAX)];
+	struct restored_json request = {
+		.have = RESTORED_CLOCK | (format->ip != NULL ? RESTORED_NET : 0),
+		.unix_ns = format->unix_ns,
+		.entropy = entropy,
+		.net = { format->ip, format->netmask, format->gateway },
+	};
 
-	if (object == NULL)
-		return NULL;
 	base64_format(format->entropy, format->entropy_len, entropy);
-	(void)json_object_object_add(object, "unix_ns", json_object_new_int64(format->unix_ns));
-	(void)json_object_object_add(object, "entropy", json_object_new_string(entropy));
-	if (format->ip != NULL) {
-		struct json_object *net = json_object_new_object();
-
-		(void)json_object_object_add(net, "ip", json_object_new_string(format->ip));
-		(void)json_object_object_add(
-		    net, "netmask", json_object_new_string(format->netmask));
-		(void)json_object_object_add(
-		    net, "gateway", json_object_new_string(format->gateway));
-		(void)json_object_object_add(object, "net", net);
-	}
-	return json_to_text(object, ret_len);
+	return message_format(&restored_message, &request, ret_len);
 }
+
+/* ---- the answer ---------------------------------------------------------- */
+
+struct restored_answer {
+	const char *event;
+	struct restored_status status;
+	const char **errors;
+	size_t errors_count;
+};
+
+#define MICROSECONDS(member)                                                                       \
+	.kind = MESSAGE_UNSIGNED, MESSAGE_AT(struct restored_answer, status.member),               \
+	.flags = MESSAGE_ALWAYS, .high = UINT64_MAX
+
+static const struct message_member restored_status_table[] = {
+	{ "event", .kind = MESSAGE_TEXT, MESSAGE_AT(struct restored_answer, event),
+	    .flags = MESSAGE_ALWAYS },
+	{ "clock_us", MICROSECONDS(clock_us) },
+	{ "entropy_us", MICROSECONDS(entropy_us) },
+	{ "net_us", MICROSECONDS(net_us) },
+	{ "total_us", MICROSECONDS(total_us) },
+	{ "errors", .kind = MESSAGE_TEXTS, MESSAGE_AT(struct restored_answer, errors),
+	    .beside = offsetof(struct restored_answer, errors_count), .flags = MESSAGE_ALWAYS },
+};
+static const struct message restored_status_message = MESSAGE_OF(restored_status_table);
 
 char *
 restored_status_format(const struct restored_status *status, size_t *ret_len)
 {
-	struct json_object *CLEANUP_JSON object = json_object_new_object();
-	struct json_object *errors = json_object_new_array();
+	const char *errors[RESTORED_ERRORS_MAX];
+	struct restored_answer answer = {
+		.event = RESTORED_EVENT,
+		.status = *status,
+		.errors = errors,
+		.errors_count = status->errors_count,
+	};
 
-	if (object == NULL)
-		return NULL;
-	(void)json_object_object_add(object, "event", json_object_new_string("restored"));
-	(void)json_object_object_add(object, "clock_us", json_object_new_uint64(status->clock_us));
-	(void)json_object_object_add(
-	    object, "entropy_us", json_object_new_uint64(status->entropy_us));
-	(void)json_object_object_add(object, "net_us", json_object_new_uint64(status->net_us));
-	(void)json_object_object_add(object, "total_us", json_object_new_uint64(status->total_us));
-	for (unsigned i = 0; i < status->errors_count; i++)
-		(void)json_object_array_add(errors, json_object_new_string(status->errors[i]));
-	(void)json_object_object_add(object, "errors", errors);
-	return json_to_text(object, ret_len);
-}
-
-static void
-restored_read_errors(
-    struct json_object *object, struct restored_status *status, struct json_error *error)
-{
-	struct json_object *errors;
-	size_t count;
-
-	if (!json_object_object_get_ex(object, "errors", &errors))
-		return;
-	if (!json_object_is_type(errors, json_type_array)) {
-		json_fail(error, "member 'errors': an array of strings is needed");
-		return;
-	}
-	count = json_object_array_length(errors);
-	for (size_t i = 0; i < count && i < RESTORED_ERRORS_MAX; i++) {
-		const char *text =
-		    json_string_of(json_object_array_get_idx(errors, i), "errors", error);
-
-		(void)strlcpy(status->errors[i], text != NULL ? text : "", RESTORED_ERROR_SIZE);
-		status->errors_count++;
-	}
+	for (size_t i = 0; i < answer.errors_count; i++)
+		errors[i] = status->errors[i];
+	return message_format(&restored_status_message, &answer, ret_len);
 }
 
 int
 restored_status_parse(
     const char *text, size_t len, struct restored_status *ret, struct json_error *error)
 {
-	struct json_object *CLEANUP_JSON object = json_parse_object(text, len, error);
+	struct json_object *CLEANUP_JSON json = NULL;
+	struct restored_answer answer = { .event = NULL };
+	int r = message_parse(&restored_status_message, text, len, &answer, &json, error);
 
 	*ret = (struct restored_status){ 0 };
-	if (object == NULL)
-		return -EBADMSG;
-	ret->clock_us = json_get_u64(object, "clock_us", UINT64_MAX, 0, error);
-	ret->entropy_us = json_get_u64(object, "entropy_us", UINT64_MAX, 0, error);
-	ret->net_us = json_get_u64(object, "net_us", UINT64_MAX, 0, error);
-	ret->total_us = json_get_u64(object, "total_us", UINT64_MAX, 0, error);
-	restored_read_errors(object, ret, error);
-	return error->text[0] == '\0' ? 0 : -EBADMSG;
+	if (r < 0)
+		return r;
+	*ret = answer.status;
+	for (size_t i = 0; i < answer.errors_count && i < RESTORED_ERRORS_MAX; i++) {
+		(void)strlcpy(ret->errors[i], answer.errors[i], RESTORED_ERROR_SIZE);
+		ret->errors_count++;
+	}
+	return 0;
 }

@@ -25,8 +25,8 @@ struct restored_request {
 };
 
 /* Reads the LEN bytes of TEXT. A member that makes no sense does not make the whole
- * request bad: its other steps are done all the same. Returns 0, or -EINVAL with ERROR
- * filled in where TEXT is no JSON object. */
+ * request bad: its other steps are done all the same. Returns 0; or -EINVAL or -ENOMEM with
+ * ERROR filled in where TEXT is not a JSON object. */
 int restored_request_parse(
     const char *text, size_t len, struct restored_request *ret, struct json_error *error);
 
@@ -58,7 +58,7 @@ struct restored_status {
 char *restored_status_format(const struct restored_status *status, size_t *ret_len);
 
 /* Reads it back; errors above RESTORED_ERRORS_MAX are dropped, long ones cut.
- * Returns 0, or -EBADMSG with ERROR filled in. */
+ * Returns 0; or -EINVAL or -ENOMEM with ERROR filled in. */
 int restored_status_parse(
     const char *text, size_t len, struct restored_status *ret, struct json_error *error);
 

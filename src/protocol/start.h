@@ -30,7 +30,7 @@ enum start_limit {
 };
 
 struct start_limits {
-	unsigned have; /* 1u << enum start_limit */
+	uint8_t have; /* 1u << enum start_limit */
 	uint64_t value[START_LIMIT_COUNT];
 };
 
@@ -60,7 +60,7 @@ struct start_request {
 };
 
 /* Reads the LEN bytes of TEXT. Returns 0 with *RET for start_done(); -EINVAL
- * with ERROR filled in, which names the member; or -ENOMEM. */
+ * with ERROR filled in, which names the member; or -ENOMEM, with ERROR too. */
 int start_parse(const char *text, size_t len, struct start_request *ret, struct json_error *error);
 
 /* Frees what start_parse() made. */

@@ -1,132 +1,165 @@
 /*
- * status: STATUS's JSON, as the agent answers STATUS_REQ with it.
+ * status: STATUS's JSON, both ways.
  */
 #include "protocol/status.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-#include "protocol/json.h"
-#include "protocol/utf8.h"
-#include "vmm-guest/protocol.h"
+#include "protocol/message.h"
 
-#define STATUS_TEXT_MAX (3 * VMM_GUEST_COMMAND_MAX + 1)
-#define STATUS_MS_FORMAT "%.3f"
+#define AT(member) MESSAGE_AT(struct status, member)
+#define NUMBER(member, most)                                                                       \
+	.kind = MESSAGE_UNSIGNED, AT(member), .flags = MESSAGE_ALWAYS, .high = most
+#define NUMBER32(member) NUMBER(member, UINT32_MAX)
+#define NUMBER64(member) NUMBER(member, UINT64_MAX)
+#define OBJECT(message) .kind = MESSAGE_OBJECT, .flags = MESSAGE_ALWAYS, .more = &(message)
+
+static const struct message_member status_workers_table[] = {
+	{ "configured", NUMBER32(workers.configured) },
+	{ "idle", NUMBER32(workers.idle) },
+	{ "exec", NUMBER32(workers.exec) },
+	{ "file", NUMBER32(workers.file) },
+	{ "control", NUMBER32(workers.control) },
+	{ "reserved", NUMBER32(workers.reserved) },
+};
+static const struct message status_workers = MESSAGE_OF(status_workers_table);
+
+static const struct message_member status_sessions_table[] = {
+	{ "started", NUMBER64(sessions.started) },
+	{ "exited", NUMBER64(sessions.exited) },
+	{ "signaled", NUMBER64(sessions.signaled) },
+	{ "timeouts", NUMBER64(sessions.timeouts) },
+	{ "oom", NUMBER64(sessions.oom) },
+	{ "refused", NUMBER64(sessions.refused) },
+	{ "bad_requests", NUMBER64(sessions.bad_requests) },
+};
+static const struct message status_sessions = MESSAGE_OF(status_sessions_table);
+
+static message_read_fn status_read_by_signal;
+static message_make_fn status_make_by_signal;
+static const struct message_custom status_by_signal = { status_read_by_signal,
+	status_make_by_signal, NULL };
+
+static const struct message_member status_deaths_table[] = {
+	{ "total", NUMBER64(worker_deaths.total) },
+	{ "by_signal", .kind = MESSAGE_CUSTOM, .flags = MESSAGE_ALWAYS, .more = &status_by_signal },
+	{ "last_signal", NUMBER(worker_deaths.last_signal, INT32_MAX) },
+	{ "last_unix_ms", .kind = MESSAGE_SIGNED, AT(worker_deaths.last_unix_ms),
+	    .flags = MESSAGE_ALWAYS },
+};
+static const struct message status_deaths = MESSAGE_OF(status_deaths_table);
+
+#define SLOT(member) MESSAGE_AT(struct status_slot, member), .flags = MESSAGE_ALWAYS
+
+static const struct message_member status_slot_table[] = {
+	{ "kind", .kind = MESSAGE_BYTES, SLOT(kind) },
+	{ "session", .kind = MESSAGE_UNSIGNED, SLOT(session), .high = UINT64_MAX },
+	{ "pid", .kind = MESSAGE_UNSIGNED, SLOT(pid), .high = INT32_MAX },
+	{ "user", .kind = MESSAGE_BYTES, SLOT(user) },
+	{ "command", .kind = MESSAGE_BYTES, SLOT(command) },
+	{ "age_ms", .kind = MESSAGE_UNSIGNED, SLOT(age_ms), .high = UINT64_MAX },
+	{ "bytes_in", .kind = MESSAGE_UNSIGNED, SLOT(bytes_in), .high = UINT64_MAX },
+	{ "bytes_out", .kind = MESSAGE_UNSIGNED, SLOT(bytes_out), .high = UINT64_MAX },
+};
+static const struct message status_slot = MESSAGE_OF(status_slot_table);
+
+static const struct message_member status_table[] = {
+	{ "version", .kind = MESSAGE_TEXT, AT(version), .flags = MESSAGE_ALWAYS },
+	{ "protocol", NUMBER32(protocol) },
+	{ "features", .kind = MESSAGE_TEXTS, AT(features),
+	    .beside = offsetof(struct status, features_count), .flags = MESSAGE_ALWAYS },
+	{ "pid", NUMBER(pid, INT32_MAX) },
+	{ "uptime_ms", NUMBER64(uptime_ms) },
+	{ "boot_ms", .kind = MESSAGE_REAL, AT(boot_ms) },
+	{ "workers", OBJECT(status_workers) },
+	{ "sessions", OBJECT(status_sessions) },
+	{ "worker_deaths", OBJECT(status_deaths) },
+	{ "clock_syncs", NUMBER64(clock_syncs) },
+	{ "slots", .kind = MESSAGE_OBJECTS, .size = sizeof(struct status_slot),
+	    .offset = offsetof(struct status, slots),
+	    .beside = offsetof(struct status, slots_count), .flags = MESSAGE_ALWAYS,
+	    .more = &status_slot },
+};
+static const struct message status_message = MESSAGE_OF(status_table);
+
+/* The names of by_signal's members, which are numbers. */
+static const char *
+status_signal_name(int signal)
+{
+	static char names[STATUS_SIGNAL_MAX][4];
+
+	(void)snprintf(names[signal], sizeof(names[signal]), "%d", signal);
+	return names[signal];
+}
+
+/* One member: a signal's number, and how many. Those that are no signal of ours are left out. */
+static void
+status_read_signal(
+    struct status *status, const char *name, struct json_object *count, struct json_error *error)
+{
+	const char *problem;
+	long long signal = strtonum(name, 0, STATUS_SIGNAL_MAX - 1, &problem);
+
+	if (!json_object_is_type(count, json_type_int) || json_object_get_int64(count) < 0 ||
+	    json_object_get_uint64(count) > UINT32_MAX)
+		json_fail(error, "member '%.64s': out of range, 0 to %u", name, UINT32_MAX);
+	else if (problem == NULL)
+		status->worker_deaths.by_signal[signal] = (uint32_t)json_object_get_uint64(count);
+}
 
 static void
-status_add_number(struct json_object *object, const char *name, uint64_t value)
+status_read_by_signal(
+    struct json_object *value, const char *name, void *base, struct json_error *error)
 {
-	json_add(object, name, json_object_new_uint64(value));
-}
-
-static void
-status_add_text(struct json_object *object, const char *name, const char *text)
-{
-	char valid[STATUS_TEXT_MAX];
-
-	(void)utf8_make_valid(text, valid, sizeof(valid));
-	json_add(object, name, json_object_new_string(valid));
-}
-
-static struct json_object *
-status_make_features(const struct status *status)
-{
-	struct json_object *array = json_object_new_array_ext((int)status->features_count);
-
-	for (size_t i = 0; i < status->features_count; i++)
-		(void)json_object_array_add(array, json_object_new_string(status->features[i]));
-	return array;
-}
-
-static struct json_object *
-status_make_workers(const struct status *status)
-{
-	struct json_object *object = json_object_new_object();
-
-	status_add_number(object, "configured", status->workers.configured);
-	status_add_number(object, "idle", status->workers.idle);
-	status_add_number(object, "exec", status->workers.exec);
-	status_add_number(object, "file", status->workers.file);
-	status_add_number(object, "control", status->workers.control);
-	status_add_number(object, "reserved", status->workers.reserved);
-	return object;
-}
-
-static struct json_object *
-status_make_sessions(const struct status *status)
-{
-	struct json_object *object = json_object_new_object();
-
-	status_add_number(object, "started", status->sessions.started);
-	status_add_number(object, "exited", status->sessions.exited);
-	status_add_number(object, "signaled", status->sessions.signaled);
-	status_add_number(object, "timeouts", status->sessions.timeouts);
-	status_add_number(object, "oom", status->sessions.oom);
-	status_add_number(object, "refused", status->sessions.refused);
-	status_add_number(object, "bad_requests", status->sessions.bad_requests);
-	return object;
-}
-
-static struct json_object *
-status_make_deaths(const struct status *status)
-{
-	struct json_object *object = json_object_new_object();
-	struct json_object *by_signal = json_object_new_object();
-	char name[16];
-
-	for (int i = 0; i < STATUS_SIGNAL_MAX; i++) {
-		if (status->worker_deaths.by_signal[i] == 0)
-			continue;
-		(void)snprintf(name, sizeof(name), "%d", i);
-		status_add_number(by_signal, name, status->worker_deaths.by_signal[i]);
+	if (!json_object_is_type(value, json_type_object)) {
+		json_fail(error, "member '%s': an object is needed", name);
+		return;
 	}
-	status_add_number(object, "total", status->worker_deaths.total);
-	json_add(object, "by_signal", by_signal);
-	json_add(object, "last_signal", json_object_new_int(status->worker_deaths.last_signal));
-	json_add(object, "last_unix_ms", json_object_new_int64(status->worker_deaths.last_unix_ms));
-	return object;
+	json_object_object_foreach(value, signal, count)
+	    status_read_signal(base, signal, count, error);
 }
 
 static struct json_object *
-status_make_slots(const struct status *status)
+status_make_by_signal(const void *base)
 {
-	struct json_object *array = json_object_new_array_ext((int)status->slots_count);
+	const struct status *status = base;
+	struct json_object *made = json_object_new_object();
+	int r = made != NULL ? 0 : -ENOMEM;
 
-	for (size_t i = 0; i < status->slots_count; i++) {
-		const struct status_slot *slot = &status->slots[i];
-		struct json_object *object = json_object_new_object();
+	for (int i = 0; r == 0 && i < STATUS_SIGNAL_MAX; i++) {
+		uint32_t count = status->worker_deaths.by_signal[i];
 
-		status_add_text(object, "kind", slot->kind);
-		status_add_number(object, "session", slot->session);
-		json_add(object, "pid", json_object_new_int(slot->pid));
-		status_add_text(object, "user", slot->user);
-		status_add_text(object, "command", slot->command);
-		status_add_number(object, "age_ms", slot->age_ms);
-		status_add_number(object, "bytes_in", slot->bytes_in);
-		status_add_number(object, "bytes_out", slot->bytes_out);
-		(void)json_object_array_add(array, object);
+		if (count > 0)
+			r = json_add(made, status_signal_name(i), json_object_new_uint64(count));
 	}
-	return array;
+	if (r < 0)
+		json_put(&made);
+	return made;
 }
 
 char *
 status_format(const struct status *status, size_t *ret_len)
 {
-	struct json_object *CLEANUP_JSON json = json_object_new_object();
-	char boot_ms[32];
+	return message_format(&status_message, status, ret_len);
+}
 
-	if (json == NULL)
-		return NULL;
-	(void)snprintf(boot_ms, sizeof(boot_ms), STATUS_MS_FORMAT, status->boot_ms);
-	json_add(json, "version", json_object_new_string(status->version));
-	json_add(json, "protocol", json_object_new_int(VMM_GUEST_PROTOCOL_VERSION));
-	json_add(json, "features", status_make_features(status));
-	json_add(json, "pid", json_object_new_int(status->pid));
-	status_add_number(json, "uptime_ms", status->uptime_ms);
-	json_add(json, "boot_ms", json_object_new_double_s(status->boot_ms, boot_ms));
-	json_add(json, "workers", status_make_workers(status));
-	json_add(json, "sessions", status_make_sessions(status));
-	json_add(json, "worker_deaths", status_make_deaths(status));
-	status_add_number(json, "clock_syncs", status->clock_syncs);
-	json_add(json, "slots", status_make_slots(status));
-	return json_to_text(json, ret_len);
+int
+status_parse(const char *text, size_t len, struct status *ret, struct json_error *error)
+{
+	struct status status = { .version = NULL };
+	int r = message_parse(&status_message, text, len, &status, &status.json, error);
+
+	if (r < 0)
+		return r;
+	*ret = status;
+	return 0;
+}
+
+void
+status_done(struct status *status)
+{
+	json_put(&status->json);
+	*status = (struct status){ 0 };
 }

@@ -1,11 +1,13 @@
 /*
- * status: STATUS's JSON, as the agent answers STATUS_REQ with it.
+ * status: STATUS's JSON, as the agent answers STATUS_REQ with it, both ways.
  */
 #ifndef PROTOCOL_STATUS_H
 #define PROTOCOL_STATUS_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "protocol/json.h"
 
 #define STATUS_SIGNAL_MAX 65
 
@@ -24,6 +26,7 @@ struct status_slot {
 
 struct status {
 	const char *version;
+	uint32_t protocol;	     /* VMM_GUEST_PROTOCOL_VERSION */
 	const char *const *features; /* names of the frames served */
 	size_t features_count;
 	int32_t pid;
@@ -44,9 +47,20 @@ struct status {
 	uint64_t clock_syncs;
 	const struct status_slot *slots;
 	size_t slots_count;
+
+	struct json_object *json; /* owns strings and arrays after status_parse() */
 };
 
 /* The JSON in a new block that the caller frees; NULL: no memory. */
 char *status_format(const struct status *status, size_t *ret_len);
+
+/* Reads the LEN bytes of TEXT. Members that an agent leaves out are 0 or empty: what it
+ * can do differs from version to version. Returns 0 with *RET for status_done(); or -EINVAL or
+ * -ENOMEM with ERROR filled in. */
+int status_parse(const char *text, size_t len, struct status *ret, struct json_error *error);
+
+/* Frees what status_parse() made. */
+void status_done(struct status *status);
+#define CLEANUP_STATUS __attribute__((cleanup(status_done)))
 
 #endif

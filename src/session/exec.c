@@ -48,13 +48,11 @@ static bool
 exec_parse(struct exec *exec, const uint8_t *payload, size_t len)
 {
 	struct json_error error;
-	int r = start_parse((const char *)payload, len, &exec->request, &error);
 
-	if (r == 0)
+	if (start_parse((const char *)payload, len, &exec->request, &error) == 0)
 		return true;
 	(void)atomic_fetch_add(&exec->session->board->counts.bad_requests, 1);
-	session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT, "bad START: %s",
-	    r == -EINVAL ? error.text : strerror(-r));
+	session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT, "bad START: %s", error.text);
 	return false;
 }
 

@@ -92,9 +92,9 @@ file_reply_parse(struct session *session, uint8_t type, const uint8_t *payload, 
 		file_reply_limit(session, 1);
 		return 0;
 	}
-	file_reply_text(session, -EINVAL, "%s", error.text);
+	file_reply_text(session, r, "%s", error.text);
 	atomic_fetch_add(&session->board->counts.bad_requests, 1);
-	return -EINVAL;
+	return r;
 }
 
 int

@@ -122,16 +122,18 @@ restored_answer(struct session *session, const struct restored_status *status)
 	int stall_ms = session->settings->stall_timeout_ms;
 	size_t len;
 	char *text = restored_status_format(status, &len);
-
+	bool is_told = text != NULL;
 	int r = 0;
 
-	if (text != NULL)
+	if (is_told)
 		r = conn_send(&session->conn, VMM_GUEST_STATUS, text, len, stall_ms);
 	free(text);
 	if (r < 0)
 		return;
 	session_send_exit(session,
-	    status->errors_count > 0 ? VMM_GUEST_EXIT_CONTROL_FAILED : VMM_GUEST_EXIT_OK, 0);
+	    is_told && status->errors_count == 0 ? VMM_GUEST_EXIT_OK
+						 : VMM_GUEST_EXIT_CONTROL_FAILED,
+	    0);
 }
 
 void

@@ -120,6 +120,7 @@ status_collect(const struct scoreboard *board, struct status_slot *slots,
 {
 	struct status status = {
 		.version = PACKAGE_VERSION,
+		.protocol = VMM_GUEST_PROTOCOL_VERSION,
 		.pid = board->supervisor_pid,
 		.uptime_ms = clock_mono_ms() - board->started_ms,
 		.boot_ms = (double)atomic_load(&board->ready_us) / STATUS_US_PER_MS,

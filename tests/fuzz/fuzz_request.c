@@ -5,7 +5,7 @@
 #include "fuzz.h"
 
 #include "protocol/control_request.h"
-#include "protocol/file_listing.h"
+#include "protocol/file_entry.h"
 #include "protocol/file_request.h"
 #include "protocol/net_request.h"
 #include "protocol/port_request.h"

@@ -268,7 +268,8 @@ test_restored_asks_for_nothing_that_is_not_given(void **state)
 static void
 test_restored_with_addresses_that_are_none_is_not_bad_as_a_whole(void **state)
 {
-	const char *text = "{\"unix_ns\":-1,\"net\":{\"ip\":\"x\"}}";
+	const char *text = "{\"unix_ns\":-1,\"net\":{\"ip\":\"x\",\"netmask\":\"255.0.0.0\","
+			   "\"gateway\":\"10.0.0.1\"}}";
 	static struct restored_request request;
 	struct json_error error;
 

@@ -288,7 +288,7 @@ test_a_long_member_of_the_host_does_not_break_the_error(void **state)
 	memset(name, '=', sizeof(name));
 	name[sizeof(name) - 1] = '\0';
 	(void)snprintf(text, sizeof(text), "{\"cmd\":[\"a\"],\"env\":{\"%s\":\"\"}}", name);
-	assert_refused(text, "is no name of a variable");
+	assert_refused(text, "is not a name of a variable");
 }
 
 static void

@@ -17,14 +17,13 @@ static struct json_object *
 format_and_parse(const struct status *status)
 {
 	struct json_error error;
-	struct json_object *json;
+	struct json_object *json = NULL;
 	size_t len = 0;
 	char *text = status_format(status, &len);
 
 	assert_non_null(text);
 	assert_int_equal(len, strlen(text));
-	json = json_parse_object(text, len, &error);
-	if (json == NULL)
+	if (json_parse_object(text, len, &json, &error) < 0)
 		fail_msg("%s: %s", text, error.text);
 	free(text);
 	return json;
@@ -53,7 +52,7 @@ assert_number(struct json_object *object, const char *name, uint64_t expected)
 static void
 test_an_agent_that_did_nothing_has_every_member(void **state)
 {
-	const struct status status = { .version = "1.2.3" };
+	const struct status status = { .version = "1.2.3", .protocol = VMM_GUEST_PROTOCOL_VERSION };
 	struct json_object *CLEANUP_JSON json = format_and_parse(&status);
 
 	(void)state;

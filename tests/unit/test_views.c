@@ -9,11 +9,11 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "protocol/file_listing.h"
+#include "protocol/file_entry.h"
 #include "protocol/json.h"
 #include "protocol/report.h"
 #include "protocol/restored_request.h"
-#include "protocol/status_view.h"
+#include "protocol/status.h"
 
 static void
 test_status_is_read_as_it_was_written(void **state)
@@ -35,7 +35,7 @@ test_status_is_read_as_it_was_written(void **state)
 		.clock_syncs = 8,
 		.slots = slots,
 		.slots_count = 2 };
-	struct status_view view;
+	struct status view;
 	struct json_error error = { 0 };
 	size_t len;
 	char *text;
@@ -44,24 +44,24 @@ test_status_is_read_as_it_was_written(void **state)
 	status.worker_deaths.by_signal[9] = 2;
 	status.worker_deaths.by_signal[0] = 1;
 	text = status_format(&status, &len);
-	assert_int_equal(status_view_parse(text, len, &view, &error), 0);
-	assert_string_equal(view.status.version, "1.2.3");
-	assert_int_equal(view.status.features_count, 2);
-	assert_string_equal(view.status.features[1], "KILL");
-	assert_int_equal(view.status.pid, 1);
-	assert_int_equal(view.status.uptime_ms, 123456);
-	assert_true(view.status.boot_ms > 1.49 && view.status.boot_ms < 1.51);
-	assert_memory_equal(&view.status.workers, &status.workers, sizeof(status.workers));
-	assert_memory_equal(&view.status.sessions, &status.sessions, sizeof(status.sessions));
+	assert_int_equal(status_parse(text, len, &view, &error), 0);
+	assert_string_equal(view.version, "1.2.3");
+	assert_int_equal(view.features_count, 2);
+	assert_string_equal(view.features[1], "KILL");
+	assert_int_equal(view.pid, 1);
+	assert_int_equal(view.uptime_ms, 123456);
+	assert_true(view.boot_ms > 1.49 && view.boot_ms < 1.51);
+	assert_memory_equal(&view.workers, &status.workers, sizeof(status.workers));
+	assert_memory_equal(&view.sessions, &status.sessions, sizeof(status.sessions));
 	assert_memory_equal(
-	    &view.status.worker_deaths, &status.worker_deaths, sizeof(status.worker_deaths));
-	assert_int_equal(view.status.clock_syncs, 8);
-	assert_int_equal(view.status.slots_count, 2);
-	assert_int_equal(view.status.slots[0].session, 7);
-	assert_string_equal(view.status.slots[0].user, "app");
-	assert_string_equal(view.status.slots[1].command, "x \"y\"");
-	assert_int_equal(view.status.slots[1].bytes_out, 1);
-	status_view_done(&view);
+	    &view.worker_deaths, &status.worker_deaths, sizeof(status.worker_deaths));
+	assert_int_equal(view.clock_syncs, 8);
+	assert_int_equal(view.slots_count, 2);
+	assert_int_equal(view.slots[0].session, 7);
+	assert_string_equal(view.slots[0].user, "app");
+	assert_string_equal(view.slots[1].command, "x \"y\"");
+	assert_int_equal(view.slots[1].bytes_out, 1);
+	status_done(&view);
 	free(text);
 }
 
@@ -69,15 +69,15 @@ static void
 test_status_of_an_agent_that_tells_less_is_read(void **state)
 {
 	static const char text[] = "{\"version\":\"0\",\"more\":[1]}";
-	struct status_view view;
+	struct status view;
 	struct json_error error = { 0 };
 
 	(void)state;
-	assert_int_equal(status_view_parse(text, strlen(text), &view, &error), 0);
-	assert_string_equal(view.status.version, "0");
-	assert_int_equal(view.status.workers.configured, 0);
-	assert_int_equal(view.status.slots_count, 0);
-	status_view_done(&view);
+	assert_int_equal(status_parse(text, strlen(text), &view, &error), 0);
+	assert_string_equal(view.version, "0");
+	assert_int_equal(view.workers.configured, 0);
+	assert_int_equal(view.slots_count, 0);
+	status_done(&view);
 }
 
 static void
@@ -90,10 +90,10 @@ test_status_of_another_shape_is_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		struct status_view view;
+		struct status view;
 		struct json_error error = { 0 };
 
-		assert_true(status_view_parse(texts[i], strlen(texts[i]), &view, &error) < 0);
+		assert_true(status_parse(texts[i], strlen(texts[i]), &view, &error) < 0);
 		assert_true(error.text[0] != '\0');
 	}
 }
@@ -103,13 +103,13 @@ test_signals_beyond_the_last_are_dropped(void **state)
 {
 	static const char text[] =
 	    "{\"worker_deaths\":{\"by_signal\":{\"64\":1,\"65\":2,\"-1\":3,\"9999999\":4}}}";
-	struct status_view view;
+	struct status view;
 	struct json_error error = { 0 };
 
 	(void)state;
-	assert_int_equal(status_view_parse(text, strlen(text), &view, &error), 0);
-	assert_int_equal(view.status.worker_deaths.by_signal[64], 1);
-	status_view_done(&view);
+	assert_int_equal(status_parse(text, strlen(text), &view, &error), 0);
+	assert_int_equal(view.worker_deaths.by_signal[64], 1);
+	status_done(&view);
 }
 
 static void

@@ -1,0 +1,100 @@
+/*
+ * message: one description a message, of what members it has, from which it is read
+ * and written. For protocol/ alone, as json.h.
+ *
+ * A message is read whole or refused, and written whole or not at all.
+ */
+#ifndef PROTOCOL_MESSAGE_H
+#define PROTOCOL_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "protocol/json.h"
+
+enum message_kind {
+	MESSAGE_FLAG,	  /* bool */
+	MESSAGE_UNSIGNED, /* an integer of SIZE bytes, LOW to HIGH */
+	MESSAGE_SIGNED,	  /* an integer of SIZE bytes, all that it holds */
+	MESSAGE_REAL,	  /* double, written with three digits behind the point */
+	MESSAGE_TEXT,	  /* const char *, UTF-8; read, it is the tree's */
+	MESSAGE_BYTES,	  /* the same; what is not UTF-8 is written as U+FFFD */
+	MESSAGE_WORD,	  /* an enum: the index in MORE, an array of words with NULL last */
+	MESSAGE_OBJECT,	  /* MORE's members, of the same struct */
+	MESSAGE_TEXTS,	  /* const char **, as many as the size_t at BESIDE; read, NULL last */
+	MESSAGE_OBJECTS, /* structs of SIZE bytes by a pointer, each with MORE's members; so many */
+	MESSAGE_CUSTOM,	 /* by MORE, a struct message_custom */
+	MESSAGE_KINDS
+};
+
+enum message_flag {
+	MESSAGE_NEEDED = 1 << 0,   /* it must be there */
+	MESSAGE_ALWAYS = 1 << 1,   /* it is written though it is at its default */
+	MESSAGE_OPTIONAL = 1 << 2, /* the uint8_t at BESIDE says whether it is there */
+	MESSAGE_OPEN = 1 << 3,	   /* a word that is not known is read as the last one */
+};
+
+struct message_member {
+	char name[19]; /* in place: a pointer would take more */
+	uint8_t kind;
+	uint8_t size;
+	uint8_t flags;
+	uint8_t low;
+	uint8_t
+	    bit; /* MESSAGE_OPTIONAL: in that uint8_t; 0: the member goes with one that has a bit */
+	uint16_t offset;
+	uint16_t beside; /* of that, or of a count */
+	uint32_t sets;	 /* of which messages it is a member, if one table has several; 0: all */
+	uint64_t high;
+	union {
+		uint64_t initial; /* what it is if not given: a number, a flag, a word; else 0 */
+		const char *text; /* a text; NULL: "" */
+		const void *more; /* what the kind says */
+	};
+};
+
+struct message {
+	const struct message_member *members;
+	uint16_t count;
+	uint32_t set; /* 0: no matter */
+};
+
+/* Reads VALUE, of member NAME, into BASE, with ERROR filled in where it can't; makes the
+ * value of what is in BASE, or returns NULL where there is no memory; and says whether
+ * it need not be made. */
+typedef void message_read_fn(
+    struct json_object *value, const char *name, void *base, struct json_error *error);
+typedef struct json_object *message_make_fn(const void *base);
+typedef bool message_is_initial_fn(const void *base);
+
+struct message_custom {
+	message_read_fn *read;
+	message_make_fn *make;
+	message_is_initial_fn *is_initial;
+};
+
+/* Rows of a table. */
+#define MESSAGE_AT(type, member)                                                                   \
+	.size = (uint8_t)sizeof(((type *)NULL)->member), .offset = (uint16_t)offsetof(type, member)
+#define MESSAGE_OF(table)                                                                          \
+	{                                                                                          \
+		.members = (table), .count = (uint16_t)(sizeof(table) / sizeof((table)[0]))        \
+	}
+
+/* Reads the members of OBJECT into BASE, which is to be zero at first. What is wrong
+ * goes into ERROR. Strings and arrays are OBJECT's from then on. */
+void message_read(const struct message *message, struct json_object *object, void *base,
+    struct json_error *error);
+
+/* Parses the LEN bytes of TEXT and reads them into BASE. Returns 0, with the tree that owns
+ * strings and arrays in *RET_JSON (NULL: the message has none); or ERROR's code:
+ * -EINVAL, or -ENOMEM. */
+int message_parse(const struct message *message, const char *text, size_t len, void *base,
+    struct json_object **ret_json, struct json_error *error);
+
+/* BASE as JSON in a new block that the caller frees; NULL: no memory, or a needed
+ * string is NULL. *RET_LEN is the length without the NUL. */
+char *message_format(const struct message *message, const void *base, size_t *ret_len);
+
+#endif

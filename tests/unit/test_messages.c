@@ -1,0 +1,686 @@
+/*
+ * Every message of the contract, both ways: what is written is read as the same, and
+ * where memory fails, at any point, it is read whole or refused and written whole or
+ * not at all. The allocations of json-c are failed with ours: malloc(3) is this program's.
+ */
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <malloc.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "protocol/control_request.h"
+#include "protocol/file_entry.h"
+#include "protocol/file_request.h"
+#include "protocol/net_request.h"
+#include "protocol/port_request.h"
+#include "protocol/report.h"
+#include "protocol/restored_request.h"
+#include "protocol/start.h"
+#include "protocol/status.h"
+#include "vmm-guest/protocol.h"
+
+/* ---- memory that fails --------------------------------------------------- */
+
+#define MEMORY_BLOCKS_MAX 4096
+
+static struct {
+	bool watches;
+	bool goes_on; /* all that follow fail too */
+	size_t fail_at;
+	size_t asked;
+	size_t failed;
+	size_t live; /* blocks taken while it watched, and not given back */
+	struct {
+		const void *block;
+		bool is_ours; /* and not a library's */
+	} blocks[MEMORY_BLOCKS_MAX];
+	size_t bytes; /* that are taken, watched or not */
+	size_t most;
+} memory;
+
+/* Of the program itself. */
+extern const char __executable_start[];
+extern const char etext[];
+
+/* What dlsym(3) itself takes before it has told us where malloc is. */
+static char memory_first[4096];
+static size_t memory_first_used;
+
+static void *
+memory_of_libc(const char *name)
+{
+	void *found = dlsym(RTLD_NEXT, name);
+
+	if (found == NULL)
+		abort();
+	return found;
+}
+
+static bool
+memory_fails(void)
+{
+	if (!memory.watches)
+		return false;
+	memory.asked++;
+	if (memory.fail_at == 0 || memory.asked < memory.fail_at ||
+	    (memory.asked > memory.fail_at && !memory.goes_on))
+		return false;
+	memory.failed++;
+	errno = ENOMEM;
+	return true;
+}
+
+static void
+memory_took(void *block, const char *caller)
+{
+	memory.bytes += malloc_usable_size(block);
+	if (memory.bytes > memory.most)
+		memory.most = memory.bytes;
+	if (!memory.watches || block == NULL)
+		return;
+	if (memory.live == MEMORY_BLOCKS_MAX)
+		abort();
+	memory.blocks[memory.live].block = block;
+	memory.blocks[memory.live++].is_ours = caller >= __executable_start && caller < etext;
+}
+
+static void
+memory_gave(void *block)
+{
+	size_t i = memory.live;
+
+	memory.bytes -= malloc_usable_size(block);
+	while (i > 0 && memory.blocks[i - 1].block != block)
+		i--;
+	if (i > 0)
+		memory.blocks[i - 1] = memory.blocks[--memory.live];
+}
+
+void *
+malloc(size_t size)
+{
+	static void *(*real)(size_t);
+	void *block;
+
+	if (real == NULL)
+		real = (void *(*)(size_t))memory_of_libc("malloc");
+	block = memory_fails() ? NULL : real(size);
+	memory_took(block, __builtin_return_address(0));
+	return block;
+}
+
+void *
+calloc(size_t count, size_t size)
+{
+	static void *(*real)(size_t, size_t);
+	static bool asks;
+	void *block;
+
+	if (real == NULL && asks) {
+		block = memory_first + memory_first_used;
+		memory_first_used += (count * size + 15) / 16 * 16;
+		return memory_first_used <= sizeof(memory_first) ? block : NULL;
+	}
+	asks = true;
+	if (real == NULL)
+		real = (void *(*)(size_t, size_t))memory_of_libc("calloc");
+	block = memory_fails() ? NULL : real(count, size);
+	memory_took(block, __builtin_return_address(0));
+	return block;
+}
+
+void *
+realloc(void *old, size_t size)
+{
+	static void *(*real)(void *, size_t);
+	void *block;
+
+	if (real == NULL)
+		real = (void *(*)(void *, size_t))memory_of_libc("realloc");
+	if (memory_fails())
+		return NULL;
+	/* Both are there while one is copied to the other. */
+	memory.bytes += size;
+	if (memory.bytes > memory.most)
+		memory.most = memory.bytes;
+	memory.bytes -= size;
+	memory_gave(old);
+	block = real(old, size);
+	memory_took(block, __builtin_return_address(0));
+	return block;
+}
+
+void
+free(void *block)
+{
+	static void (*real)(void *);
+
+	if ((char *)block >= memory_first && (char *)block < memory_first + sizeof(memory_first))
+		return;
+	if (real == NULL)
+		real = (void (*)(void *))memory_of_libc("free");
+	memory_gave(block);
+	real(block);
+}
+
+static size_t
+memory_count_ours(void)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < memory.live; i++)
+		count += memory.blocks[i].is_ours;
+	return count;
+}
+
+static void
+memory_watch(size_t fail_at, bool goes_on)
+{
+	memory.fail_at = fail_at;
+	memory.goes_on = goes_on;
+	memory.asked = memory.failed = memory.live = 0;
+	memory.watches = true;
+}
+
+/* ---- the messages -------------------------------------------------------- */
+
+/* Reads TEXT while memory may fail; then, *RET_SEEN is what was understood, as text. */
+typedef int read_fn(const char *text, size_t len, char **ret_seen);
+/* What TEXT says, written while memory may fail; NULL where it did. */
+typedef char *write_fn(const char *text, size_t len, size_t fail_at, bool goes_on);
+
+/* For a message that is read to a struct and written from the same: PARSE and FORMAT are calls
+ * with TEXT, LEN, REQUEST, ERROR, and REQUEST, SIZE. */
+#define MESSAGE_FUNCTIONS(name, type, parse, format, done)                                         \
+	static int name##_read(const char *text, size_t len, char **ret_seen)                      \
+	{                                                                                          \
+		struct json_error error;                                                           \
+		size_t size;                                                                       \
+		type request;                                                                      \
+		int r = parse;                                                                     \
+                                                                                                   \
+		memory.watches = false;                                                            \
+		if (r < 0) {                                                                       \
+			assert_int_equal(r, error.code);                                           \
+			assert_string_not_equal(error.text, "");                                   \
+			return r;                                                                  \
+		}                                                                                  \
+		*ret_seen = format;                                                                \
+		done;                                                                              \
+		return 0;                                                                          \
+	}                                                                                          \
+	static char *name##_write(const char *text, size_t len, size_t fail_at, bool goes_on)      \
+	{                                                                                          \
+		struct json_error error;                                                           \
+		size_t size;                                                                       \
+		type request;                                                                      \
+		char *made;                                                                        \
+                                                                                                   \
+		assert_int_equal(parse, 0);                                                        \
+		memory_watch(fail_at, goes_on);                                                    \
+		made = format;                                                                     \
+		memory.watches = false;                                                            \
+		done;                                                                              \
+		return made;                                                                       \
+	}
+
+MESSAGE_FUNCTIONS(start, struct start_request, start_parse(text, len, &request, &error),
+    start_format(&request, &size), start_done(&request))
+MESSAGE_FUNCTIONS(halt, struct control_shutdown,
+    control_shutdown_parse(text, len, &request, &error), control_shutdown_format(&request, &size),
+    (void)0)
+MESSAGE_FUNCTIONS(kill, struct control_kill, control_kill_parse(text, len, &request, &error),
+    control_kill_format(&request, &size), (void)0)
+MESSAGE_FUNCTIONS(wait, struct port_wait, port_wait_parse(text, len, &request, &error),
+    port_wait_format(&request, &size), (void)0)
+MESSAGE_FUNCTIONS(net, struct net_request, net_request_parse(text, len, &request, &error),
+    net_request_format("10.0.9.2", "255.255.255.0", request.gateway_text, &size), (void)0)
+MESSAGE_FUNCTIONS(target, struct port_target, port_target_parse(text, len, &request, &error),
+    port_target_format(strchr(request.name, ':') != NULL ? "127.0.0.2" : NULL,
+	ntohs(request.address.in.sin_port), &size),
+    (void)0)
+MESSAGE_FUNCTIONS(status, struct status, status_parse(text, len, &request, &error),
+    status_format(&request, &size), status_done(&request))
+MESSAGE_FUNCTIONS(answer, struct restored_status,
+    restored_status_parse(text, len, &request, &error), restored_status_format(&request, &size),
+    (void)0)
+MESSAGE_FUNCTIONS(report, struct report, report_parse(text, len, &request, &error),
+    request.event == REPORT_STARTED ? report_started_format(request.pid, &size)
+				    : report_exited_format(&request.exited, &size),
+    report_done(&request))
+MESSAGE_FUNCTIONS(entry, struct file_listing, file_listing_parse_one(text, len, &request, &error),
+    file_entry_format(&request.entries[0], &size), file_listing_done(&request))
+
+/* The requests of port 53. */
+#define FILE_FUNCTIONS(name, frame)                                                                \
+	MESSAGE_FUNCTIONS(name, struct file_request,                                               \
+	    file_request_parse(frame, text, len, &request, &error),                                \
+	    file_request_format(frame, &request, &size), file_request_done(&request))
+FILE_FUNCTIONS(file_write, VMM_GUEST_FILE_WRITE_REQ)
+FILE_FUNCTIONS(file_read, VMM_GUEST_FILE_READ_REQ)
+FILE_FUNCTIONS(file_stat, VMM_GUEST_FILE_STAT_REQ)
+FILE_FUNCTIONS(file_list, VMM_GUEST_FILE_LIST_REQ)
+FILE_FUNCTIONS(file_mkdir, VMM_GUEST_FILE_MKDIR_REQ)
+FILE_FUNCTIONS(file_remove, VMM_GUEST_FILE_REMOVE_REQ)
+FILE_FUNCTIONS(file_move, VMM_GUEST_FILE_MOVE_REQ)
+FILE_FUNCTIONS(file_watch, VMM_GUEST_FILE_WATCH_REQ)
+FILE_FUNCTIONS(file_symlink, VMM_GUEST_FILE_SYMLINK_REQ)
+FILE_FUNCTIONS(file_set, VMM_GUEST_FILE_SET_REQ)
+
+struct event {
+	struct file_event event;
+	struct json_object *json;
+};
+MESSAGE_FUNCTIONS(event, struct event,
+    file_event_parse(text, len, &request.event, &request.json, &error),
+    file_event_format(&request.event, &size), json_put(&request.json))
+
+static struct restored_request restored;
+
+static char *
+restored_text(const struct restored_request *request, size_t *ret_size)
+{
+	const struct restored_format format = {
+		.unix_ns = request->unix_ns,
+		.entropy = request->entropy,
+		.entropy_len = request->entropy_len,
+		.ip = "10.0.9.2",
+		.netmask = "255.255.255.0",
+		.gateway = request->net.gateway_text,
+	};
+
+	return restored_request_format(&format, ret_size);
+}
+MESSAGE_FUNCTIONS(restored, int,
+    (request = restored_request_parse(text, len, &restored, &error), request),
+    restored_text(&restored, &size), (void)0)
+
+/* A list is made of entries, one by one. */
+static char *
+listing_text(const struct file_listing *listing, size_t *ret_size)
+{
+	struct file_list list = { 0 };
+	char *text = NULL;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < listing->count; i++)
+		r = file_list_add(&list, &listing->entries[i]);
+	if (r == 0)
+		r = file_list_finish(&list);
+	if (r == 0)
+		text = strndup(list.text, list.len);
+	*ret_size = list.len;
+	file_list_done(&list);
+	return text;
+}
+MESSAGE_FUNCTIONS(listing, struct file_listing, file_listing_parse(text, len, &request, &error),
+    listing_text(&request, &size), file_listing_done(&request))
+
+#define ENTRY                                                                                      \
+	"{\"name\":\"a name of some length, which does not fit into thirty-two bytes\","           \
+	"\"kind\":\"symlink\",\"size\":12345678901,\"mode\":4095,\"mtime_secs\":-5,"               \
+	"\"mtime_nanos\":999999999,\"uid\":4294967295,\"gid\":7,\"symlink_target\":\"/t/\\\"x\"}"
+
+#define OWNER "\"uid\":0,\"gid\":4294967294,\"mtime_secs\":0,\"mtime_nanos\":7"
+
+/* Each member of each message, at something else than its default, as we write it. */
+static const struct {
+	const char *name;
+	const char *text;
+	read_fn *read;
+	write_fn *write;
+} messages[] = {
+	{ "START",
+	    "{\"cmd\":[\"sh\",\"-c\",\"exec something that is longer than thirty-two bytes\",\"\"],"
+	    "\"env\":{\"A_NAME_THAT_IS_LONGER_THAN_THIRTY_TWO_BYTES\":\"1\",\"B\":\"\","
+	    "\"C1\":\"\",\"C2\":\"\",\"C3\":\"\",\"C4\":\"\",\"C5\":\"\",\"C6\":\"\",\"C7\":\"\","
+	    "\"C8\":\"\",\"C9\":\"\",\"C10\":\"\",\"C11\":\"\",\"C12\":\"\",\"C13\":\"\"},"
+	    "\"working_dir\":\"/w\",\"user\":\"u:g\",\"tty_width\":1,\"tty_height\":65535,"
+	    "\"stdin\":false,\"detach\":true,\"report\":true,\"limits\":{\"memory_bytes\":1,"
+	    "\"pids\":2,\"cpu_percent\":3,\"nofile\":4,\"core_bytes\":5,\"fsize_bytes\":6}}",
+	    start_read, start_write },
+	{ "START with the rest",
+	    "{\"cmd\":[\"a\\u0001\\n\xc3\xa9\"],\"tty\":true,\"timeout_seconds\":4294967295,"
+	    "\"kill_grace_seconds\":9}",
+	    start_read, start_write },
+	{ "SHUTDOWN", "{\"action\":\"halt\",\"grace_seconds\":6}", halt_read, halt_write },
+	{ "KILL", "{\"session\":18446744073709551615,\"signal\":64}", kill_read, kill_write },
+	{ "NET_RECONFIG",
+	    "{\"ip\":\"10.0.9.2\",\"netmask\":\"255.255.255.0\",\"gateway\":\"10.0.9.1\"}",
+	    net_read, net_write },
+	{ "WAIT_PORT", "{\"port\":65535,\"timeout_ms\":1}", wait_read, wait_write },
+	{ "CONNECT", "{\"host\":\"127.0.0.2\",\"port\":1}", target_read, target_write },
+	{ "RESTORED",
+	    "{\"unix_ns\":-9223372036854775808,\"entropy\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3\","
+	    "\"net\":{\"ip\":\"10.0.9.2\",\"netmask\":\"255.255.255.0\",\"gateway\":\"10.0.9.1\"}}",
+	    restored_read, restored_write },
+	{ "STATUS restored",
+	    "{\"event\":\"restored\",\"clock_us\":1,\"entropy_us\":2,\"net_us\":3,\"total_us\":4,"
+	    "\"errors\":[\"net: no\",\"clock: no\"]}",
+	    answer_read, answer_write },
+	{ "STATUS started", "{\"event\":\"started\",\"pid\":2147483647}", report_read,
+	    report_write },
+	{ "STATUS exited",
+	    "{\"event\":\"exited\",\"code\":-1,\"signal\":9,\"reason\":\"oom\",\"wall_ms\":1,"
+	    "\"user_ms\":2,\"system_ms\":3,\"max_rss_kb\":4,\"output_held\":true,"
+	    "\"memory_peak_bytes\":0,\"oom_kills\":5}",
+	    report_read, report_write },
+	{ "STATUS",
+	    "{\"version\":\"1\",\"protocol\":1,\"features\":[\"START\",\"KILL\"],\"pid\":1,"
+	    "\"uptime_ms\":2,\"boot_ms\":1.500,\"workers\":{\"configured\":1,\"idle\":2,\"exec\":3,"
+	    "\"file\":4,\"control\":5,\"reserved\":6},\"sessions\":{\"started\":1,\"exited\":2,"
+	    "\"signaled\":3,\"timeouts\":4,\"oom\":5,\"refused\":6,\"bad_requests\":7},"
+	    "\"worker_deaths\":{\"total\":3,\"by_signal\":{\"0\":1,\"64\":2},\"last_signal\":64,"
+	    "\"last_unix_ms\":-1},\"clock_syncs\":8,\"slots\":[{\"kind\":\"exec\",\"session\":7,"
+	    "\"pid\":4,\"user\":\"app\",\"command\":\"sleep 1\",\"age_ms\":1,\"bytes_in\":2,"
+	    "\"bytes_out\":3},{\"kind\":\"\",\"session\":0,\"pid\":0,\"user\":\"\","
+	    "\"command\":\"\",\"age_ms\":0,\"bytes_in\":0,\"bytes_out\":0}]}",
+	    status_read, status_write },
+	{ "WRITE", "{\"path\":\"/p\",\"mode\":1," OWNER ",\"fsync\":true,\"user\":\"u\"}",
+	    file_write_read, file_write_write },
+	{ "READ", "{\"path\":\"/p\",\"offset\":1,\"length\":2,\"user\":\"u\"}", file_read_read,
+	    file_read_write },
+	{ "STAT", "{\"path\":\"/p\",\"user\":\"u\"}", file_stat_read, file_stat_write },
+	{ "LIST", "{\"path\":\"/p\",\"user\":\"u\"}", file_list_read, file_list_write },
+	{ "MKDIR", "{\"path\":\"/p\",\"mode\":4294967295," OWNER ",\"user\":\"u\"}",
+	    file_mkdir_read, file_mkdir_write },
+	{ "REMOVE", "{\"path\":\"/p\",\"recursive\":true,\"user\":\"u\"}", file_remove_read,
+	    file_remove_write },
+	{ "MOVE", "{\"from\":\"/p\",\"to\":\"/t\",\"user\":\"u\"}", file_move_read,
+	    file_move_write },
+	{ "WATCH", "{\"path\":\"/p\",\"recursive\":true,\"gaps\":true,\"user\":\"u\"}",
+	    file_watch_read, file_watch_write },
+	{ "SYMLINK", "{\"path\":\"/p\",\"target\":\"t\",\"user\":\"u\"}", file_symlink_read,
+	    file_symlink_write },
+	{ "SET", "{\"path\":\"/p\",\"mode\":0," OWNER ",\"user\":\"u\"}", file_set_read,
+	    file_set_write },
+	{ "SET of nothing", "{\"path\":\"/p\"}", file_set_read, file_set_write },
+	{ "FILE_STAT", ENTRY, entry_read, entry_write },
+	{ "FILE_LIST", "[" ENTRY "," ENTRY "," ENTRY "]", listing_read, listing_write },
+	{ "FILE_EVENT unwatched",
+	    "{\"kind\":\"unwatched\",\"path\":\"/a\",\"renamed_to\":\"\",\"error\":\"EIO\"}",
+	    event_read, event_write },
+	{ "FILE_EVENT", "{\"kind\":\"renamed\",\"path\":\"/a\",\"renamed_to\":\"/b\"}", event_read,
+	    event_write },
+};
+
+#define MESSAGES (sizeof(messages) / sizeof(messages[0]))
+
+static void
+test_every_message_is_read_as_it_is_written(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < MESSAGES; i++) {
+		size_t len = strlen(messages[i].text);
+		char *seen = NULL;
+		char *made;
+
+		print_message("%s\n", messages[i].name);
+		assert_int_equal(messages[i].read(messages[i].text, len, &seen), 0);
+		assert_string_equal(seen, messages[i].text);
+		made = messages[i].write(messages[i].text, len, 0, false);
+		assert_string_equal(made, messages[i].text);
+		free(seen);
+		free(made);
+	}
+}
+
+static size_t refused;
+
+/* Reads message I with allocation FAIL_AT failed. Returns whether that came to pass. */
+static bool
+read_without_memory(size_t i, size_t fail_at, bool goes_on)
+{
+	char *seen = NULL;
+	size_t lost;
+	int r;
+
+	memory_watch(fail_at, goes_on);
+	r = messages[i].read(messages[i].text, strlen(messages[i].text), &seen);
+	/* json-c of before 0.18 forgets the member that it has no room for. */
+	lost = memory.failed > 0 ? memory_count_ours() : memory.live;
+	if (r < 0)
+		assert_int_equal(r, -ENOMEM);
+	else if (strcmp(seen, messages[i].text) != 0)
+		fail_msg(
+		    "%s: allocation %zu failed: understood as %s", messages[i].name, fail_at, seen);
+	/* There are some that json-c can do without. */
+	assert_true(r == 0 || memory.failed > 0);
+	if (lost > 0)
+		fail_msg("%s: allocation %zu failed: %zu blocks are lost", messages[i].name,
+		    fail_at, lost);
+	refused += r < 0;
+	free(seen);
+	return memory.failed > 0;
+}
+
+static void
+test_where_an_allocation_fails_a_message_is_refused_and_not_understood_in_part(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < MESSAGES; i++) {
+		size_t failed = 1;
+
+		while (
+		    read_without_memory(i, failed, false) && read_without_memory(i, failed, true))
+			failed++;
+		assert_true(failed > 4);
+	}
+}
+
+static bool
+write_without_memory(size_t i, size_t fail_at, bool goes_on)
+{
+	const char *text = messages[i].text;
+	char *made = messages[i].write(text, strlen(text), fail_at, goes_on);
+
+	if (memory.failed > 0 && made != NULL)
+		fail_msg("%s: allocation %zu failed: %s", messages[i].name, fail_at, made);
+	if (memory.failed == 0)
+		assert_string_equal(made, text);
+	assert_int_equal(memory.live, memory.failed > 0 ? 0 : 1);
+	free(made);
+	return memory.failed > 0;
+}
+
+static void
+test_where_an_allocation_fails_a_message_is_not_written_in_part(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < MESSAGES; i++) {
+		size_t failed = 1;
+
+		while (
+		    write_without_memory(i, failed, false) && write_without_memory(i, failed, true))
+			failed++;
+		assert_true(failed > 4);
+	}
+}
+
+/* ---- memory that a request takes ----------------------------------------- */
+
+#define MIB ((size_t)1024 * 1024)
+#define REQUEST_MEMORY_MAX (10 * MIB)
+
+/* FIRST, PIECE as often as COUNT or LEN bytes have room for, separated by commas (a "%zx" in
+ * PIECE is its number), LAST. */
+static char *
+bomb(const char *first, const char *piece, size_t count, const char *last, size_t len)
+{
+	char *text = malloc(len + 64);
+	char *end = stpcpy(text, first);
+
+	for (size_t i = 0; i < count && (size_t)(end - text) + 32 < len; i++) {
+		if (i > 0)
+			*end++ = ',';
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+		end += sprintf(end, piece, i);
+#pragma GCC diagnostic pop
+	}
+	(void)stpcpy(end, last);
+	return text;
+}
+
+/* What START of TEXT takes at most; *RET as start_parse() returns. */
+static size_t
+start_memory(char *text, int *ret)
+{
+	struct start_request request;
+	struct json_error error;
+	size_t before = memory.bytes;
+
+	memory.most = before;
+	*ret = start_parse(text, strlen(text), &request, &error);
+	if (*ret == 0)
+		start_done(&request);
+	free(text);
+	return memory.most - before;
+}
+
+/* All that is allowed, at once. */
+static void
+assert_the_fullest_request_fits(void)
+{
+	char *first = bomb("{\"cmd\":[\"a\",", "\"\"", 45000, "],\"x\":[", MIB);
+	size_t taken;
+	int r;
+
+	taken = start_memory(
+	    bomb(first, "{\"a\":\"\",\"b\":\"\",\"c\":\"\",\"d\":\"\"}", 4090, "]}", MIB), &r);
+	print_message("the fullest: %zu KiB\n", taken / 1024);
+	assert_int_equal(r, 0);
+	assert_true(taken < REQUEST_MEMORY_MAX);
+	free(first);
+}
+
+static void
+test_a_request_takes_no_more_memory_than_it_may_whatever_is_in_it(void **state)
+{
+	static const struct {
+		const char *first, *piece, *last;
+		size_t most; /* that is accepted */
+	} bombs[] = {
+		{ "{\"cmd\":[\"a\",", "\"\"", "]}", 65536 - 3 },
+		{ "{\"cmd\":[\"a\"],\"x\":[", "0", "]}", 65536 - 4 },
+		{ "{\"cmd\":[\"a\"],\"x\":[", "{}", "]}", 4093 },
+		{ "{\"cmd\":[\"a\"],\"x\":[", "[]", "]}", 4093 },
+		{ "{\"cmd\":[\"a\"],", "\"%zx\":0", "}", 16383 },
+		{ "{\"cmd\":[\"a\"],\"env\":{", "\"%zx\":\"\"", "}}", 16382 },
+		{ "{\"cmd\":[\"a\"],\"x\":[", "{\"%zx\":[0]}", "]}", 2046 },
+		{ "{\"cmd\":[\"a\"],\"x\":[",
+		    "{\"a\":[\"\",\"\",0,\"\",\"\",0,\"\",\"\",0],\"b\":0,\"c\":0,\"d\":0}", "]}",
+		    2046 },
+	};
+	int r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bombs) / sizeof(bombs[0]); i++) {
+		size_t taken = start_memory(
+		    bomb(bombs[i].first, bombs[i].piece, bombs[i].most, bombs[i].last, MIB), &r);
+
+		print_message("%s: %zu KiB\n", bombs[i].piece, taken / 1024);
+		if (r != 0 || taken > REQUEST_MEMORY_MAX)
+			fail_msg("%s: %d, %zu bytes", bombs[i].piece, r, taken);
+		taken = start_memory(
+		    bomb(bombs[i].first, bombs[i].piece, bombs[i].most + 1, bombs[i].last, MIB),
+		    &r);
+		if (r != -EINVAL || taken > REQUEST_MEMORY_MAX)
+			fail_msg("%s, one more: %d, %zu bytes", bombs[i].piece, r, taken);
+		taken = start_memory(
+		    bomb(bombs[i].first, bombs[i].piece, SIZE_MAX, bombs[i].last, MIB), &r);
+		if (r != -EINVAL || taken > REQUEST_MEMORY_MAX)
+			fail_msg("%s, 1 MiB: %d, %zu bytes", bombs[i].piece, r, taken);
+	}
+	assert_the_fullest_request_fits();
+}
+
+/* What an answer of TEXT takes at most, besides itself. */
+static size_t
+listing_memory(char *text, int *ret, size_t *ret_count)
+{
+	struct file_listing CLEANUP_LISTING listing = { 0 };
+	struct json_error error;
+	size_t before = memory.bytes;
+
+	memory.most = before;
+	*ret = file_listing_parse(text, strlen(text), &listing, &error);
+	*ret_count = listing.count;
+	free(text);
+	return memory.most - before;
+}
+
+static void
+test_a_listing_takes_its_own_length_and_its_entries(void **state)
+{
+	static const char *const bombs[] = { "{}", "[]", "0", "{\"name\":\"\",\"kind\":[{}]}" };
+	const size_t len = VMM_GUEST_FRAME_MAX;
+	size_t count;
+	size_t taken;
+	int r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bombs) / sizeof(bombs[0]); i++) {
+		taken = listing_memory(bomb("[", bombs[i], SIZE_MAX, "]", len), &r, &count);
+		assert_int_equal(r, -EINVAL);
+		assert_true(taken < len + MIB);
+	}
+	taken = listing_memory(
+	    bomb("[",
+		"{\"name\":\"%zx\",\"kind\":\"file\",\"size\":0,\"mode\":420,\"mtime_secs\":0,"
+		"\"mtime_nanos\":0,\"uid\":0,\"gid\":0,\"symlink_target\":\"\"}",
+		100000, "]", len),
+	    &r, &count);
+	assert_int_equal(r, 0);
+	assert_int_equal(count, 100000);
+	print_message("100000 entries: %zu KiB\n", taken / 1024);
+	assert_true(taken < 3 * len);
+	taken = listing_memory(
+	    bomb("[", "{\"name\":\"\",\"kind\":\"\"}", SIZE_MAX, "]", len / 4), &r, &count);
+	assert_int_equal(r, 0);
+	assert_true(taken < 10 * len / 4);
+}
+
+static void
+test_a_status_takes_no_more_memory_than_a_request(void **state)
+{
+	static const char *const bombs[] = { "0", "{}", "\"\"", "\"%zx\":0" };
+	struct json_error error;
+	struct status status;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bombs) / sizeof(bombs[0]); i++) {
+		bool is_member = strchr(bombs[i], ':') != NULL;
+		char *text = bomb(is_member ? "{\"x\":{" : "{\"x\":[", bombs[i], SIZE_MAX,
+		    is_member ? "}}" : "]}", VMM_GUEST_FRAME_MAX);
+
+		memory.most = memory.bytes;
+		assert_int_equal(status_parse(text, strlen(text), &status, &error), -EINVAL);
+		assert_true(memory.most - memory.bytes < REQUEST_MEMORY_MAX);
+		free(text);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_message_is_read_as_it_is_written),
+		cmocka_unit_test(
+		    test_where_an_allocation_fails_a_message_is_refused_and_not_understood_in_part),
+		cmocka_unit_test(test_where_an_allocation_fails_a_message_is_not_written_in_part),
+		cmocka_unit_test(test_a_request_takes_no_more_memory_than_it_may_whatever_is_in_it),
+		cmocka_unit_test(test_a_listing_takes_its_own_length_and_its_entries),
+		cmocka_unit_test(test_a_status_takes_no_more_memory_than_a_request),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
