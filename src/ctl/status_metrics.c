@@ -159,6 +159,8 @@ status_text_print_metrics(const struct status *status)
 	    "Requests refused as all workers were in use.", status->sessions.refused);
 	status_metrics_counter("requests_bad_total", "Requests that could not be understood.",
 	    status->sessions.bad_requests);
+	status_metrics_counter("requests_stalled_total",
+	    "Requests given up as a file of the guest did not answer.", status->sessions.stalled);
 	status_metrics_counter(
 	    "clock_syncs_total", "Times that the clock was set.", status->clock_syncs);
 }

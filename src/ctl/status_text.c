@@ -171,9 +171,10 @@ status_text_print(const struct status *status)
 	    (unsigned long long)status->sessions.signaled,
 	    (unsigned long long)status->sessions.timeouts,
 	    (unsigned long long)status->sessions.oom);
-	(void)printf("%-14s %llu refused, %llu bad\n", "Requests",
-	    (unsigned long long)status->sessions.refused,
-	    (unsigned long long)status->sessions.bad_requests);
+	(void)printf("%-14s %llu refused, %llu bad, %llu stalled by a file of the guest\n",
+	    "Requests", (unsigned long long)status->sessions.refused,
+	    (unsigned long long)status->sessions.bad_requests,
+	    (unsigned long long)status->sessions.stalled);
 	(void)printf("%-14s set %llu times\n", "Clock", (unsigned long long)status->clock_syncs);
 	(void)printf("\n");
 	status_text_print_sessions(status);

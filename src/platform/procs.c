@@ -69,6 +69,23 @@ procs_read_status(pid_t pid, int *ret_status)
 	return sscanf(last, "%d", ret_status) == 1 ? 0 : -EBADMSG;
 }
 
+pid_t
+procs_read_parent(pid_t pid)
+{
+	char path[32];
+	char text[PROCS_STAT_MAX];
+	const char *fields;
+	ssize_t len;
+	int parent;
+
+	(void)snprintf(path, sizeof(path), "%d/stat", (int)pid);
+	len = fd_read_file(proc_dir_fd(), path, text, sizeof(text));
+	if (len < 0)
+		return (pid_t)len;
+	fields = strrchr(text, ')');
+	return fields != NULL && sscanf(fields, ") %*c %d", &parent) == 1 ? parent : -EBADMSG;
+}
+
 int
 procs_walk(procs_visit_fn *visit, void *context)
 {

@@ -36,7 +36,8 @@
 struct spawn_child {
 	const struct spawn_options *options;
 	bool has_handlers;
-	struct spawn_failure failure; /* written by the child */
+	enum spawn_stage at;	      /* what it is about to do, written by the child */
+	struct spawn_failure failure; /* and this */
 };
 
 static _Alignas(64) char spawn_stack[SPAWN_STACK_SIZE];
@@ -193,6 +194,7 @@ spawn_setup(struct spawn_child *child)
 		return spawn_fail(child, SPAWN_SETUP, errno, 0);
 	if (!spawn_set_rlimits(child))
 		return false;
+	child->at = SPAWN_WORKING_DIR;
 	/* Below the root, not where the agent was started. */
 	if (options->working_dir[0] != '/' && chdir(SPAWN_DEFAULT_DIR) < 0)
 		return spawn_fail(child, SPAWN_WORKING_DIR, errno, 0);
@@ -216,6 +218,7 @@ spawn_child_main(void *argument)
 
 	if (spawn_setup(child)) {
 		spawn_reset_signals(child);
+		child->at = SPAWN_EXEC;
 		child->failure = spawn_search(child->options);
 	}
 	_exit(127);
@@ -340,6 +343,7 @@ spawn_run(const struct spawn_options *options, pid_t *ret_pid, int *ret_pidfd,
 		*ret_failure = child.failure;
 		return -child.failure.error;
 	}
+	*ret_failure = (struct spawn_failure){ .stage = child.at };
 	*ret_pid = (pid_t)pid;
 	*ret_pidfd = pidfd;
 	return 0;

@@ -72,8 +72,9 @@ struct spawn_failure {
  * dispositions, an empty signal mask, umask 022, oom_score_adj 0, descriptors 0,
  * 1 and 2 and no other. Returns 0 with the child's pid and a pidfd (close-on-exec,
  * the caller's), when the program runs; or -errno with *RET_FAILURE filled in and
- * no child left. The caller has all signals blocked, ignores none (signals_reset()),
- * and has called oom_score_init(). */
+ * no child left. Somebody may kill the child before that, while a file system does not
+ * answer it: this looks like success, and *RET_FAILURE's stage says where it was. The caller has
+ * all signals blocked, ignores none (signals_reset()), and has called oom_score_init(). */
 int spawn_run(const struct spawn_options *options, pid_t *ret_pid, int *ret_pidfd,
     struct spawn_failure *ret_failure);
 

@@ -30,16 +30,22 @@ watchdog_init(int fd)
 	watchdog_fd = fd;
 }
 
-static void
-watchdog_start(uint32_t timeout_ms)
+void
+watchdog_set_other(int fd, uint32_t timeout_ms)
 {
 	struct itimerspec when = {
 		.it_value = { .tv_sec = timeout_ms / WATCHDOG_MS_PER_S,
 		    .tv_nsec = (long)(timeout_ms % WATCHDOG_MS_PER_S) * WATCHDOG_NS_PER_MS },
 	};
 
+	(void)timerfd_settime(fd, 0, &when, NULL);
+}
+
+static void
+watchdog_start(uint32_t timeout_ms)
+{
 	if (watchdog_fd >= 0)
-		(void)timerfd_settime(watchdog_fd, 0, &when, NULL);
+		watchdog_set_other(watchdog_fd, timeout_ms);
 	watchdog_started_ms = clock_mono_ms();
 }
 

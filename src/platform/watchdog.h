@@ -13,6 +13,10 @@
  * was set has passed. Returns it, or -errno. */
 int watchdog_open(void);
 
+/* From the outside: the time of the timer FD is up in TIMEOUT_MS milliseconds, unless the
+ * process whose it is sets it anew. */
+void watchdog_set_other(int fd, uint32_t timeout_ms);
+
 /* Gives this process the timer FD of watchdog_open(), which is its for good; with an
  * error of that the calls below do nothing. */
 void watchdog_init(int fd);

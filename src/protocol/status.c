@@ -34,6 +34,7 @@ static const struct message_member status_sessions_table[] = {
 	{ "oom", NUMBER64(sessions.oom) },
 	{ "refused", NUMBER64(sessions.refused) },
 	{ "bad_requests", NUMBER64(sessions.bad_requests) },
+	{ "stalled", NUMBER64(sessions.stalled) },
 };
 static const struct message status_sessions = MESSAGE_OF(status_sessions_table);
 

@@ -36,7 +36,7 @@ struct status {
 		uint32_t configured, idle, exec, file, control, reserved;
 	} workers;
 	struct {
-		uint64_t started, exited, signaled, timeouts, oom, refused, bad_requests;
+		uint64_t started, exited, signaled, timeouts, oom, refused, bad_requests, stalled;
 	} sessions;
 	struct {
 		uint64_t total;

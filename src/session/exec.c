@@ -5,6 +5,7 @@
 #include "session/exec.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -18,6 +19,9 @@
 #define EXEC_MS_PER_S 1000
 #define EXEC_RLIMITS_MAX 4
 #define EXEC_SPAWN_MAX_S 10
+
+/* For a child that was killed to end. */
+#define EXEC_DEATH_MS 1000
 
 /* A user's groups and paths are too much for the stack, and one session runs at
  * a time. */
@@ -203,6 +207,7 @@ exec_spawn(struct exec *exec)
 	    (struct group){ .pid_fd = -1, .cgroup_fd = exec->cell_fd, .slot = exec->session->slot };
 	exec->started_ms = clock_mono_ms();
 	r = exec_spawn_in_cell(exec, &options, &failure);
+	exec->spawn_stage = failure.stage;
 	streams_close_child(&exec->streams);
 	if (r < 0)
 		exec_refuse_spawn(exec, &failure);
@@ -210,8 +215,8 @@ exec_spawn(struct exec *exec)
 }
 
 /* How long the steps may block on a file system that does not answer, which may hold
- * the program, its directory, /etc/passwd or /dev: then this worker is killed, and
- * the supervisor kills the child and tells the host. */
+ * the program, its directory, /etc/passwd or /dev: then the supervisor kills the child; and
+ * where that was not it, or does not die, this worker, and tells the host. */
 static uint32_t
 exec_start_limit_ms(const struct exec *exec)
 {
@@ -222,19 +227,40 @@ exec_start_limit_ms(const struct exec *exec)
 	return EXEC_SPAWN_MAX_S * EXEC_MS_PER_S;
 }
 
+/* The child was killed, as its start took too long; but may have begun to run just then.
+ * One that does not end is left to the supervisor: the worker leaves. */
+static void
+exec_give_up(struct exec *exec)
+{
+	struct pollfd end = { .fd = exec->group.pid_fd, .events = POLLIN };
+	struct group_end how;
+	struct rusage usage;
+
+	group_kill(&exec->group);
+	(void)poll(&end, 1, EXEC_DEATH_MS);
+	if (group_has_ended(&exec->group, &how))
+		group_reap(&exec->group, &usage);
+	atomic_store(&exec->session->slot->child_pid, 0);
+	fd_close(&exec->group.pid_fd);
+	exec_refuse_stalled(exec);
+}
+
 static bool
 exec_start(struct exec *exec)
 {
 	struct slot *slot = exec->session->slot;
 	bool is_started;
 
-	atomic_store(&slot->spawning, 1);
+	atomic_store(&slot->spawning, SLOT_SPAWNING);
 	watchdog_set(exec_start_limit_ms(exec));
 	is_started =
 	    exec_find_user(exec) && exec_prepare(exec) && exec_enter_cell(exec) && exec_spawn(exec);
 	watchdog_set(0);
-	atomic_store(&slot->spawning, 0);
-	return is_started;
+	exec->was_cut = atomic_exchange(&slot->spawning, SLOT_SPAWN_NONE) == SLOT_SPAWN_CUT;
+	if (!is_started || !exec->was_cut)
+		return is_started;
+	exec_give_up(exec);
+	return false;
 }
 
 /* ---- while it runs, and after ------------------------------------------ */
@@ -348,7 +374,7 @@ exec_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t
 	if (exec_start(&exec))
 		exec_attend(&exec);
 	else
-		cell_leave(session, exec.request.limits.have != 0);
+		cell_leave(session, exec.request.limits.have != 0 || exec.was_cut);
 	streams_close(&exec.streams);
 	environment_done(&exec.environment);
 	start_done(&exec.request);

@@ -2,6 +2,7 @@
  * exec_refuse: why a program could not be run, in words that a person can act on.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "session/exec_state.h"
@@ -47,6 +48,21 @@ exec_refuse_rlimit_name(int resource)
 	default:
 		return start_limit_name(START_LIMIT_NOFILE);
 	}
+}
+
+void
+exec_refuse_stalled(struct exec *exec)
+{
+	(void)atomic_fetch_add(&exec->session->board->counts.stalled, 1);
+	if (exec->spawn_stage == SPAWN_WORKING_DIR)
+		session_refuse_exec(exec->session, VMM_GUEST_EXIT_CANNOT_RUN,
+		    "can't enter working_dir '%.200s': its file system does not answer",
+		    exec->request.working_dir);
+	else
+		session_refuse_exec(exec->session, VMM_GUEST_EXIT_CANNOT_RUN,
+		    "can't run '%.200s': it is being changed (somebody holds a lease on it), "
+		    "or its file system does not answer",
+		    exec->request.argv[0]);
 }
 
 void

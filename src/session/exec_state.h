@@ -5,6 +5,7 @@
 #ifndef SESSION_EXEC_STATE_H
 #define SESSION_EXEC_STATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
 
@@ -23,6 +24,8 @@ struct exec {
 	struct environment environment;
 	struct streams streams;
 	struct group group;
+	enum spawn_stage spawn_stage; /* that the child was in last */
+	bool was_cut;		      /* its start took too long */
 	uint64_t started_ms;
 	int cell_fd;	    /* borrowed; -1: no cgroups */
 	uint64_t oom_kills; /* in the cell, before */
@@ -30,6 +33,9 @@ struct exec {
 
 /* Sends the host the reason for FAILURE, then EXIT 125, 126 or 127. */
 void exec_refuse_spawn(struct exec *exec, const struct spawn_failure *failure);
+
+/* Sends the host the reason why the child was killed before it ran, then EXIT 126. */
+void exec_refuse_stalled(struct exec *exec);
 
 /* Sends STATUS "started", if the host asked for reports. */
 void exec_end_report_started(struct exec *exec);

@@ -42,11 +42,18 @@ enum slot_voice {
 	SLOT_VOICE_FILE,     /* FILE_ERR text */
 };
 
+/* How far the start of a session's program is. */
+enum slot_spawning {
+	SLOT_SPAWN_NONE = 0,
+	SLOT_SPAWNING,
+	SLOT_SPAWN_CUT, /* it took too long, and the supervisor has killed the child */
+};
+
 struct slot {
 	_Alignas(SCOREBOARD_CACHE_LINE) _Atomic uint8_t phase; /* enum slot_phase */
 	_Atomic uint8_t in_frame;	  /* between a frame's first byte and last */
 	_Atomic uint8_t voice;		  /* enum slot_voice */
-	_Atomic uint8_t spawning;	  /* a program is being started */
+	_Atomic uint8_t spawning;	  /* enum slot_spawning */
 	_Atomic int32_t child_pid;	  /* main process of the session, or 0 */
 	_Atomic uint64_t session;	  /* number, from 1; 0: none */
 	_Atomic uint64_t started_ms;	  /* CLOCK_MONOTONIC, when it was accepted */
@@ -72,6 +79,7 @@ struct scoreboard_counts {
 	_Atomic uint64_t oom;
 	_Atomic uint64_t refused;
 	_Atomic uint64_t bad_requests;
+	_Atomic uint64_t stalled; /* given up: a file of the guest's did not answer */
 	_Atomic uint64_t clock_syncs;
 };
 

@@ -106,6 +106,7 @@ status_count_sessions(const struct scoreboard *board, struct status *status)
 	status->sessions.oom = atomic_load(&counts->oom);
 	status->sessions.refused = atomic_load(&counts->refused);
 	status->sessions.bad_requests = atomic_load(&counts->bad_requests);
+	status->sessions.stalled = atomic_load(&counts->stalled);
 	status->clock_syncs = atomic_load(&counts->clock_syncs);
 	status->worker_deaths.total = atomic_load(&deaths->total);
 	for (int i = 0; i < STATUS_SIGNAL_MAX; i++)

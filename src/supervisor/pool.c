@@ -17,6 +17,7 @@
 #include "platform/log.h"
 #include "session/cell.h"
 #include "session/places.h"
+#include "supervisor/cut.h"
 #include "supervisor/obituary.h"
 #include "supervisor/own_fd.h"
 
@@ -24,6 +25,16 @@
 #define POOL_CAUSE_MAX 96
 
 static struct log_limit pool_fork_limit = { .burst = 1, .period_ms = 60000 };
+
+static bool
+pool_spare(void *context, uint32_t index, int timer_fd)
+{
+	struct pool *pool = context;
+	struct pool_worker *worker = &pool->workers[index];
+
+	return cut_start(&pool->board->slots[index], worker->pid, timer_fd, WATCHDOGS_DEATH_MS,
+	    &worker->cut_session);
+}
 
 int
 pool_init(struct pool *pool, const struct worker_settings *settings, struct scoreboard *board,
@@ -48,6 +59,8 @@ pool_init(struct pool *pool, const struct worker_settings *settings, struct scor
 		*pool = (struct pool){ 0 };
 		return r;
 	}
+	pool->watchdogs.spare = pool_spare;
+	pool->watchdogs.spare_context = pool;
 	for (int i = 0; i < listeners_count; i++)
 		pool->options.listeners[i] = listeners[i];
 	for (uint32_t i = 0; i < pool->count; i++)
@@ -233,6 +246,7 @@ pool_bury_worker(
 	uint32_t index = (uint32_t)(worker - pool->workers);
 	struct slot *slot = &pool->board->slots[index];
 	bool is_clean = info->si_code == CLD_EXITED && info->si_status == 0;
+	bool was_killed = watchdogs_has_killed(&pool->watchdogs, index);
 	uint64_t now = clock_mono_ms();
 	char cause[POOL_CAUSE_MAX];
 	bool had_session;
@@ -252,13 +266,17 @@ pool_bury_worker(
 	atomic_store(&slot->worker_pid, 0);
 	atomic_store(&slot->sessions_served, 0);
 	worker->pid = 0;
-	worker->start_at_ms = now + backoff_next_ms(&worker->backoff, is_clean, now);
+	worker->start_at_ms = now + backoff_next_ms(&worker->backoff, is_clean || was_killed, now);
 	if (is_clean)
 		return;
-	pool_count_death(pool->board, info);
-	log_warnx("worker %u (pid %d) died: %s%s; the next starts in %u ms", index,
-	    (int)info->si_pid, cause, had_session ? "; its session was told" : "",
-	    (unsigned)(worker->start_at_ms - now));
+	/* That a file of the guest's does not answer says nothing of us. */
+	if (was_killed)
+		(void)atomic_fetch_add(&pool->board->counts.stalled, 1);
+	else
+		pool_count_death(pool->board, info);
+	log_warnx("worker %u (pid %d) %s: %s%s; the next starts in %u ms", index, (int)info->si_pid,
+	    was_killed ? "was stalled, and killed" : "died", cause,
+	    had_session ? "; its session was told" : "", (unsigned)(worker->start_at_ms - now));
 }
 
 void

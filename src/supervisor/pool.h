@@ -20,7 +20,8 @@ struct pool_worker {
 	pid_t pid;    /* 0: none, to be forked at START_AT_MS */
 	int queue_fd; /* reading end of its queue of duplicates */
 	uint64_t start_at_ms;
-	bool is_stale; /* to be replaced by a SIGHUP that came */
+	uint64_t cut_session; /* see cut.h */
+	bool is_stale;	      /* to be replaced by a SIGHUP that came */
 	struct backoff backoff;
 };
 

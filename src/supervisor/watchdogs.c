@@ -87,6 +87,9 @@ watchdogs_kill_due(struct watchdogs *watchdogs, uint64_t now_ms)
 		/* Called off in the last moment? */
 		if (read(entry->timer_fd, &times, sizeof(times)) < 0 || entry->pid == 0)
 			continue;
+		if (watchdogs->spare != NULL &&
+		    watchdogs->spare(watchdogs->spare_context, event.data.u32, entry->timer_fd))
+			continue;
 		(void)kill(entry->pid, SIGKILL);
 		if (entry->give_up_ms == 0)
 			entry->give_up_ms = now_ms + WATCHDOGS_DEATH_MS;
@@ -113,6 +116,12 @@ watchdogs_step(struct watchdogs *watchdogs, uint64_t now_ms, uint32_t *ret_index
 		}
 	}
 	return false;
+}
+
+bool
+watchdogs_has_killed(const struct watchdogs *watchdogs, uint32_t index)
+{
+	return watchdogs->entries[index].give_up_ms != 0;
 }
 
 uint64_t

@@ -15,6 +15,10 @@
 /* How long one that was killed may take to die. */
 #define WATCHDOGS_DEATH_MS 2000
 
+/* Whether worker INDEX, whose time has passed, is not to be killed: more of it was given
+ * (TIMER_FD, watchdog_set_other()), or that passed without need. */
+typedef bool watchdogs_spare_fn(void *context, uint32_t index, int timer_fd);
+
 struct watchdogs_entry {
 	int timer_fd; /* -1: none */
 	pid_t pid;
@@ -25,6 +29,8 @@ struct watchdogs {
 	int wait_fd; /* readable when a time has passed */
 	uint32_t count;
 	struct watchdogs_entry *entries;
+	watchdogs_spare_fn *spare; /* NULL: nobody is */
+	void *spare_context;
 	uint32_t lost_count;
 	uint32_t lost_max;
 	pid_t *lost; /* who was given up, and is still there */
@@ -44,6 +50,9 @@ void watchdogs_close(struct watchdogs *watchdogs, uint32_t index);
 /* Kills whose time has passed. True with *RET_INDEX where a worker is given up, for
  * watchdogs_close(); to be called again then. NOW_MS as of clock_mono_ms(). */
 bool watchdogs_step(struct watchdogs *watchdogs, uint64_t now_ms, uint32_t *ret_index);
+
+/* Whether worker INDEX was killed, as its time had passed. */
+bool watchdogs_has_killed(const struct watchdogs *watchdogs, uint32_t index);
 
 /* When it is to be called again at the latest (CLOCK_MONOTONIC ms), or CLOCK_NEVER. */
 uint64_t watchdogs_next_ms(const struct watchdogs *watchdogs);

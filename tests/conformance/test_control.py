@@ -55,7 +55,7 @@ def test_clock_sync_sets_the_clock_and_answers_exit_0_alone(agent, entropy):
 NUMBERS = {
     None: ("protocol", "pid", "uptime_ms", "boot_ms", "clock_syncs"),
     "workers": ("configured", "idle", "exec", "file", "control", "reserved"),
-    "sessions": ("started", "exited", "signaled", "timeouts", "oom", "refused", "bad_requests"),
+    "sessions": ("started", "exited", "signaled", "timeouts", "oom", "refused", "bad_requests", "stalled"),
     "worker_deaths": ("total", "last_signal", "last_unix_ms"),
 }
 

@@ -5,6 +5,7 @@ parent; neither outlives the timeout, nor holds its place."""
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
@@ -94,19 +95,28 @@ def stuck(agent):
     return [child for worker in agent.worker_pids() for child in children(worker)]
 
 
+def see_that_no_worker_was_lost(agent, workers, stalled):
+    status = agent.status()
+    assert (status["worker_deaths"]["total"], status["sessions"]["stalled"]) == (0, stalled)
+    assert sorted(agent.worker_pids()) == sorted(workers)
+
+
 @pytest.mark.parametrize("what", ["program", "working_dir"])
-def test_a_start_that_is_stuck_ends_at_its_timeout_and_holds_no_place(dead, what):
+def test_a_start_that_is_stuck_ends_at_its_timeout_and_costs_no_worker(dead, what):
     agent, path = dead
+    workers = agent.worker_pids()
     if what == "program":
         conn = agent.start([path + "/program"], timeout_seconds=2)
     else:
         conn = agent.start(["true"], working_dir=path, timeout_seconds=2)
     wait_until(lambda: stuck(agent), message="the child is stuck")
     result = conn.result()
-    assert result.code == 125 and b"worker lost" in result.stderr and b"starting" in result.stderr
+    named = path + "/program" if what == "program" else path
+    assert result.code == 126 and named in result.stderr.decode() and b"does not answer" in result.stderr
     assert 1.5 < result.elapsed < 8
     wait_until(lambda: agent.run(["echo", "x"]).stdout == b"x\n", 3, "the place is free")
     assert not stuck(agent)
+    see_that_no_worker_was_lost(agent, workers, 1)
 
 
 @pytest.mark.parametrize("path, members", [
@@ -126,9 +136,51 @@ def test_a_start_that_is_stuck_ends_after_10_s_without_a_timeout(dead):
     agent, path = dead
     begun = time.monotonic()
     result = agent.start([path + "/program"]).result(timeout=25)
-    assert result.code == 125 and b"worker lost" in result.stderr
+    assert result.code == 126 and b"does not answer" in result.stderr
     assert 9 < time.monotonic() - begun < 20
     assert agent.run(["echo", "x"]).stdout == b"x\n"
+
+
+# A user's own program, which he holds a lease on: who opens or runs it waits until he gives
+# it back, or fs.lease-break-time is over.
+LEASE = """import fcntl, os, signal, sys
+os.setuid(65534)
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+fd = os.open(sys.argv[1], os.O_RDONLY)
+fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("up", flush=True)
+sys.stdin.read()"""
+
+
+@pytest.fixture
+def leased(public_dir):
+    path = public_dir / "program"
+    shutil.copy("/bin/true", path)
+    os.chown(path, 65534, 65534)
+    holder = subprocess.Popen([sys.executable, "-c", LEASE, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert holder.stdout.readline() == b"up\n"
+    yield str(path)
+    holder.communicate(timeout=10)
+
+
+@pytest.mark.parametrize("user", ["", "nobody"], ids=["root", "nobody"])
+def test_a_lease_on_a_program_costs_no_worker_and_is_told_in_words(start_agent, leased, user):
+    agent = start_agent("--workers=3", "--reserved=2")
+    workers = agent.worker_pids()
+    for stalled in (1, 2):
+        result = agent.start([leased], user=user, timeout_seconds=1).result()
+        assert result.code == 126 and leased in result.stderr.decode() and b"lease" in result.stderr
+        assert agent.run(["echo", "x"]).stdout == b"x\n"
+        see_that_no_worker_was_lost(agent, workers, stalled)
+
+
+def test_a_lease_on_a_file_keeps_nobody_who_reads_or_writes_it(start_agent, leased):
+    agent = start_agent("--workers=3", "--reserved=2")
+    frames = agent.file_request(codec.FILE_READ_REQ, {"path": leased})
+    assert frames[-1].payload == b"EAGAIN: " + leased.encode()
+    agent.write_file(leased, b"new")
+    assert agent.read_file(leased) == b"new"
+    assert agent.status()["sessions"]["stalled"] == 0
 
 
 def test_a_host_that_leaves_a_stuck_start_leaves_nothing_behind(dead):
@@ -169,7 +221,8 @@ def see_that_all_is_well_but_one_process(agent, server):
     server ends it."""
     first, second = agent.start(["sleep", "60"]), agent.start(["sleep", "60"])
     wait_until(lambda: agent.status()["workers"]["exec"] == 2, message="both run")
-    assert agent.status()["worker_deaths"]["total"] == 1
+    status = agent.status()
+    assert (status["worker_deaths"]["total"], status["sessions"]["stalled"]) == (0, 1)
     first.close()
     second.close()
     assert len(agent.worker_pids()) == 4
@@ -273,8 +326,9 @@ def test_litter_on_a_dead_mount_is_given_up(start_agent, monkeypatch, tmp_path):
         kill_hard(*[s["pid"] for s in agent.status()["slots"] if s["kind"] == "write"])
         wait_until(lambda: agent.status()["worker_deaths"]["total"] == 1, message="a death")
     conn.close()
-    # The second death is that of who was looking for it.
-    wait_until(lambda: agent.status()["worker_deaths"]["total"] == 2, 20, "it is given up")
+    # Stalled is who was looking for it.
+    wait_until(lambda: agent.status()["sessions"]["stalled"] == 1, 20, "it is given up")
+    assert agent.status()["worker_deaths"]["total"] == 1
     wait_until(lambda: len(agent.worker_pids()) == 2, 20, "two workers")
     with agent.start(["sleep", "5"]):
         assert agent.status()["workers"]["exec"] == 1

@@ -78,12 +78,14 @@ test_a_worker_that_is_stuck_gives_its_place_back(void **state)
 	assert_int_equal(pool_watch(&pool, now), now);
 	assert_int_equal(pool.workers[0].pid, 0);
 	assert_int_equal(atomic_load(&pool.board->slots[0].phase), SLOT_IDLE);
-	assert_int_equal(atomic_load(&pool.board->deaths.total), 1);
+	assert_int_equal(atomic_load(&pool.board->deaths.total), 0);
+	assert_int_equal(atomic_load(&pool.board->counts.stalled), 1);
 	assert_true(pool_owns(&pool, pid));
 	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED), 0);
 	pool_bury(&pool, &info);
 	assert_false(pool_owns(&pool, pid));
-	assert_int_equal(atomic_load(&pool.board->deaths.total), 1);
+	assert_int_equal(atomic_load(&pool.board->deaths.total), 0);
+	assert_int_equal(atomic_load(&pool.board->counts.stalled), 1);
 	watchdog_init(-1);
 	fd_close(&fd);
 }

@@ -79,7 +79,7 @@ test_counts_stand_under_their_names(void **state)
 		.uptime_ms = UINT64_MAX,
 		.boot_ms = 4.25,
 		.workers = { 1, 2, 3, 4, 5, 6 },
-		.sessions = { 11, 12, 13, 14, 15, 16, 17 },
+		.sessions = { 11, 12, 13, 14, 15, 16, 17, 18 },
 		.clock_syncs = 21,
 	};
 	struct json_object *CLEANUP_JSON json = format_and_parse(&status);
@@ -88,7 +88,7 @@ test_counts_stand_under_their_names(void **state)
 	const char *const worker_names[] = { "configured", "idle", "exec", "file", "control",
 		"reserved" };
 	const char *const session_names[] = { "started", "exited", "signaled", "timeouts", "oom",
-		"refused", "bad_requests" };
+		"refused", "bad_requests", "stalled" };
 
 	(void)state;
 	assert_number(json, "uptime_ms", UINT64_MAX);
@@ -98,7 +98,7 @@ test_counts_stand_under_their_names(void **state)
 	    json_object_get_string(json_object_array_get_idx(get(json, "features"), 1)), "STDIN");
 	for (size_t i = 0; i < 6; i++)
 		assert_number(workers, worker_names[i], i + 1);
-	for (size_t i = 0; i < 7; i++)
+	for (size_t i = 0; i < 8; i++)
 		assert_number(sessions, session_names[i], i + 11);
 }
 
