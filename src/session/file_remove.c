@@ -3,7 +3,9 @@
  *
  * The tree is a guest's: it may be a million levels deep, and change under us.
  * So the way down is a heap array of which directory each level is, and only the
- * deepest levels are open. Where the way back leads to a level that was closed,
+ * deepest levels are open. What that array holds is bounded: further down the upper
+ * half of it is forgotten, what is below is removed, and then we start again. Where the way back
+ * leads to a level that was closed,
  * ".." must be the directory that we came from, else a directory was moved and
  * we stop. Names are only ever looked up in an open directory, links never
  * followed; a directory that is swapped for a link is unlinked as the link.
@@ -29,6 +31,12 @@
 /* The deepest levels, whose directories are open. */
 #define FILE_REMOVE_OPEN_MAX 16
 
+/* So many levels are known. */
+#define FILE_REMOVE_LEVELS_MAX 65536
+
+/* How often we start again at the top for levels that were forgotten. */
+#define FILE_REMOVE_PASSES_MAX 1024
+
 /* How often a directory is emptied that somebody keeps filling. */
 #define FILE_REMOVE_TRIES 8
 
@@ -49,6 +57,7 @@ struct file_remove {
 	size_t depth;
 	size_t size;
 	unsigned steps;
+	bool has_forgotten; /* there are levels above the first */
 };
 
 /* What came of an entry. */
@@ -99,22 +108,39 @@ file_remove_close_level(struct file_remove_level *level)
 	level->entry = NULL;
 }
 
+/* Makes room for one level more. */
+static int
+file_remove_make_room(struct file_remove *remove)
+{
+	struct file_remove_level *grown;
+	size_t size = remove->size > 0 ? remove->size * 2 : FILE_REMOVE_OPEN_MAX;
+
+	if (remove->depth < remove->size)
+		return 0;
+	if (remove->size == FILE_REMOVE_LEVELS_MAX) {
+		/* They are closed: the open ones are the deepest. */
+		remove->depth = FILE_REMOVE_LEVELS_MAX / 2;
+		memmove(remove->levels, remove->levels + remove->depth,
+		    remove->depth * sizeof(*remove->levels));
+		remove->has_forgotten = true;
+		return 0;
+	}
+	grown = reallocarray(remove->levels, size, sizeof(*grown));
+	if (grown == NULL)
+		return -ENOMEM;
+	remove->levels = grown;
+	remove->size = size;
+	return 0;
+}
+
 static int
 file_remove_push(struct file_remove *remove, int dir_fd, const char *name)
 {
 	struct file_remove_level level;
-	int r;
+	int r = file_remove_make_room(remove);
 
-	if (remove->depth == remove->size) {
-		size_t size = remove->size > 0 ? remove->size * 2 : FILE_REMOVE_OPEN_MAX;
-		struct file_remove_level *grown =
-		    reallocarray(remove->levels, size, sizeof(*grown));
-
-		if (grown == NULL)
-			return -ENOMEM;
-		remove->levels = grown;
-		remove->size = size;
-	}
+	if (r < 0)
+		return r;
 	r = file_remove_open_level(dir_fd, name, &level);
 	if (r < 0)
 		return r;
@@ -204,6 +230,7 @@ file_remove_place(struct session *session, const struct file_place *place, bool 
 {
 	struct file_remove remove = { .session = session };
 	int r = FILE_REMOVE_ENTER;
+	int passes = 0;
 
 	for (int tries = 0; r == FILE_REMOVE_ENTER; tries++) {
 		r = file_remove_entry(place->dir_fd, place->name, S_ISDIR(place->status.st_mode));
@@ -215,6 +242,9 @@ file_remove_place(struct session *session, const struct file_place *place, bool 
 			r = file_remove_empty(&remove, place->dir_fd, place->name);
 		if (r == 0)
 			r = FILE_REMOVE_ENTER;
+		if (remove.has_forgotten && passes++ < FILE_REMOVE_PASSES_MAX)
+			tries = -1;
+		remove.has_forgotten = false;
 	}
 	free(remove.levels);
 	return r;

@@ -21,9 +21,6 @@
 
 #define FILE_STAT_MODE_BITS 07777
 
-/* More names than this can't make a list that fits into a frame. */
-#define FILE_STAT_NAMES_MAX (VMM_GUEST_FRAME_MAX / FILE_ENTRY_TEXT_MIN)
-
 /* Between two looks at the host. */
 #define FILE_STAT_CHECK_EVERY 1024
 
@@ -109,6 +106,7 @@ struct file_names {
 	char **names;
 	size_t count;
 	size_t size;
+	size_t text_len; /* what their entries take at least */
 };
 
 static void
@@ -122,7 +120,9 @@ file_names_done(struct file_names *names)
 static int
 file_names_add(struct file_names *names, const char *name)
 {
-	if (names->count == FILE_STAT_NAMES_MAX)
+	/* More than that can't make a list that fits into a frame. */
+	names->text_len += FILE_ENTRY_TEXT_MIN + strlen(name);
+	if (names->text_len > VMM_GUEST_FRAME_MAX)
 		return -EOVERFLOW;
 	if (names->count == names->size) {
 		size_t size = names->size > 0 ? names->size * 2 : 64;

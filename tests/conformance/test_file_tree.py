@@ -251,6 +251,21 @@ def test_a_tree_of_10000_levels_is_removed(agent, other):
     assert os.listdir(other) == []
 
 
+def test_a_tree_of_more_levels_than_are_kept_in_mind_is_removed(agent, other):
+    os.mkdir(other + "/d")
+    fd = os.open(other + "/d", os.O_RDONLY)
+    for i in range(70000):
+        os.mkdir("d", dir_fd=fd)
+        if i % 10000 == 0:
+            os.mkdir("e", dir_fd=fd)
+        below = os.open("d", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    os.close(fd)
+    remove(agent, other + "/d", recursive=True, timeout=300)
+    assert os.listdir(other) == []
+
+
 def test_a_tree_that_is_deep_and_wide_at_once_is_removed(agent, tmp_path):
     (tmp_path / "d").mkdir()
     fd = os.open(tmp_path / "d", os.O_RDONLY)
