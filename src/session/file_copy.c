@@ -51,7 +51,7 @@ file_copy_run(struct session *session, int from_fd, int to_fd, off_t offset, off
 		if (n == 0)
 			return -EIO;
 		watchdog_ping();
-		r = session != NULL ? file_reply_check(session) : 0;
+		r = session != NULL ? file_reply_check(session) : 0; /* NULL: for nobody */
 		if (r < 0)
 			return r;
 	}
@@ -76,4 +76,10 @@ file_copy(struct session *session, int from_fd, int to_fd)
 		offset = end;
 	}
 	return ftruncate(to_fd, status.st_size) < 0 ? -errno : 0;
+}
+
+int
+file_copy_over(int from_fd, int to_fd, off_t size)
+{
+	return file_copy_run(NULL, from_fd, to_fd, 0, size);
 }

@@ -28,20 +28,37 @@ file_in_place_open(
 	return 0;
 }
 
-/* Takes the old content away. Files of /proc have none to take. */
+/* Makes room for a content of LEN bytes while the old one still stands. What a file
+ * system does not promise to keep free is left to the writing. */
 static int
-file_in_place_begin(struct file_in_place *target)
+file_in_place_reserve(const struct file_in_place *target, off_t len)
+{
+	struct stat status;
+	int error;
+
+	if (!target->regular || len == 0 || fallocate(target->fd, FALLOC_FL_KEEP_SIZE, 0, len) == 0)
+		return 0;
+	error = errno;
+	if (error != ENOSPC && error != EDQUOT && error != EFBIG && error != EIO)
+		return 0;
+	/* Gives back what was had before the room was out: a size that is set drops it. */
+	if (fstat(target->fd, &status) == 0)
+		(void)!ftruncate(target->fd, status.st_size);
+	return -error;
+}
+
+/* Cuts off what the old content has behind its first LEN bytes. Files of /proc have
+ * no size to cut, and some of /sys refuse. */
+static int
+file_in_place_cut(const struct file_in_place *target, off_t len)
 {
 	struct stat status;
 
-	if (target->begun)
-		return 0;
-	target->begun = true;
 	if (!target->regular)
 		return 0;
 	if (fstat(target->fd, &status) < 0)
 		return -errno;
-	if (status.st_size > 0 && ftruncate(target->fd, 0) < 0 && errno != EINVAL)
+	if (status.st_size > len && ftruncate(target->fd, len) < 0 && errno != EINVAL)
 		return -errno;
 	return 0;
 }
@@ -69,7 +86,7 @@ file_in_place_wait(const struct file_in_place *target)
 static int
 file_in_place_write(struct file_in_place *target, const uint8_t *bytes, size_t len)
 {
-	int r = file_in_place_begin(target);
+	int r = 0;
 
 	while (r == 0 && len > 0) {
 		ssize_t n = write(target->fd, bytes, len);
@@ -88,6 +105,23 @@ file_in_place_write(struct file_in_place *target, const uint8_t *bytes, size_t l
 	return r;
 }
 
+/* Writes what is held and more of which is to come. How long the whole will be nobody
+ * knows, so the old content goes before the new. */
+static int
+file_in_place_write_piece(struct file_in_place *target)
+{
+	size_t held = target->held;
+	int r = 0;
+
+	target->held = 0;
+	if (!target->begun)
+		r = file_in_place_reserve(target, (off_t)held);
+	if (r == 0 && !target->begun)
+		r = file_in_place_cut(target, 0);
+	target->begun = true;
+	return r < 0 ? r : file_in_place_write(target, conn_tx_buffer(), held);
+}
+
 int
 file_in_place_add(struct file_in_place *target, const uint8_t *bytes, size_t len)
 {
@@ -95,17 +129,17 @@ file_in_place_add(struct file_in_place *target, const uint8_t *bytes, size_t len
 		size_t room = VMM_GUEST_DATA_MAX - target->held;
 		size_t step = len < room ? len : room;
 
+		if (room == 0) {
+			int r = file_in_place_write_piece(target);
+
+			if (r < 0)
+				return r;
+			continue;
+		}
 		memcpy(conn_tx_buffer() + target->held, bytes, step);
 		target->held += step;
 		bytes += step;
 		len -= step;
-		if (target->held == VMM_GUEST_DATA_MAX) {
-			int r = file_in_place_write(target, conn_tx_buffer(), target->held);
-
-			if (r < 0)
-				return r;
-			target->held = 0;
-		}
 	}
 	return 0;
 }
@@ -114,17 +148,28 @@ int
 file_in_place_finish(struct file_in_place *target)
 {
 	size_t held = target->held;
+	int r;
 
-	target->held = 0;
-	return file_in_place_write(target, conn_tx_buffer(), held);
+	if (target->begun)
+		return file_in_place_write_piece(target);
+	r = file_in_place_reserve(target, (off_t)held);
+	if (r == 0)
+		r = file_in_place_write(target, conn_tx_buffer(), held);
+	return r < 0 ? r : file_in_place_cut(target, (off_t)held);
 }
 
 int
 file_in_place_copy(struct file_in_place *target, int from_fd)
 {
-	int r = file_in_place_begin(target);
+	struct stat status;
+	int r;
 
-	return r < 0 ? r : file_copy(NULL, from_fd, target->fd);
+	if (fstat(from_fd, &status) < 0)
+		return -errno;
+	r = file_in_place_reserve(target, status.st_size);
+	if (r == 0)
+		r = file_copy_over(from_fd, target->fd, status.st_size);
+	return r < 0 ? r : file_in_place_cut(target, status.st_size);
 }
 
 int

@@ -2,8 +2,11 @@
  * file_in_place: writing over what can't be replaced: devices, files of /proc and
  * /sys, what something is mounted on or has more than one name. Not atomic.
  *
- * Bytes are gathered, so that a file of /proc gets its text in one write(2), and
- * an upload of less than VMM_GUEST_DATA_MAX that breaks off has changed nothing.
+ * Bytes are gathered, so that a file of /proc gets its text in one write(2), and an
+ * upload of up to VMM_GUEST_DATA_MAX is written when it is whole. Of what is whole,
+ * here or in another file, room is made sure of (fallocate(2)) while the old content
+ * stands; then it is written over, and the rest of it cut off. What is longer, and
+ * has no other file to wait in, takes the old content's place as it comes.
  */
 #ifndef SESSION_FILE_IN_PLACE_H
 #define SESSION_FILE_IN_PLACE_H
@@ -15,7 +18,7 @@ struct file_in_place {
 	struct session *session;
 	int fd; /* non-blocking; -1: not open */
 	bool regular;
-	bool begun;  /* the old content is gone */
+	bool begun;  /* the old content is gone; a part of the new stands */
 	size_t held; /* bytes in conn_tx_buffer(), which a WRITE needs for nothing else */
 };
 

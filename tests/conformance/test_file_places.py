@@ -172,6 +172,79 @@ def test_a_full_disk_is_enospc_and_leaves_the_old_file_as_it_was(start_agent, mo
     agent.write_file(path, b"fits again" * 10000)
 
 
+SMALL = {
+    "tmpfs": 'mount -t tmpfs -o size=2M,mode=755 none "$D/small"',
+    "ext4": 'truncate -s 2M "$D/image"; mkfs.ext4 -q -O ^has_journal -m 0 "$D/image"; '
+            'mount -o loop "$D/image" "$D/small"; rmdir "$D/small/lost+found"',
+}
+
+
+def room(agent, path):
+    found = os.statvfs(inside(agent, path))
+    return found.f_bfree * found.f_bsize
+
+
+def fill(agent, path, but):
+    """Leaves no more than BUT bytes."""
+    with open(inside(agent, path + "/filler"), "wb", buffering=0) as f:
+        f.write(bytes(room(agent, path) - but))
+        os.fsync(f.fileno())
+
+
+@pytest.mark.parametrize("system", SMALL)
+@pytest.mark.parametrize("old", [b"old", b"old" * 100000], ids=["small", "large"])
+def test_what_there_is_no_room_for_in_place_leaves_the_old_content_as_it_was(
+        start_agent, monkeypatch, tmp_path, system, old):
+    """There is room beside the file for the new content, but not for it twice."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted(monkeypatch, tmp_path, SMALL[system])
+    agent = start_agent("--workers=2")
+    agent.write_file(str(small / "x"), old)
+    os.link(inside(agent, str(small / "x")), inside(agent, str(small / "second")))
+    fill(agent, str(small), 700000)
+    before = room(agent, str(small))
+    with pytest.raises(FileError, match="^ENOSPC: %s/x$" % small):
+        agent.write_file(str(small / "x"), b"new " * 160000)
+    assert agent.read_file(str(small / "second")) == old
+    assert room(agent, str(small)) == before
+    agent.write_file(str(small / "x"), b"n" * 2000)
+    assert agent.read_file(str(small / "second")) == b"n" * 2000
+
+
+@pytest.mark.parametrize("system", SMALL)
+def test_what_waits_in_no_other_file_leaves_the_old_content_too_if_it_is_short(
+        start_agent, monkeypatch, tmp_path, yard, system):
+    """A user who may write the file and nothing beside it."""
+    small = yard + "/small"
+    os.mkdir(small)
+    mounted(monkeypatch, tmp_path, SMALL[system].replace("$D", yard))
+    agent = start_agent("--workers=2")
+    agent.write_file(small + "/x", b"old" * 5000)
+    os.chown(inside(agent, small + "/x"), NOBODY.pw_uid, NOBODY.pw_gid)
+    fill(agent, small, 60000)
+    before = room(agent, small)
+    with pytest.raises(FileError, match="^ENOSPC: %s/x$" % small):
+        agent.write_file(small + "/x", bytes(256 * 1024), user="nobody")
+    assert agent.read_file(small + "/x") == b"old" * 5000
+    assert room(agent, small) == before
+
+
+@pytest.mark.parametrize("size", [0, 1, 256 * 1024 - 1, 256 * 1024, 256 * 1024 + 1, 3 * MIB])
+@pytest.mark.parametrize("old", [0, 100, 300 * 1024, 4 * MIB])
+@pytest.mark.parametrize("user", ["", "nobody"])
+def test_what_is_written_over_a_longer_or_shorter_content_is_the_new_one_alone(agent, yard, size, old, user):
+    """By way of another file, and without."""
+    with open(yard + "/x", "wb") as f:
+        f.write(b"o" * old)
+    os.chown(yard + "/x", NOBODY.pw_uid, NOBODY.pw_gid)
+    os.link(yard + "/x", yard + "/second")
+    data = os.urandom(size)
+    agent.write_file(yard + "/x", data, user=user, chunk=100000)
+    with open(yard + "/second", "rb") as f:
+        assert f.read() == data
+
+
 def test_a_disk_without_inodes_is_enospc(start_agent, monkeypatch, tmp_path):
     (tmp_path / "small").mkdir()
     mounted(monkeypatch, tmp_path, 'mount -t tmpfs -o nr_inodes=2 none "$D/small"; touch "$D/small/x"')
