@@ -73,14 +73,15 @@ fdpass_take(int read_fd, int *ret_fd)
 	return 0;
 }
 
-void
+int
 fdpass_drop(int read_fd)
 {
 	char byte;
-	ssize_t ignored;
+	ssize_t n;
 
 	/* With nowhere to put it the kernel drops the descriptor: unix(7), SCM_RIGHTS. */
 	do {
-		ignored = recv(read_fd, &byte, sizeof(byte), MSG_DONTWAIT);
-	} while (ignored < 0 && errno == EINTR);
+		n = recv(read_fd, &byte, sizeof(byte), MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
 }

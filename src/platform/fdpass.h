@@ -19,7 +19,8 @@ int fdpass_put(int write_fd, int fd);
  * empty, or -errno. */
 int fdpass_take(int read_fd, int *ret_fd);
 
-/* Takes one out and lets it go, if there is one: cheaper than to take and close it. */
-void fdpass_drop(int read_fd);
+/* Takes one out and lets it go: cheaper than to take and close it. Returns 0, -EAGAIN
+ * if the queue is empty, or -errno: it is still there then. */
+int fdpass_drop(int read_fd);
 
 #endif

@@ -12,6 +12,9 @@
 
 #include "platform/fd.h"
 
+/* What the kernel keeps back of half a buffer. */
+#define LISTENER_MESSAGE_LESS 64
+
 int
 listener_open_vsock(uint32_t port, int *ret_fd)
 {
@@ -113,4 +116,16 @@ listener_check_peer(int conn_fd, uint32_t *ret_peer)
 		return -errno;
 	*ret_peer = credentials.uid;
 	return credentials.uid == 0 || credentials.uid == geteuid() ? 0 : -EPERM;
+}
+
+size_t
+listener_message_max(int listener_fd)
+{
+	int size = 0;
+	socklen_t len = sizeof(size);
+
+	if (getsockopt(listener_fd, SOL_SOCKET, SO_SNDBUF, &size, &len) < 0 ||
+	    size / 2 <= LISTENER_MESSAGE_LESS)
+		return 0;
+	return (size_t)(size / 2 - LISTENER_MESSAGE_LESS);
 }

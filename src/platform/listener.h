@@ -6,6 +6,7 @@
 #define PLATFORM_LISTENER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define LISTENER_BACKLOG 1024
@@ -28,5 +29,10 @@ int listener_accept(int listener_fd, int *ret_fd);
  * on a Unix socket our own uid or 0. Returns 0, -EPERM with what it is in
  * *RET_PEER (a CID or uid), or -errno. */
 int listener_check_peer(int conn_fd, uint32_t *ret_peer);
+
+/* The most bytes that one send(2) on a connection of LISTENER_FD, a Unix socket, is sure
+ * to take as one message, if it takes any: half of the buffer that the kernel gives to
+ * sockets now; see unix_stream_sendmsg() in net/unix/af_unix.c. */
+size_t listener_message_max(int listener_fd);
 
 #endif

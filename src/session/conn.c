@@ -12,6 +12,7 @@
 
 #include "platform/clock.h"
 #include "platform/fd.h"
+#include "platform/io_error.h"
 #include "platform/memory.h"
 #include "session/conn_wait.h"
 #include "session/stop.h"
@@ -40,7 +41,21 @@ static size_t conn_rx_touched;
 void
 conn_init(struct conn *conn, int fd, struct slot *slot)
 {
-	*conn = (struct conn){ .fd = fd, .slot = slot, .rx = conn_rx };
+	*conn = (struct conn){
+		.fd = fd,
+		.slot = slot,
+		.rx = conn_rx,
+		.room = CONN_ROOM,
+		.send_max = SIZE_MAX,
+		.lacks_max_ms = -1,
+	};
+}
+
+void
+conn_set_room(struct conn *conn, size_t room)
+{
+	conn->room = room < CONN_ROOM ? room : CONN_ROOM;
+	conn->room_is_renewed = true;
 }
 
 void
@@ -101,9 +116,11 @@ conn_fill(struct conn *conn)
 		n = recv(conn->fd, conn->rx + conn->rx_tail, room, MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return errno == EAGAIN ? -EAGAIN : -EPIPE;
+		return conn_bear(conn, errno);
 	if (n == 0)
 		return -EPIPE;
+	if (conn->send_max == SIZE_MAX)
+		conn->lacks_since_ms = 0;
 	conn->rx_tail += (size_t)n;
 	if (conn->rx_tail > conn_rx_touched)
 		conn_rx_touched = conn->rx_tail;
@@ -146,6 +163,27 @@ conn_take(struct conn *conn, size_t max, const uint8_t **ret)
 }
 
 int
+conn_bear(struct conn *conn, int error)
+{
+	enum io_meaning meaning = io_error_read(IO_CONNECTION, error);
+	uint64_t now;
+
+	if (meaning == IO_NOT_NOW)
+		return -EAGAIN;
+	if (meaning == IO_AGAIN)
+		return -EINTR;
+	if (meaning != IO_NO_MEMORY)
+		return -EPIPE;
+	now = clock_mono_ms();
+	if (conn->lacks_since_ms == 0)
+		conn->lacks_since_ms = now;
+	if (conn->lacks_max_ms >= 0 && now - conn->lacks_since_ms > (uint64_t)conn->lacks_max_ms)
+		return -EPIPE;
+	io_error_pause();
+	return -EAGAIN;
+}
+
+int
 conn_wait(struct conn *conn, short events, bool can_stop, uint64_t deadline_ms, short *ret_shown)
 {
 	struct pollfd wait = { .fd = conn->fd, .events = events };
@@ -156,8 +194,11 @@ conn_wait(struct conn *conn, short events, bool can_stop, uint64_t deadline_ms, 
 	n = stop_poll(&wait, 1, deadline_ms, can_stop);
 	if (n < 0 && errno == EINTR)
 		return can_stop && stop_is_now() ? -ECANCELED : -EINTR;
+	/* The kernel has no memory for the wait itself. */
 	if (n < 0)
-		return -errno;
+		io_error_pause();
+	if (n < 0)
+		return clock_mono_ms() < deadline_ms ? -EINTR : -ETIMEDOUT;
 	if (n == 0)
 		return -ETIMEDOUT;
 	*ret_shown = wait.revents;

@@ -1,8 +1,8 @@
 /*
  * conn: the connection of one session. Frames are read through one buffer of
  * fixed size, so that a payload of any announced length is a row of pieces;
- * and are sent whole, with the slot told of it, so that the supervisor knows
- * whether it may still speak if this worker dies. Not here: what frames mean.
+ * and are sent whole, with the slot told of it (conn_note.h), so that the supervisor
+ * knows what it may still say if this worker dies. Not here: what frames mean.
  *
  * Two ways to use it:
  *   - one after the other (files, control): conn_next_frame(),
@@ -27,6 +27,16 @@
  * kernel's copy; the header stands right in front. */
 #define CONN_PAYLOAD_OFFSET 64
 
+/* What one send(2) takes whole or not at all.
+ *
+ * A Unix socket takes up to 32 KiB as one message, unix_stream_sendmsg(), however
+ * much stands before it; less where its buffer is smaller than is usual.
+ * A vsock takes what its peer has given credit for, and may take a part; there is no
+ * way to ask for the credit. But no host that is known begins with less than 64 KiB,
+ * so that the first 32 KiB of a connection fit into it (virtio_transport_send_pkt_info()
+ * makes one packet of up to 64 KiB). */
+#define CONN_ROOM 32768
+
 struct conn {
 	int fd; /* non-blocking, owned */
 	struct slot *slot;
@@ -37,14 +47,27 @@ struct conn {
 	uint32_t payload_left; /* bytes of the frame being read, not yet taken */
 	size_t tx_head;	       /* the frame being pushed: [tx_head, tx_tail) of the buffer */
 	size_t tx_tail;
-	bool tx_last;
-	bool saw_eof_frame; /* an EOF frame ends a quick linger */
-	uint64_t waited_ms; /* when sending last had to wait; 0: never */
+	size_t tx_left;		 /* bytes of the frame being sent, not yet gone */
+	size_t tx_len;		 /* of its payload */
+	bool tx_begun;		 /* some of it has gone */
+	bool tx_is_whole;	 /* the send under way takes all of it or nothing */
+	bool tx_last;		 /* it is the connection's last */
+	bool room_is_renewed;	 /* ROOM is for each send, and not for all together */
+	bool saw_eof_frame;	 /* an EOF frame ends a quick linger */
+	size_t room;		 /* so much goes in one send, or nothing of it */
+	size_t send_max;	 /* no send asks for more: the kernel lacks memory */
+	uint64_t lacks_since_ms; /* it has since then; 0: it does not */
+	int lacks_max_ms;	 /* for so long that is borne; -1: no limit */
+	uint64_t waited_ms;	 /* when sending last had to wait; 0: never */
 };
 
 /* Starts on FD, a connected non-blocking stream socket, which conn_close()
- * closes. SLOT is told of phases and bytes; borrowed. */
+ * closes. SLOT is told of phases and bytes; borrowed. Until conn_set_room() the socket
+ * is taken for a vsock, of which less is known. */
 void conn_init(struct conn *conn, int fd, struct slot *slot);
+
+/* Each send of up to ROOM bytes is taken whole or not at all. */
+void conn_set_room(struct conn *conn, size_t room);
 
 /* Closes the socket, without a word. */
 void conn_close(struct conn *conn);
@@ -52,13 +75,15 @@ void conn_close(struct conn *conn);
 /* ---- waiting calls ----------------------------------------------------
  *
  * DEADLINE_MS is a time of CLOCK_MONOTONIC, or CLOCK_NEVER. They return
- *   -EPIPE      the host has gone (orderly or not, between frames or in one)
+ *   -EPIPE      the host has gone (orderly or not, between frames or in one), or the
+ *               kernel has had no memory for the connection for LACKS_MAX_MS
  *   -ETIMEDOUT  the deadline passed
  *   -ECANCELED  this worker was told to stop (stop.h)
  *   -EMSGSIZE   a header announced more than VMM_GUEST_FRAME_MAX
  */
 
-/* Reads the next header, after skipping what is left of the frame before it. */
+/* Reads the next header, after skipping what is left of the frame before it. Where it
+ * fails, what has come of the header stands in the buffer still. */
 int conn_next_frame(struct conn *conn, uint64_t deadline_ms, struct frame_header *ret);
 
 /* The next piece of the frame's payload, borrowed until the next call that

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "platform/clock.h"
+#include "platform/io_error.h"
+#include "session/conn_note.h"
 #include "session/conn_wait.h"
 
 #define CONN_PAGE 4096
@@ -23,51 +25,68 @@ conn_tx_buffer(void)
 	return conn_tx + CONN_PAYLOAD_OFFSET;
 }
 
-/* The slot is told before a frame's first byte and after its last, so that the
- * supervisor never speaks into the middle of one. A last frame is marked as
- * sent before in_frame is cleared: in between it is neither open nor lost. */
+/* All that is under way has been sent, or a piece of it. While memory was lacking the
+ * pieces were small; they grow again. */
 static void
-conn_frame_sent(struct conn *conn, size_t payload_len, bool last)
+conn_has_sent(struct conn *conn, size_t len)
 {
-	struct slot *slot = conn->slot;
+	conn->lacks_since_ms = 0;
+	if (conn->send_max < VMM_GUEST_DATA_MAX)
+		conn->send_max *= 2;
+	else
+		conn->send_max = SIZE_MAX;
+	conn_note_sent(conn, len);
+}
 
-	atomic_store_explicit(&slot->bytes_out,
-	    atomic_load_explicit(&slot->bytes_out, memory_order_relaxed) + payload_len,
-	    memory_order_relaxed);
-	if (last)
-		atomic_store(&slot->phase, SLOT_LAST_SENT);
-	atomic_store(&slot->in_frame, 0);
+/* What did not go, with errno set, is to be waited for: -EAGAIN; to be sent again:
+ * -EINTR; or nobody takes it any more: -EPIPE. */
+static int
+conn_has_failed(struct conn *conn)
+{
+	int r = conn_bear(conn, errno);
+
+	if (r != -EAGAIN)
+		return r;
+	conn_note_waiting(conn);
+	if (conn->lacks_since_ms == 0)
+		conn->waited_ms = clock_mono_ms();
+	else
+		conn->send_max = IO_NO_MEMORY_LEN;
+	return r;
 }
 
 void
 conn_begin_push(struct conn *conn, uint8_t type, size_t len, bool last)
 {
-	frame_header_format(
-	    conn_tx + CONN_PAYLOAD_OFFSET - VMM_GUEST_HEADER_LEN, type, (uint32_t)len);
+	uint8_t *payload = conn_tx_buffer();
+
+	frame_header_format(payload - VMM_GUEST_HEADER_LEN, type, (uint32_t)len);
 	conn->tx_head = CONN_PAYLOAD_OFFSET - VMM_GUEST_HEADER_LEN;
 	conn->tx_tail = CONN_PAYLOAD_OFFSET + len;
-	conn->tx_last = last;
-	atomic_store(&conn->slot->in_frame, 1);
+	conn_note_begin(conn, payload - VMM_GUEST_HEADER_LEN, payload, len, last);
 }
 
 int
 conn_push(struct conn *conn)
 {
 	while (conn->tx_head < conn->tx_tail) {
-		ssize_t n = send(conn->fd, conn_tx + conn->tx_head, conn->tx_tail - conn->tx_head,
-		    MSG_DONTWAIT | MSG_NOSIGNAL);
+		size_t len = conn->tx_tail - conn->tx_head;
+		ssize_t n;
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN) {
-			conn->waited_ms = clock_mono_ms();
-			return -EAGAIN;
+		if (len > conn->send_max)
+			len = conn->send_max;
+		conn_note_try(conn, len);
+		n = send(conn->fd, conn_tx + conn->tx_head, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n < 0) {
+			int r = conn_has_failed(conn);
+
+			if (r == -EINTR)
+				continue;
+			return r;
 		}
-		if (n < 0)
-			return -EPIPE;
 		conn->tx_head += (size_t)n;
+		conn_has_sent(conn, (size_t)n);
 	}
-	conn_frame_sent(conn, conn->tx_tail - CONN_PAYLOAD_OFFSET, conn->tx_last);
 	return 0;
 }
 
@@ -115,65 +134,79 @@ conn_advance(struct iovec *pieces, size_t count, size_t n)
 	}
 }
 
-static int
-conn_send_pieces(struct conn *conn, struct iovec *pieces, size_t count, int stall_ms)
+/* Sends all of the two PIECES at once, or of the first that is not empty as much as may
+ * be sent at once. LEN is what both have. */
+static ssize_t
+conn_send_once(struct conn *conn, struct iovec *pieces, size_t len)
 {
-	struct msghdr message = { .msg_iov = pieces, .msg_iovlen = count };
+	struct msghdr message = { .msg_iov = pieces, .msg_iovlen = 2 };
+	struct iovec part;
 
-	while (pieces[count - 1].iov_len > 0 || pieces[0].iov_len > 0) {
-		ssize_t n = sendmsg(conn->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-		int r;
+	if (len > conn->send_max) {
+		part = pieces[pieces[0].iov_len > 0 ? 0 : 1];
+		if (part.iov_len > conn->send_max)
+			part.iov_len = conn->send_max;
+		message = (struct msghdr){ .msg_iov = &part, .msg_iovlen = 1 };
+		len = part.iov_len;
+	}
+	conn_note_try(conn, len);
+	return sendmsg(conn->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static int
+conn_send_pieces(struct conn *conn, struct iovec *pieces, int stall_ms)
+{
+	size_t len;
+
+	while ((len = pieces[0].iov_len + pieces[1].iov_len) > 0) {
+		ssize_t n = conn_send_once(conn, pieces, len);
+		int r = 0;
 
 		if (n >= 0) {
-			conn_advance(pieces, count, (size_t)n);
+			conn_advance(pieces, 2, (size_t)n);
+			conn_has_sent(conn, (size_t)n);
 			continue;
 		}
-		if (errno == EINTR)
-			continue;
-		if (errno != EAGAIN)
-			return -EPIPE;
-		r = conn_wait_for_host(conn, stall_ms);
-		if (r < 0)
+		r = conn_has_failed(conn);
+		if (r == -EAGAIN)
+			r = conn->lacks_since_ms == 0 ? conn_wait_for_host(conn, stall_ms) : 0;
+		if (r < 0 && r != -EINTR)
 			return r;
 	}
 	return 0;
 }
 
+/* Sends LEN bytes of BYTES, waiting for the host. */
+static int
+conn_send_bytes(struct conn *conn, const void *bytes, size_t len, int stall_ms)
+{
+	struct iovec pieces[2] = { { .iov_base = (void *)(uintptr_t)bytes, .iov_len = len } };
+
+	return conn_send_pieces(conn, pieces, stall_ms);
+}
+
 int
 conn_send_raw(struct conn *conn, const void *bytes, size_t len)
 {
-	struct iovec piece = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = len };
-
-	return conn_send_pieces(conn, &piece, 1, 0);
+	return conn_send_bytes(conn, bytes, len, 0);
 }
 
 static int
 conn_send_frame(
     struct conn *conn, uint8_t type, const void *payload, size_t len, int stall_ms, bool last)
 {
-	uint8_t header[VMM_GUEST_HEADER_LEN];
+	uint8_t room[VMM_GUEST_HEADER_LEN];
+	/* Of our own buffer header and payload are one piece, which is cheaper. */
+	bool is_ours = payload == conn_tx + CONN_PAYLOAD_OFFSET;
+	uint8_t *header = is_ours ? conn_tx_buffer() - VMM_GUEST_HEADER_LEN : room;
 	struct iovec pieces[2] = {
-		{ .iov_base = header, .iov_len = sizeof(header) },
-		{ .iov_base = (void *)(uintptr_t)payload, .iov_len = len },
+		{ .iov_base = header, .iov_len = VMM_GUEST_HEADER_LEN + (is_ours ? len : 0) },
+		{ .iov_base = (void *)(uintptr_t)payload, .iov_len = is_ours ? 0 : len },
 	};
-	int r;
 
-	atomic_store(&conn->slot->in_frame, 1);
-	if (payload == conn_tx + CONN_PAYLOAD_OFFSET) {
-		struct iovec whole = {
-			.iov_base = conn_tx + CONN_PAYLOAD_OFFSET - VMM_GUEST_HEADER_LEN,
-			.iov_len = VMM_GUEST_HEADER_LEN + len,
-		};
-
-		frame_header_format(whole.iov_base, type, (uint32_t)len);
-		r = conn_send_pieces(conn, &whole, 1, stall_ms);
-	} else {
-		frame_header_format(header, type, (uint32_t)len);
-		r = conn_send_pieces(conn, pieces, 2, stall_ms);
-	}
-	if (r == 0)
-		conn_frame_sent(conn, len, last);
-	return r;
+	frame_header_format(header, type, (uint32_t)len);
+	conn_note_begin(conn, header, payload, len, last);
+	return conn_send_pieces(conn, pieces, stall_ms);
 }
 
 int
@@ -222,31 +255,32 @@ conn_send_frames(struct conn *conn, const uint8_t *frames, size_t len, size_t co
 	size_t sent = 0;
 	int r = 0;
 
-	atomic_store(&conn->slot->in_frame, 1);
+	conn_note_begin(conn, frames, NULL, len - VMM_GUEST_HEADER_LEN, false);
+	conn->tx_len = len - count * VMM_GUEST_HEADER_LEN;
 	while (r == 0 && sent < len) {
-		ssize_t n = send(conn->fd, frames + sent, len - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+		size_t piece = len - sent < conn->send_max ? len - sent : conn->send_max;
+		ssize_t n;
 
-		if (n >= 0)
+		conn_note_try(conn, piece);
+		n = send(conn->fd, frames + sent, piece, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n >= 0) {
 			sent += (size_t)n;
-		else if (errno == EAGAIN)
-			r = conn_wait_for_taker(conn);
-		else if (errno != EINTR)
-			r = -EPIPE;
+			conn_has_sent(conn, (size_t)n);
+			continue;
+		}
+		r = conn_has_failed(conn);
+		if (r == -EAGAIN)
+			r = conn->lacks_since_ms == 0 ? conn_wait_for_taker(conn) : 0;
+		else if (r == -EINTR)
+			r = 0;
 	}
 	if (r == -ECANCELED && !conn_is_between(frames, sent))
-		r = -EPIPE;
-	if (r != -EPIPE)
-		conn_frame_sent(conn, r == 0 ? len - count * VMM_GUEST_HEADER_LEN : 0, false);
+		return -EPIPE;
+	if (r == -ECANCELED) {
+		conn->tx_begun = false;
+		conn_note_waiting(conn);
+	}
 	return r;
-}
-
-/* Sends LEN bytes of BYTES, waiting for the host. */
-static int
-conn_send_bytes(struct conn *conn, const void *bytes, size_t len, int stall_ms)
-{
-	struct iovec piece = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = len };
-
-	return conn_send_pieces(conn, &piece, 1, stall_ms);
 }
 
 /* Sends up to LEN bytes of FILE_FD by a copy, for files that sendfile(2) does not
@@ -283,7 +317,7 @@ conn_send_file(
 
 	*ret_file_error = 0;
 	frame_header_format(header, type, (uint32_t)len);
-	atomic_store(&conn->slot->in_frame, 1);
+	conn_note_begin(conn, header, NULL, len, false);
 	r = conn_send_bytes(conn, header, sizeof(header), stall_ms);
 	while (r == 0 && left > 0) {
 		ssize_t n = by_copy ? conn_copy_file(conn, file_fd, left, stall_ms, ret_file_error)
@@ -291,16 +325,14 @@ conn_send_file(
 
 		if (n > 0)
 			left -= (size_t)n;
-		else if (by_copy)
+		if (n > 0 && !by_copy)
+			conn_has_sent(conn, (size_t)n);
+		else if (n <= 0 && by_copy)
 			r = (int)n;
 		else if (n < 0 && errno == EAGAIN)
 			r = conn_wait_for_host(conn, stall_ms);
-		else if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
-			r = -EPIPE;
-		else if (n == 0 || errno != EINTR)
-			by_copy = true;
+		else if (n == 0 || (n < 0 && errno != EINTR))
+			by_copy = true; /* which finds out whose error it is */
 	}
-	if (r == 0)
-		conn_frame_sent(conn, len, false);
 	return r;
 }

@@ -9,6 +9,10 @@
 
 #include "session/conn.h"
 
+/* What a recv(2) or a send(2) that failed with ERROR comes to: -EAGAIN to wait for the
+ * host, or, after a pause, for memory; -EINTR to call again; -EPIPE. */
+int conn_bear(struct conn *conn, int error);
+
 /* Waits until EVENTS, or the host's going, show on the connection. Where a request
  * is waited for, a word to stop ends it; what is to be said at the end is said
  * all the same. */

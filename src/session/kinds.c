@@ -115,6 +115,9 @@ kinds_refuse(struct session *session, enum slot_voice voice, bool is_upload, con
 		session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);
 		log_warnx("%s", text);
 		break;
+	case SLOT_VOICE_UNKNOWN:
+		session_send_exit(session, VMM_GUEST_EXIT_AGENT, 0);
+		break;
 	case SLOT_VOICE_FILE:
 		n = snprintf(line, sizeof(line), "%s: %s", errno_name, text);
 		if (session_send_last(session, VMM_GUEST_FILE_ERR, line, (size_t)n) == 0 &&

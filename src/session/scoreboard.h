@@ -29,9 +29,10 @@
  * of a worker that died follows from it and from in_frame. */
 enum slot_phase {
 	SLOT_IDLE = 0,
-	SLOT_ACCEPTED,	/* a connection, not yet in the queue of duplicates */
-	SLOT_OPEN,	/* in the queue; nothing last has been sent */
-	SLOT_LAST_SENT, /* EXIT, FILE_ERR and the like have gone out whole */
+	SLOT_ACCEPTED,	   /* a connection, not yet in the queue of duplicates */
+	SLOT_OPEN,	   /* in the queue; nothing last has been sent */
+	SLOT_LAST_SENDING, /* EXIT, FILE_ERR and the like are on their way; see struct slot_last */
+	SLOT_LAST_SENT,	   /* they have gone out whole */
 };
 
 /* Which way of refusing the connection's kind has; see session.h. */
@@ -40,6 +41,17 @@ enum slot_voice {
 	SLOT_VOICE_EXEC,     /* STDERR text, EXIT 125 */
 	SLOT_VOICE_CONTROL,  /* EXIT -1 */
 	SLOT_VOICE_FILE,     /* FILE_ERR text */
+	SLOT_VOICE_UNKNOWN,  /* EXIT 125 alone: port 52, and no request has been read yet */
+};
+
+/* The last frame of a connection on its way, so that the supervisor can send it in the
+ * place of a worker that died over it. */
+#define SLOT_LAST_MAX 64
+
+struct slot_last {
+	uint8_t len;  /* of the frame, header and all; 0: too long to be kept */
+	uint8_t sent; /* so much of it has gone, unless in_frame says that nobody knows */
+	uint8_t bytes[SLOT_LAST_MAX];
 };
 
 /* How far the start of a session's program is. */
@@ -51,7 +63,7 @@ enum slot_spawning {
 
 struct slot {
 	_Alignas(SCOREBOARD_CACHE_LINE) _Atomic uint8_t phase; /* enum slot_phase */
-	_Atomic uint8_t in_frame;	  /* between a frame's first byte and last */
+	_Atomic uint8_t in_frame;	  /* a part of a frame may have gone, without the rest */
 	_Atomic uint8_t voice;		  /* enum slot_voice */
 	_Atomic uint8_t spawning;	  /* enum slot_spawning */
 	_Atomic int32_t child_pid;	  /* main process of the session, or 0 */
@@ -67,6 +79,7 @@ struct slot {
 	_Alignas(SCOREBOARD_CACHE_LINE) char kind[SCOREBOARD_KIND_MAX];
 	char user[SCOREBOARD_USER_MAX];
 	char command[VMM_GUEST_COMMAND_MAX + 1];
+	struct slot_last last; /* counts in phase SLOT_LAST_SENDING */
 };
 
 /* Counts since the agent's start, by whoever sees the event. */

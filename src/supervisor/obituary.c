@@ -3,6 +3,7 @@
  */
 #include "supervisor/obituary.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,9 @@
 #include "protocol/frame.h"
 
 #define OBITUARY_MAX 256
+
+/* The kernel may have no memory, or we no descriptor. */
+#define OBITUARY_TAKE_TRIES 8
 
 /* To the letter of the contract: hosts compare it. */
 #define OBITUARY_FILE_ERR "EIO: worker lost"
@@ -59,6 +63,8 @@ obituary_format(uint8_t voice, const char *cause, uint8_t *bytes, size_t size)
 		return len + obituary_add_exit(bytes + len, VMM_GUEST_EXIT_AGENT);
 	case SLOT_VOICE_CONTROL:
 		return obituary_add_exit(bytes, VMM_GUEST_EXIT_CONTROL_FAILED);
+	case SLOT_VOICE_UNKNOWN:
+		return obituary_add_exit(bytes, VMM_GUEST_EXIT_AGENT);
 	case SLOT_VOICE_FILE:
 		return obituary_add_frame(
 		    bytes, VMM_GUEST_FILE_ERR, OBITUARY_FILE_ERR, strlen(OBITUARY_FILE_ERR));
@@ -67,22 +73,112 @@ obituary_format(uint8_t voice, const char *cause, uint8_t *bytes, size_t size)
 	}
 }
 
+/* Which frames may be the last, and how long their payload is; those that are longer
+ * than a slot keeps are not among them. */
+static bool
+obituary_may_be_last(uint8_t voice, const struct frame_header *header)
+{
+	static const struct {
+		uint8_t voice;
+		uint8_t type;
+		uint32_t min;
+		uint32_t max;
+	} lasts[] = {
+		{ SLOT_VOICE_EXEC, VMM_GUEST_EXIT, VMM_GUEST_EXIT_LEN, VMM_GUEST_EXIT_LEN },
+		{ SLOT_VOICE_UNKNOWN, VMM_GUEST_EXIT, VMM_GUEST_EXIT_LEN, VMM_GUEST_EXIT_LEN },
+		{ SLOT_VOICE_CONTROL, VMM_GUEST_EXIT, VMM_GUEST_EXIT_LEN, VMM_GUEST_EXIT_LEN },
+		{ SLOT_VOICE_CONTROL, VMM_GUEST_EXIT, VMM_GUEST_NET_EXIT_LEN,
+		    VMM_GUEST_NET_EXIT_LEN },
+		{ SLOT_VOICE_FILE, VMM_GUEST_FILE_ACK, 0, 0 },
+		{ SLOT_VOICE_FILE, VMM_GUEST_FILE_DONE, 0, 0 },
+		{ SLOT_VOICE_FILE, VMM_GUEST_FILE_ERR, 1, SLOT_LAST_MAX },
+		{ SLOT_VOICE_FILE, VMM_GUEST_FILE_LIST, 2, SLOT_LAST_MAX },
+	};
+
+	for (size_t i = 0; i < sizeof(lasts) / sizeof(lasts[0]); i++) {
+		if (lasts[i].voice == voice && lasts[i].type == header->type &&
+		    header->len >= lasts[i].min && header->len <= lasts[i].max)
+			return true;
+	}
+	return false;
+}
+
+/* What is missing of the last frame that the worker was sending. */
+static size_t
+obituary_rest_of_last(const struct slot *slot, uint8_t *bytes)
+{
+	struct slot_last last = slot->last;
+	struct frame_header header;
+
+	if (last.len < VMM_GUEST_HEADER_LEN || last.len > SLOT_LAST_MAX || last.sent > last.len)
+		return 0;
+	if (frame_header_parse(last.bytes, &header) < 0 ||
+	    VMM_GUEST_HEADER_LEN + header.len != last.len ||
+	    !obituary_may_be_last(atomic_load(&slot->voice), &header))
+		return 0;
+	memcpy(bytes, last.bytes + last.sent, (size_t)last.len - last.sent);
+	return (size_t)last.len - last.sent;
+}
+
+size_t
+obituary_compose(const struct slot *slot, const char *cause, uint8_t *bytes, size_t size)
+{
+	uint8_t phase = atomic_load(&slot->phase);
+	uint8_t voice = atomic_load(&slot->voice);
+
+	if (atomic_load(&slot->in_frame) != 0 || size < SLOT_LAST_MAX)
+		return 0;
+	/* A worker that dies between putting the connection there and saying so has
+	 * read nothing yet: the phase is older than the queue. */
+	if (phase <= SLOT_OPEN)
+		return obituary_format(voice, cause, bytes, size);
+	if (phase != SLOT_LAST_SENDING)
+		return 0;
+	/* An answer that was too long to be kept has gone whole, and is followed by an error
+	 * that no host reads any more; or it has not gone, and the host must be told. */
+	if (slot->last.len == 0 && voice == SLOT_VOICE_FILE)
+		return obituary_format(voice, cause, bytes, size);
+	return obituary_rest_of_last(slot, bytes);
+}
+
+/* Empties the queue. The last in it is the session's; before it is what the worker could
+ * not drop, which has no more to hear. */
+static int
+obituary_take(int queue_fd)
+{
+	int CLEANUP_FD conn_fd = -1;
+	int failures = 0;
+
+	while (failures < OBITUARY_TAKE_TRIES) {
+		int fd = -1;
+		int r = fdpass_take(queue_fd, &fd);
+
+		if (r == -EAGAIN)
+			break;
+		if (r < 0) {
+			failures++;
+			continue;
+		}
+		if (conn_fd >= 0)
+			(void)shutdown(conn_fd, SHUT_RDWR);
+		fd_close(&conn_fd);
+		conn_fd = fd;
+	}
+	return fd_steal(&conn_fd);
+}
+
 bool
 obituary_send(int queue_fd, const struct slot *slot, const char *cause)
 {
 	uint8_t bytes[2 * OBITUARY_MAX];
-	int CLEANUP_FD conn_fd = -1;
+	int CLEANUP_FD conn_fd = obituary_take(queue_fd);
 	size_t len;
 
-	if (fdpass_take(queue_fd, &conn_fd) < 0)
+	if (conn_fd < 0)
 		return false;
-	/* A worker that dies between putting the connection there and saying so has
-	 * read nothing yet: the phase is older than the queue. */
-	if (atomic_load(&slot->phase) <= SLOT_OPEN && atomic_load(&slot->in_frame) == 0) {
-		len = obituary_format(atomic_load(&slot->voice), cause, bytes, sizeof(bytes));
-		if (len > 0)
-			(void)send(conn_fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	}
+	len = obituary_compose(slot, cause, bytes, sizeof(bytes));
+	if (len > 0)
+		(void)send(conn_fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	(void)shutdown(conn_fd, SHUT_RDWR);
 	return true;
 }

@@ -93,14 +93,18 @@ opening_read_frame(
     struct session *session, const struct opening_limit *limit, struct opening *opening)
 {
 	struct frame_header header;
+	const uint8_t *begun;
 	ssize_t n;
 	int r;
 
 	do {
 		r = conn_next_frame(&session->conn, opening_next_look(limit), &header);
 	} while (opening_goes_on(limit, r));
-	if (r < 0)
+	opening->is_begun = r == 0 || conn_peek(&session->conn, &begun) > 0;
+	if (r < 0) {
+		opening->type = opening->is_begun ? begun[0] : 0;
 		return r;
+	}
 	opening->type = header.type;
 	opening->is_too_long = header.len > VMM_GUEST_JSON_MAX;
 	if (opening->is_too_long)
@@ -131,6 +135,7 @@ opening_read(struct session *session, enum worker_port port, const struct worker
 		r = opening_shake_hands(session, settings, &limit, &ret->is_file_port);
 	if (r < 0)
 		return r;
-	atomic_store(&session->slot->voice, ret->is_file_port ? SLOT_VOICE_FILE : SLOT_VOICE_EXEC);
+	atomic_store(
+	    &session->slot->voice, ret->is_file_port ? SLOT_VOICE_FILE : SLOT_VOICE_UNKNOWN);
 	return opening_read_frame(session, &limit, ret);
 }

@@ -14,6 +14,7 @@
 
 struct opening {
 	bool is_file_port;
+	bool is_begun;		/* a first byte of the first frame has come */
 	uint8_t type;		/* of the first frame */
 	const uint8_t *payload; /* borrowed from the connection */
 	size_t len;
@@ -22,10 +23,11 @@ struct opening {
 };
 
 /* Reads the opening of SESSION's connection, which came by a listener of PORT, and
- * tells its slot by which voice it may be refused. Returns 0 with *RET. Where
- * nothing is to be said: -EPERM (not the host; *RET_PEER is who), -EBADMSG (no
- * handshake), -EPIPE, -ETIMEDOUT, -ECANCELED. -EMSGSIZE, with the port in *RET:
- * the frame is longer than a frame may be. */
+ * tells its slot by which voice it may be refused. Returns 0 with *RET; -EPERM (not the
+ * host; *RET_PEER is who), -EBADMSG (no handshake), -EPIPE, -ETIMEDOUT, -ECANCELED; or
+ * -EMSGSIZE: the frame is longer than a frame may be. Where it fails and the host has
+ * begun its first frame, *RET has port and type: it is owed an answer, unless it has
+ * gone. */
 int opening_read(struct session *session, enum worker_port port,
     const struct worker_settings *settings, struct opening *ret, uint32_t *ret_peer);
 

@@ -53,6 +53,8 @@ struct worker {
 	struct slot *slot;
 	int epoll_fd;
 	int conn_fd_number; /* that a connection has, as long as nothing has leaked */
+	size_t unix_room;   /* see conn_set_room() */
+	bool has_left_duplicate;
 	uint32_t served;
 };
 
@@ -64,12 +66,37 @@ worker_set_title(const struct worker *worker, const char *doing)
 	setproctitle("worker %u: %s", worker->options->index, doing);
 }
 
+static enum slot_voice
+worker_voice(const struct opening *opening)
+{
+	const struct session_kind *kind = kinds_find(opening->is_file_port, opening->type);
+
+	if (kind != NULL)
+		return kind->voice;
+	return opening->is_file_port ? SLOT_VOICE_FILE : SLOT_VOICE_EXEC;
+}
+
 /* The refusals that need no kind of session. */
 static void
 worker_refuse_bad(struct session *session, enum slot_voice voice, const char *text)
 {
 	(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
 	kinds_refuse(session, voice, false, "EPROTO", text);
+}
+
+/* What was begun to be asked for and could not be read to its end, as of ERROR. */
+static void
+worker_refuse_unread(struct session *session, const struct opening *opening, int error)
+{
+	enum slot_voice voice = worker_voice(opening);
+
+	if (error == -EMSGSIZE)
+		worker_refuse_bad(session, voice, "the frame is longer than a frame may be");
+	else if (error == -ETIMEDOUT)
+		kinds_refuse(session, voice, false, "ETIMEDOUT",
+		    "the request did not come whole in the time for it");
+	else
+		kinds_refuse(session, voice, false, "ECANCELED", "the agent is stopping");
 }
 
 static void
@@ -100,8 +127,7 @@ worker_dispatch(struct worker *worker, struct session *session, const struct ope
 	if (kind == NULL) {
 		(void)snprintf(
 		    text, sizeof(text), "no request begins with frame 0x%02x", opening->type);
-		worker_refuse_bad(
-		    session, opening->is_file_port ? SLOT_VOICE_FILE : SLOT_VOICE_EXEC, text);
+		worker_refuse_bad(session, worker_voice(opening), text);
 		return;
 	}
 	atomic_store(&session->slot->voice, kind->voice);
@@ -127,10 +153,15 @@ worker_dispatch(struct worker *worker, struct session *session, const struct ope
  * duplicate is under way, each close of a Unix socket on the machine has the kernel
  * look for cycles of them, in another thread that somebody waits for. */
 static void
-worker_drop_duplicate(const struct worker *worker)
+worker_drop_duplicate(struct worker *worker)
 {
+	int r = 0;
+
 	if (worker->options->queue_read_fd >= 0)
-		fdpass_drop(worker->options->queue_read_fd);
+		r = fdpass_drop(worker->options->queue_read_fd);
+	/* In front of the next session's it would be taken for that; and its host waits for
+	 * the end. The supervisor closes what we leave behind. */
+	worker->has_left_duplicate = r < 0 && r != -EAGAIN;
 }
 
 static void
@@ -143,9 +174,8 @@ worker_converse(struct worker *worker, struct session *session, enum worker_port
 
 	if (r == 0) {
 		worker_dispatch(worker, session, &opening);
-	} else if (r == -EMSGSIZE) {
-		worker_refuse_bad(session, opening.is_file_port ? SLOT_VOICE_FILE : SLOT_VOICE_EXEC,
-		    "the frame is longer than a frame may be");
+	} else if (opening.is_begun && r != -EPIPE) {
+		worker_refuse_unread(session, &opening, r);
 	} else {
 		worker_drop_duplicate(worker);
 		conn_close(&session->conn);
@@ -182,6 +212,9 @@ worker_serve(struct worker *worker, int fd, enum worker_port port)
 	atomic_store(&slot->session, number);
 	conn_init(&session.conn, fd, slot);
 	session.conn.board = board;
+	session.conn.lacks_max_ms = session.settings->stall_timeout_ms;
+	if (port == WORKER_PORT_BY_HANDSHAKE)
+		conn_set_room(&session.conn, worker->unix_room);
 	log_set_session(number);
 	host_clock_look(board);
 	if (options->queue_write_fd >= 0 && fdpass_put(options->queue_write_fd, fd) == 0)
@@ -217,6 +250,7 @@ worker_init(struct worker *worker, const struct worker_options *options)
 	(void)snprintf(name, sizeof(name), "worker %u", options->index);
 	log_set_process(name);
 	worker_set_title(worker, "idle");
+	worker->unix_room = listener_message_max(options->listeners[0].fd);
 	file_collect_litter(options->board, options->index);
 }
 
@@ -292,7 +326,8 @@ worker_is_due(const struct worker *worker)
 {
 	uint32_t recycle = worker->options->settings->recycle;
 
-	return worker_has_children() || (recycle > 0 && worker->served >= recycle);
+	return worker->has_left_duplicate || worker_has_children() ||
+	       (recycle > 0 && worker->served >= recycle);
 }
 
 static void

@@ -467,8 +467,8 @@ test_the_last_push_marks_the_slot(void **state)
 	(void)state;
 	memset(conn_tx_buffer(), 0, VMM_GUEST_EXIT_LEN);
 	conn_begin_push(&conn, VMM_GUEST_EXIT, VMM_GUEST_EXIT_LEN, true);
-	assert_int_equal(slot.in_frame, 1);
-	assert_int_equal(slot.phase, SLOT_OPEN);
+	assert_int_equal(slot.in_frame, 0);
+	assert_int_equal(slot.phase, SLOT_LAST_SENDING);
 	assert_int_equal(conn_push(&conn), 0);
 	assert_int_equal(slot.in_frame, 0);
 	assert_int_equal(slot.phase, SLOT_LAST_SENT);

@@ -54,6 +54,18 @@ test_a_control_request_gets_exit_minus_1_alone(void **state)
 	assert_int_equal(end - bytes, len);
 }
 
+/* No host of a control request takes a frame that is not EXIT. */
+static void
+test_a_host_whose_request_was_not_read_gets_exit_125_alone(void **state)
+{
+	size_t len = obituary_format(SLOT_VOICE_UNKNOWN, "x", bytes, sizeof(bytes));
+	const uint8_t *end =
+	    assert_frame(bytes, VMM_GUEST_EXIT, "\x7d\0\0\0\0\0\0\0", VMM_GUEST_EXIT_LEN);
+
+	(void)state;
+	assert_int_equal(end - bytes, len);
+}
+
 static void
 test_a_file_request_gets_eio(void **state)
 {
@@ -71,7 +83,7 @@ test_nothing_is_said_where_no_port_is_known(void **state)
 	(void)state;
 	assert_int_equal(obituary_format(SLOT_VOICE_NONE, "x", bytes, sizeof(bytes)), 0);
 	/* Nor where a broken slot has made the voice up. */
-	assert_int_equal(obituary_format(4, "x", bytes, sizeof(bytes)), 0);
+	assert_int_equal(obituary_format(SLOT_VOICE_UNKNOWN + 1, "x", bytes, sizeof(bytes)), 0);
 	assert_int_equal(obituary_format(255, "x", bytes, sizeof(bytes)), 0);
 }
 
@@ -163,6 +175,129 @@ test_it_does_not_say_a_second_last_word(void **state)
 	assert_host_gets(&funeral, 0);
 }
 
+/* A slot whose worker died over its last frame of LEN bytes. */
+static struct slot
+make_last(uint8_t voice, const void *frame, uint8_t len, uint8_t sent)
+{
+	struct slot slot = { .phase = SLOT_LAST_SENDING, .voice = voice };
+
+	slot.last.len = len;
+	slot.last.sent = sent;
+	memcpy(slot.last.bytes, frame, len < SLOT_LAST_MAX ? len : SLOT_LAST_MAX);
+	return slot;
+}
+
+static const uint8_t exit_frame[] = { VMM_GUEST_EXIT, 8, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0 };
+
+static void
+test_a_last_frame_that_did_not_go_is_sent_by_the_supervisor(void **state)
+{
+	struct slot slot = make_last(SLOT_VOICE_EXEC, exit_frame, sizeof(exit_frame), 0);
+
+	(void)state;
+	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), sizeof(exit_frame));
+	assert_memory_equal(bytes, exit_frame, sizeof(exit_frame));
+}
+
+static void
+test_of_a_last_frame_that_went_in_part_the_rest_is_sent(void **state)
+{
+	struct slot slot = make_last(SLOT_VOICE_EXEC, exit_frame, sizeof(exit_frame), 6);
+
+	(void)state;
+	assert_int_equal(
+	    obituary_compose(&slot, "x", bytes, sizeof(bytes)), sizeof(exit_frame) - 6);
+	assert_memory_equal(bytes, exit_frame + 6, sizeof(exit_frame) - 6);
+	slot.last.sent = sizeof(exit_frame);
+	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+}
+
+static void
+test_where_nobody_knows_how_much_went_nothing_is_said(void **state)
+{
+	struct slot slot = make_last(SLOT_VOICE_EXEC, exit_frame, sizeof(exit_frame), 0);
+
+	(void)state;
+	slot.in_frame = 1;
+	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+}
+
+static void
+test_an_answer_that_is_too_long_to_be_kept_is_followed_by_an_error(void **state)
+{
+	struct slot slot = make_last(SLOT_VOICE_FILE, "", 0, 0);
+
+	(void)state;
+	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)),
+	    VMM_GUEST_HEADER_LEN + strlen("EIO: worker lost"));
+	slot = make_last(SLOT_VOICE_EXEC, "", 0, 0);
+	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+}
+
+/* What a worker that ran wild has written there. */
+static void
+test_a_record_that_makes_no_sense_is_not_sent(void **state)
+{
+	static const uint8_t types[] = { VMM_GUEST_STDOUT, VMM_GUEST_STDERR, VMM_GUEST_STATUS, 0,
+		0xff, VMM_GUEST_FILE_ACK };
+	uint8_t frame[SLOT_LAST_MAX] = { 0 };
+	struct slot slot;
+
+	(void)state;
+	memcpy(frame, exit_frame, sizeof(exit_frame));
+	for (size_t i = 0; i < sizeof(types); i++) {
+		frame[0] = types[i];
+		slot = make_last(SLOT_VOICE_EXEC, frame, sizeof(exit_frame), 0);
+		assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+	}
+	/* Of every length but its own, and of every other voice. */
+	for (unsigned len = 1; len <= UINT8_MAX; len++) {
+		if (len == sizeof(exit_frame))
+			continue;
+		slot = make_last(SLOT_VOICE_EXEC, exit_frame, (uint8_t)len, 0);
+		assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+	}
+	slot = make_last(SLOT_VOICE_EXEC, exit_frame, sizeof(exit_frame), sizeof(exit_frame) + 1);
+	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+	slot = make_last(SLOT_VOICE_FILE, exit_frame, sizeof(exit_frame), 0);
+	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+	slot = make_last(SLOT_VOICE_NONE, exit_frame, sizeof(exit_frame), 0);
+	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+	memset(&slot, 0xff, sizeof(slot));
+	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+	slot.in_frame = 0;
+	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+	slot.phase = SLOT_LAST_SENDING;
+	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+}
+
+static void
+test_the_queue_is_emptied_and_the_last_in_it_is_spoken_to(void **state)
+{
+	struct funeral funeral;
+	int earlier[2];
+	int pair[2];
+	int write_fd;
+
+	(void)state;
+	memset(&funeral, 0, sizeof(funeral));
+	funeral.slot.phase = SLOT_OPEN;
+	funeral.slot.voice = SLOT_VOICE_CONTROL;
+	assert_int_equal(fdpass_open(&funeral.queue_fd, &write_fd), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, earlier), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(fdpass_put(write_fd, earlier[0]), 0);
+	assert_int_equal(fdpass_put(write_fd, pair[0]), 0);
+	(void)close(earlier[0]);
+	(void)close(pair[0]);
+	(void)close(write_fd);
+	funeral.host_fd = pair[1];
+	assert_host_gets(&funeral, VMM_GUEST_HEADER_LEN + VMM_GUEST_EXIT_LEN);
+	/* The other hears the end, and nothing but that. */
+	assert_int_equal(fd_read_full(earlier[1], bytes, sizeof(bytes)), 0);
+	(void)close(earlier[1]);
+}
+
 static void
 test_it_waits_for_no_host(void **state)
 {
@@ -200,12 +335,20 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_program_ends_with_text_and_exit_125),
 		cmocka_unit_test(test_a_control_request_gets_exit_minus_1_alone),
+		cmocka_unit_test(test_a_host_whose_request_was_not_read_gets_exit_125_alone),
 		cmocka_unit_test(test_a_file_request_gets_eio),
 		cmocka_unit_test(test_nothing_is_said_where_no_port_is_known),
 		cmocka_unit_test(test_a_long_cause_is_cut_and_the_frames_stay_whole),
 		cmocka_unit_test(test_the_supervisor_speaks_where_no_frame_was_under_way),
 		cmocka_unit_test(test_it_never_speaks_into_the_middle_of_a_frame),
 		cmocka_unit_test(test_it_does_not_say_a_second_last_word),
+		cmocka_unit_test(test_a_last_frame_that_did_not_go_is_sent_by_the_supervisor),
+		cmocka_unit_test(test_of_a_last_frame_that_went_in_part_the_rest_is_sent),
+		cmocka_unit_test(test_where_nobody_knows_how_much_went_nothing_is_said),
+		cmocka_unit_test(
+		    test_an_answer_that_is_too_long_to_be_kept_is_followed_by_an_error),
+		cmocka_unit_test(test_a_record_that_makes_no_sense_is_not_sent),
+		cmocka_unit_test(test_the_queue_is_emptied_and_the_last_in_it_is_spoken_to),
 		cmocka_unit_test(test_it_waits_for_no_host),
 	};
 
