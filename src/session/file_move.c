@@ -9,21 +9,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "session/file_attributes.h"
 #include "session/file_copy.h"
+#include "session/file_keep.h"
 #include "session/file_place.h"
 #include "session/file_replace.h"
 #include "session/file_serve.h"
 
-#define FILE_MOVE_MODE_BITS 07777
-
-/* Gives FD what STATUS says, in the order in which one does not undo another. */
+/* Gives FD what FROM has, in the order in which one does not undo another. */
 static int
-file_move_take_over(int fd, const struct stat *status)
+file_move_take_over(int fd, const struct file_place *from)
 {
+	const struct stat *status = &from->status;
 	const struct timespec times[] = { status->st_atim, status->st_mtim };
+	int r;
 
-	if (fchown(fd, status->st_uid, status->st_gid) < 0 ||
-	    fchmod(fd, status->st_mode & FILE_MOVE_MODE_BITS) < 0 || futimens(fd, times) < 0)
+	if (fchown(fd, status->st_uid, status->st_gid) < 0)
+		return -errno;
+	r = file_keep(from, fd, true);
+	if (r < 0)
+		return r;
+	if (fchmod(fd, status->st_mode & FILE_MODE_BITS) < 0 || futimens(fd, times) < 0)
 		return -errno;
 	return 0;
 }
@@ -54,7 +60,7 @@ file_move_copy(struct session *session, const struct file_place *from, const str
 	if (r == 0)
 		r = file_copy(session, fd, copy.fd);
 	if (r == 0)
-		r = file_move_take_over(copy.fd, &from->status);
+		r = file_move_take_over(copy.fd, from);
 	file_reply_begin_flush(session);
 	return r < 0 ? r : file_replace_commit(&copy, to->name);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "platform/proc.h"
+#include "session/file_keep.h"
 #include "session/file_write_state.h"
 
 /* What no rename may take the place of: a name of several, and what something is
@@ -102,5 +103,11 @@ file_write_begin(struct file_write *write)
 		return write->in_place.fd >= 0 ? 0 : file_write_open_in_place(write);
 	if (r < 0 || write->in_place.fd >= 0)
 		return r;
-	return file_write_set_owner(write);
+	r = file_write_set_owner(write);
+	if (r < 0 || !there || write->in_place.fd >= 0)
+		return r;
+	/* So too where its ACL can't be kept, which would let others in. */
+	return file_keep(&write->place, write->spool.fd, false) < 0
+		   ? file_write_open_in_place(write)
+		   : 0;
 }
