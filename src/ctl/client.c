@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <linux/vm_sockets.h>
 
 #include "ctl/signals.h"
@@ -19,6 +18,7 @@
 #include "platform/clock.h"
 #include "platform/dial.h"
 #include "platform/fd.h"
+#include "platform/io_error.h"
 #include "protocol/handshake.h"
 
 #define CLIENT_ENVIRONMENT "VMM_GUEST_ADDR"
@@ -143,7 +143,9 @@ client_wait(struct client *client, int events)
 		n = poll(wait, 2, clock_poll_timeout(clock_mono_ms(), client->deadline_ms));
 		if (n == 0)
 			return -ETIMEDOUT;
-	} while (n < 0 && errno == EINTR);
+		if (n < 0 && errno == ENOMEM)
+			io_error_pause();
+	} while (n < 0 && (errno == EINTR || errno == ENOMEM));
 	if (n < 0)
 		return -errno;
 	return wait[1].revents != 0 ? -ECANCELED : wait[0].revents;
@@ -164,10 +166,12 @@ client_shake_hands(struct client *client, int timeout_ms, struct client_error *e
 	char line[HANDSHAKE_LINE_MAX];
 	size_t len = handshake_format_connect(line, sizeof(line), client->port);
 	const uint8_t *newline;
-	int r = 0;
+	int r = client_send_bytes(client, line, len);
 
-	if (send(client->fd, line, len, MSG_NOSIGNAL) != (ssize_t)len)
+	if (client_is_gone(r))
 		r = -ENODATA;
+	else if (r < 0)
+		return client_unreached(-r, ADDRESS_UNIX, client->port, timeout_ms, error);
 	while (r == 0 && client_find_line(client) == NULL && client->end < HANDSHAKE_LINE_MAX) {
 		r = client_wait(client, POLLIN);
 		if (r < 0)
@@ -230,154 +234,6 @@ client_close(struct client *client)
 	fd_close(&client->fd);
 	free(client->buffer);
 	client->buffer = NULL;
-}
-
-int
-client_send(struct client *client, uint8_t type, const void *payload, size_t len)
-{
-	uint8_t header[VMM_GUEST_HEADER_LEN];
-	size_t sent = 0;
-
-	frame_header_format(header, type, (uint32_t)len);
-	while (sent < sizeof(header) + len) {
-		struct iovec parts[2] = { { 0 } };
-		struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
-		size_t skip = sent < sizeof(header) ? 0 : sent - sizeof(header);
-		ssize_t n;
-
-		if (sent < sizeof(header))
-			parts[0] = (struct iovec){ header + sent, sizeof(header) - sent };
-		parts[1] = (struct iovec){ (uint8_t *)(uintptr_t)payload + skip, len - skip };
-		n = sendmsg(client->fd, &message, MSG_NOSIGNAL);
-		if (n < 0 && errno == EAGAIN) {
-			int r = client_wait(client, POLLOUT);
-
-			if (r < 0)
-				return r;
-		} else if (n < 0 && errno != EINTR) {
-			return -errno;
-		}
-		sent += n > 0 ? (size_t)n : 0;
-	}
-	return 0;
-}
-
-int
-client_fill(struct client *client)
-{
-	ssize_t n;
-
-	if (client->start > 0) {
-		memmove(
-		    client->buffer, client->buffer + client->start, client->end - client->start);
-		client->end -= client->start;
-		client->start = 0;
-	}
-	do
-		n = recv(
-		    client->fd, client->buffer + client->end, CLIENT_BUFFER_LEN - client->end, 0);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	client->end += (size_t)n;
-	return n == 0 ? -ENODATA : 0;
-}
-
-/* A part of a frame that is too large to be given out whole. */
-static int
-client_take_part(struct client *client, bool first, struct client_piece *ret)
-{
-	size_t have = client->end - client->start;
-	size_t len = have < client->left ? have : client->left;
-
-	if (len == 0)
-		return -EAGAIN;
-	client->left -= (uint32_t)len;
-	client->in_frame = client->left > 0;
-	*ret = (struct client_piece){ .type = client->frame.type,
-		.first = first,
-		.last = !client->in_frame,
-		.data = client->buffer + client->start,
-		.len = len };
-	client->start += len;
-	return 0;
-}
-
-int
-client_take(struct client *client, struct client_piece *ret)
-{
-	const uint8_t *bytes = client->buffer + client->start;
-	size_t have = client->end - client->start;
-
-	if (client->in_frame)
-		return client_take_part(client, false, ret);
-	if (have < VMM_GUEST_HEADER_LEN)
-		return -EAGAIN;
-	if (frame_header_parse(bytes, &client->frame) < 0)
-		return -EMSGSIZE;
-	if (client->frame.len > CLIENT_WHOLE_MAX) {
-		if (have == VMM_GUEST_HEADER_LEN)
-			return -EAGAIN;
-		client->start += VMM_GUEST_HEADER_LEN;
-		client->left = client->frame.len;
-		return client_take_part(client, true, ret);
-	}
-	if (have < VMM_GUEST_HEADER_LEN + client->frame.len)
-		return -EAGAIN;
-	*ret = (struct client_piece){ .type = client->frame.type,
-		.first = true,
-		.last = true,
-		.data = bytes + VMM_GUEST_HEADER_LEN,
-		.len = client->frame.len };
-	client->start += VMM_GUEST_HEADER_LEN + client->frame.len;
-	return 0;
-}
-
-int
-client_receive(struct client *client, struct client_piece *ret)
-{
-	int r;
-
-	while ((r = client_take(client, ret)) == -EAGAIN) {
-		r = client_wait(client, POLLIN);
-		if (r < 0)
-			return r;
-		r = client_fill(client);
-		if (r < 0 && r != -EAGAIN)
-			return r;
-	}
-	return r;
-}
-
-int
-client_receive_whole(struct client *client, uint8_t *ret_type, char **ret_text, size_t *ret_len)
-{
-	struct client_piece piece;
-	char *text = NULL;
-	size_t len = 0;
-	int r;
-
-	do {
-		char *grown = NULL;
-
-		r = client_receive(client, &piece);
-		if (r == 0)
-			grown = realloc(text, len + piece.len + 1);
-		if (r == 0 && grown == NULL)
-			r = -ENOMEM;
-		if (r < 0) {
-			free(text);
-			return r;
-		}
-		text = grown;
-		memcpy(text + len, piece.data, piece.len);
-		len += piece.len;
-		text[len] = '\0';
-	} while (!piece.last);
-	*ret_type = piece.type;
-	*ret_text = text;
-	*ret_len = len;
-	return 0;
 }
 
 void

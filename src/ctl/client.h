@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "protocol/frame.h"
 
@@ -34,7 +35,9 @@ struct client_error {
 struct client {
 	int fd;
 	uint32_t port;
-	uint64_t deadline_ms; /* of every wait, CLOCK_MONOTONIC; CLOCK_NEVER at first */
+	uint64_t deadline_ms;	 /* of every wait, CLOCK_MONOTONIC; CLOCK_NEVER at first */
+	uint64_t short_since_ms; /* of the kernel's memory; 0: it is not */
+	uint64_t short_until_ms; /* pieces are small until then; 0: they are not */
 	uint8_t *buffer;
 	size_t start; /* of what was received and not given out */
 	size_t end;
@@ -80,8 +83,21 @@ int client_open(struct client *ret, uint32_t port, int timeout_ms, struct client
 void client_close(struct client *client);
 #define CLEANUP_CLIENT __attribute__((cleanup(client_close)))
 
-/* Sends a frame whole. Returns 0, or -errno of send(2) or client_wait(). */
+/* Whether R is the -errno of a connection whose other end has gone: what the agent said
+ * before is still to be read. */
+bool client_is_gone(int r);
+
+/* One send(2) or recv(2) on the socket FD, the connection's or the one that it is tied
+ * to, that does not block. Where the kernel lacks memory it pauses for a moment, and
+ * asks for less the next time. Returns what went or came; -EAGAIN: again, when poll(2)
+ * says so; or -errno: -ENOMEM or -ENOBUFS after a minute without any. */
+ssize_t client_try_send(struct client *client, int fd, const void *data, size_t len);
+ssize_t client_try_recv(struct client *client, int fd, void *data, size_t len);
+
+/* Sends a frame whole, or bytes. Returns 0, or -errno of client_try_send() or
+ * client_wait(). */
 int client_send(struct client *client, uint8_t type, const void *payload, size_t len);
+int client_send_bytes(struct client *client, const void *data, size_t len);
 
 /* One recv(2) that does not block. Returns 0, -EAGAIN, -ENODATA when the agent has
  * closed, or -errno. */

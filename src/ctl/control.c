@@ -70,7 +70,7 @@ control_ask(uint8_t type, const void *payload, size_t len, int timeout_ms,
 		return r;
 	client.deadline_ms = deadline;
 	r = client_send(&client, type, payload, len);
-	if (r == -EPIPE)
+	if (client_is_gone(r))
 		r = 0;
 	while (r == 0) {
 		r = client_receive_whole(&client, &type, &text, &text_len);

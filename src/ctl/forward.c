@@ -212,6 +212,8 @@ forward_serve(const struct forward *forward)
 	for (;;) {
 		int CLEANUP_FD fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 
+		if (fd >= 0)
+			tunnel_set_reset(fd, true);
 		if (fd >= 0 && forward_start(forward, fd) == 0)
 			(void)fd_steal(&fd);
 		else if (fd >= 0 || (errno != EINTR && errno != ECONNABORTED))

@@ -88,7 +88,7 @@ guest_file_open(uint8_t type, const struct file_request *request, struct client 
 	r = client_send(client, type, json, len);
 	free(json);
 	/* The agent may have refused already, and said why. */
-	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
+	if (r < 0 && !client_is_gone(r))
 		return guest_file_lost(client, r, error);
 	return 0;
 }
@@ -234,7 +234,7 @@ guest_file_send_all(struct client *client, int source_fd, const char *source, ui
 			*count += (uint64_t)n;
 		}
 	}
-	if (r == 1 || r == -EPIPE || r == -ECONNRESET)
+	if (r == 1 || client_is_gone(r))
 		return 0;
 	return r < 0 ? guest_file_lost(client, r, error) : 0;
 }

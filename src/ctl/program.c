@@ -60,7 +60,7 @@ program_start(
 	r = client_send(client, VMM_GUEST_START, json, len);
 	free(json);
 	/* What the agent says before it closes is still to be read. */
-	return r == -EPIPE ? 0 : r;
+	return client_is_gone(r) ? 0 : r;
 }
 
 /* What no program can end with must not become 0, or the end of another. */

@@ -20,6 +20,7 @@
 #include "ctl/terminal.h"
 #include "platform/clock.h"
 #include "platform/fd.h"
+#include "platform/io_error.h"
 
 #define RELAY_STDIN_LEN (64 * 1024)
 
@@ -112,11 +113,15 @@ relay_put_due(struct relay *relay)
 static void
 relay_send(struct relay *relay)
 {
-	ssize_t n = send(relay->client->fd, relay->outbox + relay->outbox_sent,
-	    relay->outbox_len - relay->outbox_sent, MSG_NOSIGNAL);
+	ssize_t n = client_try_send(relay->client, relay->client->fd,
+	    relay->outbox + relay->outbox_sent, relay->outbox_len - relay->outbox_sent);
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (n == -EAGAIN)
 		return;
+	if (n < 0 && !client_is_gone((int)n)) {
+		relay_lose(relay, (int)n);
+		return;
+	}
 	if (n < 0) {
 		relay->agent_listens = false;
 		relay->stdin_is_open = false;
@@ -155,6 +160,10 @@ relay_read_stdin(struct relay *relay)
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
+	if (n < 0 && io_error_read(IO_PIPE, errno) == IO_NO_MEMORY) {
+		io_error_pause();
+		return;
+	}
 	/* A terminal that has gone is an end as well. */
 	if (n < 0 && !(errno == EIO && isatty(STDIN_FILENO))) {
 		client_fail(
@@ -357,8 +366,11 @@ relay_step(struct relay *relay)
 
 	relay_put_due(relay);
 	relay_set_polls(relay, polls);
-	if (poll(polls, RELAY_POLLS, -1) < 0)
+	if (poll(polls, RELAY_POLLS, -1) < 0) {
+		if (errno == ENOMEM)
+			io_error_pause();
 		return;
+	}
 	if (polls[RELAY_POLL_SIGNALS].revents != 0)
 		relay_take_signals(relay);
 	if (!relay->is_over && polls[RELAY_POLL_SINK].revents != 0)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "platform/fd.h"
+#include "platform/io_error.h"
 
 void
 sink_open(struct sink *ret, int fd)
@@ -66,5 +67,9 @@ sink_write(const struct sink *sink, const uint8_t *data, size_t len)
 		n = sink->is_socket ? send(sink->fd, data, len, MSG_DONTWAIT)
 				    : write(sink->fd, data, len);
 	while (n < 0 && errno == EINTR);
+	if (n < 0 && io_error_read(IO_PIPE, errno) == IO_NO_MEMORY) {
+		io_error_pause();
+		return -EAGAIN;
+	}
 	return n < 0 ? -errno : n;
 }

@@ -26,22 +26,32 @@ enum {
 struct tunnel {
 	struct client client;
 	int tcp_fd;
-	bool tcp_is_open; /* it may still send something */
-	bool is_over;	  /* EXIT has come */
+	bool tcp_is_open;   /* it may still send something */
+	bool guest_is_done; /* it sends nothing any more, and TCP has been told so */
+	bool is_over;	    /* EXIT has come */
+	bool is_whole;	    /* and said that all went well */
 	struct client_piece piece;
 	size_t outbox_sent;
 	size_t outbox_len;
 	uint8_t outbox[VMM_GUEST_HEADER_LEN + TUNNEL_READ_LEN];
 };
 
+void
+tunnel_set_reset(int fd, bool on)
+{
+	const struct linger linger = { .l_onoff = on };
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
 static int
 tunnel_send(struct tunnel *tunnel)
 {
-	ssize_t n = send(tunnel->client.fd, tunnel->outbox + tunnel->outbox_sent,
-	    tunnel->outbox_len - tunnel->outbox_sent, MSG_NOSIGNAL);
+	ssize_t n = client_try_send(&tunnel->client, tunnel->client.fd,
+	    tunnel->outbox + tunnel->outbox_sent, tunnel->outbox_len - tunnel->outbox_sent);
 
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+		return n == -EAGAIN ? 0 : (int)n;
 	tunnel->outbox_sent += (size_t)n;
 	if (tunnel->outbox_sent == tunnel->outbox_len)
 		tunnel->outbox_sent = tunnel->outbox_len = 0;
@@ -52,10 +62,11 @@ tunnel_send(struct tunnel *tunnel)
 static int
 tunnel_read(struct tunnel *tunnel)
 {
-	ssize_t n = recv(tunnel->tcp_fd, tunnel->outbox + VMM_GUEST_HEADER_LEN, TUNNEL_READ_LEN, 0);
+	ssize_t n = client_try_recv(&tunnel->client, tunnel->tcp_fd,
+	    tunnel->outbox + VMM_GUEST_HEADER_LEN, TUNNEL_READ_LEN);
 
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+		return n == -EAGAIN ? 0 : (int)n;
 	tunnel->tcp_is_open = n > 0;
 	frame_header_format(tunnel->outbox, n > 0 ? VMM_GUEST_STDIN : VMM_GUEST_EOF, (uint32_t)n);
 	tunnel->outbox_len = VMM_GUEST_HEADER_LEN + (size_t)n;
@@ -66,15 +77,27 @@ static int
 tunnel_write(struct tunnel *tunnel)
 {
 	while (tunnel->piece.len > 0) {
-		ssize_t n =
-		    send(tunnel->tcp_fd, tunnel->piece.data, tunnel->piece.len, MSG_NOSIGNAL);
+		ssize_t n = client_try_send(
+		    &tunnel->client, tunnel->tcp_fd, tunnel->piece.data, tunnel->piece.len);
 
 		if (n < 0)
-			return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+			return n == -EAGAIN ? 0 : (int)n;
 		tunnel->piece.data += n;
 		tunnel->piece.len -= (size_t)n;
 	}
 	return 0;
+}
+
+/* The agent sends EXIT 0 when both directions have come to their end. */
+static void
+tunnel_end(struct tunnel *tunnel, const struct client_piece *piece)
+{
+	struct frame_exit end;
+
+	tunnel->is_over = true;
+	tunnel->is_whole = tunnel->guest_is_done &&
+			   frame_exit_parse(piece->data, piece->len, &end) == 0 &&
+			   end.code == VMM_GUEST_EXIT_OK;
 }
 
 /* Goes through what was received, as far as TCP takes it. */
@@ -92,11 +115,13 @@ tunnel_take_all(struct tunnel *tunnel)
 		if (r < 0)
 			return r;
 		if (piece.type == VMM_GUEST_EXIT)
-			tunnel->is_over = true;
+			tunnel_end(tunnel, &piece);
 		if (piece.type != VMM_GUEST_STDOUT)
 			continue;
-		if (piece.len == 0 && piece.first)
+		if (piece.len == 0 && piece.first) {
+			tunnel->guest_is_done = true;
 			(void)shutdown(tunnel->tcp_fd, SHUT_WR);
+		}
 		tunnel->piece = piece;
 		r = tunnel_write(tunnel);
 	}
@@ -191,6 +216,8 @@ tunnel_run(int tcp_fd, const char *host, uint16_t port, struct client_error *err
 			r = tunnel_take_all(tunnel);
 		while (r == 0 && !tunnel->is_over)
 			r = tunnel_step(tunnel);
+		if (r == 0 && tunnel->is_whole)
+			tunnel_set_reset(tcp_fd, false);
 		if (r < 0 && error->text[0] == '\0')
 			client_fail(error, "a connection broke: %s", strerror(-r));
 		client_close(&tunnel->client);

@@ -815,7 +815,8 @@ def test_forward_tells_why_a_connection_was_not_made():
         with Ctl(fake.path).start("forward", "0:99") as process:
             port = int(process.stdout.readline().split()[4].rstrip(b","))
             with socket.create_connection(("127.0.0.1", port), 10) as conn:
-                assert conn.recv(1) == b""
+                with pytest.raises(ConnectionResetError):
+                    conn.recv(1)
             assert b"Connection refused" in process.stderr.readline()
             process.terminate()
             assert process.wait(10) == -signal.SIGTERM
@@ -843,3 +844,83 @@ def test_forward_carries_half_closes_both_ways():
             assert back == data[::-1]
             process.terminate()
             process.wait(10)
+
+
+def cut_by_close(peer):
+    del peer
+
+
+def cut_by_exit(peer):
+    peer.exit(0)
+
+
+def cut_by_a_lost_worker(peer):
+    peer.send(codec.STDERR, b"worker lost\n")
+    peer.exit(125)
+
+
+def cut_in_a_frame(peer):
+    peer.send_raw(codec.header(codec.STDOUT, 100) + b"x")
+
+
+def read_to_the_end(conn):
+    """What came, and whether it ended as it should."""
+    data = b""
+    try:
+        while chunk := conn.recv(65536):
+            data += chunk
+    except ConnectionResetError:
+        return data, False
+    return data, True
+
+
+@pytest.mark.parametrize("cut", [cut_by_close, cut_by_exit, cut_by_a_lost_worker, cut_in_a_frame])
+def test_forward_resets_what_is_cut_off(cut):
+    """An end of file would be taken for the whole."""
+    def script(peer):
+        peer.expect(codec.CONNECT)
+        peer.send(codec.STATUS, {"event": "connected"})
+        peer.send(codec.STDOUT, b"half")
+        peer.expect(codec.STDIN)
+        cut(peer)
+    with FakeAgent(script) as fake, Ctl(fake.path).start("forward", "0:99") as process:
+        port = int(process.stdout.readline().split()[4].rstrip(b","))
+        with socket.create_connection(("127.0.0.1", port), 10) as conn:
+            assert conn.recv(4) == b"half"
+            conn.sendall(b"x")
+            assert read_to_the_end(conn)[1] is False
+        process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_forward_that_is_ended_resets_what_is_under_way(number):
+    def script(peer):
+        peer.expect(codec.CONNECT)
+        peer.send(codec.STATUS, {"event": "connected"})
+        peer.send(codec.STDOUT, b"half")
+        peer.recv()
+    with FakeAgent(script) as fake, Ctl(fake.path).start("forward", "0:99") as process:
+        port = int(process.stdout.readline().split()[4].rstrip(b","))
+        with socket.create_connection(("127.0.0.1", port), 10) as conn:
+            assert conn.recv(4) == b"half"
+            process.send_signal(number)
+            assert read_to_the_end(conn) == (b"", False)
+
+
+def test_forward_ends_what_is_whole_without_a_reset():
+    data = os.urandom(4 << 20)
+
+    def script(peer):
+        peer.expect(codec.CONNECT)
+        peer.send(codec.STATUS, {"event": "connected"})
+        peer.send(codec.STDOUT, data)
+        peer.send(codec.STDOUT, b"")
+        peer.until(codec.EOF)
+        peer.exit(0)
+    with FakeAgent(script) as fake, Ctl(fake.path).start("forward", "0:99") as process:
+        port = int(process.stdout.readline().split()[4].rstrip(b","))
+        with socket.create_connection(("127.0.0.1", port), 10) as conn:
+            conn.shutdown(socket.SHUT_WR)
+            time.sleep(0.3)             # all of it may be in buffers when the end comes
+            assert read_to_the_end(conn) == (data, True)
+        process.kill()

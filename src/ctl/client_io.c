@@ -1,0 +1,241 @@
+/*
+ * client_io: bytes and frames of a connection to the agent.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "ctl/client.h"
+#include "platform/clock.h"
+#include "platform/io_error.h"
+
+/* Once memory was short, pieces are small for so long. */
+#define CLIENT_SHORT_MS 1000
+
+/* So long in a row, and it is an error. */
+#define CLIENT_SHORT_MAX_MS 60000
+
+bool
+client_is_gone(int r)
+{
+	return r < 0 && io_error_read(IO_CONNECTION, -r) == IO_GONE;
+}
+
+/* Whether it is worth while to wait longer for memory. */
+static int
+client_run_short(struct client *client, int error)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (client->short_since_ms == 0)
+		client->short_since_ms = now;
+	client->short_until_ms = now + CLIENT_SHORT_MS;
+	if (now - client->short_since_ms >= CLIENT_SHORT_MAX_MS)
+		return -error;
+	io_error_pause();
+	return -EAGAIN;
+}
+
+/* What a call on a socket returned, N, comes to. */
+static ssize_t
+client_result(struct client *client, ssize_t n)
+{
+	if (n >= 0) {
+		client->short_since_ms = 0;
+		return n;
+	}
+	switch (io_error_read(IO_CONNECTION, errno)) {
+	case IO_AGAIN:
+	case IO_NOT_NOW:
+		return -EAGAIN;
+	case IO_NO_MEMORY:
+		return client_run_short(client, errno);
+	case IO_GONE:
+	case IO_BROKEN:
+		break;
+	}
+	return -errno;
+}
+
+static size_t
+client_piece_len(struct client *client, size_t len)
+{
+	if (len <= IO_NO_MEMORY_LEN || client->short_until_ms == 0)
+		return len;
+	if (clock_mono_ms() < client->short_until_ms)
+		return IO_NO_MEMORY_LEN;
+	client->short_until_ms = 0;
+	return len;
+}
+
+ssize_t
+client_try_send(struct client *client, int fd, const void *data, size_t len)
+{
+	return client_result(client, send(fd, data, client_piece_len(client, len), MSG_NOSIGNAL));
+}
+
+ssize_t
+client_try_recv(struct client *client, int fd, void *data, size_t len)
+{
+	return client_result(client, recv(fd, data, len, 0));
+}
+
+/* Sends what is in front, and then the rest. */
+static int
+client_send_two(
+    struct client *client, const void *front, size_t front_len, const void *rest, size_t rest_len)
+{
+	size_t sent = 0;
+
+	while (sent < front_len + rest_len) {
+		size_t front_sent = sent < front_len ? sent : front_len;
+		size_t rest_sent = sent - front_sent;
+		struct iovec parts[2] = {
+			{ (uint8_t *)(uintptr_t)front + front_sent, front_len - front_sent },
+			{ (uint8_t *)(uintptr_t)rest + rest_sent,
+			    client_piece_len(client, rest_len - rest_sent) },
+		};
+		struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+		ssize_t n = client_result(client, sendmsg(client->fd, &message, MSG_NOSIGNAL));
+		int r = n == -EAGAIN ? client_wait(client, POLLOUT) : (int)(n < 0 ? n : 0);
+
+		if (r < 0)
+			return r;
+		sent += n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
+int
+client_send_bytes(struct client *client, const void *data, size_t len)
+{
+	return client_send_two(client, data, len, NULL, 0);
+}
+
+int
+client_send(struct client *client, uint8_t type, const void *payload, size_t len)
+{
+	uint8_t header[VMM_GUEST_HEADER_LEN];
+
+	frame_header_format(header, type, (uint32_t)len);
+	return client_send_two(client, header, sizeof(header), payload, len);
+}
+
+int
+client_fill(struct client *client)
+{
+	ssize_t n;
+
+	if (client->start > 0) {
+		memmove(
+		    client->buffer, client->buffer + client->start, client->end - client->start);
+		client->end -= client->start;
+		client->start = 0;
+	}
+	n = client_try_recv(
+	    client, client->fd, client->buffer + client->end, CLIENT_BUFFER_LEN - client->end);
+	if (n < 0)
+		return (int)n;
+	client->end += (size_t)n;
+	return n == 0 ? -ENODATA : 0;
+}
+
+/* A part of a frame that is too large to be given out whole. */
+static int
+client_take_part(struct client *client, bool first, struct client_piece *ret)
+{
+	size_t have = client->end - client->start;
+	size_t len = have < client->left ? have : client->left;
+
+	if (len == 0)
+		return -EAGAIN;
+	client->left -= (uint32_t)len;
+	client->in_frame = client->left > 0;
+	*ret = (struct client_piece){ .type = client->frame.type,
+		.first = first,
+		.last = !client->in_frame,
+		.data = client->buffer + client->start,
+		.len = len };
+	client->start += len;
+	return 0;
+}
+
+int
+client_take(struct client *client, struct client_piece *ret)
+{
+	const uint8_t *bytes = client->buffer + client->start;
+	size_t have = client->end - client->start;
+
+	if (client->in_frame)
+		return client_take_part(client, false, ret);
+	if (have < VMM_GUEST_HEADER_LEN)
+		return -EAGAIN;
+	if (frame_header_parse(bytes, &client->frame) < 0)
+		return -EMSGSIZE;
+	if (client->frame.len > CLIENT_WHOLE_MAX) {
+		if (have == VMM_GUEST_HEADER_LEN)
+			return -EAGAIN;
+		client->start += VMM_GUEST_HEADER_LEN;
+		client->left = client->frame.len;
+		return client_take_part(client, true, ret);
+	}
+	if (have < VMM_GUEST_HEADER_LEN + client->frame.len)
+		return -EAGAIN;
+	*ret = (struct client_piece){ .type = client->frame.type,
+		.first = true,
+		.last = true,
+		.data = bytes + VMM_GUEST_HEADER_LEN,
+		.len = client->frame.len };
+	client->start += VMM_GUEST_HEADER_LEN + client->frame.len;
+	return 0;
+}
+
+int
+client_receive(struct client *client, struct client_piece *ret)
+{
+	int r;
+
+	while ((r = client_take(client, ret)) == -EAGAIN) {
+		r = client_wait(client, POLLIN);
+		if (r < 0)
+			return r;
+		r = client_fill(client);
+		if (r < 0 && r != -EAGAIN)
+			return r;
+	}
+	return r;
+}
+
+int
+client_receive_whole(struct client *client, uint8_t *ret_type, char **ret_text, size_t *ret_len)
+{
+	struct client_piece piece;
+	char *text = NULL;
+	size_t len = 0;
+	int r;
+
+	do {
+		char *grown = NULL;
+
+		r = client_receive(client, &piece);
+		if (r == 0)
+			grown = realloc(text, len + piece.len + 1);
+		if (r == 0 && grown == NULL)
+			r = -ENOMEM;
+		if (r < 0) {
+			free(text);
+			return r;
+		}
+		text = grown;
+		memcpy(text + len, piece.data, piece.len);
+		len += piece.len;
+		text[len] = '\0';
+	} while (!piece.last);
+	*ret_type = piece.type;
+	*ret_text = text;
+	*ret_len = len;
+	return 0;
+}
