@@ -11,10 +11,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ctl/landing_like.h"
 #include "ctl/signals.h"
 #include "platform/fd.h"
 
 #define LANDING_TRIES 16
+#define LANDING_COPY_LEN (64 * 1024)
 
 /* Of the target's name so much is in the temporary's, which is ".NAME.12345678". */
 #define LANDING_NAME_MAX (NAME_MAX - 10)
@@ -41,7 +43,7 @@ landing_open_temporary(struct landing *landing)
 		(void)snprintf(landing->temporary, sizeof(landing->temporary), ".%.*s.%08x",
 		    LANDING_NAME_MAX, landing->name, number);
 		landing->fd = openat(landing->dir_fd, landing->temporary,
-		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
+		    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
 		if (landing->fd >= 0)
 			return 0;
 		landing->temporary[0] = '\0';
@@ -51,12 +53,28 @@ landing_open_temporary(struct landing *landing)
 	return -EEXIST;
 }
 
+/* Opens what is there to be written into. */
+static int
+landing_open_there(struct landing *landing)
+{
+	struct stat st;
+
+	landing->there_fd = openat(landing->dir_fd, landing->name,
+	    O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (landing->there_fd < 0 || fstat(landing->there_fd, &st) < 0)
+		return -errno;
+	return S_ISREG(st.st_mode) ? 0 : -EEXIST;
+}
+
 int
 landing_open(struct landing *ret, int dir_fd, const char *name, mode_t mode, bool special_too)
 {
 	struct stat st;
+	int r;
 
-	*ret = (struct landing){ .dir_fd = dir_fd, .fd = -1, .name = name, .mode = mode };
+	*ret = (struct landing){
+		.dir_fd = dir_fd, .fd = -1, .there_fd = -1, .name = name, .mode = mode
+	};
 	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
 		if (errno != ENOENT)
 			return -errno;
@@ -68,7 +86,10 @@ landing_open(struct landing *ret, int dir_fd, const char *name, mode_t mode, boo
 	if (!S_ISREG(st.st_mode))
 		return special_too ? landing_open_special(ret) : -EEXIST;
 	ret->mode = st.st_mode & (S_IRWXU | S_IRWXG | S_IRWXO);
-	return landing_open_temporary(ret);
+	r = landing_open_temporary(ret);
+	if (r == 0 && (st.st_nlink > 1 || landing_like(ret->fd, dir_fd, name, &st) < 0))
+		r = landing_open_there(ret);
+	return r;
 }
 
 int
@@ -77,24 +98,111 @@ landing_write(struct landing *landing, const uint8_t *data, size_t len)
 	return fd_write_full(landing->fd, data, len);
 }
 
-int
-landing_commit(struct landing *landing, const mode_t *mode, const struct timespec *mtime)
+static int
+landing_set(int fd, mode_t mode, const struct timespec *mtime)
 {
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
 
-	if (landing->is_special)
+	if (fchmod(fd, mode) < 0)
+		return -errno;
+	if (mtime == NULL)
 		return 0;
-	if (fchmod(landing->fd, mode != NULL ? *mode : landing->mode) < 0)
-		return -errno;
-	if (mtime != NULL) {
-		times[1] = *mtime;
-		if (futimens(landing->fd, times) < 0)
-			return -errno;
+	times[1] = *mtime;
+	return futimens(fd, times) < 0 ? -errno : 0;
+}
+
+/* A file on another machine may say when it is closed that it could not be written. */
+static int
+landing_close(int *fd)
+{
+	return close(fd_steal(fd)) < 0 && errno != EINTR ? -errno : 0;
+}
+
+/* Takes the room first: a disk that is full is no reason to have half a file. */
+static int
+landing_reserve(int fd, off_t size)
+{
+	if (size == 0 || fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size) == 0)
+		return 0;
+	return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? -errno : 0;
+}
+
+static int
+landing_copy(int from_fd, int to_fd, off_t size)
+{
+	uint8_t buffer[LANDING_COPY_LEN];
+	off_t done = 0;
+
+	while (done < size) {
+		ssize_t n = pread(from_fd, buffer, sizeof(buffer), done);
+		int r;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		r = fd_write_full(to_fd, buffer, (size_t)n);
+		if (r < 0)
+			return r;
+		done += n;
 	}
-	if (renameat(landing->dir_fd, landing->temporary, landing->dir_fd, landing->name) < 0)
+	return ftruncate(to_fd, size) < 0 ? -errno : 0;
+}
+
+/* Set-id bits go before there is anything of a guest's in the file. */
+static int
+landing_commit_into(struct landing *landing, const mode_t *mode, const struct timespec *mtime)
+{
+	off_t size = lseek(landing->fd, 0, SEEK_END);
+	struct stat st;
+	int r;
+
+	if (size < 0 || fstat(landing->there_fd, &st) < 0)
 		return -errno;
-	landing->temporary[0] = '\0';
-	return 0;
+	if ((st.st_mode & (S_ISUID | S_ISGID)) != 0 && fchmod(landing->there_fd, landing->mode) < 0)
+		return -errno;
+	r = landing_reserve(landing->there_fd, size);
+	if (r == 0)
+		r = landing_copy(landing->fd, landing->there_fd, size);
+	if (r == 0 && (mode != NULL || mtime != NULL))
+		r = landing_set(landing->there_fd, mode != NULL ? *mode : landing->mode, mtime);
+	return r < 0 ? r : landing_close(&landing->there_fd);
+}
+
+static int
+landing_commit_replacing(struct landing *landing, const mode_t *mode, const struct timespec *mtime)
+{
+	int CLEANUP_FD kept_fd = -1;
+	int r = landing_set(landing->fd, mode != NULL ? *mode : landing->mode, mtime);
+
+	if (r < 0)
+		return r;
+	/* Each close of a file has its errors told. */
+	kept_fd = fcntl(landing->fd, F_DUPFD_CLOEXEC, 0);
+	if (kept_fd < 0)
+		return -errno;
+	r = landing_close(&landing->fd);
+	landing->fd = fd_steal(&kept_fd);
+	if (r < 0)
+		return r;
+	if (renameat(landing->dir_fd, landing->temporary, landing->dir_fd, landing->name) == 0) {
+		landing->temporary[0] = '\0';
+		return 0;
+	}
+	if (errno != EBUSY || landing->is_new)
+		return -errno;
+	/* Something is mounted on it. */
+	r = landing_open_there(landing);
+	return r < 0 ? r : landing_commit_into(landing, mode, mtime);
+}
+
+int
+landing_commit(struct landing *landing, const mode_t *mode, const struct timespec *mtime)
+{
+	if (landing->is_special)
+		return landing_close(&landing->fd);
+	return landing->there_fd >= 0 ? landing_commit_into(landing, mode, mtime)
+				      : landing_commit_replacing(landing, mode, mtime);
 }
 
 void
@@ -104,4 +212,5 @@ landing_done(struct landing *landing)
 		(void)unlinkat(landing->dir_fd, landing->temporary, 0);
 	landing->temporary[0] = '\0';
 	fd_close(&landing->fd);
+	fd_close(&landing->there_fd);
 }

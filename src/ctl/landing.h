@@ -3,6 +3,10 @@
  * beside the target, which takes the target's name when all of them are there. So
  * the target is the old file or the new one, never half of it.
  *
+ * A file that is there keeps owner, ACL, attributes and links: where the new one can't
+ * be made like it, or it has more names than one, or something is mounted on it, the
+ * bytes are copied into it once all of them are there.
+ *
  * The names may come from a guest: nothing is followed out of the directory.
  */
 #ifndef CTL_LANDING_H
@@ -18,6 +22,7 @@
 struct landing {
 	int dir_fd; /* borrowed */
 	int fd;
+	int there_fd;	  /* the file that is there, if it is to be written into; or -1 */
 	const char *name; /* borrowed */
 	char temporary[NAME_MAX + 1];
 	mode_t mode;	 /* of the file that is there, or the one to be given */
@@ -27,13 +32,13 @@ struct landing {
 
 #define LANDING_INIT                                                                               \
 	{                                                                                          \
-		.dir_fd = -1, .fd = -1                                                             \
+		.dir_fd = -1, .fd = -1, .there_fd = -1                                             \
 	}
 
 /* Begins to receive NAME of the directory DIR_FD, whose strings and descriptor are
  * borrowed until landing_done(). A new file gets MODE; one that is there keeps its
- * own, and must be a regular file, or with SPECIAL_TOO no directory. Returns 0 or
- * -errno: -EISDIR, -EEXIST where something else is in the way. */
+ * own, without set-id bits, and must be a regular file, or with SPECIAL_TOO no
+ * directory. Returns 0 or -errno: -EISDIR, -EEXIST where something else is in the way. */
 int landing_open(struct landing *ret, int dir_fd, const char *name, mode_t mode, bool special_too);
 
 /* Writes all LEN bytes. Returns 0 or -errno. */
