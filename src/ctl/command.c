@@ -74,7 +74,7 @@ command_make_printable(const char *text, char *out, unsigned size)
 }
 
 void
-command_print_line(const char *text)
+command_put(const char *text)
 {
 	size_t left = strlen(text);
 
@@ -86,6 +86,12 @@ command_print_line(const char *text)
 		text += n;
 		left -= n;
 	}
+}
+
+void
+command_print_line(const char *text)
+{
+	command_put(text);
 	(void)putchar('\n');
 }
 

@@ -65,7 +65,8 @@ const char *command_nearest(const char *word, const char *const *names, int coun
 /* Prints TEXT and a newline, as it is; on a terminal as command_print_line(). */
 void command_print(const char *text);
 
-/* Prints TEXT as one line, with '?' for control characters (platform/printable.h). */
+/* Prints TEXT, and a newline, with '?' for control characters (platform/printable.h). */
+void command_put(const char *text);
 void command_print_line(const char *text);
 
 /* Prints the LEN bytes of the guest's JSON to OUT as one line, and else as they came;

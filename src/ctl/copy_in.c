@@ -1,7 +1,6 @@
 /*
  * copy_in: files and directories of this machine, into the guest.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include "ctl/copy_pending.h"
 #include "ctl/guest_entry.h"
 #include "ctl/guest_file.h"
+#include "platform/dir.h"
 #include "platform/fd.h"
 
 /* Of what is no file, such as standard input. */
@@ -247,12 +247,12 @@ copy_in_entry(struct copy *copy, struct copy_dir *dir, struct copy_pending *pend
 }
 
 static void
-copy_in_complain_unread(struct copy *copy, const struct copy_dir *dir, int error)
+copy_in_complain_unread(struct copy *copy, const struct copy_dir *dir, int r)
 {
-	struct client_error text;
+	struct client_error error;
 
-	client_fail(&text, "can't read %s: %s", dir->here, strerror(error));
-	copy_complain(copy, -error, &text);
+	client_fail(&error, "can't read %s: %s", dir->here, strerror(-r));
+	copy_complain(copy, r, &error);
 }
 
 /* All names of STREAM. Returns 0 or -ECANCELED. */
@@ -260,19 +260,14 @@ static int
 copy_in_names(struct copy *copy, struct copy_dir *dir, DIR *stream, struct copy_pending *pending,
     const struct file_listing *listing)
 {
-	struct dirent *entry;
-	int r = 0;
-
 	for (;;) {
-		errno = 0;
-		entry = readdir(stream);
-		if (entry == NULL) {
-			if (errno != 0)
-				copy_in_complain_unread(copy, dir, errno);
+		struct dirent *entry;
+		int r = dir_next(stream, &entry);
+
+		if (r < 0)
+			copy_in_complain_unread(copy, dir, r);
+		if (r < 0 || entry == NULL)
 			return 0;
-		}
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
 		r = copy_in_entry(copy, dir, pending, entry->d_name, listing);
 		if (r < 0)
 			return r;
@@ -287,13 +282,11 @@ copy_in_level(struct copy *copy, struct copy_dir *dir, struct copy_pending *pend
 	struct file_listing CLEANUP_LISTING listing = { 0 };
 	struct copy_patience patience = { 0 };
 	struct client_error error = { "" };
-	int fd = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
-	int r = 0;
+	DIR CLEANUP_DIR *stream = NULL;
+	int r = dir_open(dir->fd, ".", 0, &stream);
 
-	if (stream == NULL) {
-		copy_in_complain_unread(copy, dir, errno);
-		fd_close(&fd);
+	if (r < 0) {
+		copy_in_complain_unread(copy, dir, r);
 		return 0;
 	}
 	if (!dir->is_new) {
@@ -305,7 +298,6 @@ copy_in_level(struct copy *copy, struct copy_dir *dir, struct copy_pending *pend
 	}
 	if (r == 0)
 		r = copy_in_names(copy, dir, stream, pending, &listing);
-	(void)closedir(stream);
 	return r == -ECANCELED ? r : 0;
 }
 

@@ -33,11 +33,12 @@ static const char cp_help[] =
     "  -h, --help       show this help\n"
     "\n"
     "A target is the old file or the new one, never half of it, whatever happens in\n"
-    "between. Below a directory symbolic links are copied as links, and what is no\n"
-    "file, directory or link is left out. Owners are not copied; set-id bits are, but\n"
-    "only into the guest and with -p. Into a tree that a user of the guest can write,\n"
-    "copy with -u: what is done with the agent's own rights follows the links that the\n"
-    "user puts in its way.\n"
+    "between; a file here that has more names than one is written into at the end.\n"
+    "What is there keeps its owner, and here its ACL and attributes. Below a\n"
+    "directory symbolic links are copied as links, and what is no file, directory or\n"
+    "link is left out. Owners are not copied; set-id bits are, but only into the guest and\n"
+    "with -p. Into a tree that a user of the guest can write, copy with -u: what is\n"
+    "done with the agent's own rights follows the links that the user puts there.\n"
     "\n"
     "Exit status: 0 if all was copied, else 1.\n"
     "\n"
@@ -69,15 +70,15 @@ cp_has_slash(const char *path)
 	return len > 0 && path[len - 1] == '/';
 }
 
-/* DIRECTORY and the last part of SOURCE, in a new block; NULL: no memory, or SOURCE
- * has no last part to give it. */
+/* DIRECTORY and the last part of SOURCE, or DIRECTORY alone where SOURCE has none, in a
+ * new block; NULL: no memory. */
 static char *
 cp_name_in(const char *directory, const char *source)
 {
 	const char *end = source + strlen(source);
 	const char *name;
 	char *copy;
-	char *path = NULL;
+	char *path;
 
 	while (end > source + 1 && end[-1] == '/')
 		end--;
@@ -85,8 +86,12 @@ cp_name_in(const char *directory, const char *source)
 	while (name > source && name[-1] != '/')
 		name--;
 	copy = strndup(name, (size_t)(end - name));
-	if (copy != NULL && copy[0] != '\0' && copy[0] != '/' && strcmp(copy, "-") != 0)
+	if (copy == NULL)
+		return NULL;
+	if (copy[0] != '\0' && copy[0] != '/' && strcmp(copy, "-") != 0)
 		path = guest_entry_join(directory, strcmp(copy, "..") == 0 ? "." : copy);
+	else
+		path = strdup(directory);
 	free(copy);
 	return path;
 }
@@ -127,9 +132,7 @@ cp_all(struct copy *copy, char **sources, const char *target, bool to_guest)
 		char *name = is_directory || slash ? cp_name_in(target, source) : strdup(target);
 
 		if (name == NULL)
-			name = strdup(target);
-		if (name == NULL)
-			break;
+			return command_fail("out of memory");
 		if (to_guest)
 			copy_in(copy, source, name);
 		else

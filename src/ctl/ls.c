@@ -19,8 +19,8 @@ static const char ls_help[] =
     "Lists directories of the guest (default: /), sorted by name, with the names that\n"
     "begin with a dot; of what is no directory, the name itself.\n"
     "\n"
-    "  -l, --long       mode, user and group id, size, time of modification, and where a\n"
-    "                   symbolic link leads\n"
+    "  -l, --long       mode, user and group id, size, time of modification, and where\n"
+    "                   a symbolic link leads\n"
     "      --user USER  look with the rights of USER\n"
     "  -h, --help       show this help\n"
     "\n"
@@ -74,17 +74,17 @@ ls_print_long(const struct file_entry *entry, const struct ls_widths *widths)
 {
 	char mode[ENTRY_TEXT_MODE_LEN + 1];
 	char when[ENTRY_TEXT_TIME_MAX];
-	char *line = NULL;
-	bool is_link = entry->kind == FILE_ENTRY_SYMLINK;
 
 	entry_text_format_mode(entry, mode);
 	entry_text_format_time(entry, false, when);
-	if (asprintf(&line, "%s %*u %*u %*llu %s %s%s%s", mode, widths->uid, entry->uid,
-		widths->gid, entry->gid, widths->size, (unsigned long long)entry->size, when,
-		entry->name, is_link ? " -> " : "", is_link ? entry->symlink_target : "") < 0)
-		return;
-	command_print_line(line);
-	free(line);
+	(void)printf("%s %*u %*u %*llu %s ", mode, widths->uid, entry->uid, widths->gid, entry->gid,
+	    widths->size, (unsigned long long)entry->size, when);
+	command_put(entry->name);
+	if (entry->kind == FILE_ENTRY_SYMLINK) {
+		(void)fputs(" -> ", stdout);
+		command_put(entry->symlink_target);
+	}
+	(void)putchar('\n');
 }
 
 static void

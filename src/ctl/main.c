@@ -3,6 +3,7 @@
  * that all commands share, and the table of commands.
  */
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,14 +87,18 @@ main_unknown_command(const char *name)
 	return COMMAND_MISUSED;
 }
 
-/* Output that could not be written is a failure, whatever else went well. */
+/* Output that could not be written is a failure, whatever else went well; a file that
+ * is on another machine may say so when it is closed. Returns STATUS, or FAILED if that
+ * would be a success. */
 static int
-main_flush(int status)
+main_close(int status, int failed)
 {
-	if (fflush(stdout) == 0 && !ferror(stdout))
+	bool has_failed = ferror(stdout);
+
+	if (fclose(stdout) == 0 && !has_failed)
 		return status;
 	(void)fprintf(stderr, COMMAND_PROGRAM ": can't write to standard output\n");
-	return status != 0 ? status : COMMAND_FAILED;
+	return status != 0 ? status : failed;
 }
 
 static int
@@ -104,7 +109,9 @@ main_run(const struct command *command, int argc, char **argv)
 	(void)snprintf(name, sizeof(name), COMMAND_PROGRAM " %s", command->name);
 	argv[0] = name;
 	optind = 0; /* getopt_long(3): begin anew */
-	return main_flush(command->run(argc, argv));
+	/* An exit status of a program must not be taken for ours. */
+	return main_close(
+	    command->run(argc, argv), command->misused != 0 ? command->misused : COMMAND_FAILED);
 }
 
 static const struct command *
@@ -129,7 +136,7 @@ main_help(const char *name)
 		(void)command_help(command);
 	else
 		main_print_help();
-	return main_flush(0);
+	return main_close(0, COMMAND_FAILED);
 }
 
 /* ARGV begins with the command's name. */
@@ -162,10 +169,10 @@ main(int argc, char **argv)
 			break;
 		case 'h':
 			main_print_help();
-			return main_flush(0);
+			return main_close(0, COMMAND_FAILED);
 		case 'V':
 			(void)printf(COMMAND_PROGRAM " %s\n", PACKAGE_VERSION);
-			return main_flush(0);
+			return main_close(0, COMMAND_FAILED);
 		default:
 			(void)fprintf(stderr, "Try '" COMMAND_PROGRAM " --help' for more.\n");
 			return COMMAND_MISUSED;

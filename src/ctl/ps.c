@@ -42,9 +42,7 @@ ps_run(int argc, char **argv)
 	if (optind < argc)
 		return command_misuse(&ps_command, "it takes no arguments");
 	status = status_text_ask(&answer);
-	if (status == 0)
-		status_text_print_sessions(&answer);
-	return status;
+	return status == 0 ? status_text_print_sessions(&answer) : status;
 }
 
 const struct command ps_command = {

@@ -57,11 +57,8 @@ status_show(enum status_format format)
 	status = status_text_ask(&answer);
 	if (status != 0)
 		return status;
-	if (format == STATUS_FORMAT_METRICS)
-		status_text_print_metrics(&answer);
-	else
-		status_text_print(&answer);
-	return 0;
+	return format == STATUS_FORMAT_METRICS ? status_text_print_metrics(&answer)
+					       : status_text_print(&answer);
 }
 
 static int

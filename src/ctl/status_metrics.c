@@ -112,15 +112,17 @@ status_metrics_count(struct status_metrics_kind *kinds, size_t count, const char
 
 /* Sessions that run, counted by kind: by what becomes of it as a label, as two series
  * must not have the same. */
-static void
+static int
 status_metrics_running(const struct status *status)
 {
 	struct status_metrics_kind *kinds = calloc(status->slots_count + 1, sizeof(*kinds));
 	char label[STATUS_METRICS_LABEL_MAX];
 	size_t count = 0;
 
+	if (kinds == NULL)
+		return command_fail("out of memory");
 	status_metrics_head("sessions_running", "gauge", "Sessions that run, by kind.");
-	for (size_t i = 0; kinds != NULL && i < status->slots_count; i++) {
+	for (size_t i = 0; i < status->slots_count; i++) {
 		status_metrics_label(status->slots[i].kind, label);
 		count = status_metrics_count(kinds, count, label);
 	}
@@ -128,9 +130,10 @@ status_metrics_running(const struct status *status)
 		(void)printf(STATUS_METRICS_PREFIX "sessions_running{kind=\"%s\"} %u\n",
 		    kinds[i].label, kinds[i].count);
 	free(kinds);
+	return 0;
 }
 
-void
+int
 status_text_print_metrics(const struct status *status)
 {
 	char version[STATUS_METRICS_LABEL_MAX];
@@ -144,7 +147,8 @@ status_text_print_metrics(const struct status *status)
 	    "boot_seconds", "From the agent's start until it listened.", status->boot_ms);
 	status_metrics_workers(status);
 	status_metrics_deaths(status);
-	status_metrics_running(status);
+	if (status_metrics_running(status) != 0)
+		return COMMAND_FAILED;
 	status_metrics_counter(
 	    "sessions_started_total", "Sessions begun.", status->sessions.started);
 	status_metrics_counter(
@@ -163,4 +167,5 @@ status_text_print_metrics(const struct status *status)
 	    "Requests given up as a file of the guest did not answer.", status->sessions.stalled);
 	status_metrics_counter(
 	    "clock_syncs_total", "Times that the clock was set.", status->clock_syncs);
+	return 0;
 }

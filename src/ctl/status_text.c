@@ -91,7 +91,7 @@ status_text_print_row(const struct status_text_row *row, const int *widths, int 
 	(void)printf("%s\n", command);
 }
 
-void
+int
 status_text_print_sessions(const struct status *status)
 {
 	struct status_text_row *rows = calloc(status->slots_count + 1, sizeof(*rows));
@@ -100,7 +100,7 @@ status_text_print_sessions(const struct status *status)
 	size_t count = 1;
 
 	if (rows == NULL)
-		return;
+		return command_fail("out of memory");
 	for (int i = 0; i < STATUS_TEXT_COLUMNS; i++)
 		(void)strlcpy(rows[0].cells[i], status_text_columns[i].name, STATUS_TEXT_CELL_MAX);
 	rows[0].command = "COMMAND";
@@ -121,6 +121,7 @@ status_text_print_sessions(const struct status *status)
 	for (size_t j = 0; j < count; j++)
 		status_text_print_row(&rows[j], widths, terminal.columns);
 	free(rows);
+	return 0;
 }
 
 static void
@@ -150,7 +151,7 @@ status_text_print_deaths(const struct status *status)
 	(void)printf("), the last one %s ago\n", ago);
 }
 
-void
+int
 status_text_print(const struct status *status)
 {
 	char version[STATUS_TEXT_CELL_MAX];
@@ -177,5 +178,5 @@ status_text_print(const struct status *status)
 	    (unsigned long long)status->sessions.stalled);
 	(void)printf("%-14s set %llu times\n", "Clock", (unsigned long long)status->clock_syncs);
 	(void)printf("\n");
-	status_text_print_sessions(status);
+	return status_text_print_sessions(status);
 }

@@ -11,11 +11,11 @@
  * after a complaint. */
 int status_text_ask(struct status *ret);
 
-/* The agent as a whole, and its sessions, one a line. */
-void status_text_print(const struct status *status);
-void status_text_print_sessions(const struct status *status);
+/* The agent as a whole, and its sessions, one a line. These return the exit status. */
+int status_text_print(const struct status *status);
+int status_text_print_sessions(const struct status *status);
 
 /* All of it in the text exposition format of Prometheus, version 0.0.4. */
-void status_text_print_metrics(const struct status *status);
+int status_text_print_metrics(const struct status *status);
 
 #endif

@@ -37,14 +37,11 @@ static const struct option watch_options[] = {
 	{ 0 },
 };
 
-static char *
-watch_line(const struct file_event *event, const char *between, const char *behind)
+static void
+watch_put(const char *between, const char *text)
 {
-	char *line;
-	int n = asprintf(
-	    &line, "%s %s%s%s", file_event_name(event->kind), event->path, between, behind);
-
-	return n < 0 ? NULL : line;
+	(void)fputs(between, stdout);
+	command_put(text);
 }
 
 static int
@@ -53,21 +50,17 @@ watch_print(const char *text, size_t len)
 	struct json_object *json = NULL;
 	struct json_error error = { 0 };
 	struct file_event event;
-	char *line = NULL;
 
 	if (file_event_parse(text, len, &event, &json, &error) < 0)
 		return command_fail("the agent's event can't be understood: %s", error.text);
+	(void)printf("%s ", file_event_name(event.kind));
+	command_put(event.path);
 	if (event.kind == FILE_EVENT_RENAMED)
-		line = watch_line(&event, " -> ", event.renamed_to);
+		watch_put(" -> ", event.renamed_to);
 	else if (event.kind == FILE_EVENT_UNWATCHED)
-		line = watch_line(&event, ": ", event.error);
-	else
-		line = watch_line(&event, "", "");
+		watch_put(": ", event.error);
+	(void)putchar('\n');
 	json_put(&json);
-	if (line == NULL)
-		return command_fail("out of memory");
-	command_print_line(line);
-	free(line);
 	return 0;
 }
 
