@@ -16,10 +16,24 @@
 #define PTY_TTY_GROUP 5
 #define PTY_SLAVE_MODE 0620
 
+static int
+pty_open_master(void)
+{
+	int flags = O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK;
+	int master = posix_openpt(flags);
+
+	if (master >= 0 || errno != ENOSPC)
+		return master;
+	master = open(PTY_HOST_DIR "/ptmx", flags);
+	if (master < 0)
+		errno = ENOSPC;
+	return master;
+}
+
 int
 pty_open(int *ret_master_fd, int *ret_slave_fd, const char **ret_what)
 {
-	int CLEANUP_FD master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	int CLEANUP_FD master = pty_open_master();
 	int slave;
 
 	*ret_what = "/dev/ptmx";

@@ -9,9 +9,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* Where a second devpts may be mounted, whose terminals root alone can make. */
+#define PTY_HOST_DIR "/dev/pts-host"
+
 /* Opens a new pair, both close-on-exec, the master non-blocking; the caller owns
  * both. The slave is reached through its master, so that nothing planted in
- * /dev/pts is opened in its place. Returns 0, or -errno with the name of what could not
+ * /dev/pts is opened in its place. Where the guest's users have all terminals that they can
+ * have, it is one of PTY_HOST_DIR. Returns 0, or -errno with the name of what could not
  * be opened in *RET_WHAT (static). */
 int pty_open(int *ret_master_fd, int *ret_slave_fd, const char **ret_what);
 

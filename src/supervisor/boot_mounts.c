@@ -13,7 +13,10 @@
 
 #include "platform/log.h"
 #include "platform/mount_point.h"
+#include "platform/pty.h"
 
+/* Of the kernel's 4096 terminals /dev/pts has half. What users mount themselves, in name
+ * spaces of theirs, has what boot_sysctl.c lets it have; 64 are left for the host. */
 static const struct mount_point boot_mounts_table[] = {
 	{
 	    .type = "proc",
@@ -38,7 +41,15 @@ static const struct mount_point boot_mounts_table[] = {
 	    .type = "devpts",
 	    .target = "/dev/pts",
 	    .flags = MS_NOSUID | MS_NOEXEC,
-	    .options = "newinstance,ptmxmode=0666,mode=0620,gid=5",
+	    .options = "newinstance,ptmxmode=0666,mode=0620,gid=5,max=2048",
+	    .magic = DEVPTS_SUPER_MAGIC,
+	},
+	/* For the host's sessions, when the guest's users have all of the one above. */
+	{
+	    .type = "devpts",
+	    .target = PTY_HOST_DIR,
+	    .flags = MS_NOSUID | MS_NOEXEC,
+	    .options = "newinstance,ptmxmode=0600,mode=0620,gid=5",
 	    .magic = DEVPTS_SUPER_MAGIC,
 	},
 	{

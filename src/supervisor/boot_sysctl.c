@@ -1,5 +1,6 @@
 /*
- * boot_sysctl: the kernel's protection against planted links, and its limit for logs.
+ * boot_sysctl: the kernel's protection against planted links, its limit for logs, and
+ * whom its terminals are for.
  */
 #include "supervisor/boot_sysctl.h"
 
@@ -13,22 +14,32 @@
 
 #define BOOT_SYSCTL_KMSG "sys/kernel/printk_devkmsg"
 
-static const char *const boot_sysctl_paths[] = {
-	"sys/fs/protected_symlinks",
-	"sys/fs/protected_hardlinks",
-	"sys/fs/protected_fifos",
-	"sys/fs/protected_regular",
+struct boot_sysctl {
+	const char *path; /* below /proc */
+	const char *least;
+};
+
+/* The kernel has 4096 terminals, of which those of devpts mounted in name spaces of their
+ * own can have all but the reserve. That and the half of /dev/pts leave 64. */
+static const struct boot_sysctl boot_sysctl_table[] = {
+	{ "sys/fs/protected_symlinks", "1" },
+	{ "sys/fs/protected_hardlinks", "1" },
+	{ "sys/fs/protected_fifos", "1" },
+	{ "sys/fs/protected_regular", "1" },
+	{ "sys/kernel/pty/reserve", "2112" },
 };
 
 static int
-boot_sysctl_set(const char *path)
+boot_sysctl_set(const struct boot_sysctl *sysctl)
 {
 	char value[16];
-	ssize_t len = fd_read_file(proc_dir_fd(), path, value, sizeof(value));
+	ssize_t len = fd_read_file(proc_dir_fd(), sysctl->path, value, sizeof(value));
 
 	if (len < 0)
 		return (int)len;
-	return value[0] != '0' ? 0 : fd_write_file(proc_dir_fd(), path, "1");
+	if (strtoul(value, NULL, 10) >= strtoul(sysctl->least, NULL, 10))
+		return 0;
+	return fd_write_file(proc_dir_fd(), sysctl->path, sysctl->least);
 }
 
 /* Whoever logs to the kernel by /dev/kmsg has ten lines in five seconds, which a boot at
@@ -49,11 +60,11 @@ boot_sysctl_run(bool logs_to_kernel)
 {
 	if (logs_to_kernel)
 		boot_sysctl_let_us_log();
-	for (size_t i = 0; i < sizeof(boot_sysctl_paths) / sizeof(boot_sysctl_paths[0]); i++) {
-		int r = boot_sysctl_set(boot_sysctl_paths[i]);
+	for (size_t i = 0; i < sizeof(boot_sysctl_table) / sizeof(boot_sysctl_table[0]); i++) {
+		int r = boot_sysctl_set(&boot_sysctl_table[i]);
 
 		if (r < 0)
-			log_warnx(
-			    "boot: can't set /proc/%s: %s", boot_sysctl_paths[i], strerror(-r));
+			log_warnx("boot: can't set /proc/%s: %s", boot_sysctl_table[i].path,
+			    strerror(-r));
 	}
 }

@@ -1,7 +1,7 @@
 /*
  * boot_sysctl: the kernel's protection against planted links: the agent writes
- * where workloads may put some, and nobody else in such a guest sets it. And its limit
- * for who logs to it.
+ * where workloads may put some, and nobody else in such a guest sets it. Its limit for
+ * who logs to it, and how many of its terminals are kept for us.
  * Sources: the kernel's Documentation/admin-guide/sysctl/fs.rst, kernel.rst.
  */
 #ifndef SUPERVISOR_BOOT_SYSCTL_H
@@ -9,9 +9,9 @@
 
 #include <stdbool.h>
 
-/* Sets fs.protected_symlinks, _hardlinks, _fifos and _regular to 1; one that is
- * set already is left alone. LOGS_TO_KERNEL: takes the limit of kernel.printk_devkmsg
- * away too. Needs proc_init(). Failures are logged. */
+/* Sets fs.protected_symlinks, _hardlinks, _fifos and _regular to 1, and kernel.pty.reserve
+ * to what the host's terminals want; one that is as much already is left alone. LOGS_TO_KERNEL:
+ * takes the limit of kernel.printk_devkmsg away too. Needs proc_init(). Failures are logged. */
 void boot_sysctl_run(bool logs_to_kernel);
 
 #endif

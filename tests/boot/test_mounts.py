@@ -9,7 +9,8 @@ import pytest
 MOUNTS = {
     "/proc": ("proc", {"nosuid", "nodev", "noexec"}),
     "/sys": ("sysfs", {"nosuid", "nodev", "noexec"}),
-    "/dev/pts": ("devpts", {"nosuid", "noexec", "gid=5", "mode=620", "ptmxmode=666"}),
+    "/dev/pts": ("devpts", {"nosuid", "noexec", "gid=5", "mode=620", "ptmxmode=666", "max=2048"}),
+    "/dev/pts-host": ("devpts", {"nosuid", "noexec", "gid=5", "mode=620", "ptmxmode=600"}),
     "/dev/shm": ("tmpfs", {"nosuid", "nodev"}),
     "/run": ("tmpfs", {"nosuid", "nodev", "mode=755"}),
     "/sys/fs/cgroup": ("cgroup2", {"nosuid", "nodev", "noexec"}),
@@ -112,7 +113,7 @@ def test_links_that_lead_elsewhere_are_put_right(root):
     done = root.boot("mounts", "links", then="readlink /dev/fd; readlink /dev/stdin")
     assert done.stdout.split() == ["/proc/self/fd", "/proc/self/fd/0"]
     assert sorted(os.listdir(root.at("/dev"))) == sorted(
-        ["null", "zero", "ptmx", "fd", "stdin", "stdout", "stderr", "pts", "shm"]
+        ["null", "zero", "ptmx", "fd", "stdin", "stdout", "stderr", "pts", "pts-host", "shm"]
     )
 
 

@@ -1,12 +1,15 @@
 """Sessions on a pseudo-terminal."""
 
 import hashlib
+import sys
 import time
 
 import pytest
 
 import codec
 from agent import is_running, wait_until
+from answers import refused
+from faults import mounted
 
 
 def tty_start(agent, script, **members):
@@ -199,3 +202,56 @@ def test_a_tty_session_is_hung_up_when_the_host_goes(agent):
 def test_twenty_terminals_one_after_the_other_leave_nothing_open(agent):
     for _ in range(20):
         assert agent.run(["tty"], tty=True).stdout.startswith(b"/dev/pts/")
+
+
+# ---- where users have all terminals ---------------------------------------------
+
+# A guest with two terminals for everybody, as the boot makes one with 2048; and those that
+# root alone can make, or not.
+FEW = """mount -t tmpfs none /dev
+mknod -m 666 /dev/null c 1 3
+mknod -m 666 /dev/zero c 1 5
+mkdir /dev/pts %s
+mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5,max=2 none /dev/pts
+ln -s pts/ptmx /dev/ptmx
+test ! -d /dev/pts-host || mount -t devpts -o newinstance,ptmxmode=0600,mode=0620,gid=5 none /dev/pts-host"""
+
+HOLD = "import os; fds = [os.open('/dev/ptmx', os.O_RDWR) for _ in range(2)]; print('up', flush=True); input()"
+
+
+@pytest.fixture
+def few(start_agent, monkeypatch, tmp_path):
+    """A function: an agent whose terminals a user has all taken."""
+
+    def start(more="/dev/pts-host"):
+        mounted(monkeypatch, tmp_path, FEW % more)
+        agent = start_agent("--workers=8")
+        holder = agent.start([sys.executable, "-c", HOLD], user="nobody")
+        assert holder.read_output(b"\n") == b"up\n"
+        return agent, holder
+
+    return start
+
+
+@pytest.mark.parametrize("user", ["", "nobody"], ids=["root", "nobody"])
+def test_a_user_who_takes_all_terminals_leaves_some_to_the_host(few, user):
+    agent, holder = few()
+    script = "tty; test -t 0 && stty size && : >/dev/tty && : >$(tty) && echo well"
+    for _ in range(20):
+        result = agent.run(["sh", "-c", script], tty=True, tty_width=33, tty_height=44, user=user)
+        assert result.stdout.split() == [b"/dev/pts-host/0", b"44", b"33", b"well"]
+    holder.close()
+    wait_until(lambda: agent.run(["tty"], tty=True).stdout.strip() == b"/dev/pts/0", 10, "one of the others")
+
+
+def test_the_hosts_terminals_are_not_to_be_had_by_users(few):
+    agent, _ = few()
+    result = agent.sh("exec 3<>/dev/pts-host/ptmx", user="nobody")
+    assert result.code != 0 and b"ermission" in result.stderr
+
+
+def test_no_terminal_is_left_where_none_is_kept(few):
+    """As a service, in a guest of somebody else's."""
+    agent, _ = few(more="")
+    text = refused(agent.request(codec.START, {"cmd": ["true"], "tty": True}))
+    assert "/dev/ptmx " in text and "No space left" in text
