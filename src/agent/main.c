@@ -3,10 +3,12 @@
  * then the supervisor.
  */
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "agent/config.h"
@@ -108,6 +110,17 @@ main_raise_nofile(void)
 	return old;
 }
 
+/* /dev/shm, if it is in memory, for STATUS. */
+static int
+main_open_shm(void)
+{
+	int CLEANUP_FD fd = open("/dev/shm", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct statfs status;
+
+	return fd >= 0 && fstatfs(fd, &status) == 0 && status.f_type == TMPFS_MAGIC ? fd_steal(&fd)
+										    : -1;
+}
+
 static struct session_settings
 main_session_settings(const struct config *config)
 {
@@ -120,6 +133,7 @@ main_session_settings(const struct config *config)
 		.dns = config->dns,
 		.term = term != NULL && strcmp(term, MAIN_KERNEL_TERM) != 0 ? term : NULL,
 		.cells_fd = boot_cgroups_sessions_fd(),
+		.shm_fd = main_open_shm(),
 		.nofile = main_raise_nofile(),
 	};
 }

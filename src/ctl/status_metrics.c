@@ -167,5 +167,8 @@ status_text_print_metrics(const struct status *status)
 	    "Requests given up as a file of the guest did not answer.", status->sessions.stalled);
 	status_metrics_counter(
 	    "clock_syncs_total", "Times that the clock was set.", status->clock_syncs);
+	status_metrics_head("shm_bytes", "gauge", "What lies in the guest's /dev/shm.");
+	(void)printf(
+	    STATUS_METRICS_PREFIX "shm_bytes %llu\n", (unsigned long long)status->shm_bytes);
 	return 0;
 }

@@ -156,6 +156,7 @@ status_text_print(const struct status *status)
 {
 	char version[STATUS_TEXT_CELL_MAX];
 	char uptime[QUANTITY_MAX];
+	char shm[QUANTITY_MAX];
 
 	command_make_printable(status->version, version, sizeof(version));
 	quantity_format_ms(uptime, status->uptime_ms);
@@ -177,6 +178,8 @@ status_text_print(const struct status *status)
 	    (unsigned long long)status->sessions.bad_requests,
 	    (unsigned long long)status->sessions.stalled);
 	(void)printf("%-14s set %llu times\n", "Clock", (unsigned long long)status->clock_syncs);
+	quantity_format_bytes(shm, status->shm_bytes);
+	(void)printf("%-14s %s in /dev/shm\n", "Memory", shm);
 	(void)printf("\n");
 	return status_text_print_sessions(status);
 }

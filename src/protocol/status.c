@@ -78,6 +78,7 @@ static const struct message_member status_table[] = {
 	{ "sessions", OBJECT(status_sessions) },
 	{ "worker_deaths", OBJECT(status_deaths) },
 	{ "clock_syncs", NUMBER64(clock_syncs) },
+	{ "shm_bytes", NUMBER64(shm_bytes) },
 	{ "slots", .kind = MESSAGE_OBJECTS, .size = sizeof(struct status_slot),
 	    .offset = offsetof(struct status, slots),
 	    .beside = offsetof(struct status, slots_count), .flags = MESSAGE_ALWAYS,

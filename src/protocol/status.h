@@ -45,6 +45,7 @@ struct status {
 		int64_t last_unix_ms; /* 0: none yet */
 	} worker_deaths;
 	uint64_t clock_syncs;
+	uint64_t shm_bytes; /* that lie in /dev/shm */
 	const struct status_slot *slots;
 	size_t slots_count;
 

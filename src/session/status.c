@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 #include "platform/clock.h"
 #include "protocol/status.h"
@@ -115,16 +116,29 @@ status_count_sessions(const struct scoreboard *board, struct status *status)
 	status->worker_deaths.last_unix_ms = atomic_load(&deaths->last_unix_ms);
 }
 
-static char *
-status_collect(const struct scoreboard *board, struct status_slot *slots,
-    struct status_texts *texts, size_t *ret_len)
+/* By a descriptor, which no dead file system that is mounted over it can hide. */
+static uint64_t
+status_measure_shm(int shm_fd)
 {
+	struct statfs status;
+
+	if (shm_fd < 0 || fstatfs(shm_fd, &status) < 0 || status.f_blocks < status.f_bfree)
+		return 0;
+	return (uint64_t)(status.f_blocks - status.f_bfree) * (uint64_t)status.f_bsize;
+}
+
+static char *
+status_collect(const struct session *session, struct status_slot *slots, struct status_texts *texts,
+    size_t *ret_len)
+{
+	const struct scoreboard *board = session->board;
 	struct status status = {
 		.version = PACKAGE_VERSION,
 		.protocol = VMM_GUEST_PROTOCOL_VERSION,
 		.pid = board->supervisor_pid,
 		.uptime_ms = clock_mono_ms() - board->started_ms,
 		.boot_ms = (double)atomic_load(&board->ready_us) / STATUS_US_PER_MS,
+		.shm_bytes = status_measure_shm(session->settings->shm_fd),
 		.slots = slots,
 	};
 
@@ -153,7 +167,7 @@ status_serve(struct session *session, uint8_t type, const uint8_t *payload, size
 	(void)payload;
 	(void)len;
 	if (slots != NULL && texts != NULL)
-		text = status_collect(session->board, slots, texts, &text_len);
+		text = status_collect(session, slots, texts, &text_len);
 	if (text != NULL && conn_send(&session->conn, VMM_GUEST_STATUS, text, text_len,
 				session->settings->stall_timeout_ms) == 0)
 		session_send_exit(session, VMM_GUEST_EXIT_OK, 0);

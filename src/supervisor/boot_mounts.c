@@ -56,7 +56,8 @@ static const struct mount_point boot_mounts_table[] = {
 	    .type = "tmpfs",
 	    .target = "/dev/shm",
 	    .flags = MS_NOSUID | MS_NODEV,
-	    .options = "mode=1777",
+	    /* What a session leaves there outlives it, and is charged to all of them. */
+	    .options = "mode=1777,size=25%",
 	    .magic = TMPFS_MAGIC,
 	},
 	{

@@ -53,6 +53,13 @@ def test_shared_memory_is_open_to_all_and_sticky(root):
     assert root.boot("mounts", then="stat -c %a /dev/shm /run").stdout.split() == ["1777", "755"]
 
 
+def test_shared_memory_has_a_quarter_of_all_memory(root):
+    done = root.boot("mounts", then="busybox df -k /dev/shm; cat /proc/meminfo")
+    size = int(next(line for line in done.stdout.splitlines() if line.endswith("/dev/shm")).split()[1])
+    total = int(next(line for line in done.stdout.splitlines() if line.startswith("MemTotal")).split()[1])
+    assert total * 0.24 < size < total * 0.26
+
+
 def test_tmp_that_can_be_written_is_left_alone(root):
     root.at("/tmp").mkdir()
     assert "/tmp" not in [target for target, _, _ in mounted(root, "mounts")]

@@ -10,6 +10,7 @@ import pytest
 
 import codec
 from agent import wait_until
+from faults import mounted
 from answers import control_failed
 
 
@@ -53,7 +54,7 @@ def test_clock_sync_sets_the_clock_and_answers_exit_0_alone(agent, entropy):
 # ---- STATUS -------------------------------------------------------------------
 
 NUMBERS = {
-    None: ("protocol", "pid", "uptime_ms", "boot_ms", "clock_syncs"),
+    None: ("protocol", "pid", "uptime_ms", "boot_ms", "clock_syncs", "shm_bytes"),
     "workers": ("configured", "idle", "exec", "file", "control", "reserved"),
     "sessions": ("started", "exited", "signaled", "timeouts", "oom", "refused", "bad_requests", "stalled"),
     "worker_deaths": ("total", "last_signal", "last_unix_ms"),
@@ -66,6 +67,20 @@ def test_status_has_every_number_of_the_contract(agent, group):
     part = status if group is None else status[group]
     for name in NUMBERS[group]:
         assert isinstance(part[name], (int, float)) and part[name] >= 0, (name, part)
+
+
+def test_status_shows_what_an_ended_session_left_in_dev_shm(start_agent, monkeypatch, tmp_path):
+    mounted(monkeypatch, tmp_path, "mount -t tmpfs -o size=64M none /dev/shm")
+    agent = start_agent("--workers=4")
+    before = agent.status()["shm_bytes"]
+    assert agent.sh("head -c 5000000 /dev/zero >/dev/shm/left").code == 0
+    there = agent.status()["shm_bytes"]
+    assert 5000000 <= there - before < 6000000
+    # Whatever stands over it by now.
+    assert agent.sh("mount -t tmpfs none /dev/shm").code == 0
+    assert agent.status()["shm_bytes"] == there
+    assert agent.sh("umount /dev/shm && rm /dev/shm/left").code == 0
+    assert agent.status()["shm_bytes"] == before
 
 
 def test_status_is_one_frame_then_exit_0(agent):

@@ -347,14 +347,14 @@ def metrics_of(status):
 
 def test_metrics_have_every_number_of_the_status():
     found = metrics_of({
-        "version": "1.2", "pid": 1, "uptime_ms": 90500, "boot_ms": 1.5, "clock_syncs": 11,
+        "version": "1.2", "pid": 1, "uptime_ms": 90500, "boot_ms": 1.5, "clock_syncs": 11, "shm_bytes": 12,
         "workers": {"configured": 20, "idle": 10, "exec": 3, "file": 4, "control": 1, "reserved": 2},
         "sessions": {"started": 30, "exited": 31, "signaled": 32, "timeouts": 33, "oom": 34,
                      "refused": 35, "bad_requests": 36, "stalled": 37},
         "worker_deaths": {"total": 3, "by_signal": {"9": 2, "0": 1}},
         "slots": [{"kind": "exec"}, {"kind": "read"}, {"kind": "exec"}]})
     wanted = {
-        "uptime_seconds": 90.5, "boot_seconds": 0.0015, "clock_syncs_total": 11, "workers_configured": 20,
+        "uptime_seconds": 90.5, "boot_seconds": 0.0015, "clock_syncs_total": 11, "shm_bytes": 12, "workers_configured": 20,
         "workers_reserved": 2, "sessions_started_total": 30, "sessions_exited_total": 31,
         "sessions_signaled_total": 32, "sessions_timed_out_total": 33, "sessions_oom_total": 34,
         "requests_refused_total": 35, "requests_bad_total": 36, "requests_stalled_total": 37}

@@ -30,9 +30,10 @@ test_status_is_read_as_it_was_written(void **state)
 		.uptime_ms = 123456,
 		.boot_ms = 1.5,
 		.workers = { 16, 10, 3, 2, 1, 2 },
-		.sessions = { 1, 2, 3, 4, 5, 6, 7 },
+		.sessions = { 1, 2, 3, 4, 5, 6, 7, 8 },
 		.worker_deaths = { .total = 3, .last_signal = 11, .last_unix_ms = 1700000000000 },
 		.clock_syncs = 8,
+		.shm_bytes = 9,
 		.slots = slots,
 		.slots_count = 2 };
 	struct status view;
@@ -56,6 +57,7 @@ test_status_is_read_as_it_was_written(void **state)
 	assert_memory_equal(
 	    &view.worker_deaths, &status.worker_deaths, sizeof(status.worker_deaths));
 	assert_int_equal(view.clock_syncs, 8);
+	assert_int_equal(view.shm_bytes, 9);
 	assert_int_equal(view.slots_count, 2);
 	assert_int_equal(view.slots[0].session, 7);
 	assert_string_equal(view.slots[0].user, "app");
