@@ -101,3 +101,13 @@ def test_ctrl_alt_del_is_the_agents_to_handle(guest):
 def test_nothing_the_kernel_handed_init_stands_on_the_console_as_an_error(guest):
     assert "Kernel panic" not in guest.console()
     assert "Attempted to kill init" not in guest.console()
+
+
+def test_shared_memory_has_a_quarter_and_what_is_left_there_is_shown(guest):
+    size, total = (int(guest.output(command)) for command in (
+        "df -k /dev/shm | sed -n 's/^tmpfs *\\([0-9]*\\) .*/\\1/p'", "sed -n 's/MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo"))
+    assert total * 0.24 < size < total * 0.26
+    before = state.status(guest)["shm_bytes"]
+    guest.output("vmm-guest-ctl exec -u guest -- dd if=/dev/zero of=/dev/shm/left bs=1k count=5000 2>/dev/null")
+    assert state.status(guest)["shm_bytes"] - before == 5000 * 1024
+    guest.output("rm /dev/shm/left")

@@ -95,3 +95,35 @@ def test_agent_goes_on_where_a_workload_has_unmounted_proc(boot):
         guest.output("(sleep 0.2; kill -TERM 1) >/dev/null 2>&1 &")
         guest.wait_end(20)
         assert "reboot: Restarting system" in guest.console()
+
+
+# A user's processes open seven terminals of $1 each, then one each, until there are no more.
+TAKE = """exec 2>/dev/null
+for i in $(seq 300); do
+	(exec 3<>$1 4<>$1 5<>$1 6<>$1 7<>$1 8<>$1 9<>$1; exec sleep 4713) &
+done
+sleep 5
+for i in $(seq 10); do (exec 3<>$1; exec sleep 4713) & done
+sleep 1
+if (exec 3<>$1); then echo some are left; else echo all are taken; fi
+wait"""
+TAKE_OWN = "mount -t devpts -o newinstance,ptmxmode=0666 none /mnt && exec sh /take /mnt/ptmx"
+
+
+def take_terminals(guest, name, command):
+    guest.output(f"vmm-guest-ctl exec -u guest -- {command} >/{name} 2>&1 &")
+    state.wait_until(lambda: guest.output(f"cat /{name}"), 120)
+    assert guest.output(f"cat /{name}") == "all are taken"
+    return int(guest.output("cat /proc/sys/kernel/pty/nr"))
+
+
+def test_a_user_who_takes_all_terminals_leaves_some_to_the_host(boot):
+    """At first those of a name space of his own."""
+    with boot(PEER, memory_mib=512) as guest:
+        guest.wait_ready()
+        guest.output(f"mkdir -p /mnt; cat >/take <<'EOF'\n{TAKE}\nEOF")
+        own = take_terminals(guest, "own", f"unshare -U -r -m sh -c '{TAKE_OWN}'")
+        assert own == 4096 - int(guest.output("cat /proc/sys/kernel/pty/reserve")) - 1
+        assert take_terminals(guest, "all", "sh /take /dev/ptmx") == own + 2048
+        for user in ("root", "guest"):
+            assert guest.output(f"vmm-guest-ctl exec -u {user} -t -- tty").strip() == "/dev/pts-host/0"
