@@ -1,0 +1,383 @@
+"""What is done while something fails: each kind of session once, so short that a fault
+costs some milliseconds.
+
+A scenario is some functions of a lab (see lab.py): prepare, whose value the others get and
+during which nothing fails yet; run, during which it does, and which raises Wrong where the
+contract was broken; end, of what still runs. Then all is looked at, and the files go."""
+
+import contextlib
+import os
+import signal
+import time
+from typing import Callable, NamedTuple
+
+import codec
+from agent import children, is_running, wait_until
+from judge import FALSE, HALF_FILES, HANGS, SILENT, Wrong, answer_of, control_told, file_told, told
+
+# No answer takes as long, whatever the machine.
+PATIENCE = 20.0
+
+OLD = b"old" * 700
+NEW = bytes(range(256)) * 600
+
+
+class Scenario(NamedTuple):
+    name: str
+    run: Callable
+    prepare: Callable
+    end: Callable
+    is_last: bool       # the agent is another one afterwards
+
+
+SCENARIOS = {}
+
+
+def scenario(prepare=lambda lab: None, end=lambda lab, state: None, is_last=False):
+    def note(function):
+        SCENARIOS[function.__name__] = Scenario(function.__name__, function, prepare, end, is_last)
+        return function
+
+    return note
+
+
+# ---- programs -----------------------------------------------------------------
+
+
+@scenario()
+def start_pipes(lab, _):
+    conn = lab.open()
+    conn.send(codec.START, codec.start(["cat"], report=True))
+    conn.send(codec.STDIN, NEW)
+    conn.send(codec.EOF)
+    told(conn, PATIENCE, stdout=NEW)
+
+
+@scenario()
+def start_plain(lab, _):
+    conn = lab.open()
+    conn.send(codec.START, codec.start(["/bin/sh", "-c", "echo to; echo err >&2; exit 7"]))
+    conn.send(codec.EOF)
+    told(conn, PATIENCE, 7, b"to\n")
+
+
+@scenario()
+def start_user(lab, _):
+    conn = lab.open()
+    conn.send(codec.START, codec.start(["id", "-u"], user="nobody", working_dir="~"))
+    told(conn, PATIENCE, 0, b"65534\n")
+
+
+@scenario()
+def start_limits(lab, _):
+    conn = lab.open()
+    limits = {"nofile": 77, "core_bytes": 0, "fsize_bytes": 4096}
+    conn.send(codec.START, codec.start(["/bin/sh", "-c", "ulimit -n; ulimit -c"], limits=limits))
+    told(conn, PATIENCE, 0, b"77\n0\n")
+
+
+@scenario()
+def start_tty(lab, _):
+    conn = lab.open()
+    conn.send(codec.START, codec.start(["/bin/sh", "-c", "stty -echo -onlcr; echo on; cat; stty size"],
+                                       tty=True, tty_width=90, tty_height=30))
+    # What it types before the program has said so comes back.
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        try:
+            if conn.recv(PATIENCE) is not None:
+                conn.send(codec.RESIZE, codec.resize(91, 31))
+                conn.send(codec.STDIN, b"line\n")
+                conn.send(codec.EOF)
+        except TimeoutError as error:
+            raise Wrong(HANGS, str(error)) from None
+    told(conn, PATIENCE, 0, b"on\nline\n31 91\n")
+
+
+@scenario()
+def start_timeout(lab, _):
+    conn = lab.open()
+    conn.send(codec.START, codec.start(["sleep", "60"], timeout_seconds=1, report=True))
+    told(conn, PATIENCE, 137, sig=9)
+
+
+@scenario()
+def start_detached(lab, _):
+    conn = lab.open()
+    conn.send(codec.START, codec.start(["true"], detach=True, report=True))
+    told(conn, PATIENCE)
+
+
+def sleeper(lab):
+    """A program that runs: (its connection, its process, its session's number)."""
+    conn = lab.open()
+    conn.send(codec.START, codec.start(["sleep", "60"], report=True))
+    pid = conn.expect(codec.STATUS, PATIENCE).json()["pid"]
+    number = [s["session"] for s in lab.agent.status()["slots"] if s["pid"] == pid or s["kind"] == "exec"]
+    return conn, pid, number[0]
+
+
+def drop(lab, state):
+    state[0].close()
+    wait_until(lambda: not is_running(state[1]), PATIENCE, "the end of what was started")
+
+
+@scenario(prepare=sleeper, end=drop)
+def sent_signal(lab, state):
+    state[0].send(codec.SIGNAL, codec.signal_number(15))
+    result = answer_of(state[0], PATIENCE)
+    if result.exit is None:
+        raise Wrong(SILENT, "no EXIT in %r" % (result.frames,))
+
+
+@scenario(prepare=sleeper, end=drop)
+def kill(lab, state):
+    conn = lab.open()
+    conn.send(codec.KILL, {"session": state[2], "signal": 9})
+    if control_told(conn, PATIENCE, (0, 1, -1)).code == 0:
+        told(state[0], PATIENCE, 137, sig=9)
+
+
+@scenario(prepare=sleeper, end=drop)
+def host_goes(lab, state):
+    state[0].close()
+    deadline = time.monotonic() + PATIENCE
+    while is_running(state[1]):
+        if time.monotonic() > deadline:
+            raise Wrong(HANGS, "the program lives on without its host")
+        time.sleep(0.01)
+
+
+@scenario(prepare=sleeper, end=drop)
+def worker_dies(lab, state):
+    worker = [pid for pid in lab.agent.worker_pids() if state[1] in children(pid)]
+    os.kill(worker[0], signal.SIGKILL)
+    told(state[0], PATIENCE, 125)
+
+
+# ---- control ------------------------------------------------------------------
+
+
+@scenario()
+def clock_sync(lab, _):
+    conn = lab.open()
+    conn.send(codec.CLOCK_SYNC, codec.clock_sync(int(time.time()), 0, b"entropy!" * 4))
+    control_told(conn, PATIENCE)
+
+
+@scenario()
+def restored(lab, _):
+    conn = lab.open()
+    conn.send(codec.RESTORED, {"unix_ns": time.time_ns(), "entropy": codec.base64_text(b"x" * 32)})
+    result = control_told(conn, PATIENCE)
+    if result.code == 0 and any(s["errors"] for s in result.statuses):
+        raise Wrong(FALSE, repr(result))
+
+
+@scenario()
+def status(lab, _):
+    conn = lab.open()
+    conn.send(codec.STATUS_REQ)
+    result = control_told(conn, PATIENCE)
+    if result.code == 0 and result.statuses[0]["workers"]["configured"] != lab.WORKERS:
+        raise Wrong(FALSE, repr(result))
+
+
+@scenario()
+def wait_port(lab, _):
+    conn = lab.open()
+    conn.send(codec.WAIT_PORT, {"port": lab.echo_port, "timeout_ms": 300})
+    control_told(conn, PATIENCE, (0, 1, -1))
+
+
+@scenario()
+def connect(lab, _):
+    conn = lab.open()
+    conn.send(codec.CONNECT, {"port": lab.echo_port})
+    conn.send(codec.STDIN, NEW)
+    conn.send(codec.EOF)
+    result = answer_of(conn, PATIENCE)
+    if result.exit is None:
+        raise Wrong(SILENT, "no EXIT in %r" % (result.frames[-4:],))
+    if result.code == 0 and result.stdout != NEW:
+        raise Wrong(FALSE, "EXIT 0 with %d bytes of %d" % (len(result.stdout), len(NEW)))
+
+
+# ---- files --------------------------------------------------------------------
+
+
+def a_file(lab):
+    path = os.path.join(lab.folder, "file")
+    with open(path, "wb") as f:
+        f.write(OLD)
+    return path
+
+
+def content(path):
+    try:
+        with open(path, "rb") as f:
+            return f.read()
+    except FileNotFoundError:
+        return None
+
+
+def write(lab, path, before, **members):
+    conn = lab.open(codec.FILE_PORT)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        conn.send(codec.FILE_WRITE_REQ, dict(members, path=path, mode=0o640))
+        conn.send(codec.FILE_DATA, NEW[:1000])
+        conn.send(codec.FILE_DATA, NEW[1000:])
+        conn.send(codec.FILE_DONE)
+    frames = file_told(conn, PATIENCE, codec.FILE_ACK)
+    there = content(path)
+    if there not in (before, NEW):
+        raise Wrong(HALF_FILES, "%d bytes" % len(there or b""))
+    if frames is not None and (there != NEW or os.stat(path).st_mode & 0o7777 != 0o640):
+        raise Wrong(FALSE, "ACK, and the file is not written")
+
+
+@scenario()
+def write_new(lab, _):
+    write(lab, os.path.join(lab.folder, "a/b/new"), None, fsync=True)
+
+
+@scenario(prepare=a_file)
+def write_over(lab, path):
+    write(lab, path, OLD)
+
+
+@scenario()
+def write_as_user(lab, _):
+    os.chmod(lab.folder, 0o777)
+    write(lab, os.path.join(lab.folder, "theirs"), None, user="nobody")
+
+
+@scenario(prepare=a_file)
+def read(lab, path):
+    conn = lab.open(codec.FILE_PORT)
+    conn.send(codec.FILE_READ_REQ, {"path": path})
+    frames = file_told(conn, PATIENCE, codec.FILE_DONE)
+    if frames is not None and b"".join(f.payload for f in frames[:-1]) != OLD:
+        raise Wrong(FALSE, "DONE after %r" % (frames[-4:],))
+
+
+def a_tree(lab):
+    for name in ("a", "b", "tree/c", "tree/d/e"):
+        path = os.path.join(lab.folder, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as f:
+            f.write(b"x" * 10)
+    os.symlink("nowhere", os.path.join(lab.folder, "link"))
+    return lab.folder
+
+
+@scenario(prepare=a_tree)
+def list_directory(lab, path):
+    conn = lab.open(codec.FILE_PORT)
+    conn.send(codec.FILE_LIST_REQ, {"path": path})
+    frames = file_told(conn, PATIENCE, codec.FILE_LIST)
+    if frames is not None and [e["name"] for e in frames[-1].json()] != ["a", "b", "link", "tree"]:
+        raise Wrong(FALSE, "listed as %r" % (frames[-1],))
+
+
+@scenario(prepare=a_tree)
+def stat(lab, path):
+    conn = lab.open(codec.FILE_PORT)
+    conn.send(codec.FILE_STAT_REQ, {"path": path + "/link"})
+    frames = file_told(conn, PATIENCE, codec.FILE_STAT)
+    if frames is not None and frames[-1].json()["symlink_target"] != "nowhere":
+        raise Wrong(FALSE, "is %r" % (frames[-1],))
+
+
+@scenario()
+def mkdir(lab, _):
+    path = os.path.join(lab.folder, "made/too")
+    conn = lab.open(codec.FILE_PORT)
+    conn.send(codec.FILE_MKDIR_REQ, {"path": path, "mode": 0o2750})
+    frames = file_told(conn, PATIENCE, codec.FILE_ACK)
+    if frames is not None and os.stat(path).st_mode & 0o7777 != 0o2750:
+        raise Wrong(FALSE, "ACK, and the directory is not as asked")
+
+
+@scenario(prepare=a_tree)
+def remove(lab, path):
+    conn = lab.open(codec.FILE_PORT)
+    conn.send(codec.FILE_REMOVE_REQ, {"path": path + "/tree", "recursive": True})
+    frames = file_told(conn, PATIENCE, codec.FILE_ACK)
+    if frames is not None and os.path.exists(path + "/tree"):
+        raise Wrong(FALSE, "ACK, and the tree is there")
+
+
+@scenario(prepare=a_tree)
+def move(lab, path):
+    conn = lab.open(codec.FILE_PORT)
+    conn.send(codec.FILE_MOVE_REQ, {"from": path + "/a", "to": path + "/tree/a"})
+    frames = file_told(conn, PATIENCE, codec.FILE_ACK)
+    moved = os.path.exists(path + "/tree/a")
+    if moved == os.path.exists(path + "/a"):
+        raise Wrong(HALF_FILES, "there twice, or not at all")
+    if frames is not None and not moved:
+        raise Wrong(FALSE, "ACK, and it is where it was")
+
+
+@scenario(prepare=a_tree)
+def watch(lab, path):
+    conn = lab.open(codec.FILE_PORT)
+    try:
+        conn.send(codec.FILE_WATCH_REQ, {"path": path, "recursive": True})
+        frame = conn.recv(PATIENCE)
+        if frame is not None and frame.type == codec.FILE_ACK:
+            os.mkdir(path + "/tree/new")
+            with open(path + "/tree/new/file", "wb"):
+                pass
+            while frame is not None and frame.type != codec.FILE_ERR and not (
+                    frame.type == codec.FILE_EVENT and frame.json()["path"].endswith("new/file")):
+                frame = conn.recv(PATIENCE)
+        if frame is None:
+            raise Wrong(SILENT, "the last of %r" % (conn.frames[-4:],))
+    except TimeoutError as error:
+        raise Wrong(SILENT, "an event is missing: %s" % error) from None
+    finally:
+        conn.close()
+
+
+# ---- the pool -----------------------------------------------------------------
+
+
+def workers_of(lab):
+    return set(lab.agent.worker_pids())
+
+
+@scenario(prepare=workers_of)
+def replaced(lab, before):
+    """HUP. One that could not be told stays; what counts is that all are served."""
+    os.kill(lab.agent.pid, signal.SIGHUP)
+    os.kill(lab.agent.pid, signal.SIGUSR1)
+    deadline = time.monotonic() + 0.5
+    while before & workers_of(lab) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+@scenario(prepare=sleeper, is_last=True)
+def ended(lab, state):
+    """TERM: the sessions are ended, and then the agent."""
+    os.kill(lab.agent.pid, signal.SIGTERM)
+    if answer_of(state[0], PATIENCE).exit is None:
+        raise Wrong(SILENT, "no EXIT at the end")
+    deadline = time.monotonic() + PATIENCE
+    while lab.agent.is_alive():
+        if time.monotonic() > deadline:
+            raise Wrong(HANGS, "no end after SIGTERM")
+        time.sleep(0.005)
+
+
+@scenario(is_last=True)
+def asked_to_end(lab, _):
+    """SHUTDOWN."""
+    conn = lab.open()
+    conn.send(codec.SHUTDOWN, {"action": "poweroff", "grace_seconds": 1})
+    result = control_told(conn, PATIENCE)
+    deadline = time.monotonic() + PATIENCE
+    while result.code == 0 and lab.agent.is_alive():
+        if time.monotonic() > deadline:
+            raise Wrong(HANGS, "no end after SHUTDOWN")
+        time.sleep(0.005)

@@ -1,0 +1,28 @@
+/*
+ * chaos: what happens to the workers meanwhile.
+ */
+#ifndef SOAK_CHAOS_H
+#define SOAK_CHAOS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "host.h"
+
+struct chaos {
+	const struct host *host;
+	uint64_t random;
+	_Atomic bool is_over;
+	unsigned kills; /* SIGKILL and SIGSEGV that found a worker */
+	unsigned stops; /* SIGSTOP, each followed by SIGCONT */
+	unsigned hups;	/* to the supervisor */
+	uint64_t killed_ms[HOST_WORKERS_MAX];
+	pid_t stopped[HOST_WORKERS_MAX];
+	uint64_t stopped_until_ms[HOST_WORKERS_MAX];
+};
+
+/* Serves as a thread's function, until is_over. Takes a struct chaos. */
+void *chaos_run(void *chaos);
+
+#endif
