@@ -148,7 +148,7 @@ forward_listen(const struct forward *forward, int *ret_fd)
 
 /* Says where it listens: the port may have been chosen just now. Of both kinds of
  * address the port stands in the same place. */
-static void
+static int
 forward_announce(const struct forward *forward, int fd)
 {
 	union forward_sockaddr address = { 0 };
@@ -157,7 +157,9 @@ forward_announce(const struct forward *forward, int fd)
 	(void)getsockname(fd, &address.any, &len);
 	(void)printf("listening on %s port %u, for port %u of the guest\n", forward->address,
 	    ntohs(address.in.sin_port), forward->guest_port);
-	(void)fflush(stdout);
+	if (fflush(stdout) != 0)
+		return command_fail("can't say where it listens: %s", strerror(errno));
+	return 0;
 }
 
 static void *
@@ -208,7 +210,9 @@ forward_serve(const struct forward *forward)
 
 	if (status != 0)
 		return status;
-	forward_announce(forward, listener);
+	status = forward_announce(forward, listener);
+	if (status != 0)
+		return status;
 	for (;;) {
 		int CLEANUP_FD fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 
