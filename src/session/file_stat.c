@@ -45,7 +45,9 @@ file_stat_look_at_link(int dir_fd, const char *path, char target[PATH_MAX], stru
 	if (fd < 0 || fstat(fd, ret) < 0)
 		return -errno;
 	len = S_ISLNK(ret->st_mode) ? readlinkat(fd, "", target, PATH_MAX - 1) : 0;
-	target[len < 0 ? 0 : len] = '\0';
+	if (len < 0)
+		return -errno;
+	target[len] = '\0';
 	return 0;
 }
 
