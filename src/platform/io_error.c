@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <time.h>
 
+#include "platform/clock.h"
+
 #define IO_SIDE(side) (1u << (side))
 #define IO_ANY (IO_SIDE(IO_CONNECTION) | IO_SIDE(IO_PIPE) | IO_SIDE(IO_TERMINAL))
 
@@ -58,4 +60,17 @@ io_error_pause(void)
 	const struct timespec pause = { .tv_nsec = IO_NO_MEMORY_PAUSE_MS * IO_NS_PER_MS };
 
 	(void)nanosleep(&pause, NULL);
+}
+
+bool
+io_lack_bear(struct io_lack *lack)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (lack->since_ms == 0)
+		lack->since_ms = now;
+	if (lack->max_ms >= 0 && now - lack->since_ms > (uint64_t)lack->max_ms)
+		return false;
+	io_error_pause();
+	return true;
 }

@@ -6,6 +6,9 @@
 #ifndef PLATFORM_IO_ERROR_H
 #define PLATFORM_IO_ERROR_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 enum io_side {
 	IO_CONNECTION, /* a stream socket: vsock, Unix or TCP */
 	IO_PIPE,
@@ -30,5 +33,14 @@ enum io_meaning io_error_read(enum io_side side, int error);
 
 /* Sleeps for IO_NO_MEMORY_PAUSE_MS. */
 void io_error_pause(void);
+
+/* How long memory has been lacking for one thing, over many calls. */
+struct io_lack {
+	uint64_t since_ms; /* of CLOCK_MONOTONIC; 0: it is not */
+	int max_ms;	   /* for so long that is borne; -1: no limit */
+};
+
+/* It is lacking, again: pauses. Returns whether it is to be borne still. */
+bool io_lack_bear(struct io_lack *lack);
 
 #endif

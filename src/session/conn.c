@@ -47,7 +47,7 @@ conn_init(struct conn *conn, int fd, struct slot *slot)
 		.rx = conn_rx,
 		.room = CONN_ROOM,
 		.send_max = SIZE_MAX,
-		.lacks_max_ms = -1,
+		.lack.max_ms = -1,
 	};
 }
 
@@ -120,7 +120,7 @@ conn_fill(struct conn *conn)
 	if (n == 0)
 		return -EPIPE;
 	if (conn->send_max == SIZE_MAX)
-		conn->lacks_since_ms = 0;
+		conn->lack.since_ms = 0;
 	conn->rx_tail += (size_t)n;
 	if (conn->rx_tail > conn_rx_touched)
 		conn_rx_touched = conn->rx_tail;
@@ -165,22 +165,18 @@ conn_take(struct conn *conn, size_t max, const uint8_t **ret)
 int
 conn_bear(struct conn *conn, int error)
 {
-	enum io_meaning meaning = io_error_read(IO_CONNECTION, error);
-	uint64_t now;
-
-	if (meaning == IO_NOT_NOW)
+	switch (io_error_read(IO_CONNECTION, error)) {
+	case IO_NOT_NOW:
 		return -EAGAIN;
-	if (meaning == IO_AGAIN)
+	case IO_AGAIN:
 		return -EINTR;
-	if (meaning != IO_NO_MEMORY)
-		return -EPIPE;
-	now = clock_mono_ms();
-	if (conn->lacks_since_ms == 0)
-		conn->lacks_since_ms = now;
-	if (conn->lacks_max_ms >= 0 && now - conn->lacks_since_ms > (uint64_t)conn->lacks_max_ms)
-		return -EPIPE;
-	io_error_pause();
-	return -EAGAIN;
+	case IO_NO_MEMORY:
+		return io_lack_bear(&conn->lack) ? -EAGAIN : -EPIPE;
+	case IO_GONE:
+	case IO_BROKEN:
+		break;
+	}
+	return -EPIPE;
 }
 
 int

@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "platform/io_error.h"
 #include "protocol/frame.h"
 #include "session/scoreboard.h"
 
@@ -47,18 +48,17 @@ struct conn {
 	uint32_t payload_left; /* bytes of the frame being read, not yet taken */
 	size_t tx_head;	       /* the frame being pushed: [tx_head, tx_tail) of the buffer */
 	size_t tx_tail;
-	size_t tx_left;		 /* bytes of the frame being sent, not yet gone */
-	size_t tx_len;		 /* of its payload */
-	bool tx_begun;		 /* some of it has gone */
-	bool tx_is_whole;	 /* the send under way takes all of it or nothing */
-	bool tx_last;		 /* it is the connection's last */
-	bool room_is_renewed;	 /* ROOM is for each send, and not for all together */
-	bool saw_eof_frame;	 /* an EOF frame ends a quick linger */
-	size_t room;		 /* so much goes in one send, or nothing of it */
-	size_t send_max;	 /* no send asks for more: the kernel lacks memory */
-	uint64_t lacks_since_ms; /* it has since then; 0: it does not */
-	int lacks_max_ms;	 /* for so long that is borne; -1: no limit */
-	uint64_t waited_ms;	 /* when sending last had to wait; 0: never */
+	size_t tx_left;	      /* bytes of the frame being sent, not yet gone */
+	size_t tx_len;	      /* of its payload */
+	bool tx_begun;	      /* some of it has gone */
+	bool tx_is_whole;     /* the send under way takes all of it or nothing */
+	bool tx_last;	      /* it is the connection's last */
+	bool room_is_renewed; /* ROOM is for each send, and not for all together */
+	bool saw_eof_frame;   /* an EOF frame ends a quick linger */
+	size_t room;	      /* so much goes in one send, or nothing of it */
+	size_t send_max;      /* no send asks for more: the kernel lacks memory */
+	struct io_lack lack;  /* of memory for the connection */
+	uint64_t waited_ms;   /* when sending last had to wait; 0: never */
 };
 
 /* Starts on FD, a connected non-blocking stream socket, which conn_close()
@@ -76,7 +76,7 @@ void conn_close(struct conn *conn);
  *
  * DEADLINE_MS is a time of CLOCK_MONOTONIC, or CLOCK_NEVER. They return
  *   -EPIPE      the host has gone (orderly or not, between frames or in one), or the
- *               kernel has had no memory for the connection for LACKS_MAX_MS
+ *               kernel has had no memory for the connection for the time of LACK
  *   -ETIMEDOUT  the deadline passed
  *   -ECANCELED  this worker was told to stop (stop.h)
  *   -EMSGSIZE   a header announced more than VMM_GUEST_FRAME_MAX

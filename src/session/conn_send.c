@@ -30,7 +30,7 @@ conn_tx_buffer(void)
 static void
 conn_has_sent(struct conn *conn, size_t len)
 {
-	conn->lacks_since_ms = 0;
+	conn->lack.since_ms = 0;
 	if (conn->send_max < VMM_GUEST_DATA_MAX)
 		conn->send_max *= 2;
 	else
@@ -48,7 +48,7 @@ conn_has_failed(struct conn *conn)
 	if (r != -EAGAIN)
 		return r;
 	conn_note_waiting(conn);
-	if (conn->lacks_since_ms == 0)
+	if (conn->lack.since_ms == 0)
 		conn->waited_ms = clock_mono_ms();
 	else
 		conn->send_max = IO_NO_MEMORY_LEN;
@@ -169,7 +169,7 @@ conn_send_pieces(struct conn *conn, struct iovec *pieces, int stall_ms)
 		}
 		r = conn_has_failed(conn);
 		if (r == -EAGAIN)
-			r = conn->lacks_since_ms == 0 ? conn_wait_for_host(conn, stall_ms) : 0;
+			r = conn->lack.since_ms == 0 ? conn_wait_for_host(conn, stall_ms) : 0;
 		if (r < 0 && r != -EINTR)
 			return r;
 	}
@@ -270,7 +270,7 @@ conn_send_frames(struct conn *conn, const uint8_t *frames, size_t len, size_t co
 		}
 		r = conn_has_failed(conn);
 		if (r == -EAGAIN)
-			r = conn->lacks_since_ms == 0 ? conn_wait_for_taker(conn) : 0;
+			r = conn->lack.since_ms == 0 ? conn_wait_for_taker(conn) : 0;
 		else if (r == -EINTR)
 			r = 0;
 	}

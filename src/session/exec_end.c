@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "platform/cgroup.h"
 #include "platform/clock.h"
@@ -47,6 +48,7 @@ exec_end_reason(const struct exec *exec, const struct relay_end *end)
 		[RELAY_DISCONNECTED] = "disconnected",
 		[RELAY_SHUTDOWN] = "shutdown",
 		[RELAY_PROTOCOL] = "disconnected",
+		[RELAY_BROKEN] = "disconnected",
 	};
 
 	/* As PID 1 the supervisor ends what is in the guest, and we see it end. */
@@ -133,6 +135,12 @@ exec_end_send_exit(struct exec *exec, const struct relay_end *end)
 		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
 		    "a frame was announced with more than %u bytes: the session was killed",
 		    VMM_GUEST_FRAME_MAX);
+		return;
+	}
+	if (end->reason == RELAY_BROKEN) {
+		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
+		    "a stream of the program can't be used: %s: the session was killed",
+		    strerror(-end->error));
 		return;
 	}
 	if (end->end.signaled)

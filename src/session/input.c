@@ -29,6 +29,21 @@ input_close(struct input *input)
 	held_input_done(&input->held);
 }
 
+/* A write has failed. Returns whether it is to be made again later; else the program's
+ * input is closed. */
+static bool
+input_is_to_wait(struct input *input, int error)
+{
+	enum io_meaning meaning = io_error_read(input->tty_fd >= 0 ? IO_TERMINAL : IO_PIPE, error);
+
+	if (meaning == IO_NOT_NOW || (meaning == IO_NO_MEMORY && io_lack_bear(&input->lack)))
+		return true;
+	if (meaning != IO_GONE)
+		input->error = -error;
+	input_close(input);
+	return false;
+}
+
 /* Writes as much as is taken without waiting; closes where nobody reads. */
 static size_t
 input_write(struct input *input, const uint8_t *bytes, size_t len)
@@ -40,12 +55,11 @@ input_write(struct input *input, const uint8_t *bytes, size_t len)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EAGAIN)
+		if (n < 0 && input_is_to_wait(input, errno))
 			break;
-		if (n < 0) {
-			input_close(input);
+		if (n < 0)
 			return len;
-		}
+		input->lack.since_ms = 0;
 		done += (size_t)n;
 	}
 	if (done > 0)

@@ -11,7 +11,7 @@
  *   - EOF comes after all STDIN before it: a pipe is closed; on a terminal its
  *     end-of-file character is typed.
  *   - A program that has closed its standard input loses it: what comes for it
- *     is read and dropped.
+ *     is read and dropped. Where it fails in another way that is told: error.
  */
 #ifndef SESSION_INPUT_H
 #define SESSION_INPUT_H
@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "platform/io_error.h"
 #include "protocol/frame.h"
 #include "session/conn.h"
 #include "session/group.h"
@@ -34,8 +35,10 @@ struct input {
 	struct held_input held;
 	bool eof_pending; /* an EOF waits for the bytes before it */
 	bool pipe_is_large;
-	char last_typed; /* on the terminal; '\n' at first */
-	uint8_t type;	 /* of the frame whose payload is being taken */
+	char last_typed;     /* on the terminal; '\n' at first */
+	int error;	     /* -errno: it can't be written, and what was for it is lost */
+	struct io_lack lack; /* of memory to write it */
+	uint8_t type;	     /* of the frame whose payload is being taken */
 	uint8_t control[INPUT_CONTROL_MAX];
 	size_t control_len;
 };

@@ -65,10 +65,28 @@ static struct relay relay_running;
 
 /* ---- output ------------------------------------------------------------ */
 
+/* A read that gave nothing, with ERROR, or 0 for end of file. */
+static void
+relay_read_nothing(struct relay *relay, struct relay_source *source, int error, uint64_t now)
+{
+	enum io_side side = relay->options->tty_fd >= 0 ? IO_TERMINAL : IO_PIPE;
+	enum io_meaning meaning = error == 0 ? IO_GONE : io_error_read(side, error);
+
+	if (meaning == IO_NOT_NOW && relay->phase != RELAY_CUT)
+		return;
+	/* What is there and can't be read is not quiet. */
+	relay->quiet_since_ms = meaning == IO_NO_MEMORY ? now : relay->quiet_since_ms;
+	if (meaning == IO_NO_MEMORY && io_lack_bear(&relay->lack))
+		return;
+	if (meaning == IO_NO_MEMORY || meaning == IO_BROKEN)
+		relay_break(relay, error, now);
+	source->ended_fd = fd_steal(&source->fd);
+}
+
 /* Reads once. Returns how much there was; 0 for nothing now, or nothing ever
  * again. */
 static size_t
-relay_read(struct relay *relay, struct relay_source *source)
+relay_read(struct relay *relay, struct relay_source *source, uint64_t now)
 {
 	size_t max = VMM_GUEST_DATA_MAX;
 	ssize_t n;
@@ -78,12 +96,11 @@ relay_read(struct relay *relay, struct relay_source *source)
 	do {
 		n = read(source->fd, conn_tx_buffer(), max);
 	} while (n < 0 && errno == EINTR);
-	if (n < 0 && errno == EAGAIN && relay->phase != RELAY_CUT)
-		return 0;
 	if (n <= 0) {
-		source->ended_fd = fd_steal(&source->fd);
+		relay_read_nothing(relay, source, n < 0 ? errno : 0, now);
 		return 0;
 	}
+	relay->lack.since_ms = 0;
 	if (relay->phase == RELAY_CUT) {
 		source->left -= (size_t)n;
 		if (source->left == 0)
@@ -118,7 +135,7 @@ relay_pump(struct relay *relay, const bool *ready, uint64_t now)
 			return;
 		if (source->fd < 0 || !ready[i])
 			continue;
-		len = relay_read(relay, source);
+		len = relay_read(relay, source, now);
 		if (len == 0)
 			continue;
 		relay->quiet_since_ms = now;
@@ -203,6 +220,8 @@ relay_turn(struct relay *relay)
 		if (conn_is_pushing(relay->conn))
 			relay_push(relay, now);
 	}
+	if (relay->input.error < 0)
+		relay_break(relay, -relay->input.error, now);
 	/* What was there at the cut is read without asking. */
 	for (int i = 0; i < RELAY_SOURCES; i++)
 		ready[i] = polls[RELAY_POLL_SOURCE + i].revents != 0 || relay->phase == RELAY_CUT;
@@ -247,6 +266,7 @@ relay_run(const struct relay_options *options, struct relay_end *ret)
 	relay->sources[0] = relay_make_source(out_fd, VMM_GUEST_STDOUT);
 	relay->sources[1] = relay_make_source(options->stderr_fd, VMM_GUEST_STDERR);
 	input_init(&relay->input, options->stdin_fd, options->tty_fd, options->group);
+	relay->lack.max_ms = relay->input.lack.max_ms = options->conn->lack.max_ms;
 	/* Frames may have come along with START. */
 	relay_read_host(relay, 0, clock_mono_ms());
 	while (!relay_is_over(relay))

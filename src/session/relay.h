@@ -18,6 +18,7 @@ enum relay_reason {
 	RELAY_DISCONNECTED,
 	RELAY_SHUTDOWN,
 	RELAY_PROTOCOL, /* the host announced a frame above the limit */
+	RELAY_BROKEN,	/* a stream of the program's can't be read or written */
 };
 
 /* Descriptors are given away: the relay closes them, the last in relay_close(). */
@@ -39,6 +40,7 @@ struct relay_end {
 	bool output_held;     /* a descendant still held the output open */
 	bool is_gone;	      /* there is no host to send anything to */
 	bool was_killed;      /* by us */
+	int error;	      /* RELAY_BROKEN: -errno of the stream */
 	bool is_stuck;	      /* the main process did not die of SIGKILL, or its tracer hides
 				its end: don't wait for it */
 };

@@ -48,6 +48,16 @@ relay_set_reason(struct relay *relay, enum relay_reason reason)
 		relay->end.reason = reason;
 }
 
+void
+relay_break(struct relay *relay, int error, uint64_t now)
+{
+	if (relay->end.reason != RELAY_EXITED)
+		return;
+	relay->end.reason = RELAY_BROKEN;
+	relay->end.error = -error;
+	relay_kill(relay, now);
+}
+
 /* The host has gone. */
 void
 relay_lose_host(struct relay *relay, uint64_t now)
@@ -176,9 +186,9 @@ relay_cut(struct relay *relay)
 			continue;
 		if (relay_is_held(source->fd))
 			relay->end.output_held = true;
-		if (relay->options->tty_fd >= 0)
+		if (relay->options->tty_fd >= 0 || ioctl(source->fd, FIONREAD, &available) < 0)
 			source->left = RELAY_TTY_LEFT_MAX;
-		else if (ioctl(source->fd, FIONREAD, &available) == 0)
+		else
 			source->left = (size_t)available;
 		if (source->left == 0)
 			fd_close(&source->fd);

@@ -36,6 +36,7 @@ struct relay {
 	int tty_slave_fd;
 	enum relay_phase phase;
 	struct relay_end end;
+	struct io_lack lack; /* of memory to read the program's output */
 	uint64_t term_at_ms; /* the timeout */
 	uint64_t kill_at_ms; /* SIGKILL to the group */
 	uint64_t kill_again_ms;
@@ -50,6 +51,10 @@ struct relay {
 
 /* Notes why the session ends; the first reason stands. */
 void relay_set_reason(struct relay *relay, enum relay_reason reason);
+
+/* A stream of the program's fails with ERROR, a value of errno: what was on it is lost,
+ * and an end as if all were well would hide that. Kills the session. */
+void relay_break(struct relay *relay, int error, uint64_t now);
 
 /* Kills everything the session started. */
 void relay_kill(struct relay *relay, uint64_t now);

@@ -5,7 +5,7 @@ that fail, or kill, at one certain point.
         agents started from then on have these mounts to themselves; $D is
         tmp_path. inside(agent, path) is the path as they see it.
 
-    with Fault(pid, "renameat", "signal=SIGKILL"):
+    with Fault(pid, "renameat", "signal=SIGKILL"):          (WHEN: 2, "2..5", "2+")
         the process PID meets this at that call (strace's inject); where there are
         more pids, each of them does
 """

@@ -186,7 +186,7 @@ test_want_of_memory_is_borne_and_pieces_get_small(void **state)
 
 	(void)state;
 	assert_int_equal(conn_bear(&conn, ENOMEM), -EAGAIN);
-	assert_true(conn.lacks_since_ms >= before);
+	assert_true(conn.lack.since_ms >= before);
 	assert_int_equal(conn_bear(&conn, ENOBUFS), -EAGAIN);
 	assert_true(clock_mono_ms() - before >= 2 * IO_NO_MEMORY_PAUSE_MS - 1);
 	assert_int_equal(conn_bear(&conn, EAGAIN), -EAGAIN);
@@ -198,10 +198,10 @@ static void
 test_want_of_memory_is_not_borne_for_ever(void **state)
 {
 	(void)state;
-	conn.lacks_max_ms = 30;
+	conn.lack.max_ms = 30;
 	while (conn_bear(&conn, ENOMEM) == -EAGAIN)
-		assert_true(clock_mono_ms() < conn.lacks_since_ms + SOON_MS);
-	assert_true(clock_mono_ms() > conn.lacks_since_ms + 30);
+		assert_true(clock_mono_ms() < conn.lack.since_ms + SOON_MS);
+	assert_true(clock_mono_ms() > conn.lack.since_ms + 30);
 }
 
 static void
