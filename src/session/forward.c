@@ -9,6 +9,8 @@
  *   - One direction that has been closed does not end the other.
  *   - The host's going ends both at once, as does a TCP connection that breaks;
  *     what of a frame had been sent is then sent to its end.
+ *   - What ends before the host's EOF was passed on is a reset for the guest: an end
+ *     in order would make a whole of what was cut.
  */
 #include "session/forward.h"
 
@@ -17,9 +19,11 @@
 #include <sys/socket.h>
 
 #include "platform/clock.h"
+#include "platform/io_error.h"
 #include "session/stop.h"
 
-/* A host that takes nothing of a last frame for so long is given up. */
+/* A host that takes nothing of a last frame for so long is given up, where the agent is
+ * to stop. */
 #define FORWARD_FINISH_MS 2000
 
 struct forward {
@@ -31,9 +35,23 @@ struct forward {
 	bool host_ended; /* EOF has been passed on */
 	bool guest_ended;
 	bool is_host_readable;
-	int send_error; /* the guest takes no more, but what it sent is still read */
-	int error;	/* the TCP connection has come to a bad end */
+	bool is_cut;	     /* our side could not be closed: no end will come of that */
+	int send_error;	     /* the guest takes no more, but what it sent is still read */
+	int error;	     /* the TCP connection has come to a bad end */
+	struct io_lack lack; /* of memory for the TCP connection */
 };
+
+/* What ERROR of the TCP connection, a value of errno, comes to: 0 if it is to be tried
+ * again when poll(2) shows it, else -ERROR. */
+static int
+forward_bear(struct forward *forward, int error)
+{
+	enum io_meaning meaning = io_error_read(IO_CONNECTION, error);
+
+	if (meaning == IO_NOT_NOW || (meaning == IO_NO_MEMORY && io_lack_bear(&forward->lack)))
+		return 0;
+	return error == EPIPE ? -ECONNRESET : -error;
+}
 
 /* ---- from the host to the guest --------------------------------------- */
 
@@ -47,13 +65,14 @@ forward_write(struct forward *forward)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EAGAIN)
-			return false;
 		if (n < 0) {
-			forward->send_error = errno == EPIPE ? -ECONNRESET : -errno;
+			forward->send_error = forward_bear(forward, errno);
+			if (forward->send_error == 0)
+				return false;
 			forward->input_len = 0;
 			return true;
 		}
+		forward->lack.since_ms = 0;
 		forward->input += n;
 		forward->input_len -= (size_t)n;
 	}
@@ -88,7 +107,9 @@ forward_take(struct forward *forward)
 	if (header.type == VMM_GUEST_EOF && !forward->host_ended) {
 		forward->conn->saw_eof_frame = true;
 		forward->host_ended = true;
-		(void)shutdown(forward->tcp_fd, SHUT_WR);
+		forward->is_cut = shutdown(forward->tcp_fd, SHUT_WR) < 0;
+		if (forward->is_cut && forward->send_error == 0)
+			forward->send_error = errno == ENOTCONN ? -ECONNRESET : -errno;
 	}
 	return 0;
 }
@@ -131,9 +152,10 @@ forward_from_guest(struct forward *forward)
 	do {
 		n = recv(forward->tcp_fd, conn_tx_buffer(), VMM_GUEST_DATA_MAX, MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
-	if (n < 0 && errno != EAGAIN)
-		forward->error = -errno;
-	if (n == 0 && forward->send_error < 0)
+	if (n < 0)
+		forward->error = forward_bear(forward, errno);
+	/* The guest may wait for an end that it will not see. */
+	if ((n == 0 && forward->send_error < 0) || (n < 0 && forward->is_cut))
 		forward->error = forward->send_error;
 	if (n < 0 || forward->error < 0)
 		return 0;
@@ -187,10 +209,10 @@ forward_wait(struct forward *forward)
 	return 0;
 }
 
-/* Sends the frame under way to its end. Returns 0, or -EPIPE if the host does not
- * take it. */
+/* Sends the frame under way to its end, waiting for the host for MAX_MS (-1: as long as
+ * it is there). Returns 0, or -EPIPE if the host does not take it. */
 static int
-forward_finish_frame(struct conn *conn)
+forward_finish_frame(struct conn *conn, int max_ms)
 {
 	struct pollfd wait = { .fd = conn->fd, .events = POLLOUT | POLLRDHUP };
 
@@ -199,7 +221,7 @@ forward_finish_frame(struct conn *conn)
 
 		if (r == -EPIPE)
 			return r;
-		if (r == -EAGAIN && poll(&wait, 1, FORWARD_FINISH_MS) == 0)
+		if (r == -EAGAIN && poll(&wait, 1, max_ms) == 0)
 			return -EPIPE;
 		if (wait.revents & (POLLRDHUP | POLLHUP | POLLERR))
 			return -EPIPE;
@@ -207,22 +229,40 @@ forward_finish_frame(struct conn *conn)
 	return 0;
 }
 
+/* Whether the close(2) that ends TCP_FD, or this worker's death, is a reset. */
+static void
+forward_set_reset(int tcp_fd, bool is_reset)
+{
+	struct linger linger = { .l_onoff = is_reset, .l_linger = 0 };
+
+	(void)setsockopt(tcp_fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
 int
 forward_run(struct conn *conn, int tcp_fd)
 {
-	struct forward forward = { .conn = conn, .tcp_fd = tcp_fd };
+	struct forward forward = {
+		.conn = conn,
+		.tcp_fd = tcp_fd,
+		.lack.max_ms = conn->lack.max_ms,
+	};
 	int r;
 
+	forward_set_reset(tcp_fd, true);
 	do {
 		r = forward_from_host(&forward);
 		if (r == 0)
 			r = forward_from_guest(&forward);
 		if (r == 0 && forward_is_over(&forward))
-			return forward.error;
+			break;
 		if (r == 0)
 			r = forward_wait(&forward);
 	} while (r == 0);
-	if (r != -EPIPE && forward_finish_frame(conn) < 0)
+	if (forward.host_ended && !forward.is_cut)
+		forward_set_reset(tcp_fd, false);
+	if (r == 0)
+		return forward.error;
+	if (r != -EPIPE && forward_finish_frame(conn, r == -ECANCELED ? FORWARD_FINISH_MS : -1) < 0)
 		return -EPIPE;
 	return r;
 }

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import codec
-from agent import is_running, together, wait_until
+from agent import is_running, kill_hard, together, wait_until
 from answers import control_failed
 from faults import Fault
 
@@ -271,6 +271,42 @@ def test_the_hosts_going_closes_the_tcp_connection(agent, serve):
     conn.expect(codec.STATUS)
     conn.close()
     wait_until(lambda: server.ended, 5, "the server sees the end")
+
+
+def leave(conn, agent):
+    conn.close()
+
+
+def kill_its_worker(conn, agent):
+    kill_hard(*[p for p in agent.worker_pids()
+                if b"connect" in open("/proc/%d/cmdline" % p, "rb").read()])
+    assert conn.result(timeout=20).code == 125
+
+
+@pytest.mark.kills_workers
+@pytest.mark.parametrize("cut", [leave, kill_its_worker])
+def test_a_transfer_that_is_cut_is_a_reset_for_the_server(agent, serve, cut):
+    """An end in order would make a whole file of half of one."""
+    server = serve(lambda conn: [None for _ in iter(lambda: conn.recv(65536), b"")])
+    conn = forward(agent, server.port)
+    conn.expect(codec.STATUS)
+    conn.send(codec.STDIN, b"half of it")
+    cut(conn, agent)
+    wait_until(lambda: server.ended, 20, "the server sees the end")
+    assert isinstance(server.ended[0], ConnectionResetError), server.ended
+
+
+def test_an_end_that_can_not_be_passed_on_ends_it_in_words(start_agent, serve):
+    """The server waits for it, and would for ever."""
+    agent = start_agent("--workers=3", "--reserved=2")
+    conn = forward(agent, serve(echo).port)
+    conn.expect(codec.STATUS)
+    with Fault(agent.worker_pids(), "shutdown", "error=ENOBUFS", 1):
+        conn.send(codec.STDIN, b"ping")
+        conn.read_output(b"ping")
+        conn.send(codec.EOF)
+        result = conn.result(timeout=20)
+    assert result.code == 1 and "No buffer space" in result.text, result
 
 
 def test_the_servers_reset_ends_it(agent, serve):
