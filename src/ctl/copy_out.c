@@ -291,13 +291,18 @@ static int
 copy_out_file(struct copy *copy, const char *source, const char *target,
     const struct copy_job *like, struct client_error *error)
 {
-	char *path = realpath(target, NULL);
-	char *directory = path != NULL ? path : strdup(target);
-	char *name = directory != NULL ? strdup(directory) : NULL;
+	char *directory = realpath(target, NULL);
+	char *name;
 	int CLEANUP_FD dir_fd = -1;
-	int r = -ENOMEM;
+	int r = directory == NULL && errno != ENOENT ? -errno : 0;
 
-	if (name != NULL) {
+	/* What is there and can't be followed is not to be written into as it is. */
+	if (directory == NULL && r == 0)
+		directory = strdup(target);
+	name = directory != NULL ? strdup(directory) : NULL;
+	if (r == 0 && name == NULL)
+		r = -ENOMEM;
+	if (r == 0) {
 		dir_fd = open(dirname(directory), O_PATH | O_DIRECTORY | O_CLOEXEC);
 		r = dir_fd < 0 ? -errno : 0;
 	}

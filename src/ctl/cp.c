@@ -171,16 +171,21 @@ cp_catch_signals(void)
 static int
 cp_check_agent(struct copy *copy, bool to_guest)
 {
+	const char *feature = copy->recursive ? GUEST_FEATURES_SET : GUEST_FEATURES_USER_IO;
+	bool asks_for_times = to_guest && copy->preserve;
+	struct copy_patience patience = { 0 };
 	struct client_error error = { "" };
-	int r = guest_features_check_user(
-	    copy->user, copy->recursive ? GUEST_FEATURES_SET : GUEST_FEATURES_USER_IO, &error);
+	int r;
 
-	if (r == 0 && to_guest && copy->preserve) {
-		r = guest_features_have(GUEST_FEATURES_SET, &error);
-		copy->sets_times = r == 1;
-		copy->failed = r == 0;
-		if (r == 0)
-			(void)command_fail("the agent is too old to keep times");
+	do {
+		r = guest_features_check_user(copy->user, feature, &error);
+		if (r == 0 && asks_for_times)
+			r = guest_features_have(GUEST_FEATURES_SET, &error);
+	} while (copy_try_again(&patience, &r));
+	copy->sets_times = asks_for_times && r == 1;
+	if (asks_for_times && r == 0) {
+		copy->failed = true;
+		(void)command_fail("the agent is too old to keep times");
 	}
 	return r < 0 ? command_fail("%s", error.text) : 0;
 }

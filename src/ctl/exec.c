@@ -250,6 +250,7 @@ static int
 exec_start(struct exec_arguments *arguments)
 {
 	struct start_request *request = &arguments->request;
+	bool wants_report = request->report && !request->detach;
 	int status = exec_open_report(arguments);
 
 	if (status >= 0)
@@ -259,7 +260,8 @@ exec_start(struct exec_arguments *arguments)
 	if (request->detach || request->report)
 		program_use_report(request, &arguments->relay, &arguments->report);
 	status = program_run(request, &arguments->relay);
-	if (request->report)
+	/* Of what was lost, or never ran, that has been said. */
+	if (wants_report && status != VMM_GUEST_EXIT_AGENT)
 		program_print_report(&arguments->report);
 	return exec_close_report(arguments, status);
 }

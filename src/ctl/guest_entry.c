@@ -4,6 +4,7 @@
 #include "ctl/guest_entry.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,20 +66,25 @@ guest_entry_join(const char *directory, const char *name)
 	return path;
 }
 
-/* Where the link at PATH leads, as a path that can be asked for. */
-static char *
-guest_entry_follow(const char *path, const char *target)
+/* Where the link at *PATH leads, as a path that can be asked for, in its place. Returns
+ * 0, -ENAMETOOLONG where no path of a guest is so long, or -ENOMEM. */
+static int
+guest_entry_follow(char **path, const char *target)
 {
-	const char *slash = strrchr(path, '/');
-	char *directory;
+	const char *slash = strrchr(*path, '/');
 	char *joined;
 
-	if (target[0] == '/' || slash == NULL)
-		return strdup(target);
-	directory = strndup(path, (size_t)(slash - path));
-	joined = directory != NULL ? guest_entry_join(directory, target) : NULL;
-	free(directory);
-	return joined;
+	if (target[0] == '/' || slash == NULL) {
+		joined = strdup(target);
+	} else {
+		(*path)[slash - *path] = '\0';
+		joined = guest_entry_join(*path, target);
+	}
+	free(*path);
+	*path = joined;
+	if (joined == NULL)
+		return -ENOMEM;
+	return strlen(joined) < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
 int
@@ -88,25 +94,26 @@ guest_entry_stat(const char *path, const char *user, bool follow, struct file_li
 	char *here = strdup(path);
 	int r = -ENOMEM;
 
+	if (here == NULL)
+		client_fail(error, "out of memory");
 	for (int links = 0; here != NULL; links++) {
-		struct file_listing listing = { 0 };
-		char *next;
+		struct file_listing CLEANUP_LISTING listing = { 0 };
 
 		r = guest_entry_ask(here, user, false, &listing, error);
 		if (r < 0)
 			break;
 		if (!follow || listing.entries[0].kind != FILE_ENTRY_SYMLINK) {
 			*ret = listing;
+			listing = (struct file_listing){ 0 };
 			break;
 		}
-		next = guest_entry_follow(here, listing.entries[0].symlink_target);
-		file_listing_done(&listing);
-		free(here);
-		here = next;
-		r = next == NULL ? -ENOMEM : -ELOOP;
-		client_fail(error, "vm:%s: %s", path, strerror(-r));
-		if (links == GUEST_ENTRY_LINKS_MAX)
+		r = guest_entry_follow(&here, listing.entries[0].symlink_target);
+		if (r == 0 && links == GUEST_ENTRY_LINKS_MAX)
+			r = -ELOOP;
+		if (r < 0) {
+			client_fail(error, "vm:%s: %s", path, strerror(-r));
 			break;
+		}
 	}
 	free(here);
 	return r;
@@ -121,7 +128,9 @@ guest_entry_type(
 	int r = -ENOMEM;
 
 	/* PATH/. is there if PATH leads to a directory. */
-	if (inside != NULL)
+	if (inside == NULL)
+		client_fail(error, "out of memory");
+	else
 		r = guest_entry_ask(inside, user, false, &listing, error);
 	free(inside);
 	switch (r) {

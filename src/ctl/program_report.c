@@ -85,8 +85,12 @@ program_print_report(struct program_report *report)
 	char end[128];
 	char memory[QUANTITY_MAX];
 
-	if (report->exited.json == NULL)
+	if (report->json != NULL)
 		return;
+	if (report->exited.json == NULL) {
+		(void)command_fail("the agent did not tell what the program took");
+		return;
+	}
 	program_report_format_end(exited, end, sizeof(end));
 	quantity_format_bytes(memory, exited->has_memory_peak
 					  ? exited->memory_peak_bytes

@@ -25,7 +25,8 @@ struct program_report {
 void program_use_report(
     struct start_request *request, struct relay_options *relay, struct program_report *report);
 
-/* Prints to standard error how it ended, if that was told, and frees it. */
+/* Prints to standard error how it ended, or that this was not told, and frees it; nothing
+ * where there is JSON. */
 void program_print_report(struct program_report *report);
 
 #endif

@@ -25,9 +25,9 @@ static const char watch_help[] =
     "  -u, --user USER  watch with the rights of USER\n"
     "  -h, --help       show this help\n"
     "\n"
-    "With -r an event may be told twice, and none is missed but below what is said to be\n"
-    "unwatched. Where more happens than can be told, it ends with a message and exit\n"
-    "status 1.\n";
+    "With -r an event may be told twice, and none is missed but below what is said\n"
+    "to be unwatched. Where more happens than can be told, it ends with a message and\n"
+    "exit status 1.\n";
 
 static const struct option watch_options[] = {
 	{ "recursive", no_argument, NULL, 'r' },

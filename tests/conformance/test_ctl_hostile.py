@@ -211,3 +211,60 @@ def test_a_tree_into_a_guest_takes_no_memory_for_its_depth(tmp_path):
     assert code == 0
     code, deep = run_measured(tree(level, 15), "cp", "-r", tmp_path, "vm:/t")
     assert code == 0 and deep < shallow + 30, (shallow, deep)
+
+
+def bomb(start, item, end):
+    """A payload of the largest frame, as many ITEMs as fit. Made when it is called for: what this
+    interpreter holds counts for the client until that is executed."""
+    return lambda: explode(start, item, end)
+
+
+def explode(start, item, end):
+    count = (codec.FRAME_MAX - len(start) - len(end)) // len(item)
+    return (start + item * count + end).replace(b"," + end, end)
+
+
+@pytest.mark.parametrize("command,answer,payload,expected", [
+    ("ls", codec.FILE_LIST, bomb(b"[", b"{},", b"]"), 1),
+    ("ls", codec.FILE_LIST, bomb(b"[", b"[],", b"]"), 1),
+    ("ls", codec.FILE_LIST, bomb(b"[", b"0,", b"]"), 1),
+    ("ls", codec.FILE_LIST, bomb(b'[{"name":"x","kind":"dir","more":[', b"{},", b"]}]"), 1),
+    ("ls", codec.FILE_LIST, bomb(b"[", b'{"name":"","kind":""},', b"]"), 0),
+    ("stat", codec.FILE_STAT, bomb(b'{"more":[', b"0,", b"]}"), 1),
+    ("status", codec.STATUS, bomb(b'{"more":[', b"0,", b"]}"), 1),
+    ("status", codec.STATUS, bomb(b'{"slots":[', b"{},", b"]}"), 1),
+    ("restored", codec.STATUS, bomb(b'{"errors":[', b"0,", b"]}"), 1),
+    ("watch", codec.FILE_EVENT, bomb(b'{"more":[', b"0,", b"]}"), 1),
+])
+def test_an_answer_takes_no_more_memory_than_a_few_times_its_length(command, answer, payload, expected):
+    def script(peer):
+        peer.recv()
+        if answer == codec.FILE_EVENT:
+            peer.send(codec.FILE_ACK)
+        peer.send(answer, payload())
+        peer.exit(0 if expected == 0 or command != "restored" else -1)
+    args = [command] + (["/x"] if command in ("ls", "stat", "watch") else [])
+    code, used = run_measured(script, *args)
+    assert code == expected and used < 250, used
+
+
+def test_a_link_to_ever_longer_paths_is_not_followed_for_ever():
+    seen = []
+
+    def script(peer):
+        frame = peer.recv()
+        if frame.type == codec.FILE_STAT_REQ:
+            seen.append(len(frame.payload))
+            peer.send(codec.FILE_STAT, peer_entry("l", kind="symlink", symlink_target="d/" * 1000 + "l"))
+    done = run(script, "stat", "-L", "/a/l")
+    assert done.code == 1 and "File name too long" in done.text
+    assert max(seen) < 8192
+
+
+def test_a_report_that_did_not_come_is_missed():
+    def script(peer):
+        peer.until(codec.EOF)
+        peer.exit(3)
+    done = run(script, "exec", "--report", "x")
+    assert done.code == 3 and "did not tell what the program took" in done.text
+    assert run(script, "exec", "x") == (3, b"", b"")
