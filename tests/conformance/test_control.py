@@ -27,7 +27,7 @@ def test_clock_sync_to_what_is_no_time_is_an_error(agent, seconds, nanoseconds):
 def test_a_failed_clock_sync_leaves_its_reason_in_the_log(agent):
     start = len(agent.log())
     control_failed(agent.request(codec.CLOCK_SYNC, b"short"))
-    wait_until(lambda: "clock" in agent.log()[start:].lower(), 5, "a line about the clock")
+    wait_until(lambda: "clock" in agent.log()[start:].lower(), message="a line about the clock")
 
 
 def sync_now(agent, entropy):
@@ -119,7 +119,7 @@ def test_status_counts_each_worker_once(agent, tmp_path):
         counted = [found["workers"][kind] for kind in ("exec", "file", "control")]
         return found if counted == [2, 1, 1] else None
 
-    status = wait_until(settled, 5, "two programs, an upload, and who tells of them")
+    status = wait_until(settled, message="two programs, an upload, and who tells of them")
     workers = status["workers"]
     assert workers["idle"] == workers["configured"] - 4
     assert sorted(s["kind"] for s in status["slots"]) == ["exec", "exec", "status", "write"]

@@ -112,7 +112,7 @@ def test_wait_port_connect_and_watch_need_an_exec_place(full, tmp_path):
 def test_files_and_programs_together_leave_one_worker(full, tmp_path):
     upload = full.file_connect(codec.FILE_WRITE_REQ, {"path": str(tmp_path / "a")})
     upload.send(codec.FILE_DATA, b"x")
-    wait_until(lambda: full.status()["workers"]["file"] == 1, 5, "the upload has its place")
+    wait_until(lambda: full.status()["workers"]["file"] == 1, message="the upload has its place")
     frames = full.file_request(codec.FILE_READ_REQ, {"path": "/etc/passwd"})
     assert frames[-1].type == codec.FILE_ERR and frames[-1].payload.startswith(b"EBUSY: "), frames
     assert full.status()["workers"]["exec"] == 2
@@ -132,7 +132,7 @@ def test_a_place_is_free_again_when_its_host_goes(agent):
         one, two = hold(agent), hold(agent)
         one.close()
         two.close()
-        wait_until(lambda: agent.status()["workers"]["exec"] == 0, 8, "both places are free")
+        wait_until(lambda: agent.status()["workers"]["exec"] == 0, message="both places are free")
 
 
 def test_a_place_is_free_again_after_a_refused_start(agent):
@@ -148,9 +148,9 @@ def test_a_place_is_free_again_when_its_worker_dies(agent):
     for _ in range(4):
         conn = agent.start(["sh", "-c", "echo $PPID; exec cat"])
         kill_hard(int(conn.read_output(b"\n")))
-        conn.result(timeout=10)
+        conn.result()
     wait_until(lambda: len(agent.worker_pids()) == 4, 20, "four workers again")
-    wait_until(lambda: agent.status()["workers"]["exec"] == 0, 5, "no place is held")
+    wait_until(lambda: agent.status()["workers"]["exec"] == 0, message="no place is held")
     one, two = hold(agent), hold(agent)
     let_go(one, two)
 
@@ -246,7 +246,7 @@ def test_full_pool_can_still_be_shut_down(start_agent):
     assert agent.request(codec.SHUTDOWN, {"action": "halt", "grace_seconds": 0}).code == 0
     assert agent.process.wait(20) == 0
     for conn in conns:
-        conn.result(timeout=5)
+        conn.result()
     assert not os.path.exists("/proc/%d" % agent.pid)
 
 

@@ -169,8 +169,8 @@ def test_leaving_closes_the_connection():
             process.send_signal(signal.SIGINT)
             time.sleep(0.2)
             process.send_signal(signal.SIGINT)
-            assert process.wait(10) == -signal.SIGINT
-        assert gone.wait(10)
+            assert process.wait(20) == -signal.SIGINT
+        assert gone.wait(20)
 
 
 # ---- control requests -----------------------------------------------------------------
@@ -434,11 +434,11 @@ def test_an_interrupted_download_leaves_the_old_file_and_no_other(tmp_path, sig)
     (tmp_path / "f").write_text("old")
     with FakeAgent(serving(read)) as fake:
         with Ctl(fake.path).start("cp", "vm:/f", tmp_path / "f") as process:
-            assert begun.wait(10)
+            assert begun.wait(20)
             time.sleep(0.2)
             assert len(os.listdir(tmp_path)) == 2
             process.send_signal(sig)
-            assert process.wait(10) == -sig
+            assert process.wait(20) == -sig
     assert (tmp_path / "f").read_text() == "old" and os.listdir(tmp_path) == ["f"]
 
 
@@ -464,10 +464,10 @@ def test_an_interrupted_tree_leaves_whole_files_and_no_others(tmp_path):
     with FakeAgent(script) as fake:
         with Ctl(fake.path).start("cp", "-r", "vm:/t", tmp_path / "t") as process:
             for _ in range(5):
-                assert begun.acquire(timeout=10)
+                assert begun.acquire(timeout=20)
             time.sleep(0.2)
             process.send_signal(signal.SIGINT)
-            assert process.wait(10) == -signal.SIGINT
+            assert process.wait(20) == -signal.SIGINT
     assert os.listdir(tmp_path / "t") == ["f00"]
     assert (tmp_path / "t" / "f00").read_text() == "whole"
 
@@ -814,12 +814,12 @@ def test_forward_tells_why_a_connection_was_not_made():
     with FakeAgent(script) as fake:
         with Ctl(fake.path).start("forward", "0:99") as process:
             port = int(process.stdout.readline().split()[4].rstrip(b","))
-            with socket.create_connection(("127.0.0.1", port), 10) as conn:
+            with socket.create_connection(("127.0.0.1", port), 20) as conn:
                 with pytest.raises(ConnectionResetError):
                     conn.recv(1)
             assert b"Connection refused" in process.stderr.readline()
             process.terminate()
-            assert process.wait(10) == -signal.SIGTERM
+            assert process.wait(20) == -signal.SIGTERM
 
 
 def test_forward_carries_half_closes_both_ways():
@@ -835,7 +835,7 @@ def test_forward_carries_half_closes_both_ways():
     with FakeAgent(script) as fake:
         with Ctl(fake.path).start("forward", "0:99") as process:
             port = int(process.stdout.readline().split()[4].rstrip(b","))
-            with socket.create_connection(("127.0.0.1", port), 10) as conn:
+            with socket.create_connection(("127.0.0.1", port), 20) as conn:
                 conn.sendall(data)
                 conn.shutdown(socket.SHUT_WR)
                 back = b""
@@ -843,7 +843,7 @@ def test_forward_carries_half_closes_both_ways():
                     back += chunk
             assert back == data[::-1]
             process.terminate()
-            process.wait(10)
+            process.wait(20)
 
 
 def cut_by_close(peer):
@@ -885,7 +885,7 @@ def test_forward_resets_what_is_cut_off(cut):
         cut(peer)
     with FakeAgent(script) as fake, Ctl(fake.path).start("forward", "0:99") as process:
         port = int(process.stdout.readline().split()[4].rstrip(b","))
-        with socket.create_connection(("127.0.0.1", port), 10) as conn:
+        with socket.create_connection(("127.0.0.1", port), 20) as conn:
             assert conn.recv(4) == b"half"
             conn.sendall(b"x")
             assert read_to_the_end(conn)[1] is False
@@ -901,7 +901,7 @@ def test_forward_that_is_ended_resets_what_is_under_way(number):
         peer.recv()
     with FakeAgent(script) as fake, Ctl(fake.path).start("forward", "0:99") as process:
         port = int(process.stdout.readline().split()[4].rstrip(b","))
-        with socket.create_connection(("127.0.0.1", port), 10) as conn:
+        with socket.create_connection(("127.0.0.1", port), 20) as conn:
             assert conn.recv(4) == b"half"
             process.send_signal(number)
             assert read_to_the_end(conn) == (b"", False)
@@ -919,7 +919,7 @@ def test_forward_ends_what_is_whole_without_a_reset():
         peer.exit(0)
     with FakeAgent(script) as fake, Ctl(fake.path).start("forward", "0:99") as process:
         port = int(process.stdout.readline().split()[4].rstrip(b","))
-        with socket.create_connection(("127.0.0.1", port), 10) as conn:
+        with socket.create_connection(("127.0.0.1", port), 20) as conn:
             conn.shutdown(socket.SHUT_WR)
             time.sleep(0.3)             # all of it may be in buffers when the end comes
             assert read_to_the_end(conn) == (data, True)

@@ -199,12 +199,12 @@ def test_a_pipe_here_that_nobody_reads_does_not_outlast_a_signal(ctl, guest, her
     with ctl.start("cp", vm(guest / "f"), here / "fifo") as opens:
         time.sleep(0.5)         # it waits for a reader
         opens.send_signal(number)
-        assert opens.wait(10) == -number
+        assert opens.wait(20) == -number
     reader = os.open(here / "fifo", os.O_RDONLY | os.O_NONBLOCK)
     with ctl.start("cp", vm(guest / "f"), here / "fifo") as writes:
-        wait_until(lambda: select.select([reader], [], [], 0)[0], 10, "it writes")
+        wait_until(lambda: select.select([reader], [], [], 0)[0], message="it writes")
         writes.send_signal(number)
-        assert writes.wait(10) == -number
+        assert writes.wait(20) == -number
     os.close(reader)
 
 
@@ -487,7 +487,7 @@ def test_watch_tells_what_happens(ctl, guest):
             if select.select([process.stdout], [], [], 0.1)[0]:
                 seen += os.read(process.stdout.fileno(), 65536).decode()
         process.terminate()
-        assert process.wait(10) == -15
+        assert process.wait(20) == -15
     assert " -> %s/d/other" % guest in seen
     assert ctl.run("watch", "/no/such").code == 1
 

@@ -119,7 +119,7 @@ def test_standard_input_is_dev_null_with_no_stdin(ctl):
 def test_a_program_ends_though_our_standard_input_stays_open(ctl):
     with ctl.start("exec", "-i", "echo", "x", stdin=subprocess.PIPE) as process:
         assert process.stdout.read() == b"x\n"
-        assert process.wait(10) == 0
+        assert process.wait(20) == 0
 
 
 def test_24_mib_through_cat_come_back_whole(ctl):
@@ -135,7 +135,7 @@ def test_output_may_block_while_input_goes_on(ctl):
         process.stdin.write(data)
         process.stdin.close()
         assert process.stdout.read().endswith(b"done\n")
-        assert process.wait(10) == 0
+        assert process.wait(20) == 0
 
 
 def test_a_reader_that_stops_for_a_while_loses_nothing(ctl):
@@ -149,7 +149,7 @@ def test_a_reader_that_leaves_ends_it_quietly(ctl):
     with ctl.start("exec", "yes") as process:
         process.stdout.readline()
         process.stdout.close()
-        assert process.wait(10) == -signal.SIGPIPE
+        assert process.wait(20) == -signal.SIGPIPE
         assert process.stderr.read() == b""
 
 
@@ -219,7 +219,7 @@ def test_a_signal_is_passed_on_and_the_program_decides(ctl, name):
     with ctl.start("exec", *sh(TRAPPED % name)) as process:
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(getattr(signal, "SIG" + name))
-        assert process.wait(10) == 42
+        assert process.wait(20) == 42
         assert process.stdout.read() == b"got it\n"
 
 
@@ -229,7 +229,7 @@ def test_ctrl_c_of_a_loop_in_a_shell_ends_the_loop(ctl):
     with Process(argv, env=ctl.env, stdout=subprocess.PIPE, start_new_session=True) as shell:
         assert shell.stdout.readline() == b"started\n"
         os.killpg(shell.pid, signal.SIGINT)
-        assert shell.wait(10) == -signal.SIGINT
+        assert shell.wait(20) == -signal.SIGINT
         assert shell.stdout.read() == b""
 
 
@@ -241,7 +241,7 @@ def test_a_second_signal_leaves_a_program_that_does_not_listen(ctl):
         time.sleep(0.3)
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == -signal.SIGINT
+        assert process.wait(20) == -signal.SIGINT
         wait_until(lambda: not is_running(pid), message="the program ends")
 
 
@@ -254,7 +254,7 @@ def test_a_second_signal_long_after_is_passed_on_too(ctl):
             process.send_signal(signal.SIGINT)
             assert process.stdout.readline() == line
             time.sleep(2.2)
-        assert process.wait(10) == 0
+        assert process.wait(20) == 0
 
 
 def test_signals_act_though_nobody_reads_the_output(ctl):
@@ -263,7 +263,7 @@ def test_signals_act_though_nobody_reads_the_output(ctl):
         time.sleep(0.5)                 # all pipes are full now
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) in (-signal.SIGTERM, -signal.SIGINT)
+        assert process.wait(20) in (-signal.SIGTERM, -signal.SIGINT)
 
 
 def test_an_ignored_signal_stays_ignored(ctl):
@@ -273,7 +273,7 @@ def test_an_ignored_signal_stays_ignored(ctl):
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(signal.SIGHUP)
         assert process.stdout.read() == b"lived\n"
-        assert process.wait(10) == 0
+        assert process.wait(20) == 0
 
 
 # ---- time, reports, limits, detached programs -------------------------------------
@@ -339,7 +339,7 @@ def test_kill_ends_a_session_that_runs(ctl):
         wait_until(lambda: b"4322" in ctl.ok("ps"), message="it is listed")
         line = [l for l in ctl.ok("ps").decode().splitlines() if "4322" in l][0]
         assert ctl.run("kill", line.split()[0], "sigint").code == 0
-        assert process.wait(10) == 130
+        assert process.wait(20) == 130
 
 
 @pytest.mark.parametrize("name", ["-9", "-KILL", "-SIGKILL"])
@@ -348,7 +348,7 @@ def test_the_signal_may_stand_in_front_as_kill_has_it(ctl, name):
         ps = wait_until(lambda: [line.split() for line in ctl.ok("ps").decode().splitlines()
                                  if "sleep 60" in line], message="it runs")
         ctl.ok("kill", name, ps[0][0])
-        assert running.wait(10) == 137
+        assert running.wait(20) == 137
 
 
 def test_kill_of_no_session_says_so(ctl):

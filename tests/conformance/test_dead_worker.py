@@ -33,10 +33,10 @@ def test_the_death_of_a_worker_ends_only_its_session_and_says_so(agent, number, 
     conn, worker, pid = running(agent, tty=tty)
     begun = time.monotonic()
     kill_hard(worker, number=number)
-    result = conn.result(timeout=10)
+    result = conn.result()
     assert (result.code, result.signal) == (125, 0) and b"worker" in result.stderr, result
     assert time.monotonic() - begun < 5
-    wait_until(lambda: not is_running(pid), 5, "the program is killed")
+    wait_until(lambda: not is_running(pid), message="the program is killed")
     other.send(codec.STDIN, b"other")
     other.send(codec.EOF)
     assert other.result().stdout == b"other"
@@ -48,15 +48,15 @@ def test_what_the_session_had_started_is_killed(agent):
     conn = agent.start(["sh", "-c", "trap '' HUP TERM; sleep 60 & echo $PPID $$ $!; wait; sleep 60"])
     worker, pid, child = (int(x) for x in conn.read_output(b"\n").split())
     kill_hard(worker)
-    assert conn.result(timeout=10).code == 125
-    wait_until(lambda: not is_running(pid) and not is_running(child), 5, "all of it is killed")
+    assert conn.result().code == 125
+    wait_until(lambda: not is_running(pid) and not is_running(child), message="all of it is killed")
 
 
 def test_status_counts_the_death(agent):
     before = agent.status()["worker_deaths"]
     conn, worker, _ = running(agent)
     kill_hard(worker)
-    conn.result(timeout=10)
+    conn.result()
     after = agent.status()["worker_deaths"]
     assert after["total"] == before["total"] + 1 and after["last_signal"] == 9
     assert abs(after["last_unix_ms"] / 1000 - time.time()) < 60
@@ -69,10 +69,10 @@ def test_kill9_of_a_worker_while_output_flows(agent):
         conn, worker, pid = running(agent, "exec yes")
         time.sleep(0.01 * i)
         kill_hard(worker)
-        result = conn.result(timeout=10)
+        result = conn.result()
         if result.exit:
             assert result.code == 125 and not conn.reset
-        wait_until(lambda p=pid: not is_running(p), 5, "the program is killed")
+        wait_until(lambda p=pid: not is_running(p), message="the program is killed")
 
 
 def test_kill9_of_a_worker_while_the_host_does_not_read(agent):
@@ -81,9 +81,9 @@ def test_kill9_of_a_worker_while_the_host_does_not_read(agent):
     time.sleep(0.5)
     kill_hard(worker)
     assert agent.run(["echo", "x"]).stdout == b"x\n"
-    wait_until(lambda: not is_running(pid), 5, "the program is killed")
+    wait_until(lambda: not is_running(pid), message="the program is killed")
     wait_until(lambda: len(agent.worker_pids()) == 8, 20, "a new worker")
-    conn.result(timeout=10)
+    conn.result()
 
 
 def test_a_host_that_is_still_sending_gets_its_answer(agent):
@@ -92,7 +92,7 @@ def test_a_host_that_is_still_sending_gets_its_answer(agent):
     kill_hard(worker)
     frames = []
     try:
-        while (frame := conn.recv(timeout=10)) is not None:
+        while (frame := conn.recv()) is not None:
             frames.append(frame)
     finally:
         conn.close()
@@ -105,11 +105,11 @@ def test_a_dead_worker_of_the_file_port_says_eio(agent, tmp_path):
     conn = agent.file_connect(codec.FILE_WRITE_REQ, {"path": str(path)})
     conn.send(codec.FILE_DATA, b"half of the new")
     slot = wait_until(lambda: [s for s in agent.status()["slots"] if s["kind"].startswith("file")
-                               or "write" in s["kind"]], 5, "the upload in STATUS")[0]
+                               or "write" in s["kind"]], message="the upload in STATUS")[0]
     worker = slot.get("pid") or 0
     busy = [p for p in agent.worker_pids() if b"file" in open("/proc/%d/cmdline" % p, "rb").read()]
     kill_hard(*(busy or [worker]))
-    frames = conn.result(timeout=10).frames
+    frames = conn.result().frames
     assert [f.type for f in frames] == [codec.FILE_ERR], frames
     assert frames[0].payload == b"EIO: worker lost"
     assert path.read_bytes() == b"old"
@@ -119,18 +119,18 @@ def test_a_dead_worker_of_another_request_says_minus_1(agent):
     conn = agent.connect()
     before = set(agent.worker_pids())
     conn.send(codec.WAIT_PORT, {"port": 1, "timeout_ms": 60000})
-    wait_until(lambda: [s for s in agent.status()["slots"] if s["kind"] != "status"], 5, "it waits")
+    wait_until(lambda: [s for s in agent.status()["slots"] if s["kind"] != "status"], message="it waits")
     busy = [p for p in before if b"wait" in open("/proc/%d/cmdline" % p, "rb").read()]
     assert len(busy) == 1, "no worker's title speaks of waiting"
     kill_hard(*busy)
-    assert conn.result(timeout=10).code == -1
+    assert conn.result().code == -1
 
 
 def test_a_worker_that_dies_before_the_first_frame_closes(agent):
     conns = [agent.connect() for _ in range(3)]
     kill_hard(*agent.worker_pids())
     for conn in conns:
-        conn.result(timeout=10)
+        conn.result()
     assert agent.run(["echo", "x"]).stdout == b"x\n"
     wait_until(lambda: len(agent.worker_pids()) == 8, 20, "eight workers again")
 
@@ -141,7 +141,7 @@ def test_a_worker_that_dies_after_exit_says_nothing_more(agent):
         result = conn.until_exit()
         kill_hard(int(result.stdout))
         frames = len(conn.frames)
-        assert conn.recv(timeout=10) is None and len(conn.frames) == frames
+        assert conn.recv() is None and len(conn.frames) == frames
         conn.close()
 
 
@@ -173,7 +173,7 @@ def test_deaths_that_follow_each_other_are_slowed_down(start_agent):
         kill_hard(*pids)
         time.sleep(0.005)
     assert len(seen) < 120, "%d workers in 2 s" % len(seen)
-    wait_until(lambda: len(agent.worker_pids()) == 4, 15, "four workers again")
+    wait_until(lambda: len(agent.worker_pids()) == 4, message="four workers again")
     assert agent.run(["echo", "x"], timeout=20).stdout == b"x\n"
 
 
@@ -182,7 +182,7 @@ def test_a_single_death_is_made_good_at_once(start_agent):
     victim = agent.worker_pids()[0]
     kill_hard(victim)
     begun = time.monotonic()
-    wait_until(lambda: len(agent.worker_pids()) == 4, 5, "four workers again")
+    wait_until(lambda: len(agent.worker_pids()) == 4, message="four workers again")
     assert time.monotonic() - begun < 2
 
 
@@ -280,8 +280,8 @@ def test_kill9_of_a_worker_in_the_middle_of_a_frame_closes_without_a_word(agent)
     might fill it to the end of one."""
     conn, worker, pid = running(agent, FILL)
     conn.send(codec.STDIN, b"go\n")
-    assert conn.wait_readable(10)
+    assert conn.wait_readable(20)
     kill_hard(worker)
-    result = conn.result(timeout=10)
+    result = conn.result()
     assert conn.reset and result.exit is None and not result.stderr, result
-    wait_until(lambda: not is_running(pid), 5, "the program is killed")
+    wait_until(lambda: not is_running(pid), message="the program is killed")

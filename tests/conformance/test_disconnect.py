@@ -31,7 +31,7 @@ def test_a_program_ends_when_the_host_goes_whatever_it_does(agent, leave, tty):
         conn = agent.start(["sh", "-c", SCRIPTS[name]], tty=tty)
         pid = first_number(conn)
         getattr(conn, leave)()
-        wait_until(lambda: not is_running(pid), 8, "the program ends that is " + name)
+        wait_until(lambda: not is_running(pid), message="the program ends that is " + name)
         conn.close()
 
     together([lambda n=n: one(n) for n in SCRIPTS])
@@ -44,7 +44,7 @@ def test_sighup_comes_first(agent, tmp_path, leave):
                         "while :; do sleep 0.05; done" % note])
     first_number(conn)
     getattr(conn, leave)()
-    wait_until(lambda: note.exists() and note.read_text() == "hup\n", 5, "SIGHUP")
+    wait_until(lambda: note.exists() and note.read_text() == "hup\n", message="SIGHUP")
     conn.close()
 
 
@@ -54,9 +54,9 @@ def test_what_ignores_sighup_is_killed_2_s_later(agent, leave):
     pid, child = (int(x) for x in conn.read_output(b"\n").split(b"\n")[0].split())
     gone = time.monotonic()
     getattr(conn, leave)()
-    wait_until(lambda: not is_running(pid), 10, "the program is killed")
+    wait_until(lambda: not is_running(pid), message="the program is killed")
     assert 1.8 < time.monotonic() - gone
-    wait_until(lambda: not is_running(child), 2, "its child is killed")
+    wait_until(lambda: not is_running(child), message="its child is killed")
     conn.close()
 
 
@@ -64,7 +64,7 @@ def test_a_background_child_is_killed_with_its_group(agent):
     conn = agent.start(["sh", "-c", "trap 'exit 0' HUP; (trap '' HUP; exec sleep 60) & echo $!; wait"])
     child = first_number(conn)
     conn.close()
-    wait_until(lambda: not is_running(child), 8, "all of the group is killed")
+    wait_until(lambda: not is_running(child), message="all of the group is killed")
 
 
 @LEAVE
@@ -72,7 +72,7 @@ def test_the_worker_is_free_again_soon(agent, leave):
     conn = agent.start(["sh", "-c", "echo $$; exec sleep 60"])
     first_number(conn)
     getattr(conn, leave)()
-    wait_until(lambda: agent.status()["workers"]["exec"] == 0, 8, "the worker is idle")
+    wait_until(lambda: agent.status()["workers"]["exec"] == 0, message="the worker is idle")
     conn.close()
 
 
@@ -81,7 +81,7 @@ def test_a_half_close_behind_start_is_the_hosts_going(agent, tmp_path):
     note = tmp_path / "note"
     conn = agent.start(["sh", "-c", "echo $$ >%s; exec sleep 60" % note])
     conn.half_close()
-    conn.result(timeout=10)
+    conn.result()
     time.sleep(0.2)
     if note.exists() and note.read_text().strip():
         assert not is_running(int(note.read_text()))
@@ -97,7 +97,7 @@ def test_leaving_within_the_first_frame_frees_the_worker(agent, data, leave):
     conn.send_raw(data)
     getattr(conn, leave)()
     if leave == "half_close":
-        conn.result(timeout=10)
+        conn.result()
 
 
 @LEAVE
@@ -106,7 +106,7 @@ def test_leaving_within_a_stdin_frame_ends_the_session(agent, leave):
     pid = first_number(conn)
     conn.send_raw(codec.header(codec.STDIN, 1000000) + b"only a part")
     getattr(conn, leave)()
-    wait_until(lambda: not is_running(pid), 8, "the program ends")
+    wait_until(lambda: not is_running(pid), message="the program ends")
     conn.close()
 
 
@@ -116,7 +116,7 @@ def test_leaving_with_output_unread_ends_the_session(agent):
     pid = first_number(conn)
     time.sleep(0.3)
     conn.close()
-    wait_until(lambda: not is_running(pid), 8, "the program ends")
+    wait_until(lambda: not is_running(pid), message="the program ends")
 
 
 @LEAVE
@@ -136,8 +136,8 @@ def test_the_hosts_going_is_noticed_though_1_mib_of_its_input_is_undelivered(age
         pass
     assert 1 << 20 <= sent < 16 << 20, "%d bytes were taken" % sent
     getattr(conn, leave)()
-    wait_until(lambda: not is_running(pid), 8, "the program ends")
-    wait_until(lambda: agent.status()["workers"]["exec"] == 0, 8, "its worker is idle")
+    wait_until(lambda: not is_running(pid), message="the program ends")
+    wait_until(lambda: agent.status()["workers"]["exec"] == 0, message="its worker is idle")
     conn.close()
 
 
@@ -154,7 +154,7 @@ def test_a_host_that_writes_without_ever_reading_is_held_and_its_going_ends_it(a
     pid = int(note.read_text())
     assert is_running(pid)
     conn.close()
-    wait_until(lambda: not is_running(pid), 8, "the program ends")
+    wait_until(lambda: not is_running(pid), message="the program ends")
 
 
 def test_a_hundred_connections_that_say_nothing_and_go(agent):
@@ -171,7 +171,7 @@ def test_a_hundred_hosts_that_leave_right_behind_start(agent):
             conn.close()
 
     together([leave] * 4)
-    wait_until(lambda: agent.status()["workers"]["exec"] == 0, 10, "all workers are idle")
+    wait_until(lambda: agent.status()["workers"]["exec"] == 0, message="all workers are idle")
     assert agent.run(["echo", "x"]).stdout == b"x\n"
 
 
@@ -192,6 +192,6 @@ def test_what_goes_on_without_its_first_thread_is_killed_too(start_agent, tmp_pa
     conn = agent.start(["sh", "-c", "%s %s/headless & sleep 0.5; wait $!" % (sys.executable, tmp_path)],
                        timeout_seconds=60)
     pid = first_number(conn)
-    wait_until(lambda: stat_of(pid)[0] == "Z", 10, "its first thread ends")
+    wait_until(lambda: stat_of(pid)[0] == "Z", message="its first thread ends")
     conn.close()
-    wait_until(lambda: not os.path.exists("/proc/%d" % pid), 10, "it is killed")
+    wait_until(lambda: not os.path.exists("/proc/%d" % pid), message="it is killed")

@@ -83,7 +83,7 @@ def test_background_child_that_is_quiet_for_100_ms_is_not_waited_for(agent):
 def test_later_writes_of_a_descendant_fail(agent, tmp_path):
     note = tmp_path / "note"
     agent.sh("(trap '' PIPE; sleep 0.8; echo y 2>/dev/null || echo failed >%s) & echo x" % note)
-    wait_until(lambda: note.exists() and note.read_text() == "failed\n", 10, "the write fails")
+    wait_until(lambda: note.exists() and note.read_text() == "failed\n", message="the write fails")
 
 
 def test_all_output_of_a_short_program_arrives_40_times_in_a_row(agent):
@@ -138,7 +138,7 @@ def test_a_host_that_does_not_read_stops_the_program_not_the_agent(agent, tmp_pa
     note = tmp_path / "note"
     script = "for i in $(seq 400); do head -c 100000 /dev/zero; echo $i >%s; done" % note
     conn = agent.start(["sh", "-c", script])
-    wait_until(note.exists, 10, "the program writes")
+    wait_until(note.exists, message="the program writes")
     time.sleep(1)
     written = note.read_text()
     time.sleep(0.5)
@@ -152,8 +152,8 @@ def test_a_host_that_does_not_read_its_exit_leaves_no_zombie(agent, tmp_path):
     note = tmp_path / "note"
     # More than the socket lets through with room for more, less than it holds.
     conn = agent.start(["sh", "-c", "echo $$ >%s; exec head -c 100000 /dev/zero" % note])
-    wait_until(lambda: note.exists() and note.read_text().endswith("\n"), 10, "the program runs")
-    wait_until(lambda: not os.path.exists("/proc/" + note.read_text().strip()), 10, "it is reaped")
+    wait_until(lambda: note.exists() and note.read_text().endswith("\n"), message="the program runs")
+    wait_until(lambda: not os.path.exists("/proc/" + note.read_text().strip()), message="it is reaped")
     assert len(conn.result().stdout) == 100000
 
 
@@ -172,7 +172,7 @@ def test_timeout_kills_the_whole_group(agent, tty):
     conn = agent.start(["sh", "-c", "trap '' HUP; sleep 60 & echo $!; wait"], tty=tty, timeout_seconds=1)
     pid = int(conn.read_output(b"\n"))
     assert conn.result().code == 137
-    wait_until(lambda: not is_running(pid), 5, "the background child is killed")
+    wait_until(lambda: not is_running(pid), message="the background child is killed")
 
 
 def test_timeout_comes_though_the_program_ignores_every_signal_it_can(agent):
@@ -183,7 +183,7 @@ def test_timeout_comes_though_the_program_ignores_every_signal_it_can(agent):
 def test_timeout_comes_though_the_host_reads_nothing(agent):
     conn = agent.start(["sh", "-c", "echo $$; exec yes"], timeout_seconds=1)
     pid = int(conn.read_output(b"\n").split()[0])
-    wait_until(lambda: not is_running(pid), 10, "the program is killed")
+    wait_until(lambda: not is_running(pid), message="the program is killed")
     result = conn.result()
     assert (result.code, result.signal) == (137, 9)
 

@@ -162,7 +162,7 @@ def test_an_upload_that_does_not_move_is_given_up_after_the_stall_timeout(start_
     conn = agent.file_connect(codec.FILE_WRITE_REQ, {"path": str(tmp_path / "x")})
     conn.send(codec.FILE_DATA, b"new")
     begun = time.monotonic()
-    frame = conn.expect(codec.FILE_ERR, timeout=5)
+    frame = conn.expect(codec.FILE_ERR)
     assert frame.payload.startswith(b"ETIMEDOUT: ") and 0.8 < time.monotonic() - begun < 4
     conn.close()
     assert (tmp_path / "x").read_bytes() == b"old"
@@ -185,7 +185,7 @@ def test_a_host_that_takes_nothing_of_a_file_is_given_up_after_the_stall_timeout
     (tmp_path / "x").write_bytes(bytes(16 * MIB))
     conn = agent.file_connect(codec.FILE_READ_REQ, {"path": str(tmp_path / "x")})
     assert agent.status()["workers"]["file"] == 1
-    wait_until(lambda: agent.status()["workers"]["file"] == 0, timeout=5, message="the place back")
+    wait_until(lambda: agent.status()["workers"]["file"] == 0, message="the place back")
     conn.close()
 
 
@@ -198,7 +198,7 @@ def test_a_worker_that_is_told_to_stop_says_so_to_an_upload(start_agent, tmp_pat
     slot = [s for s in agent.status()["slots"] if s["kind"] == "write"][0]
     assert slot["command"] == str(tmp_path / "x")
     os.kill(slot["pid"], signal.SIGTERM)
-    assert conn.expect(codec.FILE_ERR, timeout=5).payload.startswith(b"ECANCELED: ")
+    assert conn.expect(codec.FILE_ERR).payload.startswith(b"ECANCELED: ")
     conn.close()
     wait_until(lambda: len(agent.worker_pids()) == 2 and slot["pid"] not in agent.worker_pids(),
                message="a new worker")

@@ -27,7 +27,7 @@ def test_exit_has_eight_bytes_and_is_the_last_frame(agent):
 def test_agent_closes_first_while_the_host_holds_its_end_open(agent):
     conn = agent.start(["true"])
     conn.until_exit()
-    assert conn.recv(timeout=5) is None and not conn.reset
+    assert conn.recv() is None and not conn.reset
 
 
 @pytest.mark.parametrize("payload", [b"", b"x", b"y" * 65536])
@@ -80,8 +80,8 @@ def test_length_above_the_limit_kills_the_session_with_words_and_125(agent, leng
     conn = agent.start(["sh", "-c", "echo $$; exec sleep 60"])
     pid = int(conn.read_output(b"\n"))
     conn.send_raw(codec.header(codec.STDIN, length))
-    refused(conn.result(timeout=10))
-    wait_until(lambda: not is_running(pid), 5, "the program is killed")
+    refused(conn.result())
+    wait_until(lambda: not is_running(pid), message="the program is killed")
 
 
 @pytest.mark.parametrize("kind", [codec.START, codec.CLOCK_SYNC, codec.STATUS_REQ, 0x99])
@@ -89,7 +89,7 @@ def test_length_above_the_limit_kills_the_session_with_words_and_125(agent, leng
 def test_length_above_the_limit_in_the_first_frame_gets_an_exit(agent, kind, length):
     conn = agent.connect()
     conn.send_raw(codec.header(kind, length))
-    result = conn.result(timeout=10)
+    result = conn.result()
     assert result.code in ((125,) if kind in (codec.START, 0x99) else (125, -1)), result
 
 
@@ -100,7 +100,7 @@ def test_start_above_1_mib_is_read_dropped_and_refused(agent, extra):
     data = codec.encode(codec.START, text.ljust(codec.JSON_MAX + extra))
     assert conn.send_reading(data) == len(data), "the rest of the frame was not taken"
     conn.send(codec.EOF)
-    result = conn.result(timeout=10)
+    result = conn.result()
     refused(result)
     assert result.stdout == b""
 

@@ -32,14 +32,14 @@ def test_kill_sends_a_signal_to_a_session(agent, number):
     conn, _, session = running(agent)
     answer = agent.request(codec.KILL, {"session": session, "signal": number})
     assert (answer.code, answer.signal) == (0, 0)
-    result = conn.result(timeout=10)
+    result = conn.result()
     assert (result.code, result.signal) == (128 + number, number)
 
 
 def test_kill_reaches_the_whole_group(agent):
     conn, _, session = running(agent, "sleep 60 & echo $$; wait")
     assert agent.request(codec.KILL, {"session": session, "signal": 9}).code == 0
-    assert conn.result(timeout=10).code == 137
+    assert conn.result().code == 137
 
 
 @pytest.mark.parametrize("session", [0, 999999999, 2**64 - 1])
@@ -51,7 +51,7 @@ def test_kill_of_a_session_that_has_ended_is_exit_1(agent):
     conn, _, session = running(agent)
     conn.close()
     wait_until(lambda: not agent.status()["slots"] or
-               session not in [s["session"] for s in agent.status()["slots"]], 8, "it ends")
+               session not in [s["session"] for s in agent.status()["slots"]], message="it ends")
     assert agent.request(codec.KILL, {"session": session, "signal": 9}).code == 1
 
 
@@ -120,9 +120,9 @@ def test_wait_port_that_cannot_be_read_is_exit_minus_1(agent, payload):
 def test_wait_port_ends_when_the_host_goes(agent):
     conn = agent.connect()
     conn.send(codec.WAIT_PORT, {"port": 1, "timeout_ms": 600000})
-    wait_until(lambda: agent.status()["workers"]["exec"] == 1, 5, "it waits")
+    wait_until(lambda: agent.status()["workers"]["exec"] == 1, message="it waits")
     conn.close()
-    wait_until(lambda: agent.status()["workers"]["exec"] == 0, 5, "it ends")
+    wait_until(lambda: agent.status()["workers"]["exec"] == 0, message="it ends")
 
 
 # ---- CONNECT ----------------------------------------------------------------------
@@ -225,7 +225,7 @@ def test_connect_passes_the_guests_half_close_and_the_host_may_go_on(agent, serv
     conn.send(codec.STDIN, b"and you")
     conn.send(codec.EOF)
     assert conn.result().code == 0
-    wait_until(lambda: b"".join(got) == b"and you", 5, "the host's bytes")
+    wait_until(lambda: b"".join(got) == b"and you", message="the host's bytes")
 
 
 def test_connect_passes_the_hosts_half_close_and_the_guest_may_go_on(agent, serve):
@@ -270,7 +270,7 @@ def test_the_hosts_going_closes_the_tcp_connection(agent, serve):
     conn = forward(agent, server.port)
     conn.expect(codec.STATUS)
     conn.close()
-    wait_until(lambda: server.ended, 5, "the server sees the end")
+    wait_until(lambda: server.ended, message="the server sees the end")
 
 
 def leave(conn, agent):
@@ -317,7 +317,7 @@ def test_the_servers_reset_ends_it(agent, serve):
     conn = forward(agent, serve(reset).port)
     conn.expect(codec.STATUS)
     conn.send(codec.STDIN, b"x" * 100)
-    assert conn.result(timeout=10).exit is not None
+    assert conn.result().exit is not None
 
 
 def test_a_host_that_does_not_read_holds_the_server_not_the_agent(agent, serve):
@@ -439,7 +439,7 @@ def test_shutdown_kills_what_outlives_its_grace(start_agent):
     agent.request(codec.SHUTDOWN, {"action": "reboot", "grace_seconds": 1})
     assert agent.process.wait(20) == 0
     assert 0.9 < time.monotonic() - begun < 10 and not is_running(pid)
-    conn.result(timeout=5)
+    conn.result()
 
 
 @pytest.mark.ends_agent

@@ -59,9 +59,9 @@ def test_what_outlives_sigterm_in_the_group_is_killed_too(agent):
     conn = agent.start(["sh", "-c", "(trap '' TERM; exec sleep 60) & echo $!; exec sleep 60"],
                        timeout_seconds=1, kill_grace_seconds=1)
     pid = int(conn.read_output(b"\n"))
-    result = conn.result(timeout=15)
+    result = conn.result()
     assert (result.code, result.signal) == (143, 15)
-    wait_until(lambda: not is_running(pid), 5, "the rest of the group is killed")
+    wait_until(lambda: not is_running(pid), message="the rest of the group is killed")
 
 
 # ---- detach ---------------------------------------------------------------------
@@ -74,7 +74,7 @@ def test_detach_lets_the_program_go_and_answers_at_once(agent, tmp_path):
     assert (result.code, result.signal, result.stdout) == (0, 0, b"") and result.elapsed < 0.9
     pid = result.event("started")["pid"]
     assert is_running(pid) and [s["event"] for s in result.statuses] == ["started"]
-    wait_until(lambda: not is_running(pid), 10, "the program ends")
+    wait_until(lambda: not is_running(pid), message="the program ends")
     assert note.read_text().split()[0] == "/dev/null" and note.read_text().split()[2] == "/dev/null"
 
 
@@ -82,7 +82,7 @@ def test_a_detached_program_is_listed_until_it_ends(agent):
     pid = agent.run(["sleep", "2"], detach=True, report=True).event("started")["pid"]
     slots = [s for s in agent.status()["slots"] if s.get("pid") == pid]
     assert len(slots) == 1 and slots[0]["session"] > 0, agent.status()["slots"]
-    wait_until(lambda: not [s for s in agent.status()["slots"] if s.get("pid") == pid], 10, "it goes")
+    wait_until(lambda: not [s for s in agent.status()["slots"] if s.get("pid") == pid], message="it goes")
 
 
 def test_a_detached_program_holds_no_worker(start_agent):
@@ -110,7 +110,7 @@ def test_a_detached_session_can_be_killed_by_its_number(agent):
     pid = agent.run(["sleep", "60"], detach=True, report=True).event("started")["pid"]
     session = [s["session"] for s in agent.status()["slots"] if s.get("pid") == pid][0]
     assert agent.request(codec.KILL, {"session": session, "signal": 9}).code == 0
-    wait_until(lambda: not is_running(pid), 5, "it is killed")
+    wait_until(lambda: not is_running(pid), message="it is killed")
 
 
 # Once it is the agent's child it has it trace itself, and stops.
@@ -129,7 +129,7 @@ def test_a_detached_program_that_makes_the_agent_its_tracer_goes_on(agent, tmp_p
     argv = [sys.executable, "-c", TRACED, str(agent.pid), str(tmp_path / "on")]
     pid = agent.run(argv, detach=True, report=True).event("started")["pid"]
     try:
-        wait_until((tmp_path / "on").exists, 10, "it goes on")
+        wait_until((tmp_path / "on").exists, message="it goes on")
         assert [s for s in agent.status()["slots"] if s.get("pid") == pid]
     finally:
         kill_hard(pid)
@@ -158,7 +158,7 @@ def test_a_detached_program_is_stopped_with_the_agent(start_agent):
     pid = agent.run(["sleep", "60"], detach=True, report=True).event("started")["pid"]
     try:
         agent.terminate()
-        wait_until(lambda: not is_running(pid), 5, "it is stopped")
+        wait_until(lambda: not is_running(pid), message="it is stopped")
     finally:
         kill_hard(pid)
 
@@ -320,7 +320,7 @@ def test_setsid_escapee_is_killed(agent, how):
             assert conn.result().code == 137
         conn.close()
         if has_cgroup_kill(agent):
-            wait_until(lambda: not is_running(escapee), 10, "the escapee is killed")
+            wait_until(lambda: not is_running(escapee), message="the escapee is killed")
         else:
             time.sleep(2.5)
             assert is_running(escapee), "without a cgroup nothing can have killed it"

@@ -97,7 +97,7 @@ def test_exit_is_sent_though_a_tracer_hides_the_end_of_the_program(agent):
 def test_workers_that_a_session_has_stopped_go_on(agent):
     for pid in agent.worker_pids():
         os.kill(pid, signal.SIGSTOP)
-    assert agent.run(["echo", "x"], timeout=5).stdout == b"x\n"
+    assert agent.run(["echo", "x"]).stdout == b"x\n"
 
 
 @pytest.mark.ends_agent
@@ -109,7 +109,7 @@ def test_workers_leave_with_their_supervisor_though_they_wrote_for_a_user(start_
     agent.process.kill()
     agent.process.wait()
     try:
-        agent_module.wait_until(lambda: not any(map(agent_module.is_running, family)), 5)
+        agent_module.wait_until(lambda: not any(map(agent_module.is_running, family)))
     finally:
         agent_module.kill_hard(*family)
 
@@ -117,14 +117,14 @@ def test_workers_leave_with_their_supervisor_though_they_wrote_for_a_user(start_
 def test_a_host_that_never_stops_sending_is_seen_off(agent):
     conn = agent.start(["true"])
     frame = codec.encode(codec.STDIN, b"x" * (1 << 20)) * 4
-    conn.sock.settimeout(8)
+    conn.sock.settimeout(20)
     begun = time.monotonic()
     failed = []
 
     def flood():
         view = memoryview(frame)
         sock = conn.sock.dup()
-        sock.settimeout(8)
+        sock.settimeout(20)
         try:
             while time.monotonic() - begun < 6:
                 sock.sendall(view)

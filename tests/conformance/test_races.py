@@ -207,7 +207,7 @@ def test_a_detached_program_is_killed_by_number_while_its_worker_sees_the_host_o
         session = [s["session"] for s in agent.status()["slots"] if s.get("pid") == pid][0]
         try:
             assert agent.request(codec.KILL, {"session": session, "signal": 9}).code == 0
-            wait_until(lambda: not is_running(pid), 5, "it is killed")
+            wait_until(lambda: not is_running(pid), message="it is killed")
         finally:
             if is_running(pid):
                 os.kill(pid, signal.SIGKILL)

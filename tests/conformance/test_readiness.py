@@ -14,7 +14,7 @@ from agent import agent_binary, children, kill_hard
 @pytest.fixture
 def manager():
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(10)
+        sock.settimeout(20)
         yield sock
 
 
@@ -60,14 +60,14 @@ def start_with_forks(manager, tmp_path):
     yield start
     for strace in started:
         kill_hard(*children(strace.pid))
-        strace.wait(10)
+        strace.wait(20)
 
 
 def test_ready_is_said_once_a_first_worker_is_there(start_with_forks, manager):
     path = start_with_forks(1)
     assert manager.recv(100) == b"READY=1"
     with socket.socket(socket.AF_UNIX) as host:
-        host.settimeout(10)
+        host.settimeout(20)
         host.connect(path)
         host.sendall(b"CONNECT 52\n")
         assert host.recv(100).startswith(b"OK ")

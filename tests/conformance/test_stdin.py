@@ -68,7 +68,7 @@ def test_signal_is_acted_on_though_the_program_does_not_read(agent):
     conn = agent.start(["sleep", "60"])
     conn.send(codec.STDIN, b"i" * 1000000)
     conn.send(codec.SIGNAL, codec.signal_number(15))
-    result = conn.result(timeout=10)
+    result = conn.result()
     assert (result.code, result.signal) == (143, 15)
 
 
@@ -76,7 +76,7 @@ def test_1_mib_is_held_then_the_connection_is_read_no_further(agent):
     conn = agent.start(["sh", "-c", "sleep 60"], timeout_seconds=2)
     sent = fill(conn)
     assert MIB <= sent < 5 * MIB, "%d bytes were taken" % sent
-    result = conn.result(timeout=10)
+    result = conn.result()
     assert (result.code, result.signal) == (137, 9), "the timeout waits for nobody"
 
 
@@ -93,7 +93,7 @@ def test_the_end_of_the_program_is_told_though_input_is_held(agent):
     conn = agent.start(["sh", "-c", "echo up; sleep 1.5; exit 8"])
     conn.read_output(b"up\n")
     fill(conn, quiet=0.3)
-    result = conn.until_exit(timeout=10)
+    result = conn.until_exit()
     assert result.code == 8
     conn.close()
 
@@ -103,7 +103,7 @@ def test_the_hosts_going_is_noticed_though_1_mib_of_input_is_undelivered(agent):
     pid = int(conn.read_output(b"\n"))
     assert fill(conn) >= MIB
     conn.close()
-    wait_until(lambda: not is_running(pid), 8, "the program ends")
+    wait_until(lambda: not is_running(pid), message="the program ends")
 
 
 # ---- SIGNAL -----------------------------------------------------------------
@@ -114,7 +114,7 @@ def test_signal_reaches_the_program(agent, number):
     conn = agent.start(["sh", "-c", "echo up; exec sleep 60"])
     conn.read_output(b"up\n")
     conn.send(codec.SIGNAL, codec.signal_number(number))
-    result = conn.result(timeout=10)
+    result = conn.result()
     assert (result.code, result.signal) == (128 + number, number)
 
 
@@ -122,8 +122,8 @@ def test_signal_reaches_the_whole_process_group(agent):
     conn = agent.start(["sh", "-c", "trap 'exit 3' TERM; sh -c 'echo $$; exec sleep 60' & wait"])
     pid = int(conn.read_output(b"\n"))
     conn.send(codec.SIGNAL, codec.signal_number(15))
-    assert conn.result(timeout=10).code == 3
-    wait_until(lambda: not is_running(pid), 5, "the background child gets the signal too")
+    assert conn.result().code == 3
+    wait_until(lambda: not is_running(pid), message="the background child gets the signal too")
 
 
 def test_who_outlives_the_main_process_reads_end_of_file(agent, tmp_path):
@@ -145,7 +145,7 @@ def test_signal_can_be_trapped_and_the_session_goes_on(agent):
         conn.send(codec.SIGNAL, codec.signal_number(10))
         conn.read_output(b"got\n")
     conn.send(codec.SIGNAL, codec.signal_number(9))
-    assert conn.result(timeout=10).code == 137
+    assert conn.result().code == 137
 
 
 def test_stop_and_continue(agent):
@@ -159,7 +159,7 @@ def test_stop_and_continue(agent):
     conn.send(codec.SIGNAL, codec.signal_number(18))
     conn.read_output(b"tick\n")
     conn.send(codec.SIGNAL, codec.signal_number(9))
-    assert conn.result(timeout=10).code == 137
+    assert conn.result().code == 137
 
 
 @pytest.mark.parametrize("payload", [
@@ -179,7 +179,7 @@ def test_signal_after_eof_is_acted_on(agent):
     conn.send(codec.EOF)
     conn.read_output(b"eof\n")
     conn.send(codec.SIGNAL, codec.signal_number(15))
-    assert conn.result(timeout=10).code == 143
+    assert conn.result().code == 143
 
 
 def test_a_thousand_signals_do_no_harm(agent):
@@ -187,7 +187,7 @@ def test_a_thousand_signals_do_no_harm(agent):
     conn.read_output(b"up\n")
     conn.send_reading(codec.encode(codec.SIGNAL, codec.signal_number(10)) * 1000)
     conn.send(codec.SIGNAL, codec.signal_number(9))
-    assert conn.result(timeout=10).code == 137
+    assert conn.result().code == 137
 
 
 @pytest.mark.parametrize("payload", [codec.resize(10, 20), b"", b"abc", codec.resize(1, 1, b"more")])

@@ -15,7 +15,7 @@ from agent import Connection, Refused, agent_binary, wait_until
 TRUE = codec.encode(codec.START, codec.start(["echo", "x"])) + codec.encode(codec.EOF)
 
 
-def closed_silently(sock, timeout=5):
+def closed_silently(sock, timeout=20):
     """The agent closes without a byte."""
     sock.settimeout(timeout)
     try:
@@ -118,7 +118,7 @@ import os, socket, sys
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 s = socket.socket(socket.AF_UNIX)
 s.connect(sys.argv[1])
-s.settimeout(10)
+s.settimeout(20)
 try:
     s.sendall(b"CONNECT 52\\n")
     print("got", s.recv(100))

@@ -83,7 +83,7 @@ def test_eof_ends_a_cat_after_a_whole_line(agent):
     conn = tty_start(agent, "cat; echo over")
     conn.send(codec.STDIN, b"line\n")
     conn.send(codec.EOF)
-    result = conn.result(timeout=10)
+    result = conn.result()
     assert result.code == 0 and result.stdout.count(b"line") == 2 and b"over" in result.stdout
 
 
@@ -92,14 +92,14 @@ def test_eof_ends_a_cat_after_half_a_line(agent):
     conn = tty_start(agent, "cat; echo over")
     conn.send(codec.STDIN, b"half")
     conn.send(codec.EOF)
-    result = conn.result(timeout=10)
+    result = conn.result()
     assert result.code == 0 and result.stdout.count(b"half") == 2 and b"over" in result.stdout
 
 
 def test_eof_with_nothing_typed_ends_a_cat(agent):
     conn = tty_start(agent, "cat; echo over")
     conn.send(codec.EOF)
-    assert b"over" in conn.result(timeout=10).stdout
+    assert b"over" in conn.result().stdout
 
 
 def test_eof_after_a_whole_line_is_typed_once(agent):
@@ -110,7 +110,7 @@ def test_eof_after_a_whole_line_is_typed_once(agent):
     conn.read_output(b"first\r\n")
     assert not conn.wait_readable(0.4), conn.frames
     conn.send(codec.SIGNAL, codec.signal_number(9))
-    assert conn.result(timeout=10).code == 137
+    assert conn.result().code == 137
 
 
 def test_each_eof_is_one_end(agent):
@@ -120,7 +120,7 @@ def test_each_eof_is_one_end(agent):
         conn.read_output(told)
         assert not conn.wait_readable(0.4), conn.frames
     conn.send(codec.SIGNAL, codec.signal_number(9))
-    assert conn.result(timeout=10).code == 137
+    assert conn.result().code == 137
 
 
 def test_eof_types_the_character_that_the_terminal_has(agent):
@@ -128,7 +128,7 @@ def test_eof_types_the_character_that_the_terminal_has(agent):
     conn.read_output(b"set\r\n")
     conn.send(codec.STDIN, b"half")
     conn.send(codec.EOF)
-    result = conn.result(timeout=10)
+    result = conn.result()
     assert b"over" in result.stdout and result.code == 0
 
 
@@ -156,7 +156,7 @@ def test_ctrl_c_interrupts_the_program(agent):
     conn = tty_start(agent, "exec sleep 60")
     time.sleep(0.1)
     conn.send(codec.STDIN, b"\x03")
-    result = conn.result(timeout=10)
+    result = conn.result()
     assert (result.code, result.signal) == (130, 2)
 
 
@@ -188,7 +188,7 @@ def test_a_tty_that_nobody_reads_can_still_be_signalled(agent):
     conn.send(codec.STDIN, b"x" * 500000)
     conn.send(codec.RESIZE, codec.resize(50, 50))
     conn.send(codec.SIGNAL, codec.signal_number(15))
-    result = conn.result(timeout=10)
+    result = conn.result()
     assert (result.code, result.signal) == (143, 15)
 
 
@@ -196,7 +196,7 @@ def test_a_tty_session_is_hung_up_when_the_host_goes(agent):
     conn = agent.start(["sh", "-c", "echo $$; exec sleep 60"], tty=True)
     pid = int(conn.read_output(b"\r\n"))
     conn.close()
-    wait_until(lambda: not is_running(pid), 8, "the program ends")
+    wait_until(lambda: not is_running(pid), message="the program ends")
 
 
 def test_twenty_terminals_one_after_the_other_leave_nothing_open(agent):

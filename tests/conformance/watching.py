@@ -42,11 +42,11 @@ class Watch:
         """The events up to and with LAST, a kind and a path."""
         events = []
         while not events or events[-1][:2] != last:
-            events.append(self._event(self.conn.recv(timeout=10)))
+            events.append(self._event(self.conn.recv()))
         return events
 
     def end(self):
         """The text of the FILE_ERR that ends it."""
-        text = self.conn.expect(codec.FILE_ERR, timeout=10).payload.decode()
-        assert self.conn.recv(timeout=10) is None
+        text = self.conn.expect(codec.FILE_ERR).payload.decode()
+        assert self.conn.recv() is None
         return text
