@@ -20,8 +20,8 @@
 #include "platform/signals.h"
 #include "platform/users.h"
 #include "protocol/kcmdline.h"
-#include "supervisor/boot.h"
-#include "supervisor/boot_cgroups.h"
+#include "boot/boot.h"
+#include "boot/cgroups.h"
 #include "supervisor/supervisor.h"
 
 #define MAIN_PROGRAM "vmm-guest-agent"

@@ -13,12 +13,12 @@
 
 #include "platform/fd.h"
 #include "platform/netif.h"
-#include "supervisor/boot_address.h"
-#include "supervisor/boot_console.h"
-#include "supervisor/boot_dns.h"
-#include "supervisor/boot_hostname.h"
-#include "supervisor/boot_links.h"
-#include "supervisor/boot_mounts.h"
+#include "boot/address.h"
+#include "boot/console.h"
+#include "boot/dns.h"
+#include "boot/hostname.h"
+#include "boot/links.h"
+#include "boot/mounts.h"
 
 static const char *driver_ip = "";
 

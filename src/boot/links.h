@@ -1,8 +1,8 @@
 /*
  * boot_links: the links in /dev that programs expect.
  */
-#ifndef SUPERVISOR_BOOT_LINKS_H
-#define SUPERVISOR_BOOT_LINKS_H
+#ifndef BOOT_LINKS_H
+#define BOOT_LINKS_H
 
 /* Makes those that are missing, and puts right those that lead elsewhere.
  * Failures are logged. */

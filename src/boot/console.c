@@ -1,7 +1,7 @@
 /*
  * boot_console: standard descriptors for an init that got none.
  */
-#include "supervisor/boot_console.h"
+#include "boot/console.h"
 
 #include <errno.h>
 #include <fcntl.h>

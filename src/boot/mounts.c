@@ -1,7 +1,7 @@
 /*
  * boot_mounts: the table of file systems, in the order in which they are mounted.
  */
-#include "supervisor/boot_mounts.h"
+#include "boot/mounts.h"
 
 #include <errno.h>
 #include <linux/magic.h>

@@ -2,8 +2,8 @@
  * boot_cgroups: the two halves of the guest: "agent" for us, which memory.min
  * protects, and "sessions" for all that is run, which can't take every pid.
  */
-#ifndef SUPERVISOR_BOOT_CGROUPS_H
-#define SUPERVISOR_BOOT_CGROUPS_H
+#ifndef BOOT_CGROUPS_H
+#define BOOT_CGROUPS_H
 
 /* Makes both at the root of the hierarchy, moves this process into the first, and
  * hands the controllers down. What can't be done is said in the log. */

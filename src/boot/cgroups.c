@@ -1,7 +1,7 @@
 /*
  * boot_cgroups: the two halves of the guest.
  */
-#include "supervisor/boot_cgroups.h"
+#include "boot/cgroups.h"
 
 #include <errno.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /*
  * boot_links: the links in /dev that programs expect.
  */
-#include "supervisor/boot_links.h"
+#include "boot/links.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /*
  * boot_hostname: the guest's name. Source: hostname(5), sethostname(2).
  */
-#include "supervisor/boot_hostname.h"
+#include "boot/hostname.h"
 
 #include <errno.h>
 #include <fcntl.h>

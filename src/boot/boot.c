@@ -1,7 +1,7 @@
 /*
  * boot: the steps in their order, and how long each took.
  */
-#include "supervisor/boot.h"
+#include "boot/boot.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -14,14 +14,14 @@
 #include "platform/log.h"
 #include "platform/netif.h"
 #include "platform/proc.h"
-#include "supervisor/boot_address.h"
-#include "supervisor/boot_cgroups.h"
-#include "supervisor/boot_console.h"
-#include "supervisor/boot_dns.h"
-#include "supervisor/boot_hostname.h"
-#include "supervisor/boot_links.h"
-#include "supervisor/boot_mounts.h"
-#include "supervisor/boot_sysctl.h"
+#include "boot/address.h"
+#include "boot/cgroups.h"
+#include "boot/console.h"
+#include "boot/dns.h"
+#include "boot/hostname.h"
+#include "boot/links.h"
+#include "boot/mounts.h"
+#include "boot/sysctl.h"
 
 /* The kernel never kills for memory who has this. */
 #define BOOT_OOM_SCORE "-1000"

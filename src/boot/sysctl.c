@@ -2,7 +2,7 @@
  * boot_sysctl: the kernel's protection against planted links, its limit for logs, and
  * whom its terminals are for.
  */
-#include "supervisor/boot_sysctl.h"
+#include "boot/sysctl.h"
 
 #include <stddef.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
  * boot_dns: the guest's name servers, from the kernel command line.
  */
-#include "supervisor/boot_dns.h"
+#include "boot/dns.h"
 
 #include <errno.h>
 #include <stddef.h>

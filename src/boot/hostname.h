@@ -1,8 +1,8 @@
 /*
  * boot_hostname: the guest's name.
  */
-#ifndef SUPERVISOR_BOOT_HOSTNAME_H
-#define SUPERVISOR_BOOT_HOSTNAME_H
+#ifndef BOOT_HOSTNAME_H
+#define BOOT_HOSTNAME_H
 
 /* Sets the hostname: the OPERATOR's, else the fifth field of KERNEL_IP (the value
  * of ip=), else the first line of /etc/hostname that is no comment. "" is none;

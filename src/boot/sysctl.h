@@ -4,8 +4,8 @@
  * who logs to it, and how many of its terminals are kept for us.
  * Sources: the kernel's Documentation/admin-guide/sysctl/fs.rst, kernel.rst.
  */
-#ifndef SUPERVISOR_BOOT_SYSCTL_H
-#define SUPERVISOR_BOOT_SYSCTL_H
+#ifndef BOOT_SYSCTL_H
+#define BOOT_SYSCTL_H
 
 #include <stdbool.h>
 

@@ -1,7 +1,7 @@
 /*
  * boot_address: the guest's address from ip=, where the kernel has not set it.
  */
-#include "supervisor/boot_address.h"
+#include "boot/address.h"
 
 #include <errno.h>
 #include <string.h>

@@ -3,8 +3,8 @@
  * (--boot), before it serves. Each step can be done again without harm, logs
  * its own failure, and stops none of the others.
  */
-#ifndef SUPERVISOR_BOOT_H
-#define SUPERVISOR_BOOT_H
+#ifndef BOOT_BOOT_H
+#define BOOT_BOOT_H
 
 #include <stdbool.h>
 

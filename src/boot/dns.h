@@ -1,8 +1,8 @@
 /*
  * boot_dns: the guest's name servers, from the kernel command line.
  */
-#ifndef SUPERVISOR_BOOT_DNS_H
-#define SUPERVISOR_BOOT_DNS_H
+#ifndef BOOT_DNS_H
+#define BOOT_DNS_H
 
 /* Writes /etc/resolv.conf as OPTION (see protocol/name_servers.h) and KERNEL_IP,
  * the value of ip= or "", say. Failures are logged. */
