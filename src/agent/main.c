@@ -176,7 +176,7 @@ main(int argc, char **argv, char **environment)
 	if (is_init || config.boot)
 		main_boot(&config, is_init);
 	else if (config.cgroup != 0 && !config.once)
-		boot_cgroups_run_as_service();
+		boot_cgroups_as_service();
 	if (boot_cgroups_sessions_fd() < 0 && !config.once)
 		log_info("no cgroups for sessions: each is its process group");
 	settings = (struct supervisor_settings){

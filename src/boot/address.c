@@ -1,7 +1,7 @@
 /*
  * boot_address: the guest's address from ip=, where the kernel has not set it.
  */
-#include "boot/address.h"
+#include "boot/step.h"
 
 #include <errno.h>
 #include <string.h>
@@ -21,7 +21,7 @@ boot_address_find_card(const struct ip_param *param, char ret[IFNAMSIZ])
 }
 
 void
-boot_address_run(const char *kernel_ip)
+boot_address(const struct boot_settings *settings)
 {
 	char problem[IP_PARAM_PROBLEM_SIZE];
 	struct netif_network network;
@@ -31,7 +31,7 @@ boot_address_run(const char *kernel_ip)
 	char card[IFNAMSIZ];
 	int r;
 
-	ip_param_parse(kernel_ip, &param);
+	ip_param_parse(settings->kernel_ip, &param);
 	/* What is wrong with it, the step of the name servers says. */
 	if (ip_param_check(&param, problem) < 0 || boot_address_find_card(&param, card) < 0 ||
 	    netif_has_address(card) != 0)

@@ -9,49 +9,15 @@
 #include <sys/reboot.h>
 #include <unistd.h>
 
+#include "boot/step.h"
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/log.h"
 #include "platform/netif.h"
 #include "platform/proc.h"
-#include "boot/address.h"
-#include "boot/cgroups.h"
-#include "boot/console.h"
-#include "boot/dns.h"
-#include "boot/hostname.h"
-#include "boot/links.h"
-#include "boot/mounts.h"
-#include "boot/sysctl.h"
 
-/* The kernel never kills for memory who has this. */
+/* At this oom_score_adj the OOM killer never picks a process. */
 #define BOOT_OOM_SCORE "-1000"
-
-struct boot_step {
-	const char *name;
-	void (*run)(const struct boot_settings *settings);
-	uint64_t took_us;
-};
-
-static void
-boot_mounts(const struct boot_settings *settings)
-{
-	(void)settings;
-	boot_mounts_run();
-}
-
-static void
-boot_links(const struct boot_settings *settings)
-{
-	(void)settings;
-	boot_links_run();
-}
-
-static void
-boot_console(const struct boot_settings *settings)
-{
-	(void)settings;
-	boot_console_run();
-}
 
 static void
 boot_proc(const struct boot_settings *settings)
@@ -91,37 +57,6 @@ boot_loopback(const struct boot_settings *settings)
 	(void)settings;
 	if (r < 0)
 		log_warnx("boot: can't set lo up: %s", strerror(-r));
-}
-
-static void
-boot_address(const struct boot_settings *settings)
-{
-	boot_address_run(settings->kernel_ip);
-}
-
-static void
-boot_hostname(const struct boot_settings *settings)
-{
-	boot_hostname_run(settings->hostname, settings->kernel_ip);
-}
-
-static void
-boot_dns(const struct boot_settings *settings)
-{
-	boot_dns_run(settings->dns, settings->kernel_ip);
-}
-
-static void
-boot_sysctl(const struct boot_settings *settings)
-{
-	boot_sysctl_run(settings->logs_to_kernel);
-}
-
-static void
-boot_cgroups(const struct boot_settings *settings)
-{
-	if (settings->wants_cgroups)
-		boot_cgroups_run();
 }
 
 static struct boot_step boot_first_steps[] = {

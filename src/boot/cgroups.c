@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "boot/step.h"
 #include "platform/cgroup.h"
 #include "platform/cgroup_find.h"
 #include "platform/fd.h"
@@ -142,11 +143,14 @@ boot_cgroups_limit_memory(void)
 }
 
 void
-boot_cgroups_run(void)
+boot_cgroups(const struct boot_settings *settings)
 {
 	int CLEANUP_FD root_fd = -1;
-	int r = cgroup_find_root(&root_fd);
+	int r;
 
+	if (!settings->wants_cgroups)
+		return;
+	r = cgroup_find_root(&root_fd);
 	if (r == 0)
 		r = boot_cgroups_make(root_fd);
 	if (r < 0)
@@ -156,7 +160,7 @@ boot_cgroups_run(void)
 }
 
 void
-boot_cgroups_run_as_service(void)
+boot_cgroups_as_service(void)
 {
 	int CLEANUP_FD own_fd = -1;
 	int r = cgroup_find_delegated(BOOT_CGROUPS_AGENT, &own_fd);

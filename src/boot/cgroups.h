@@ -5,14 +5,12 @@
 #ifndef BOOT_CGROUPS_H
 #define BOOT_CGROUPS_H
 
-/* Makes both at the root of the hierarchy, moves this process into the first, and
- * hands the controllers down. What can't be done is said in the log. */
-void boot_cgroups_run(void);
-
-/* The same for a service, in the cgroup that was delegated to it (cgroup_find.h),
- * with the controllers that are there. What a run before left in it is killed and
- * removed. Where nothing was delegated nothing is done, and no cgroup touched. */
-void boot_cgroups_run_as_service(void);
+/* boot_cgroups() of step.h makes both at the root of the hierarchy, moves this process
+ * into the first, and hands the controllers down. This is the same for a service, in the cgroup
+ * that was delegated to it (cgroup_find.h), with the controllers that are there. What a run before
+ * left in it is killed and removed. Where nothing was delegated nothing is done, and no cgroup
+ * touched. */
+void boot_cgroups_as_service(void);
 
 /* The directory of the sessions' cgroups, for the agent's life; -1: none. */
 int boot_cgroups_sessions_fd(void);

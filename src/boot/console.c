@@ -1,7 +1,7 @@
 /*
  * boot_console: standard descriptors for an init that got none.
  */
-#include "boot/console.h"
+#include "boot/step.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,8 +46,9 @@ boot_console_open(int wanted, const char *path, int flags)
 }
 
 void
-boot_console_run(void)
+boot_console(const struct boot_settings *settings)
 {
+	(void)settings;
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
 		if (boot_console_is_placeholder(fd))
 			(void)boot_console_open(fd, BOOT_CONSOLE_NULL_PATH, O_RDWR);

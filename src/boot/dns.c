@@ -1,7 +1,7 @@
 /*
  * boot_dns: the guest's name servers, from the kernel command line.
  */
-#include "boot/dns.h"
+#include "boot/step.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -12,15 +12,15 @@
 #include "protocol/name_servers.h"
 
 void
-boot_dns_run(const char *option, const char *kernel_ip)
+boot_dns(const struct boot_settings *settings)
 {
 	char problem[NAME_SERVERS_PROBLEM_SIZE];
 	char text[NAME_SERVERS_TEXT_SIZE];
 	struct name_servers servers;
 	int r;
 
-	r = name_servers_at_boot(
-	    option, kernel_ip[0] != '\0' ? kernel_ip : NULL, &servers, problem);
+	r = name_servers_at_boot(settings->dns,
+	    settings->kernel_ip[0] != '\0' ? settings->kernel_ip : NULL, &servers, problem);
 	if (r == -EINVAL)
 		log_warnx("boot: name servers are left alone: %s", problem);
 	if (r < 0)

@@ -1,7 +1,7 @@
 /*
  * boot_hostname: the guest's name. Source: hostname(5), sethostname(2).
  */
-#include "boot/hostname.h"
+#include "boot/step.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #define BOOT_HOSTNAME_FILE_MAX 4096
 #define BOOT_HOSTNAME_SPACE " \t\r\n"
 
-/* The first word of the first line that has one and is no comment; cuts TEXT. */
+/* The first word of the first line that has one and is not a comment; cuts TEXT. */
 static const char *
 boot_hostname_from_text(char *text)
 {
@@ -39,15 +39,15 @@ boot_hostname_set(const char *name)
 }
 
 void
-boot_hostname_run(const char *operator, const char * kernel_ip)
+boot_hostname(const struct boot_settings *settings)
 {
 	char text[BOOT_HOSTNAME_FILE_MAX];
 	struct ip_param param;
 	ssize_t len;
 
-	ip_param_parse(kernel_ip, &param);
-	if (operator[0] != '\0') {
-		boot_hostname_set(operator);
+	ip_param_parse(settings->kernel_ip, &param);
+	if (settings->hostname[0] != '\0') {
+		boot_hostname_set(settings->hostname);
 		return;
 	}
 	if (param.field[IP_PARAM_HOSTNAME][0] != '\0') {

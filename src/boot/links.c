@@ -1,7 +1,7 @@
 /*
  * boot_links: the links in /dev that programs expect.
  */
-#include "boot/links.h"
+#include "boot/step.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -60,8 +60,9 @@ boot_links_make(const struct boot_link *link)
 }
 
 void
-boot_links_run(void)
+boot_links(const struct boot_settings *settings)
 {
+	(void)settings;
 	for (size_t i = 0; i < sizeof(boot_links_table) / sizeof(boot_links_table[0]); i++) {
 		const struct boot_link *link = &boot_links_table[i];
 		int r = boot_links_is_right(link) ? 0 : boot_links_make(link);

@@ -1,7 +1,7 @@
 /*
  * boot_mounts: the table of file systems, in the order in which they are mounted.
  */
-#include "boot/mounts.h"
+#include "boot/step.h"
 
 #include <errno.h>
 #include <linux/magic.h>
@@ -16,7 +16,7 @@
 #include "platform/pty.h"
 
 /* Of the kernel's 4096 terminals /dev/pts has half. What users mount themselves, in name
- * spaces of theirs, has what boot_sysctl.c lets it have; 64 are left for the host. */
+ * spaces of theirs, has what sysctl.c lets it have; 64 are left for the host. */
 static const struct mount_point boot_mounts_table[] = {
 	{
 	    .type = "proc",
@@ -110,8 +110,9 @@ boot_mounts_make_tmp(void)
 }
 
 void
-boot_mounts_run(void)
+boot_mounts(const struct boot_settings *settings)
 {
+	(void)settings;
 	for (size_t i = 0; i < sizeof(boot_mounts_table) / sizeof(boot_mounts_table[0]); i++)
 		boot_mounts_make(&boot_mounts_table[i]);
 	boot_mounts_make_tmp();

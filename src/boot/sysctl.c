@@ -2,7 +2,7 @@
  * boot_sysctl: the kernel's protection against planted links, its limit for logs, and
  * whom its terminals are for.
  */
-#include "boot/sysctl.h"
+#include "boot/step.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -56,9 +56,9 @@ boot_sysctl_let_us_log(void)
 }
 
 void
-boot_sysctl_run(bool logs_to_kernel)
+boot_sysctl(const struct boot_settings *settings)
 {
-	if (logs_to_kernel)
+	if (settings->logs_to_kernel)
 		boot_sysctl_let_us_log();
 	for (size_t i = 0; i < sizeof(boot_sysctl_table) / sizeof(boot_sysctl_table[0]); i++) {
 		int r = boot_sysctl_set(&boot_sysctl_table[i]);

@@ -11,16 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "boot/step.h"
 #include "platform/fd.h"
 #include "platform/netif.h"
-#include "boot/address.h"
-#include "boot/console.h"
-#include "boot/dns.h"
-#include "boot/hostname.h"
-#include "boot/links.h"
-#include "boot/mounts.h"
 
-static const char *driver_ip = "";
+static struct boot_settings driver_settings = { .hostname = "", .dns = "", .kernel_ip = "" };
 
 /* As the kernel starts an init for which it found no console. */
 static void
@@ -34,27 +29,6 @@ driver_close(const char *unused)
 }
 
 static void
-driver_mounts(const char *unused)
-{
-	(void)unused;
-	boot_mounts_run();
-}
-
-static void
-driver_links(const char *unused)
-{
-	(void)unused;
-	boot_links_run();
-}
-
-static void
-driver_console(const char *unused)
-{
-	(void)unused;
-	boot_console_run();
-}
-
-static void
 driver_loopback(const char *unused)
 {
 	(void)unused;
@@ -63,43 +37,39 @@ driver_loopback(const char *unused)
 }
 
 static void
-driver_address(const char *unused)
-{
-	(void)unused;
-	boot_address_run(driver_ip);
-}
-
-static void
 driver_set_ip(const char *value)
 {
-	driver_ip = value;
+	driver_settings.kernel_ip = value;
 }
 
 static void
 driver_hostname(const char *value)
 {
-	boot_hostname_run(value, driver_ip);
+	driver_settings.hostname = value;
+	boot_hostname(&driver_settings);
 }
 
 static void
 driver_dns(const char *value)
 {
-	boot_dns_run(value, driver_ip);
+	driver_settings.dns = value;
+	boot_dns(&driver_settings);
 }
 
 static const struct {
 	const char *name;
 	void (*run)(const char *value);
+	boot_step_fn *step; /* where it takes no value */
 } driver_steps[] = {
-	{ "close", driver_close },
-	{ "mounts", driver_mounts },
-	{ "links", driver_links },
-	{ "console", driver_console },
-	{ "loopback", driver_loopback },
-	{ "address", driver_address },
-	{ "ip=", driver_set_ip },
-	{ "hostname=", driver_hostname },
-	{ "dns=", driver_dns },
+	{ .name = "close", .run = driver_close },
+	{ .name = "mounts", .step = boot_mounts },
+	{ .name = "links", .step = boot_links },
+	{ .name = "console", .step = boot_console },
+	{ .name = "loopback", .run = driver_loopback },
+	{ .name = "address", .step = boot_address },
+	{ .name = "ip=", .run = driver_set_ip },
+	{ .name = "hostname=", .run = driver_hostname },
+	{ .name = "dns=", .run = driver_dns },
 };
 
 static int
@@ -108,10 +78,13 @@ driver_run_step(const char *text)
 	for (size_t i = 0; i < sizeof(driver_steps) / sizeof(driver_steps[0]); i++) {
 		size_t len = strlen(driver_steps[i].name);
 
-		if (strncmp(text, driver_steps[i].name, len) == 0) {
+		if (strncmp(text, driver_steps[i].name, len) != 0)
+			continue;
+		if (driver_steps[i].step != NULL)
+			driver_steps[i].step(&driver_settings);
+		else
 			driver_steps[i].run(text + len);
-			return 0;
-		}
+		return 0;
 	}
 	return -1;
 }
