@@ -3,6 +3,7 @@
  */
 #include "session/conn_note.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -23,16 +24,21 @@ conn_note_keep(struct slot *slot, const uint8_t *header, const void *payload, si
 	atomic_store(&slot->phase, SLOT_LAST_SENDING);
 }
 
-void
+int
 conn_note_begin(
     struct conn *conn, const uint8_t *header, const void *payload, size_t len, bool last)
 {
+	if (conn->tx_begun && conn->tx_left > 0)
+		conn->is_broken = true;
+	if (conn->is_broken)
+		return -EPIPE;
 	conn->tx_len = len;
 	conn->tx_left = VMM_GUEST_HEADER_LEN + len;
 	conn->tx_begun = false;
 	conn->tx_last = last;
 	if (last)
 		conn_note_keep(conn->slot, header, payload, len);
+	return 0;
 }
 
 void

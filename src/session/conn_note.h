@@ -14,8 +14,9 @@
 
 #include "session/conn.h"
 
-/* A frame with this HEADER and LEN bytes of PAYLOAD begins. */
-void conn_note_begin(
+/* A frame with this HEADER and LEN bytes of PAYLOAD begins. Returns 0, or -EPIPE where
+ * the frame before it was given up in the middle: nothing may follow that. */
+int conn_note_begin(
     struct conn *conn, const uint8_t *header, const void *payload, size_t len, bool last);
 
 /* The next send asks for LEN bytes of it. */

@@ -63,12 +63,14 @@ conn_begin_push(struct conn *conn, uint8_t type, size_t len, bool last)
 	frame_header_format(payload - VMM_GUEST_HEADER_LEN, type, (uint32_t)len);
 	conn->tx_head = CONN_PAYLOAD_OFFSET - VMM_GUEST_HEADER_LEN;
 	conn->tx_tail = CONN_PAYLOAD_OFFSET + len;
-	conn_note_begin(conn, payload - VMM_GUEST_HEADER_LEN, payload, len, last);
+	(void)conn_note_begin(conn, payload - VMM_GUEST_HEADER_LEN, payload, len, last);
 }
 
 int
 conn_push(struct conn *conn)
 {
+	if (conn->is_broken)
+		return -EPIPE;
 	while (conn->tx_head < conn->tx_tail) {
 		size_t len = conn->tx_tail - conn->tx_head;
 		ssize_t n;
@@ -205,7 +207,8 @@ conn_send_frame(
 	};
 
 	frame_header_format(header, type, (uint32_t)len);
-	conn_note_begin(conn, header, payload, len, last);
+	if (conn_note_begin(conn, header, payload, len, last) < 0)
+		return -EPIPE;
 	return conn_send_pieces(conn, pieces, stall_ms);
 }
 
@@ -253,9 +256,10 @@ int
 conn_send_frames(struct conn *conn, const uint8_t *frames, size_t len, size_t count)
 {
 	size_t sent = 0;
-	int r = 0;
+	int r = conn_note_begin(conn, frames, NULL, len - VMM_GUEST_HEADER_LEN, false);
 
-	conn_note_begin(conn, frames, NULL, len - VMM_GUEST_HEADER_LEN, false);
+	if (r < 0)
+		return r;
 	conn->tx_len = len - count * VMM_GUEST_HEADER_LEN;
 	while (r == 0 && sent < len) {
 		size_t piece = len - sent < conn->send_max ? len - sent : conn->send_max;
@@ -317,7 +321,8 @@ conn_send_file(
 
 	*ret_file_error = 0;
 	frame_header_format(header, type, (uint32_t)len);
-	conn_note_begin(conn, header, NULL, len, false);
+	if (conn_note_begin(conn, header, NULL, len, false) < 0)
+		return -EPIPE;
 	r = conn_send_bytes(conn, header, sizeof(header), stall_ms);
 	while (r == 0 && left > 0) {
 		ssize_t n = by_copy ? conn_copy_file(conn, file_fd, left, stall_ms, ret_file_error)

@@ -90,17 +90,39 @@ test_the_first_32_kib_of_a_vsock_are_all_that_is_known_to_have_room(void **state
 	(void)state;
 	memset(conn_tx_buffer(), 'x', 1000);
 	while (gone + VMM_GUEST_HEADER_LEN + 1000 <= CONN_ROOM) {
-		conn_note_begin(&conn, conn_tx_buffer(), conn_tx_buffer(), 1000, false);
+		(void)conn_note_begin(&conn, conn_tx_buffer(), conn_tx_buffer(), 1000, false);
 		conn_note_try(&conn, VMM_GUEST_HEADER_LEN + 1000);
 		assert_int_equal(slot.in_frame, 0);
 		conn_note_sent(&conn, VMM_GUEST_HEADER_LEN + 1000);
 		gone += VMM_GUEST_HEADER_LEN + 1000;
 	}
-	conn_note_begin(&conn, conn_tx_buffer(), conn_tx_buffer(), 1000, false);
+	(void)conn_note_begin(&conn, conn_tx_buffer(), conn_tx_buffer(), 1000, false);
 	conn_note_try(&conn, VMM_GUEST_HEADER_LEN + 1000);
 	assert_int_equal(slot.in_frame, 1);
 	conn_note_sent(&conn, VMM_GUEST_HEADER_LEN + 1000);
 	assert_int_equal(slot.in_frame, 0);
+}
+
+/* As of a STATUS that a host did not take in time, before EXIT. */
+static void
+test_nothing_is_said_into_the_middle_of_a_frame_that_was_given_up(void **state)
+{
+	static const uint8_t much[VMM_GUEST_DATA_MAX];
+	static uint8_t drain[VMM_GUEST_DATA_MAX];
+
+	(void)state;
+	while (conn_send(&conn, VMM_GUEST_STATUS, much, sizeof(much), 20) == 0)
+		continue;
+	assert_int_equal(slot.in_frame, 1);
+	while (recv(host_fd, drain, sizeof(drain), MSG_DONTWAIT) > 0)
+		continue;
+	assert_int_equal(conn_send_last(&conn, VMM_GUEST_EXIT, much, 8, SOON_MS), -EPIPE);
+	conn_begin_push(&conn, VMM_GUEST_STDOUT, 1, false);
+	assert_int_equal(conn_push(&conn), -EPIPE);
+	assert_int_equal(conn_send_frames(&conn, much, VMM_GUEST_HEADER_LEN, 1), -EPIPE);
+	assert_int_equal(recv(host_fd, drain, sizeof(drain), MSG_DONTWAIT), -1);
+	assert_int_equal(slot.in_frame, 1);
+	assert_int_equal(slot.phase, SLOT_OPEN);
 }
 
 static void
@@ -108,7 +130,7 @@ test_a_frame_above_the_room_is_in_doubt_while_it_is_sent(void **state)
 {
 	(void)state;
 	conn_set_room(&conn, CONN_ROOM);
-	conn_note_begin(&conn, conn_tx_buffer(), conn_tx_buffer(), CONN_ROOM, false);
+	(void)conn_note_begin(&conn, conn_tx_buffer(), conn_tx_buffer(), CONN_ROOM, false);
 	conn_note_try(&conn, VMM_GUEST_HEADER_LEN + CONN_ROOM);
 	assert_int_equal(slot.in_frame, 1);
 	/* Half of one is no frame's boundary, also while nothing is sent. */
@@ -122,14 +144,14 @@ static void
 test_room_that_was_not_there_is_not_believed_in_again(void **state)
 {
 	(void)state;
-	conn_note_begin(&conn, conn_tx_buffer(), conn_tx_buffer(), 1000, false);
+	(void)conn_note_begin(&conn, conn_tx_buffer(), conn_tx_buffer(), 1000, false);
 	conn_note_try(&conn, VMM_GUEST_HEADER_LEN + 1000);
 	conn_note_sent(&conn, 17);
 	assert_int_equal(slot.in_frame, 1);
 	conn_note_try(&conn, VMM_GUEST_HEADER_LEN + 1000 - 17);
 	conn_note_sent(&conn, VMM_GUEST_HEADER_LEN + 1000 - 17);
 	assert_int_equal(slot.in_frame, 0);
-	conn_note_begin(&conn, conn_tx_buffer(), conn_tx_buffer(), 1, false);
+	(void)conn_note_begin(&conn, conn_tx_buffer(), conn_tx_buffer(), 1, false);
 	conn_note_try(&conn, VMM_GUEST_HEADER_LEN + 1);
 	assert_int_equal(slot.in_frame, 1);
 }
@@ -141,7 +163,7 @@ test_the_last_frame_is_kept_with_how_much_of_it_went(void **state)
 
 	(void)state;
 	conn.room = 0;
-	conn_note_begin(
+	(void)conn_note_begin(
 	    &conn, exit_frame, exit_frame + VMM_GUEST_HEADER_LEN, VMM_GUEST_EXIT_LEN, true);
 	assert_int_equal(slot.phase, SLOT_LAST_SENDING);
 	assert_int_equal(slot.last.len, sizeof(exit_frame));
@@ -170,10 +192,11 @@ test_a_long_last_frame_is_not_kept(void **state)
 
 	(void)state;
 	slot.last.len = 7;
-	conn_note_begin(&conn, header, payload, SLOT_LAST_MAX - VMM_GUEST_HEADER_LEN + 1, true);
+	(void)conn_note_begin(
+	    &conn, header, payload, SLOT_LAST_MAX - VMM_GUEST_HEADER_LEN + 1, true);
 	assert_int_equal(slot.phase, SLOT_LAST_SENDING);
 	assert_int_equal(slot.last.len, 0);
-	conn_note_begin(&conn, header, payload, SLOT_LAST_MAX - VMM_GUEST_HEADER_LEN, true);
+	(void)conn_note_begin(&conn, header, payload, SLOT_LAST_MAX - VMM_GUEST_HEADER_LEN, true);
 	assert_int_equal(slot.last.len, SLOT_LAST_MAX);
 }
 
@@ -231,6 +254,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		EACH(test_a_frame_that_none_of_went_leaves_the_supervisor_its_word),
 		EACH(test_the_first_32_kib_of_a_vsock_are_all_that_is_known_to_have_room),
+		EACH(test_nothing_is_said_into_the_middle_of_a_frame_that_was_given_up),
 		EACH(test_a_frame_above_the_room_is_in_doubt_while_it_is_sent),
 		EACH(test_room_that_was_not_there_is_not_believed_in_again),
 		EACH(test_the_last_frame_is_kept_with_how_much_of_it_went),
