@@ -1,11 +1,13 @@
 """Rule 8: what follows the last frame, on both ports."""
 
+import re
 import time
 
 import pytest
 
 import codec
 from agent import together, wait_until
+from traces import Trace, name_of, timed_out
 
 ENDS = {
     "exit": lambda agent: agent.start(["true"]),
@@ -31,7 +33,34 @@ def read_to_end(conn):
     while conn.recv() is not None:
         pass
     assert not conn.reset
-    return time.monotonic()
+
+
+def calls_of_a_session(agent, talk):
+    """What the worker does that serves TALK's connection, up to its close."""
+    def served():
+        for calls in trace.calls().values():
+            names = [name_of(call) for call in calls]
+            if "accept4" in names and "close" in names[(names + ["shutdown"]).index("shutdown"):]:
+                return calls[names.index("accept4"):]
+        return None
+
+    with Trace(agent.worker_pids(), "accept4,sendmsg,sendto,ppoll,shutdown,close") as trace:
+        conn = talk()
+        calls = wait_until(served, message="the close of the connection")
+    conn.close()
+    return calls
+
+
+def waits_behind_the_end(calls):
+    """The waits between the half-close and the close."""
+    names = [name_of(call) for call in calls]
+    return [call for call in calls[names.index("shutdown"):] if name_of(call) == "ppoll"]
+
+
+def asked_ms(wait):
+    """For how long a wait was asked for."""
+    seconds, nanoseconds = re.search(r"\{tv_sec=(\d+), tv_nsec=(\d+)\}", wait).groups()
+    return int(seconds) * 1000 + int(nanoseconds) / 1e6
 
 
 def refused_upload(agent):
@@ -44,40 +73,45 @@ ENDINGS = pytest.mark.parametrize("make", ENDS.values(), ids=ENDS.keys())
 
 @pytest.mark.parametrize("make", [*ENDS.values(), refused_upload], ids=[*ENDS, "refused_upload"])
 def test_the_sending_side_is_shut_down_at_once(agent, make):
-    took = []
-    for _ in range(3):
+    """Nothing is waited for between the last frame and the half-close."""
+    def talk():
         conn = make(agent)
-        conn.recv()
-        begun = time.monotonic()
-        took.append(read_to_end(conn) - begun)
-        conn.close()
-    assert min(took) < 0.3, took
+        read_to_end(conn)
+        conn.send(codec.FILE_DONE)
+        return conn
+
+    names = [name_of(call) for call in calls_of_a_session(agent, talk)]
+    end = names.index("shutdown")
+    last = max(i for i in range(end) if names[i] in ("sendmsg", "sendto"))
+    assert "ppoll" not in names[last:end], names
 
 
 @ENDINGS
 def test_a_host_that_still_writes_is_heard_for_about_100_ms_then_closed(agent, make):
     """A refused host of the file port may be heard longer: it may be uploading."""
-    lingers = []
-    for _ in range(3):
+    def talk():
         conn = make(agent)
-        ended = read_to_end(conn)
-        assert conn.wait_hangup(5), "no close within 5 s"
-        lingers.append(time.monotonic() - ended)
-        conn.close()
-    assert max(lingers) > 0.07, "a host's late write would fail: %r" % lingers
-    assert min(lingers) < (2.5 if make is ENDS["file_refusal"] else 1), lingers
+        read_to_end(conn)
+        assert conn.wait_hangup(20), "no close"
+        return conn
+
+    begun = time.monotonic()
+    waits = waits_behind_the_end(calls_of_a_session(agent, talk))
+    assert time.monotonic() - begun > 0.09 and timed_out(waits[-1]), "a host's late write would fail: %r" % waits
+    # A wait that a busy machine begins late is asked for what is left.
+    assert max(map(asked_ms, waits)) <= (2000 if make is ENDS["file_refusal"] else 100), waits
 
 
 def test_an_eof_frame_that_comes_after_exit_never_fails_a_host(agent):
     """H1's run() writes START, then EOF, and takes a failed write for a failed run."""
     for _ in range(50):
+        begun = time.monotonic()
         conn = agent.start(["true"])
         conn.until_exit()
-        exited = time.monotonic()
         try:
             conn.send(codec.EOF)
         except BrokenPipeError:
-            assert time.monotonic() - exited > 0.08, "closed too soon"
+            assert time.monotonic() - begun > 0.09, "closed too soon"
         assert conn.recv() is None and not conn.reset
         conn.close()
 
@@ -90,43 +124,47 @@ def test_a_late_stdin_is_dropped_without_an_error(agent):
     conn.close()
 
 
+def is_once_closed_at_once(agent, talk):
+    """Whether a worker ever leaves TALK's connection without having waited in vain. On a
+    busy machine the host may be late: one of a few counts."""
+    return any(not any(map(timed_out, waits_behind_the_end(calls_of_a_session(agent, talk))))
+               for _ in range(20))
+
+
 def test_the_hosts_eof_frame_ends_the_wait_at_once(agent):
-    lingers = []
-    for _ in range(8):
+    def talk():
         conn = agent.start(["true"])
-        ended = read_to_end(conn)
+        read_to_end(conn)
         conn.send(codec.EOF)
-        assert conn.wait_hangup(5)
-        lingers.append(time.monotonic() - ended)
-        conn.close()
-    assert min(lingers) < 0.06, lingers
+        return conn
+
+    assert is_once_closed_at_once(agent, talk)
 
 
 def test_an_eof_frame_sent_before_the_end_ends_the_wait_too(agent):
-    lingers = []
-    for _ in range(8):
-        conn = agent.start(["true"])
+    def talk():
+        conn = agent.start(["cat"])
         conn.send(codec.EOF)
-        ended = read_to_end(conn)
-        assert conn.wait_hangup(5)
-        lingers.append(time.monotonic() - ended)
-        conn.close()
-    assert min(lingers) < 0.06, lingers
+        read_to_end(conn)
+        return conn
+
+    assert not any(map(timed_out, waits_behind_the_end(calls_of_a_session(agent, talk))))
 
 
 def test_the_hosts_close_ends_the_wait_at_once(agent):
-    begun = time.monotonic()
-    for _ in range(20):
+    def talk():
         conn = agent.start(["true"])
         conn.until_exit()
         conn.close()
-    assert time.monotonic() - begun < 10
+        return conn
+
+    assert is_once_closed_at_once(agent, talk)
 
 
 def slow_host(conn):
     """Lets the agent wait for the host, then reads all but does not close."""
     time.sleep(0.6)
-    return read_to_end(conn)
+    read_to_end(conn)
 
 
 def slow_exec(agent):
@@ -148,14 +186,12 @@ def test_a_slow_host_gets_up_to_10_s_and_eof_does_not_end_that(agent, big_file):
     def hold(make, send_eof):
         def call():
             conn = make()
-            ended = slow_host(conn)
+            slow_host(conn)
             if send_eof:
                 conn.send(codec.EOF)
-            assert not conn.wait_hangup(6), "closed after %.1f s" % (time.monotonic() - ended)
-            assert conn.wait_hangup(10), "still open after 16 s"
-            waited = time.monotonic() - ended
+            assert not conn.wait_hangup(6), "closed too soon"
+            assert conn.wait_hangup(20), "still open after 26 s"
             conn.close()
-            assert 8 < waited < 14, waited
         return call
 
     together([hold(lambda: slow_exec(agent), False), hold(lambda: slow_exec(agent), True),
@@ -166,18 +202,14 @@ def test_a_slow_hosts_close_frees_the_worker(agent):
     conn = slow_exec(agent)
     slow_host(conn)
     conn.close()
-    wait_until(lambda: agent.status()["workers"]["exec"] == 0, 4, "the worker is idle")
+    wait_until(lambda: agent.status()["workers"]["exec"] == 0, 8, "the worker is idle before its 10 s are over")
 
 
 def test_nothing_of_the_tail_is_lost_to_a_slow_host(agent):
     conn = agent.start(["sh", "-c", "head -c 5000000 /dev/zero; echo tail; echo err >&2"])
     total = 0
     last = b""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        frame = conn.recv()
-        if frame is None:
-            break
+    while (frame := conn.recv()) is not None:
         if frame.type == codec.STDOUT:
             total += len(frame.payload)
             last = frame.payload[-5:]

@@ -18,7 +18,7 @@
 #include "session/conn_note.h"
 #include "session/conn_wait.h"
 
-#define SOON_MS 5000 /* longer than anything here takes */
+#define SOON_MS 20000 /* longer than anything here takes */
 
 static struct conn conn;
 static struct slot slot;

@@ -60,6 +60,15 @@ shows(int timeout_ms)
 	return poll(&wait, 1, timeout_ms);
 }
 
+/* Until the time of that worker is up. */
+static void
+wait_for_timer(uint32_t index)
+{
+	struct pollfd wait = { .fd = watchdogs.entries[index].timer_fd, .events = POLLIN };
+
+	assert_int_equal(poll(&wait, 1, 20000), 1);
+}
+
 static void
 end(pid_t pid)
 {
@@ -179,7 +188,8 @@ test_no_more_than_half_are_given_up_at_a_time(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < WORKERS; i++)
 		pids[i] = start_at(i, 1);
-	(void)usleep(20 * TIMEOUT_MS * 1000);
+	for (uint32_t i = 0; i < WORKERS; i++)
+		wait_for_timer(i);
 	assert_false(watchdogs_step(&watchdogs, now, &index));
 	now += WATCHDOGS_DEATH_MS;
 	for (int i = 0; i < (WORKERS + 1) / 2; i++) {

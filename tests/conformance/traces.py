@@ -1,0 +1,62 @@
+"""What processes ask the kernel for, and in what order: that is the same on a busy
+machine, where nothing is said by how long it takes.
+
+    with Trace(agent.worker_pids(), "ppoll,shutdown") as trace:
+        ...
+    trace.calls()       {pid: its calls, as strace(1) writes them}
+    name_of(call)       which of them it was
+    timed_out(call)     whether it was a wait that ended as its time was up
+"""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+
+from agent import TIMEOUT, tracer_of, wait_until
+
+
+class Trace:
+    """strace on the processes PIDS, for these CALLS; what they start is not followed."""
+
+    def __init__(self, pids, calls):
+        assert shutil.which("strace"), "no strace(1)"
+        self.pids = [pids] if isinstance(pids, int) else list(pids)
+        self._seen = None       # once it has ended
+        self._folder = tempfile.mkdtemp(prefix="vga-trace-")
+        self._strace = subprocess.Popen(
+            ["strace", "-qq", "-ff", *["-p%d" % pid for pid in self.pids], "-e", "trace=" + calls,
+             "-s", "64", "-o", os.path.join(self._folder, "of")],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def __enter__(self):
+        wait_until(self._is_attached, message="strace at %r" % self.pids)
+        return self
+
+    def _is_attached(self):
+        assert self._strace.poll() is None, self._strace.stderr.read()
+        return all(tracer_of(pid) == self._strace.pid for pid in self.pids)
+
+    def calls(self):
+        """{pid: [call, …]}: what was begun so far, the last of which may not have ended."""
+        if self._seen is not None:
+            return self._seen
+        files = {pid: pathlib.Path(self._folder, "of.%d" % pid) for pid in self.pids}
+        return {pid: file.read_text(errors="replace").splitlines() if file.exists() else []
+                for pid, file in files.items()}
+
+    def __exit__(self, *_):
+        self._strace.send_signal(signal.SIGINT)
+        self._strace.communicate(timeout=TIMEOUT)
+        self._seen = self.calls()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def name_of(call):
+    return call.partition("(")[0]
+
+
+def timed_out(call):
+    return call.endswith("= 0 (Timeout)")
