@@ -6,7 +6,6 @@
 #include "protocol/message.h"
 
 #define CONTROL_GRACE_SECONDS 5
-#define CONTROL_SIGNAL_MAX 64
 
 static const char *const control_actions[] = {
 	[CONTROL_REBOOT] = "reboot",
@@ -20,15 +19,15 @@ static const struct message_member control_shutdown_table[] = {
 	    .flags = MESSAGE_ALWAYS, .more = control_actions },
 	{ "grace_seconds", .kind = MESSAGE_UNSIGNED,
 	    MESSAGE_AT(struct control_shutdown, grace_seconds), .flags = MESSAGE_ALWAYS,
-	    .high = UINT32_MAX, .initial = CONTROL_GRACE_SECONDS },
+	    .initial = CONTROL_GRACE_SECONDS },
 };
 static const struct message control_shutdown_message = MESSAGE_OF(control_shutdown_table);
 
 static const struct message_member control_kill_table[] = {
 	{ "session", .kind = MESSAGE_UNSIGNED, MESSAGE_AT(struct control_kill, session),
-	    .flags = MESSAGE_NEEDED, .high = UINT64_MAX },
+	    .flags = MESSAGE_NEEDED },
 	{ "signal", .kind = MESSAGE_UNSIGNED, MESSAGE_AT(struct control_kill, signal),
-	    .flags = MESSAGE_NEEDED, .low = 1, .high = CONTROL_SIGNAL_MAX },
+	    .flags = MESSAGE_NEEDED, .low = 1, .most = MESSAGE_SIGNALS },
 };
 static const struct message control_kill_message = MESSAGE_OF(control_kill_table);
 

@@ -14,7 +14,6 @@
 #define FILE_LIST_SIZE_FIRST 4096
 #define FILE_LISTING_COUNT_FIRST 16
 #define FILE_ENTRY_MODE_MAX 07777
-#define FILE_ENTRY_NANOS_MAX 999999999
 
 static const char *const file_entry_kinds[] = {
 	[FILE_ENTRY_FILE] = "file",
@@ -34,19 +33,18 @@ static const char *const file_event_kinds[] = {
 };
 
 #define AT(member) MESSAGE_AT(struct file_entry, member)
-#define NUMBER(member, most)                                                                       \
-	.kind = MESSAGE_UNSIGNED, AT(member), .flags = MESSAGE_ALWAYS, .high = most
+#define NUMBER(member) .kind = MESSAGE_UNSIGNED, AT(member), .flags = MESSAGE_ALWAYS
 
 static const struct message_member file_entry_table[] = {
 	{ "name", .kind = MESSAGE_BYTES, AT(name), .flags = MESSAGE_NEEDED },
 	{ "kind", .kind = MESSAGE_WORD, AT(kind), .flags = MESSAGE_NEEDED | MESSAGE_OPEN,
 	    .more = file_entry_kinds },
-	{ "size", NUMBER(size, INT64_MAX) },
-	{ "mode", NUMBER(mode, UINT32_MAX) },
+	{ "size", NUMBER(size), .most = MESSAGE_OFFSETS },
+	{ "mode", NUMBER(mode) },
 	{ "mtime_secs", .kind = MESSAGE_SIGNED, AT(mtime_secs), .flags = MESSAGE_ALWAYS },
-	{ "mtime_nanos", NUMBER(mtime_nanos, FILE_ENTRY_NANOS_MAX) },
-	{ "uid", NUMBER(uid, UINT32_MAX) },
-	{ "gid", NUMBER(gid, UINT32_MAX) },
+	{ "mtime_nanos", NUMBER(mtime_nanos), .most = MESSAGE_NANOS },
+	{ "uid", NUMBER(uid) },
+	{ "gid", NUMBER(gid) },
 	{ "symlink_target", .kind = MESSAGE_BYTES, AT(symlink_target), .flags = MESSAGE_ALWAYS },
 };
 static const struct message file_entry_message = MESSAGE_OF(file_entry_table);

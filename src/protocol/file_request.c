@@ -42,37 +42,33 @@ static const struct {
 
 #define AT(member) MESSAGE_AT(struct file_request, member)
 #define TEXT(member) .kind = MESSAGE_TEXT, AT(member)
-#define NUMBER(member, most) .kind = MESSAGE_UNSIGNED, AT(member), .high = most
+#define NUMBER(member) .kind = MESSAGE_UNSIGNED, AT(member)
 #define FLAG(member) .kind = MESSAGE_FLAG, AT(member)
 
 #define SIGNED(member) .kind = MESSAGE_SIGNED, AT(member)
 #define HAS(member) .beside = offsetof(struct file_request, member), .bit = true
-
-/* (uid_t)-1 stands for nobody, and would change nothing: chown(2). */
-#define ID_MAX (UINT32_MAX - 1)
-#define NANOS_MAX 999999999
 
 static const struct message_member file_request_table[] = {
 	{ "path", TEXT(path), .sets = EVERY & ~MOVE, .flags = MESSAGE_NEEDED },
 	{ "from", TEXT(path), .sets = MOVE, .flags = MESSAGE_NEEDED },
 	{ "to", TEXT(to), .sets = MOVE, .flags = MESSAGE_NEEDED },
 	{ "target", TEXT(target), .sets = SYMLINK, .flags = MESSAGE_NEEDED },
-	{ "mode", NUMBER(mode, UINT32_MAX), .sets = WRITE | MKDIR, HAS(has_mode),
+	{ "mode", NUMBER(mode), .sets = WRITE | MKDIR, HAS(has_mode),
 	    .flags = MESSAGE_OPTIONAL | MESSAGE_ALWAYS },
-	{ "mode", NUMBER(mode, UINT32_MAX), .sets = SET, HAS(has_mode), .flags = MESSAGE_OPTIONAL },
-	{ "uid", NUMBER(uid, ID_MAX), .sets = WRITE | MKDIR | SET, HAS(has_uid),
+	{ "mode", NUMBER(mode), .sets = SET, HAS(has_mode), .flags = MESSAGE_OPTIONAL },
+	{ "uid", NUMBER(uid), .most = MESSAGE_IDS, .sets = WRITE | MKDIR | SET, HAS(has_uid),
 	    .flags = MESSAGE_OPTIONAL },
-	{ "gid", NUMBER(gid, ID_MAX), .sets = WRITE | MKDIR | SET, HAS(has_gid),
+	{ "gid", NUMBER(gid), .most = MESSAGE_IDS, .sets = WRITE | MKDIR | SET, HAS(has_gid),
 	    .flags = MESSAGE_OPTIONAL },
 	{ "mtime_secs", SIGNED(mtime_secs), .sets = WRITE | MKDIR | SET, HAS(has_mtime),
 	    .flags = MESSAGE_OPTIONAL },
-	{ "mtime_nanos", NUMBER(mtime_nanos, NANOS_MAX), .sets = WRITE | MKDIR | SET,
+	{ "mtime_nanos", NUMBER(mtime_nanos), .most = MESSAGE_NANOS, .sets = WRITE | MKDIR | SET,
 	    .beside = offsetof(struct file_request, has_mtime), .flags = MESSAGE_OPTIONAL },
 	{ "fsync", FLAG(fsync), .sets = WRITE },
 	{ "recursive", FLAG(recursive), .sets = REMOVE | WATCH, .flags = MESSAGE_ALWAYS },
 	{ "gaps", FLAG(gaps), .sets = WATCH },
-	{ "offset", NUMBER(offset, UINT64_MAX), .sets = READ },
-	{ "length", NUMBER(length, UINT64_MAX), .sets = READ, .initial = UINT64_MAX },
+	{ "offset", NUMBER(offset), .sets = READ },
+	{ "length", NUMBER(length), .sets = READ, .initial = UINT64_MAX },
 	{ "user", TEXT(user), .sets = EVERY },
 };
 

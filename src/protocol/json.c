@@ -76,6 +76,14 @@ json_span(const char *text, size_t len, const char *set, bool inside)
 	return n;
 }
 
+/* Whether the next byte that is no white space is C; *DONE is moved to it. */
+static bool
+json_is_next(const char *text, size_t len, size_t *done, char c)
+{
+	*done += json_span(text + *done, len - *done, JSON_SPACE, true);
+	return *done < len && text[*done] == c;
+}
+
 /* The length of the string that begins TEXT, with its quotes; json-c takes either
  * kind for a name. */
 static size_t
@@ -110,31 +118,57 @@ json_scan_word(const struct json_scan *scan, const char *text, size_t len, struc
 	return end;
 }
 
-/* Counts what is in TEXT up to the end of its next string, or of the whole object if
- * that is nearer, and returns how many bytes that are. */
+/* The last string was the name of a member. */
+static void
+json_scan_name(struct json_scan *scan)
+{
+	scan->members++;
+	scan->name = scan->string;
+	scan->name_len = scan->string_len;
+}
+
+/* Counts what is in TEXT up to where it is to be cut: behind a name, in front of a word that is
+ * behind a string or a bracket, behind the whole object. Returns how many bytes that are. */
 static size_t
 json_scan_piece(struct json_scan *scan, const char *text, size_t len, struct json_error *error)
 {
+	bool is_behind = false;
 	size_t done = 0;
 
 	while (done < len) {
-		char c = text[done];
-
-		if (strchr("\"'", c) != NULL && c != '\0') {
+		switch (text[done]) {
+		case '"':
+		case '\'':
 			scan->values++;
-			return done + json_scan_string(scan, text + done, len - done);
-		}
-		if (c == '{' || c == '[') {
+			is_behind = true;
+			done += json_scan_string(scan, text + done, len - done);
+			if (json_is_next(text, len, &done, ':')) {
+				json_scan_name(scan);
+				return done;
+			}
+			continue;
+		case '{':
+		case '[':
 			scan->containers++;
 			scan->values++;
 			scan->depth++;
-		} else if ((c == '}' || c == ']') && --scan->depth <= 0) {
-			return done + 1;
-		} else if (c == ':') {
-			scan->members++;
-			scan->name = scan->string;
-			scan->name_len = scan->string_len;
-		} else if (json_span(&c, 1, "}]," JSON_SPACE, true) == 0) {
+			break;
+		case '}':
+		case ']':
+			if (--scan->depth <= 0)
+				return done + 1;
+			is_behind = true;
+			break;
+		case ':':
+		case ',':
+		case ' ':
+		case '\t':
+		case '\r':
+		case '\n':
+			break;
+		default:
+			if (is_behind)
+				return done;
 			scan->values++;
 			done += json_scan_word(scan, text + done, len - done, error);
 			continue;
@@ -188,12 +222,14 @@ json_feed(struct json_tokener *tokener, const char *text, size_t len, size_t sta
 static struct json_object *
 json_parse_next(const char *text, size_t len, size_t *done, struct json_error *error)
 {
-	struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
 	locale_t locale = uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
 	struct json_scan scan = { .name = "" };
 	struct json_object *object = NULL;
+	struct json_tokener *tokener;
 
-	if (tokener == NULL)
+	errno = 0;
+	tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
+	if (tokener == NULL || errno == ENOMEM)
 		json_fail_memory(error);
 	else
 		json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
@@ -211,14 +247,6 @@ json_parse_next(const char *text, size_t len, size_t *done, struct json_error *e
 	if (object == NULL)
 		json_fail(error, "JSON: the object is not complete");
 	return object;
-}
-
-/* Whether the next byte that is no white space is C; *DONE is moved to it. */
-static bool
-json_is_next(const char *text, size_t len, size_t *done, char c)
-{
-	*done += json_span(text + *done, len - *done, JSON_SPACE, true);
-	return *done < len && text[*done] == c;
 }
 
 static int

@@ -3,23 +3,25 @@
  * UTF-8 validation, and the errors that name a member. Used within protocol/
  * alone; nobody else sees json-c. What stands in an object is message.h's.
  *
- * An object is understood whole or refused. json-c of before 0.18 drops a member,
- * shortens a string, or dereferences the key that it has no memory for, and reports
- * success; and what 64 bits do not hold becomes the nearest number that they do. So
- * a pass over the text, which builds nothing, goes in front of json-c:
+ * An object is understood whole or refused. Where memory fails, json-c of before 0.17
+ * drops a member or shortens a string and reports success, or dereferences the name that
+ * it could not copy. An integer that 64 bits do not hold becomes the nearest that they
+ * do. So a pass over the text goes in front of json-c. It builds nothing, and does three
+ * things.
  *
- *  - It cuts the text behind each string. json-c gets it piece by piece, and an
- *    allocation that failed in a piece is seen by the ENOMEM that malloc(3) leaves in
- *    errno, before anything is made of it: the next byte is not fed. Within a piece
- *    nothing clears errno behind a failure that json-c passes over (a number does,
- *    but stands in front of the piece's only string). A malloc that succeeds may
- *    leave ENOMEM too, where it had to go another way: refused as well. Counts of
- *    members and bytes, compared with the tree afterwards, would not do: the key is
- *    dereferenced before, and a member may be there twice.
- *  - It counts values and refuses too many before memory is spent on them: "{}" takes
- *    800 bytes, a member up to 280, an element up to 100. The numbers in protocol.h are
- *    those by which a request takes 9 MiB at most, and the answers' are the same.
- *  - It refuses an integer that 64 bits do not hold, by the name of its member.
+ * It cuts the text into pieces, which json-c gets one by one: behind each name, and in
+ * front of a number that is behind a string, an object or an array. A malloc(3) that
+ * failed has left ENOMEM in errno, which is looked at behind each piece, and so before
+ * json-c uses the name. Within a piece nothing clears errno behind a failure: only the
+ * reading of a number does. (A malloc that succeeds by a second way may leave ENOMEM
+ * too. That is refused as well.) To count members and bytes in the text, and then in the
+ * tree, would be no proof: a member may be there twice, and the crash comes first.
+ *
+ * It counts values, and refuses too many before memory is spent on them. "{}" takes 800
+ * bytes, a member up to 280, an element up to 100. With the numbers of protocol.h a
+ * request takes 9 MiB at most, and so does an answer.
+ *
+ * It refuses an integer that 64 bits do not hold, by the name of its member.
  */
 #ifndef PROTOCOL_JSON_H
 #define PROTOCOL_JSON_H

@@ -13,9 +13,9 @@
 
 #include "protocol/json.h"
 
-enum message_kind {
+enum message_kind_name {
 	MESSAGE_FLAG,	  /* bool */
-	MESSAGE_UNSIGNED, /* an integer of SIZE bytes, LOW to HIGH */
+	MESSAGE_UNSIGNED, /* an integer of SIZE bytes, LOW to MOST */
 	MESSAGE_SIGNED,	  /* an integer of SIZE bytes, all that it holds */
 	MESSAGE_REAL,	  /* double, written with three digits behind the point */
 	MESSAGE_TEXT,	  /* const char *, UTF-8; read, it is the tree's */
@@ -35,18 +35,29 @@ enum message_flag {
 	MESSAGE_OPEN = 1 << 3,	   /* a word that is not known is read as the last one */
 };
 
+/* The most that an unsigned number is. */
+enum message_most {
+	MESSAGE_ALL = 0, /* that SIZE holds */
+	MESSAGE_PIDS,	 /* 2^31 - 1 */
+	MESSAGE_OFFSETS, /* 2^63 - 1 */
+	MESSAGE_KIB,	 /* what a number of bytes may be */
+	MESSAGE_SIGNALS, /* 64 */
+	MESSAGE_NANOS,	 /* 999999999 */
+	MESSAGE_IDS,	 /* 2^32 - 2: (uid_t)-1 stands for nobody, chown(2) */
+};
+
+/* There are more than a hundred: small. */
 struct message_member {
-	char name[19]; /* in place: a pointer would take more */
-	uint8_t kind;
-	uint8_t size;
-	uint8_t flags;
-	uint8_t low;
-	uint8_t
-	    bit; /* MESSAGE_OPTIONAL: in that uint8_t; 0: the member goes with one that has a bit */
-	uint16_t offset;
-	uint16_t beside; /* of that, or of a count */
-	uint32_t sets;	 /* of which messages it is a member, if one table has several; 0: all */
-	uint64_t high;
+	const char *name;
+	unsigned offset : 11;
+	unsigned beside : 11; /* of a count, or of the uint8_t of MESSAGE_OPTIONAL */
+	unsigned size : 8;
+	unsigned low : 2;
+	unsigned sets : 12; /* of which messages it is a member, if one table has several; 0: all */
+	unsigned bit : 6;   /* of that uint8_t; 0: the member goes with one that has a bit */
+	unsigned kind : 4;
+	unsigned flags : 4;
+	unsigned most : 3;
 	union {
 		uint64_t initial; /* what it is if not given: a number, a flag, a word; else 0 */
 		const char *text; /* a text; NULL: "" */
@@ -56,19 +67,19 @@ struct message_member {
 
 struct message {
 	const struct message_member *members;
-	uint16_t count;
-	uint32_t set; /* 0: no matter */
+	unsigned count;
+	unsigned set; /* 0: no matter */
 };
 
-/* Reads VALUE, of member NAME, into BASE, with ERROR filled in where it can't; makes the
- * value of what is in BASE, or returns NULL where there is no memory; and says whether
- * it need not be made. */
-typedef void message_read_fn(
-    struct json_object *value, const char *name, void *base, struct json_error *error);
-typedef struct json_object *message_make_fn(const void *base);
-typedef bool message_is_initial_fn(const void *base);
+/* Reads VALUE into BASE, with ERROR filled in where it can't; makes the value of what is
+ * in BASE, or returns NULL where there is no memory; and says whether it may be left out,
+ * as a reader takes it to be so. */
+typedef void message_read_fn(const struct message_member *member, struct json_object *value,
+    void *base, struct json_error *error);
+typedef struct json_object *message_make_fn(const struct message_member *member, const void *base);
+typedef bool message_is_initial_fn(const struct message_member *member, const void *base);
 
-struct message_custom {
+struct message_kind {
 	message_read_fn *read;
 	message_make_fn *make;
 	message_is_initial_fn *is_initial;
@@ -76,10 +87,10 @@ struct message_custom {
 
 /* Rows of a table. */
 #define MESSAGE_AT(type, member)                                                                   \
-	.size = (uint8_t)sizeof(((type *)NULL)->member), .offset = (uint16_t)offsetof(type, member)
+	.size = sizeof(((type *)NULL)->member), .offset = offsetof(type, member)
 #define MESSAGE_OF(table)                                                                          \
 	{                                                                                          \
-		.members = (table), .count = (uint16_t)(sizeof(table) / sizeof((table)[0]))        \
+		.members = (table), .count = sizeof(table) / sizeof((table)[0])                    \
 	}
 
 /* Reads the members of OBJECT into BASE, which is to be zero at first. What is wrong

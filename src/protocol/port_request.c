@@ -21,15 +21,15 @@ static const struct message_member port_target_table[] = {
 	{ "host", .kind = MESSAGE_TEXT, MESSAGE_AT(struct port_text, host),
 	    .text = PORT_REQUEST_HOST },
 	{ "port", .kind = MESSAGE_UNSIGNED, MESSAGE_AT(struct port_text, port),
-	    .flags = MESSAGE_NEEDED, .low = 1, .high = UINT16_MAX },
+	    .flags = MESSAGE_NEEDED, .low = 1 },
 };
 static const struct message port_target_message = MESSAGE_OF(port_target_table);
 
 static const struct message_member port_wait_table[] = {
 	{ "port", .kind = MESSAGE_UNSIGNED, MESSAGE_AT(struct port_wait, port),
-	    .flags = MESSAGE_NEEDED, .high = UINT16_MAX },
+	    .flags = MESSAGE_NEEDED },
 	{ "timeout_ms", .kind = MESSAGE_UNSIGNED, MESSAGE_AT(struct port_wait, timeout_ms),
-	    .flags = MESSAGE_ALWAYS, .high = UINT64_MAX },
+	    .flags = MESSAGE_ALWAYS },
 };
 static const struct message port_wait_message = MESSAGE_OF(port_wait_table);
 

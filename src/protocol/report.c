@@ -15,8 +15,7 @@ static const char *const report_events[] = {
 #define STARTED (1u << REPORT_STARTED)
 #define EXITED (1u << REPORT_EXITED)
 #define AT(member) MESSAGE_AT(struct report, member)
-#define NUMBER(member, most)                                                                       \
-	.kind = MESSAGE_UNSIGNED, AT(exited.member), .sets = EXITED, .high = most
+#define NUMBER(member) .kind = MESSAGE_UNSIGNED, AT(exited.member), .sets = EXITED
 #define SIGNED(member) .kind = MESSAGE_SIGNED, AT(exited.member), .sets = EXITED
 #define HAS(member)                                                                                \
 	.flags = MESSAGE_OPTIONAL, .beside = offsetof(struct report, exited.member), .bit = true
@@ -25,19 +24,19 @@ static const struct message_member report_table[] = {
 	{ "event", .kind = MESSAGE_WORD, AT(event), .flags = MESSAGE_NEEDED | MESSAGE_OPEN,
 	    .more = report_events },
 	{ "pid", .kind = MESSAGE_UNSIGNED, AT(pid), .sets = STARTED, .flags = MESSAGE_ALWAYS,
-	    .high = INT32_MAX },
+	    .most = MESSAGE_PIDS },
 	{ "code", SIGNED(code), .flags = MESSAGE_ALWAYS },
 	{ "signal", SIGNED(signal), .flags = MESSAGE_ALWAYS },
 	{ "reason", .kind = MESSAGE_TEXT, AT(exited.reason), .sets = EXITED,
 	    .flags = MESSAGE_ALWAYS },
-	{ "wall_ms", NUMBER(wall_ms, UINT64_MAX), .flags = MESSAGE_ALWAYS },
-	{ "user_ms", NUMBER(user_ms, UINT64_MAX), .flags = MESSAGE_ALWAYS },
-	{ "system_ms", NUMBER(system_ms, UINT64_MAX), .flags = MESSAGE_ALWAYS },
-	{ "max_rss_kb", NUMBER(max_rss_kb, UINT64_MAX / 1024), .flags = MESSAGE_ALWAYS },
+	{ "wall_ms", NUMBER(wall_ms), .flags = MESSAGE_ALWAYS },
+	{ "user_ms", NUMBER(user_ms), .flags = MESSAGE_ALWAYS },
+	{ "system_ms", NUMBER(system_ms), .flags = MESSAGE_ALWAYS },
+	{ "max_rss_kb", NUMBER(max_rss_kb), .most = MESSAGE_KIB, .flags = MESSAGE_ALWAYS },
 	{ "output_held", .kind = MESSAGE_FLAG, AT(exited.output_held), .sets = EXITED,
 	    .flags = MESSAGE_ALWAYS },
-	{ "memory_peak_bytes", NUMBER(memory_peak_bytes, UINT64_MAX), HAS(has_memory_peak) },
-	{ "oom_kills", NUMBER(oom_kills, UINT64_MAX), HAS(has_oom_kills) },
+	{ "memory_peak_bytes", NUMBER(memory_peak_bytes), HAS(has_memory_peak) },
+	{ "oom_kills", NUMBER(oom_kills), HAS(has_oom_kills) },
 };
 
 /* The members of all events, and of those whose bit is in SET. */

@@ -105,7 +105,7 @@ struct restored_answer {
 
 #define MICROSECONDS(member)                                                                       \
 	.kind = MESSAGE_UNSIGNED, MESSAGE_AT(struct restored_answer, status.member),               \
-	.flags = MESSAGE_ALWAYS, .high = UINT64_MAX
+	.flags = MESSAGE_ALWAYS
 
 static const struct message_member restored_status_table[] = {
 	{ "event", .kind = MESSAGE_TEXT, MESSAGE_AT(struct restored_answer, event),

@@ -11,13 +11,13 @@
 #include "vmm-guest/protocol.h"
 
 #define AT(member) MESSAGE_AT(struct start_request, member)
-#define NUMBER(member, most) .kind = MESSAGE_UNSIGNED, AT(member), .high = most
+#define NUMBER(member) .kind = MESSAGE_UNSIGNED, AT(member)
 #define FLAG(member) .kind = MESSAGE_FLAG, AT(member)
 #define TEXT(member) .kind = MESSAGE_TEXT, AT(member)
 #define LIMIT(limit)                                                                               \
-	NUMBER(limits.value[limit], UINT64_MAX),                                                   \
-	    .flags = MESSAGE_OPTIONAL, .beside = offsetof(struct start_request, limits.have),      \
-	    .bit = 1u << (limit)
+	NUMBER(limits.value[limit]), .flags = MESSAGE_OPTIONAL,                                    \
+				     .beside = offsetof(struct start_request, limits.have),        \
+				     .bit = 1u << (limit)
 
 static const struct message_member start_limits_table[] = {
 	[START_LIMIT_MEMORY_BYTES] = { "memory_bytes", LIMIT(START_LIMIT_MEMORY_BYTES) },
@@ -32,7 +32,7 @@ static const struct message start_limits = MESSAGE_OF(start_limits_table);
 static message_read_fn start_read_env;
 static message_make_fn start_make_env;
 static message_is_initial_fn start_has_no_env;
-static const struct message_custom start_env = { start_read_env, start_make_env, start_has_no_env };
+static const struct message_kind start_env = { start_read_env, start_make_env, start_has_no_env };
 
 static const struct message_member start_table[] = {
 	{ "cmd", .kind = MESSAGE_TEXTS, AT(argv), .beside = offsetof(struct start_request, argc),
@@ -41,11 +41,11 @@ static const struct message_member start_table[] = {
 	{ "working_dir", TEXT(working_dir) },
 	{ "user", TEXT(user) },
 	{ "tty", FLAG(tty) },
-	{ "tty_width", NUMBER(tty_width, UINT16_MAX), .initial = START_TTY_WIDTH },
-	{ "tty_height", NUMBER(tty_height, UINT16_MAX), .initial = START_TTY_HEIGHT },
-	{ "timeout_seconds", NUMBER(timeout_seconds, UINT32_MAX) },
+	{ "tty_width", NUMBER(tty_width), .initial = START_TTY_WIDTH },
+	{ "tty_height", NUMBER(tty_height), .initial = START_TTY_HEIGHT },
+	{ "timeout_seconds", NUMBER(timeout_seconds) },
 	{ "stdin", FLAG(stdin_open), .initial = true },
-	{ "kill_grace_seconds", NUMBER(kill_grace_seconds, UINT32_MAX) },
+	{ "kill_grace_seconds", NUMBER(kill_grace_seconds) },
 	{ "detach", FLAG(detach) },
 	{ "report", FLAG(report) },
 	{ "limits", .kind = MESSAGE_OBJECT, .more = &start_limits },
@@ -59,12 +59,13 @@ start_limit_name(enum start_limit limit)
 }
 
 static void
-start_read_env(struct json_object *value, const char *name, void *base, struct json_error *error)
+start_read_env(const struct message_member *member, struct json_object *value, void *base,
+    struct json_error *error)
 {
 	struct start_request *request = base;
 
 	if (!json_object_is_type(value, json_type_object)) {
-		json_fail(error, "member '%s': an object of strings is needed", name);
+		json_fail(error, "member '%s': an object of strings is needed", member->name);
 		return;
 	}
 	request->env = calloc((size_t)json_object_object_length(value) + 1, sizeof(*request->env));
@@ -78,20 +79,21 @@ start_read_env(struct json_object *value, const char *name, void *base, struct j
 		struct start_env *entry = &request->env[request->env_count++];
 
 		if (variable[0] == '\0' || strchr(variable, '=') != NULL)
-			json_fail(error, "member '%s': '%.64s' is not a name of a variable", name,
-			    variable);
+			json_fail(error, "member '%s': '%.64s' is not a name of a variable",
+			    member->name, variable);
 		entry->name = variable;
-		entry->value = json_string_of(text, name, error);
+		entry->value = json_string_of(text, member->name, error);
 	}
 }
 
 static struct json_object *
-start_make_env(const void *base)
+start_make_env(const struct message_member *member, const void *base)
 {
 	const struct start_request *request = base;
 	struct json_object *env = json_object_new_object();
 	int r = env != NULL ? 0 : -ENOMEM;
 
+	(void)member;
 	for (size_t i = 0; r == 0 && i < request->env_count; i++)
 		r = json_add(
 		    env, request->env[i].name, json_object_new_string(request->env[i].value));
@@ -101,10 +103,11 @@ start_make_env(const void *base)
 }
 
 static bool
-start_has_no_env(const void *base)
+start_has_no_env(const struct message_member *member, const void *base)
 {
 	const struct start_request *request = base;
 
+	(void)member;
 	return request->env_count == 0;
 }
 

@@ -10,43 +10,40 @@
 #include "protocol/message.h"
 
 #define AT(member) MESSAGE_AT(struct status, member)
-#define NUMBER(member, most)                                                                       \
-	.kind = MESSAGE_UNSIGNED, AT(member), .flags = MESSAGE_ALWAYS, .high = most
-#define NUMBER32(member) NUMBER(member, UINT32_MAX)
-#define NUMBER64(member) NUMBER(member, UINT64_MAX)
+#define NUMBER(member) .kind = MESSAGE_UNSIGNED, AT(member), .flags = MESSAGE_ALWAYS
 #define OBJECT(message) .kind = MESSAGE_OBJECT, .flags = MESSAGE_ALWAYS, .more = &(message)
 
 static const struct message_member status_workers_table[] = {
-	{ "configured", NUMBER32(workers.configured) },
-	{ "idle", NUMBER32(workers.idle) },
-	{ "exec", NUMBER32(workers.exec) },
-	{ "file", NUMBER32(workers.file) },
-	{ "control", NUMBER32(workers.control) },
-	{ "reserved", NUMBER32(workers.reserved) },
+	{ "configured", NUMBER(workers.configured) },
+	{ "idle", NUMBER(workers.idle) },
+	{ "exec", NUMBER(workers.exec) },
+	{ "file", NUMBER(workers.file) },
+	{ "control", NUMBER(workers.control) },
+	{ "reserved", NUMBER(workers.reserved) },
 };
 static const struct message status_workers = MESSAGE_OF(status_workers_table);
 
 static const struct message_member status_sessions_table[] = {
-	{ "started", NUMBER64(sessions.started) },
-	{ "exited", NUMBER64(sessions.exited) },
-	{ "signaled", NUMBER64(sessions.signaled) },
-	{ "timeouts", NUMBER64(sessions.timeouts) },
-	{ "oom", NUMBER64(sessions.oom) },
-	{ "refused", NUMBER64(sessions.refused) },
-	{ "bad_requests", NUMBER64(sessions.bad_requests) },
-	{ "stalled", NUMBER64(sessions.stalled) },
+	{ "started", NUMBER(sessions.started) },
+	{ "exited", NUMBER(sessions.exited) },
+	{ "signaled", NUMBER(sessions.signaled) },
+	{ "timeouts", NUMBER(sessions.timeouts) },
+	{ "oom", NUMBER(sessions.oom) },
+	{ "refused", NUMBER(sessions.refused) },
+	{ "bad_requests", NUMBER(sessions.bad_requests) },
+	{ "stalled", NUMBER(sessions.stalled) },
 };
 static const struct message status_sessions = MESSAGE_OF(status_sessions_table);
 
 static message_read_fn status_read_by_signal;
 static message_make_fn status_make_by_signal;
-static const struct message_custom status_by_signal = { status_read_by_signal,
-	status_make_by_signal, NULL };
+static const struct message_kind status_by_signal = { status_read_by_signal, status_make_by_signal,
+	NULL };
 
 static const struct message_member status_deaths_table[] = {
-	{ "total", NUMBER64(worker_deaths.total) },
+	{ "total", NUMBER(worker_deaths.total) },
 	{ "by_signal", .kind = MESSAGE_CUSTOM, .flags = MESSAGE_ALWAYS, .more = &status_by_signal },
-	{ "last_signal", NUMBER(worker_deaths.last_signal, INT32_MAX) },
+	{ "last_signal", NUMBER(worker_deaths.last_signal), .most = MESSAGE_PIDS },
 	{ "last_unix_ms", .kind = MESSAGE_SIGNED, AT(worker_deaths.last_unix_ms),
 	    .flags = MESSAGE_ALWAYS },
 };
@@ -56,29 +53,29 @@ static const struct message status_deaths = MESSAGE_OF(status_deaths_table);
 
 static const struct message_member status_slot_table[] = {
 	{ "kind", .kind = MESSAGE_BYTES, SLOT(kind) },
-	{ "session", .kind = MESSAGE_UNSIGNED, SLOT(session), .high = UINT64_MAX },
-	{ "pid", .kind = MESSAGE_UNSIGNED, SLOT(pid), .high = INT32_MAX },
+	{ "session", .kind = MESSAGE_UNSIGNED, SLOT(session) },
+	{ "pid", .kind = MESSAGE_UNSIGNED, SLOT(pid), .most = MESSAGE_PIDS },
 	{ "user", .kind = MESSAGE_BYTES, SLOT(user) },
 	{ "command", .kind = MESSAGE_BYTES, SLOT(command) },
-	{ "age_ms", .kind = MESSAGE_UNSIGNED, SLOT(age_ms), .high = UINT64_MAX },
-	{ "bytes_in", .kind = MESSAGE_UNSIGNED, SLOT(bytes_in), .high = UINT64_MAX },
-	{ "bytes_out", .kind = MESSAGE_UNSIGNED, SLOT(bytes_out), .high = UINT64_MAX },
+	{ "age_ms", .kind = MESSAGE_UNSIGNED, SLOT(age_ms) },
+	{ "bytes_in", .kind = MESSAGE_UNSIGNED, SLOT(bytes_in) },
+	{ "bytes_out", .kind = MESSAGE_UNSIGNED, SLOT(bytes_out) },
 };
 static const struct message status_slot = MESSAGE_OF(status_slot_table);
 
 static const struct message_member status_table[] = {
 	{ "version", .kind = MESSAGE_TEXT, AT(version), .flags = MESSAGE_ALWAYS },
-	{ "protocol", NUMBER32(protocol) },
+	{ "protocol", NUMBER(protocol) },
 	{ "features", .kind = MESSAGE_TEXTS, AT(features),
 	    .beside = offsetof(struct status, features_count), .flags = MESSAGE_ALWAYS },
-	{ "pid", NUMBER(pid, INT32_MAX) },
-	{ "uptime_ms", NUMBER64(uptime_ms) },
-	{ "boot_ms", .kind = MESSAGE_REAL, AT(boot_ms) },
+	{ "pid", NUMBER(pid), .most = MESSAGE_PIDS },
+	{ "uptime_ms", NUMBER(uptime_ms) },
+	{ "boot_ms", .kind = MESSAGE_REAL, AT(boot_ms), .flags = MESSAGE_ALWAYS },
 	{ "workers", OBJECT(status_workers) },
 	{ "sessions", OBJECT(status_sessions) },
 	{ "worker_deaths", OBJECT(status_deaths) },
-	{ "clock_syncs", NUMBER64(clock_syncs) },
-	{ "shm_bytes", NUMBER64(shm_bytes) },
+	{ "clock_syncs", NUMBER(clock_syncs) },
+	{ "shm_bytes", NUMBER(shm_bytes) },
 	{ "slots", .kind = MESSAGE_OBJECTS, .size = sizeof(struct status_slot),
 	    .offset = offsetof(struct status, slots),
 	    .beside = offsetof(struct status, slots_count), .flags = MESSAGE_ALWAYS,
@@ -112,11 +109,11 @@ status_read_signal(
 }
 
 static void
-status_read_by_signal(
-    struct json_object *value, const char *name, void *base, struct json_error *error)
+status_read_by_signal(const struct message_member *member, struct json_object *value, void *base,
+    struct json_error *error)
 {
 	if (!json_object_is_type(value, json_type_object)) {
-		json_fail(error, "member '%s': an object is needed", name);
+		json_fail(error, "member '%s': an object is needed", member->name);
 		return;
 	}
 	json_object_object_foreach(value, signal, count)
@@ -124,12 +121,13 @@ status_read_by_signal(
 }
 
 static struct json_object *
-status_make_by_signal(const void *base)
+status_make_by_signal(const struct message_member *member, const void *base)
 {
 	const struct status *status = base;
 	struct json_object *made = json_object_new_object();
 	int r = made != NULL ? 0 : -ENOMEM;
 
+	(void)member;
 	for (int i = 0; r == 0 && i < STATUS_SIGNAL_MAX; i++) {
 		uint32_t count = status->worker_deaths.by_signal[i];
 

@@ -9,7 +9,9 @@
 #include "protocol/file_request.h"
 #include "protocol/net_request.h"
 #include "protocol/port_request.h"
+#include "protocol/report.h"
 #include "protocol/restored_request.h"
+#include "protocol/status.h"
 
 static void
 try_file_request(uint8_t type, const char *text, size_t len)
@@ -75,6 +77,30 @@ try_event(const char *text, size_t len)
 }
 
 static void
+try_status(const char *text, size_t len)
+{
+	struct status CLEANUP_STATUS status = { 0 };
+	struct report CLEANUP_REPORT report = { 0 };
+	struct restored_status restored;
+	struct json_error error;
+	size_t made_len;
+	char *made;
+
+	if (status_parse(text, len, &status, &error) == 0) {
+		made = status_format(&status, &made_len);
+		FUZZ_CHECK(made != NULL && made_len == strlen(made));
+		free(made);
+	}
+	if (report_parse(text, len, &report, &error) == 0 && report.event == REPORT_EXITED) {
+		made = report_exited_format(&report.exited, &made_len);
+		FUZZ_CHECK(made != NULL && made_len == strlen(made));
+		free(made);
+	}
+	if (restored_status_parse(text, len, &restored, &error) == 0)
+		FUZZ_CHECK(restored.errors_count <= RESTORED_ERRORS_MAX);
+}
+
+static void
 try_control(uint8_t type, const char *text, size_t len)
 {
 	struct restored_request restored;
@@ -117,6 +143,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		try_listing(text, size - 1);
 	else if (data[0] == VMM_GUEST_FILE_EVENT)
 		try_event(text, size - 1);
+	else if (data[0] == VMM_GUEST_STATUS)
+		try_status(text, size - 1);
 	else
 		try_control(data[0], text, size - 1);
 	return 0;

@@ -17,7 +17,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *once = malloc(room);
 	char *twice = malloc(room);
 	struct json_object *object = json_object_new_object();
-	struct json_object *again;
+	struct json_object *again = NULL;
+	struct json_object *name;
 	struct json_error error;
 	size_t len;
 	char *made;
@@ -26,11 +27,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	len = utf8_make_valid(text, once, room);
 	FUZZ_CHECK(len == strlen(once) && len >= strlen(text));
 	FUZZ_CHECK(utf8_make_valid(once, twice, room) == len && strcmp(once, twice) == 0);
-	(void)json_object_object_add(object, "name", json_object_new_string(once));
+	FUZZ_CHECK(json_add(object, "name", json_object_new_string(once)) == 0);
 	made = json_to_text(object, &len);
-	again = json_parse_object(made, len, &error);
-	FUZZ_CHECK(again != NULL);
-	FUZZ_CHECK(strcmp(json_need_string(again, "name", &error), once) == 0);
+	FUZZ_CHECK(json_parse_object(made, len, &again, &error) == 0);
+	FUZZ_CHECK(json_object_object_get_ex(again, "name", &name));
+	FUZZ_CHECK(strcmp(json_string_of(name, "name", &error), once) == 0);
 	json_put(&again);
 	json_put(&object);
 	/* Into little room: cut, and still well-formed. */

@@ -478,6 +478,41 @@ test_where_an_allocation_fails_a_message_is_refused_and_not_understood_in_part(v
 	}
 }
 
+/* What no message of ours holds, but a host may send. */
+static void
+test_where_an_allocation_fails_no_object_is_understood_in_part(void **state)
+{
+	static const char *const texts[] = {
+		"{\"a\":[{\"b\":1},2,{\"c\":{\"d\":3}},4,[5],6,\"e\",7,true,\"f\",null]}",
+		"{\"a\":{\"b\":{\"c\":{\"d\":\"e\"},\"f\":1},\"g\":2},\"h\":{},\"i\":[],\"j\":-"
+		"1e5}",
+		"{\"a\":1,\"a\":\"x\",\"a\":{\"a\":[],\"a\":2},\"a\":[{\"a\":3,\"a\":4},5]}",
+		"{\"a\\n\\u00e9\\ud83d\\ude00 and so on, up to more than 32 bytes\":0,\"b\":1}",
+		"{\"a\":[\"a\\n\\u00e9\\ud83d\\ude00 and so on, up to more than 32 bytes\",2]}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct json_object *CLEANUP_JSON whole = NULL;
+		struct json_error error;
+
+		assert_int_equal(json_parse_object(texts[i], strlen(texts[i]), &whole, &error), 0);
+		memory.failed = 1;
+		for (size_t fail_at = 1; memory.failed > 0; fail_at++) {
+			struct json_object *CLEANUP_JSON object = NULL;
+			int r;
+
+			memory_watch(fail_at, false);
+			r = json_parse_object(texts[i], strlen(texts[i]), &object, &error);
+			memory.watches = false;
+			assert_true(r == 0 || r == -ENOMEM);
+			if (r == 0 && !json_object_equal(object, whole))
+				fail_msg("%s: allocation %zu failed: understood as %s", texts[i],
+				    fail_at, json_object_to_json_string(object));
+		}
+	}
+}
+
 static bool
 write_without_memory(size_t i, size_t fail_at, bool goes_on)
 {
@@ -678,6 +713,7 @@ main(void)
 		cmocka_unit_test(test_every_message_is_read_as_it_is_written),
 		cmocka_unit_test(
 		    test_where_an_allocation_fails_a_message_is_refused_and_not_understood_in_part),
+		cmocka_unit_test(test_where_an_allocation_fails_no_object_is_understood_in_part),
 		cmocka_unit_test(test_where_an_allocation_fails_a_message_is_not_written_in_part),
 		cmocka_unit_test(test_a_request_takes_no_more_memory_than_it_may_whatever_is_in_it),
 		cmocka_unit_test(test_a_listing_takes_its_own_length_and_its_entries),
