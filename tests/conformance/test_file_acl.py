@@ -109,6 +109,21 @@ def test_where_attributes_can_t_be_read_the_file_is_written_in_place(agent, yard
     assert os.stat(yard + "/f").st_ino == inode and os.getxattr(yard + "/f", "user.x") == b"1"
 
 
+def test_they_are_kept_though_a_workload_has_unmounted_proc(start_agent, monkeypatch, tmp_path):
+    mounted(monkeypatch, tmp_path, ":")
+    agent = start_agent("--workers=1", "--reserved=0")
+    path = tmp_path / "f"
+    path.write_bytes(b"old")
+    set_acl(path, "-m", "u:1234:rw,g::-")
+    before, inode = acl(path), os.stat(path).st_ino
+    subprocess.run(["nsenter", "-m", "-t", str(agent.pid), "umount", "-l", "/proc"], check=True)
+    [pid] = agent.worker_pids()
+    where = os.readlink("/proc/%d/cwd" % pid)
+    agent.write_file(str(path), b"new")
+    assert acl(path) == before and os.stat(path).st_ino != inode
+    assert os.readlink("/proc/%d/cwd" % pid) == where
+
+
 def test_a_move_to_another_file_system_keeps_them(agent, tmp_path, other):
     path = tmp_path / "f"
     path.write_bytes(b"text")

@@ -224,6 +224,15 @@ def test_a_write_that_replaces_a_file_is_modified(agent, watch, tmp_path):
     assert w.until("created", "/end") == [("modified", "/x"), ("created", "/end")]
 
 
+def test_a_symlink_is_created_and_one_that_takes_a_file_s_place_is_modified(agent, watch, tmp_path):
+    (tmp_path / "x").write_bytes(b"old")
+    w = watch()
+    for name in ("new", "x"):
+        agent.file_call(codec.FILE_SYMLINK_REQ, {"path": str(tmp_path / name), "target": "t"})
+    (tmp_path / "end").touch()
+    assert w.until("created", "/end") == [("created", "/new"), ("modified", "/x"), ("created", "/end")]
+
+
 def test_a_file_can_be_watched_by_its_name(agent, watch, tmp_path):
     (tmp_path / "x").write_bytes(b"old")
     w = watch("/x")
