@@ -164,16 +164,6 @@ copy_out_subdirectory(
 	return r;
 }
 
-static int
-copy_out_link(const struct copy_dir *dir, const struct file_entry *entry)
-{
-	if (symlinkat(entry->symlink_target, dir->fd, entry->name) == 0)
-		return 0;
-	if (errno != EEXIST || unlinkat(dir->fd, entry->name, 0) < 0)
-		return -errno;
-	return symlinkat(entry->symlink_target, dir->fd, entry->name) < 0 ? -errno : 0;
-}
-
 static bool
 copy_out_is_name(const char *name)
 {
@@ -210,7 +200,7 @@ copy_out_entry(struct copy *copy, struct copy_dir *dir, struct copy_pending *pen
 		r = copy_pending_add(copy, pending, &child);
 		break;
 	case FILE_ENTRY_SYMLINK:
-		r = copy_out_link(dir, entry);
+		r = landing_link(dir->fd, entry->name, entry->symlink_target);
 		break;
 	case FILE_ENTRY_OTHER:
 		client_fail(&error, "vm:%s/%s is left out: no file, directory or link", dir->guest,

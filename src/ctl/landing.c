@@ -32,25 +32,54 @@ landing_open_special(struct landing *landing)
 	return landing->fd < 0 ? -errno : 0;
 }
 
+/* A name beside NAME that nothing is likely to have. */
+static int
+landing_name_temporary(const char *name, char temporary[NAME_MAX + 1])
+{
+	uint32_t number;
+
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+		return -errno;
+	(void)snprintf(temporary, NAME_MAX + 1, ".%.*s.%08x", LANDING_NAME_MAX, name, number);
+	return 0;
+}
+
 static int
 landing_open_temporary(struct landing *landing)
 {
-	for (int i = 0; i < LANDING_TRIES; i++) {
-		uint32_t number;
+	int r = -EEXIST;
 
-		if (getrandom(&number, sizeof(number), 0) != sizeof(number))
-			return -errno;
-		(void)snprintf(landing->temporary, sizeof(landing->temporary), ".%.*s.%08x",
-		    LANDING_NAME_MAX, landing->name, number);
+	for (int i = 0; i < LANDING_TRIES && r == -EEXIST; i++) {
+		r = landing_name_temporary(landing->name, landing->temporary);
+		if (r < 0)
+			break;
 		landing->fd = openat(landing->dir_fd, landing->temporary,
 		    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
-		if (landing->fd >= 0)
-			return 0;
-		landing->temporary[0] = '\0';
-		if (errno != EEXIST)
-			return -errno;
+		r = landing->fd < 0 ? -errno : 0;
 	}
-	return -EEXIST;
+	if (r < 0)
+		landing->temporary[0] = '\0';
+	return r;
+}
+
+int
+landing_link(int dir_fd, const char *name, const char *target)
+{
+	char temporary[NAME_MAX + 1];
+	int r = symlinkat(target, dir_fd, name) < 0 ? -errno : 0;
+
+	if (r != -EEXIST)
+		return r;
+	for (int i = 0; i < LANDING_TRIES && r == -EEXIST; i++) {
+		r = landing_name_temporary(name, temporary);
+		if (r == 0 && symlinkat(target, dir_fd, temporary) < 0)
+			r = -errno;
+	}
+	if (r == 0 && renameat(dir_fd, temporary, dir_fd, name) < 0) {
+		r = -errno;
+		(void)unlinkat(dir_fd, temporary, 0);
+	}
+	return r;
 }
 
 /* Opens what is there to be written into. */

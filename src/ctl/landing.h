@@ -48,6 +48,10 @@ int landing_write(struct landing *landing, const uint8_t *data, size_t len);
  * Returns 0 or -errno. */
 int landing_commit(struct landing *landing, const mode_t *mode, const struct timespec *mtime);
 
+/* Makes a symbolic link to TARGET, which takes the place of anything but a directory, at
+ * once. Returns 0 or -errno. */
+int landing_link(int dir_fd, const char *name, const char *target);
+
 /* Frees it, and removes what was not put in place. */
 void landing_done(struct landing *landing);
 #define CLEANUP_LANDING __attribute__((cleanup(landing_done)))

@@ -12,10 +12,15 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "platform/clock.h"
 #include "platform/fd.h"
 #include "protocol/port_request.h"
 
 #define TUNNEL_READ_LEN (64 * 1024)
+
+/* For the agent to connect in the guest, which may take it as long as the kernel there
+ * tries: two minutes (tcp(7), tcp_syn_retries). */
+#define TUNNEL_CONNECT_MS 150000
 
 enum {
 	TUNNEL_POLL_CONN = 0,
@@ -178,8 +183,10 @@ tunnel_connect(struct tunnel *tunnel, const char *host, uint16_t port, struct cl
 	int r = json == NULL ? -ENOMEM : client_send(&tunnel->client, VMM_GUEST_CONNECT, json, len);
 
 	free(json);
+	tunnel->client.deadline_ms = clock_mono_ms() + TUNNEL_CONNECT_MS;
 	if (r == 0)
 		r = client_receive_whole(&tunnel->client, &type, &text, &len);
+	tunnel->client.deadline_ms = CLOCK_NEVER;
 	if (r < 0) {
 		client_explain(&tunnel->client, r, error);
 		return r;

@@ -86,6 +86,18 @@ def test_an_error_that_the_close_of_a_copy_tells_leaves_the_old_file(agent, top)
     assert told == 1
 
 
+def test_a_link_that_cannot_be_made_leaves_the_old_file(agent, top):
+    """The first try says that there is something, the second one is to take its place."""
+    (top / "from" / "d" / "here").symlink_to("x")
+    (top / "to").mkdir()
+    (top / "to" / "here").write_text("old")
+    for call in ("symlinkat:error=ENOSPC:when=2", "renameat:error=EIO:when=1"):
+        done = Faulty(agent, call).run("cp", "-r", "vm:%s/." % (top / "from" / "d"), top / "to")
+        assert done.code == 1, call
+        assert (top / "to" / "here").read_text() == "old", call
+        assert not [name for name in os.listdir(top / "to") if name.startswith(".")]
+
+
 def test_output_that_does_not_fit_is_no_success_and_no_end_of_the_program(agent):
     with open("/dev/full", "w") as full:
         done = Ctl(agent.path).run("exec", "--detach", "sleep", "0", stdout=full)

@@ -106,6 +106,13 @@ def test_set_id_bits_do_not_stay_over_what_a_guest_says(ctl, guest, here, links)
     assert mode(here) == 0o750 and here.read_bytes() == NEW
 
 
+def test_a_link_takes_the_place_of_a_file_at_once(ctl, tmp_path, here):
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "here").symlink_to("target")
+    ctl.ok("cp", "-r", "vm:%s/." % (tmp_path / "tree"), here.parent)
+    assert os.readlink(here) == "target" and os.listdir(here.parent) == ["here"]
+
+
 class Mounted(Ctl):
     """The client in a mount namespace of its own, in which SCRIPT was run."""
 
