@@ -5,6 +5,7 @@ import json
 import time
 
 import pytest
+import sessions
 import state
 
 WORKERS = 12
@@ -129,3 +130,13 @@ def test_nobody_elses_process_is_signalled_though_numbers_are_used_again(boot):
         assert commands.count("sleep 4999") == 40
         assert commands.count("sleep 60") == 0
         assert max(state.processes(guest)) < 400
+
+
+def test_a_worker_killed_by_what_it_serves_leaves_its_host_with_an_end(boot):
+    """Over vsock, whose sends may take a part: within its first 32 KiB none is in doubt."""
+    with boot("vmm_agent.peer=any vmm_agent.workers=32") as guest:
+        guest.wait_ready()
+        for script in ("echo x; kill -9 $PPID; exec sleep 60", "kill -9 $PPID & exit 7") * 5:
+            session = sessions.start(guest, script)
+            assert session.code in (7, 125), session.code
+            assert session.code == 7 or "worker lost" in session.err
