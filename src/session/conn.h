@@ -53,7 +53,7 @@ struct conn {
 	bool tx_begun;	      /* some of it has gone */
 	bool tx_is_whole;     /* the send under way takes all of it or nothing */
 	bool tx_last;	      /* it is the connection's last */
-	bool is_broken;	      /* a frame was given up in the middle */
+	bool is_broken;	      /* a send has failed: nothing more can be said */
 	bool room_is_renewed; /* ROOM is for each send, and not for all together */
 	bool saw_eof_frame;   /* an EOF frame ends a quick linger */
 	size_t room;	      /* so much goes in one send, or nothing of it */

@@ -15,7 +15,7 @@
 #include "session/conn.h"
 
 /* A frame with this HEADER and LEN bytes of PAYLOAD begins. Returns 0, or -EPIPE where
- * the frame before it was given up in the middle: nothing may follow that. */
+ * one before it has failed, or was given up in the middle: nothing may follow that. */
 int conn_note_begin(
     struct conn *conn, const uint8_t *header, const void *payload, size_t len, bool last);
 

@@ -84,6 +84,7 @@ conn_push(struct conn *conn)
 
 			if (r == -EINTR)
 				continue;
+			conn->is_broken = r == -EPIPE;
 			return r;
 		}
 		conn->tx_head += (size_t)n;
@@ -205,11 +206,14 @@ conn_send_frame(
 		{ .iov_base = header, .iov_len = VMM_GUEST_HEADER_LEN + (is_ours ? len : 0) },
 		{ .iov_base = (void *)(uintptr_t)payload, .iov_len = is_ours ? 0 : len },
 	};
+	int r;
 
 	frame_header_format(header, type, (uint32_t)len);
-	if (conn_note_begin(conn, header, payload, len, last) < 0)
-		return -EPIPE;
-	return conn_send_pieces(conn, pieces, stall_ms);
+	r = conn_note_begin(conn, header, payload, len, last);
+	if (r == 0)
+		r = conn_send_pieces(conn, pieces, stall_ms);
+	conn->is_broken = r < 0;
+	return r;
 }
 
 int
@@ -278,7 +282,8 @@ conn_send_frames(struct conn *conn, const uint8_t *frames, size_t len, size_t co
 		else if (r == -EINTR)
 			r = 0;
 	}
-	if (r == -ECANCELED && !conn_is_between(frames, sent))
+	conn->is_broken = r < 0 && (r != -ECANCELED || !conn_is_between(frames, sent));
+	if (conn->is_broken)
 		return -EPIPE;
 	if (r == -ECANCELED) {
 		conn->tx_begun = false;
@@ -339,5 +344,6 @@ conn_send_file(
 		else if (n == 0 || (n < 0 && errno != EINTR))
 			by_copy = true; /* which finds out whose error it is */
 	}
+	conn->is_broken = r < 0;
 	return r;
 }

@@ -63,7 +63,8 @@ file_reply_text(struct session *session, int error, const char *format, ...)
 	va_list args;
 	int n;
 
-	if (error == -EPIPE)
+	/* A file system of the guest's may say EPIPE too. */
+	if (error == -EPIPE && file_reply_check(session) == -EPIPE)
 		return;
 	n = snprintf(text, sizeof(text), "%s: ", name != NULL ? name : "EIO");
 	len = n < 0 ? 0 : (size_t)n;

@@ -11,7 +11,7 @@
 void file_reply_ack(struct session *session);
 
 /* Sends FILE_ERR with the name of ERROR (-errno) and PATH: "ENOENT: /x". Nothing
- * is sent where the host has gone (-EPIPE stands for that alone). */
+ * is sent where the host has gone. */
 void file_reply_error(struct session *session, int error, const char *path);
 
 /* Sends FILE_ERR with the name of ERROR, then what FORMAT says. */

@@ -125,3 +125,19 @@ def test_memory_for_a_pipe_that_never_comes_is_told(start_agent):
     conn = waiting(agent, "echo x; exec sleep 60")
     result = go(agent, conn, "read", "ENOMEM", "1+")
     assert result.code == 125 and "Cannot allocate memory" in result.text, result
+
+
+# ---- the file port ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind, syscall", [(codec.FILE_LIST_REQ, "getdents64"), (codec.FILE_READ_REQ, "read")])
+def test_epipe_of_a_file_system_is_no_host_that_has_gone(agent, tmp_path, kind, syscall):
+    """A file system in user space may give any errno."""
+    path = tmp_path if kind == codec.FILE_LIST_REQ else tmp_path / "file"
+    (tmp_path / "file").write_bytes(b"content")
+    conn = agent.connect(codec.FILE_PORT)
+    with Fault(agent.worker_pids(), syscall, "error=EPIPE", "1+"):
+        conn.send(kind, {"path": str(path)})
+        frames = conn.result().frames
+    assert [f.type for f in frames] == [codec.FILE_ERR], frames
+    assert frames[0].payload.startswith(b"EPIPE: "), frames
