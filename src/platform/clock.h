@@ -11,6 +11,13 @@
 /* No deadline, as an absolute time in ms. */
 #define CLOCK_NEVER UINT64_MAX
 
+/* The sooner of two times. */
+static inline uint64_t
+clock_sooner(uint64_t one_ms, uint64_t other_ms)
+{
+	return one_ms < other_ms ? one_ms : other_ms;
+}
+
 /* CLOCK_MONOTONIC in milliseconds or microseconds; see clock_gettime(2). */
 uint64_t clock_mono_ms(void);
 uint64_t clock_mono_us(void);

@@ -66,6 +66,7 @@ struct slot {
 	_Atomic uint8_t in_frame;	  /* a part of a frame may have gone, without the rest */
 	_Atomic uint8_t voice;		  /* enum slot_voice */
 	_Atomic uint8_t spawning;	  /* enum slot_spawning */
+	_Atomic uint8_t asks_end;	  /* waits for the end, to answer who asked for it */
 	_Atomic int32_t child_pid;	  /* main process of the session, or 0 */
 	_Atomic uint64_t session;	  /* number, from 1; 0: none */
 	_Atomic uint64_t started_ms;	  /* CLOCK_MONOTONIC, when it was accepted */

@@ -31,6 +31,7 @@ shutdown_serve(struct session *session, uint8_t type, const uint8_t *payload, si
 		return;
 	}
 	grace_ms = (uint64_t)request.grace_seconds * SHUTDOWN_MS_PER_S;
+	atomic_store(&session->slot->asks_end, 1);
 	/* Of several at once the first is carried out; all get their answer. Who was first
 	 * may have died before it could signal. */
 	scoreboard_ask_end(session->board, (uint8_t)request.action,

@@ -9,13 +9,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "platform/clock.h"
 #include "platform/log.h"
 #include "platform/mount_point.h"
 #include "platform/procs.h"
 
-#define SHUTDOWN_SYNC_MS 10000
-#define SHUTDOWN_POLL_MS 10
+/* Between two tries of reboot(2). */
+#define SHUTDOWN_AGAIN_MS 1000
 
 /* ---- the processes ----------------------------------------------------- */
 
@@ -54,10 +53,9 @@ shutdown_signal_all(int signal, bool (*spare)(pid_t pid, void *context), void *c
 
 /* ---- the machine ------------------------------------------------------- */
 
-void
-shutdown_file_systems(void)
+pid_t
+shutdown_sync(void)
 {
-	uint64_t deadline = clock_mono_ms() + SHUTDOWN_SYNC_MS;
 	pid_t pid = fork();
 
 	if (pid == 0) {
@@ -67,13 +65,13 @@ shutdown_file_systems(void)
 	}
 	if (pid < 0)
 		log_warn("fork, to sync");
-	while (pid > 0 && waitpid(pid, NULL, WNOHANG) == 0) {
-		if (clock_mono_ms() >= deadline) {
-			log_warnx("sync hangs: going on without it");
-			return;
-		}
-		(void)poll(NULL, 0, SHUTDOWN_POLL_MS);
-	}
+	return pid;
+}
+
+bool
+shutdown_is_synced(pid_t pid)
+{
+	return pid < 0 || waitpid(pid, NULL, WNOHANG) != 0;
 }
 
 _Noreturn void
@@ -89,6 +87,6 @@ shutdown_machine(enum shutdown_action action)
 	for (;;) {
 		(void)reboot((int)commands[action]);
 		log_warn("reboot");
-		(void)poll(NULL, 0, 1000);
+		(void)poll(NULL, 0, SHUTDOWN_AGAIN_MS);
 	}
 }

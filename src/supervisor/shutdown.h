@@ -14,9 +14,12 @@
  * SPARE says so. Returns how many there were. */
 int shutdown_signal_all(int signal, bool (*spare)(pid_t pid, void *context), void *context);
 
-/* Writes everything out and makes the file systems read-only, in a child that gets
- * 10 s, as either can hang for ever. */
-void shutdown_file_systems(void);
+/* Begins to write everything out and to make the file systems read-only, in a child,
+ * as either can hang for ever. Returns its pid, or -1 where there is none. */
+pid_t shutdown_sync(void);
+
+/* Whether the child PID of shutdown_sync() has ended, reaped or not. */
+bool shutdown_is_synced(pid_t pid);
 
 /* Ends the machine. Does not return; where reboot(2) fails, it waits for ever, as
  * PID 1 must not exit. */

@@ -1,49 +1,35 @@
 /*
  * supervisor: the process that keeps the pool.
  *
- * One loop: it waits for a signal (signalfd; where that can't be had it looks for them), the power
- * key, a host that is being told of us, a worker's watchdog, or the time at which a worker or the
- * listeners are due, and nothing else can wake it. Nothing that it meets
- * after it began makes it exit but a shutdown.
+ * One loop, whether it serves or ends: what is due is done, then one turn (turn.h) waits
+ * for whatever comes next. Nothing that it meets after it began makes it exit but a
+ * shutdown.
  */
 #include "supervisor/supervisor.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "platform/clock.h"
 #include "platform/log.h"
-#include "platform/tracee.h"
 #include "platform/watchdog.h"
 #include "session/host_clock.h"
-#include "supervisor/own_fd.h"
-#include "supervisor/released.h"
-#include "supervisor/scoreboard_log.h"
-#include "supervisor/supervisor_state.h"
+#include "supervisor/begin.h"
+#include "supervisor/ending.h"
+#include "supervisor/turn.h"
 
 #define SUPERVISOR_US_PER_MS 1000.0
-
-/* Signals, or children, that one turn of the loop deals with. */
-#define SUPERVISOR_TURN_MAX 256
 
 /* Workers that one turn forks. The first is all that a host needs to be served, and
  * gets a turn of its own. */
 #define SUPERVISOR_FORKS_MAX 8
 #define SUPERVISOR_FORKS_FIRST 1
 
-/* Between two logs of the scoreboard, or of what HUP does. */
-#define SUPERVISOR_SHOW_MS 200
-
 static struct log_limit supervisor_listen_limit = { .burst = 1, .period_ms = 60000 };
-static struct log_limit supervisor_signal_limit = { .burst = 1, .period_ms = 60000 };
 
 /* ---- serving ----------------------------------------------------------- */
 
@@ -111,7 +97,7 @@ supervisor_deny_end(struct supervisor *supervisor)
 		atomic_store(&supervisor->board->shutdown.stage, SCOREBOARD_RUNNING);
 }
 
-/* Forks whom it is time for. Returns when the next is due. */
+/* Forks the workers that are due. Returns when the next is due. */
 static uint64_t
 supervisor_fork_workers(struct supervisor *supervisor, uint64_t now)
 {
@@ -127,168 +113,26 @@ supervisor_fork_workers(struct supervisor *supervisor, uint64_t now)
 	return next;
 }
 
-/* Buries one child that has ended: a worker, or an orphan of the guest; or wakes one
- * that was stopped. Returns false where there is none. */
-static bool
-supervisor_reap_one(struct supervisor *supervisor)
-{
-	siginfo_t info = { .si_pid = 0 };
-
-	if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
-		return false;
-	if (info.si_code == CLD_STOPPED) {
-		(void)waitid(P_PID, (id_t)info.si_pid, &info, WSTOPPED | WNOHANG);
-		if (supervisor->is_serving)
-			pool_wake(&supervisor->pool, info.si_pid);
-		return true;
-	}
-	if (info.si_code == CLD_TRAPPED) {
-		/* It has made us its tracer (PTRACE_TRACEME), and has not ended. */
-		tracee_let_go(&info);
-		return true;
-	}
-	if (supervisor->is_serving)
-		pool_bury(&supervisor->pool, &info);
-	released_bury(supervisor->board, info.si_pid);
-	(void)waitpid(info.si_pid, NULL, WNOHANG);
-	return true;
-}
-
-/* Reaps all, or as many as one turn may hold: orphans can end faster than we reap,
- * and workers are to be replaced in between. */
-static void
-supervisor_reap(struct supervisor *supervisor)
-{
-	int count = 0;
-
-	while (count < SUPERVISOR_TURN_MAX && supervisor_reap_one(supervisor))
-		count++;
-	supervisor->is_behind = count == SUPERVISOR_TURN_MAX;
-	if (count == 0)
-		return;
-	released_strike(supervisor->board, supervisor->settings->worker.session.cells_fd);
-	if (supervisor->is_serving)
-		released_obey(supervisor->board, &supervisor->pool);
-}
-
-/* Whether there may be a log of what a signal asked for: not more often than a person
- * could read, as a session of root's can ask too. */
-static bool
-supervisor_may_log(uint64_t *after_ms)
+/* Does what is due while it serves. Returns when the next thing is. */
+static uint64_t
+supervisor_serve(struct supervisor *supervisor)
 {
 	uint64_t now = clock_mono_ms();
 
-	if (now < *after_ms)
-		return false;
-	*after_ms = now + SUPERVISOR_SHOW_MS;
-	return true;
+	supervisor_try_listen(supervisor, now);
+	return supervisor->is_serving ? supervisor_fork_workers(supervisor, now)
+				      : supervisor->listen_at_ms;
 }
 
-static void
-supervisor_on_signal(struct supervisor *supervisor, int signal)
+/* The loop. It ends where the last stage of the end does: ending.h. */
+static _Noreturn void
+supervisor_loop(struct supervisor *supervisor)
 {
-	switch (signal) {
-	case SIGTERM:
-	case SIGINT:
-	case SIGPWR:
-		supervisor->stop_signal = signal;
-		break;
-	case SIGUSR2:
-		/* Workers have left word in the scoreboard. */
-		if (scoreboard_is_end_asked(
-			supervisor->board, &supervisor->end_action, &supervisor->end_grace_ms))
-			supervisor->stop_signal = signal;
-		if (supervisor->is_serving)
-			released_obey(supervisor->board, &supervisor->pool);
-		break;
-	case SIGHUP:
-		if (supervisor_may_log(&supervisor->replace_log_after_ms))
-			log_info("replacing all workers");
-		if (supervisor->is_serving)
-			pool_replace_all(&supervisor->pool);
-		break;
-	case SIGUSR1:
-		if (supervisor_may_log(&supervisor->show_after_ms))
-			scoreboard_log(supervisor->board);
-		break;
-	default:
-		break; /* SIGCHLD is looked at in any case; others are nothing to us */
-	}
-}
+	for (;;) {
+		uint64_t next = supervisor->stop_signal == 0 ? supervisor_serve(supervisor)
+							     : ending_step(supervisor);
 
-/* Whether there is a descriptor that wakes us for a signal. Without one we look for
- * them, and for it. */
-static bool
-supervisor_is_woken(struct supervisor *supervisor)
-{
-	int fd;
-
-	if (supervisor->signal_fd >= 0)
-		return true;
-	fd = signalfd(-1, &supervisor->signals, SFD_CLOEXEC);
-	if (fd < 0)
-		log_limited(&supervisor_signal_limit, "can't wait for signals: %s; trying again",
-		    strerror(errno));
-	else
-		supervisor->signal_fd = own_fd_hide(fd);
-	return fd >= 0;
-}
-
-void
-supervisor_wait(struct supervisor *supervisor, uint64_t next_ms)
-{
-	struct pollfd polls[2 + POWER_KEY_POLLS_MAX + READINESS_DIALS];
-	uint64_t give_up_ms = readiness_step(&supervisor->readiness);
-	uint64_t again_ms = pool_kill_again(&supervisor->pool, clock_mono_ms());
-	uint64_t watch_ms = CLOCK_NEVER;
-	const struct timespec at_once = { 0 };
-	int count = 2;
-	int signal;
-
-	if (!supervisor_is_woken(supervisor) && next_ms > clock_mono_ms() + SUPERVISOR_AGAIN_MS)
-		next_ms = clock_mono_ms() + SUPERVISOR_AGAIN_MS;
-	polls[0] = (struct pollfd){ .fd = supervisor->signal_fd, .events = POLLIN };
-	polls[1] = (struct pollfd){ .fd = -1, .events = POLLIN };
-	if (supervisor->is_serving) {
-		watch_ms = pool_watch(&supervisor->pool, clock_mono_ms());
-		polls[1].fd = supervisor->pool.watchdogs.wait_fd;
-	}
-	count += power_key_list(&supervisor->power_key, polls + count);
-	count += readiness_list(&supervisor->readiness, polls + count);
-	if (give_up_ms < next_ms)
-		next_ms = give_up_ms;
-	if (again_ms < next_ms)
-		next_ms = again_ms;
-	if (watch_ms < next_ms)
-		next_ms = watch_ms;
-	if (supervisor->is_behind)
-		next_ms = 0;
-	(void)poll(polls, (nfds_t)count, clock_poll_timeout(clock_mono_ms(), next_ms));
-	(void)readiness_step(&supervisor->readiness);
-	if (power_key_is_pressed(&supervisor->power_key)) {
-		log_info("the power key was pressed");
-		supervisor->stop_signal = SIGPWR;
-	}
-	for (int i = 0; i < SUPERVISOR_TURN_MAX; i++) {
-		signal = sigtimedwait(&supervisor->signals, NULL, &at_once);
-		if (signal < 0)
-			break;
-		supervisor_on_signal(supervisor, signal);
-	}
-	supervisor_reap(supervisor);
-}
-
-static void
-supervisor_serve(struct supervisor *supervisor)
-{
-	while (supervisor->stop_signal == 0) {
-		uint64_t now = clock_mono_ms();
-		uint64_t next;
-
-		supervisor_try_listen(supervisor, now);
-		next = supervisor->is_serving ? supervisor_fork_workers(supervisor, now)
-					      : supervisor->listen_at_ms;
-		supervisor_wait(supervisor, next);
+		supervisor_turn(supervisor, next);
 	}
 }
 
@@ -311,8 +155,7 @@ supervisor_run(const struct supervisor_settings *settings)
 	host_clock_init();
 	host_clock_look(supervisor.board);
 	host_clock_log();
-	supervisor_serve(&supervisor);
-	supervisor_end(&supervisor);
+	supervisor_loop(&supervisor);
 }
 
 _Noreturn void

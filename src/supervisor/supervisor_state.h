@@ -1,6 +1,6 @@
 /*
- * supervisor_state: what the supervisor's parts share: supervisor_begin.c has what it
- * needs first, supervisor.c serves, supervisor_end.c ends.
+ * supervisor_state: what the supervisor's parts share: begin.c has what it needs first,
+ * supervisor.c serves, turn.c waits and acts, ending.c ends.
  */
 #ifndef SUPERVISOR_SUPERVISOR_STATE_H
 #define SUPERVISOR_SUPERVISOR_STATE_H
@@ -8,16 +8,28 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "session/scoreboard.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pool.h"
 #include "supervisor/power_key.h"
 #include "supervisor/readiness.h"
+#include "supervisor/shutdown.h"
 #include "supervisor/supervisor.h"
 
 /* Before what could not be had is tried again. */
 #define SUPERVISOR_AGAIN_MS 100
+
+/* How far the end is; see ending.h. */
+struct ending {
+	const struct ending_stage *stage; /* NULL: it has not begun */
+	uint64_t until_ms;		  /* of the stage */
+	int rounds;			  /* of it that have been */
+	uint64_t grace_end_ms;
+	enum shutdown_action action; /* as PID 1 */
+	pid_t sync_pid;		     /* the child that writes everything out */
+};
 
 struct supervisor {
 	const struct supervisor_settings *settings;
@@ -37,21 +49,7 @@ struct supervisor {
 	int stop_signal;    /* 0: none yet; SIGUSR2: what the next two say */
 	uint8_t end_action; /* enum control_action, or a worker's nonsense */
 	uint32_t end_grace_ms;
+	struct ending ending;
 };
-
-/* Blocks all signals, and sets which of them mean something to us: they are to be taken
- * one by one. */
-void supervisor_take_signals(struct supervisor *supervisor);
-
-/* Makes the scoreboard, which fixes the number of workers. As PID 1 it comes back only
- * with one, be it smaller; as a service it ends this process where there is no memory. */
-void supervisor_make_board(struct supervisor *supervisor);
-
-/* Waits until NEXT_MS (CLOCK_MONOTONIC), a signal, the power key or a watchdog, acts on
- * all that has come, and reaps. */
-void supervisor_wait(struct supervisor *supervisor, uint64_t next_ms);
-
-/* Ends the sessions, then this process, or as PID 1 the machine. */
-_Noreturn void supervisor_end(struct supervisor *supervisor);
 
 #endif

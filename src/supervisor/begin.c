@@ -1,7 +1,8 @@
 /*
- * supervisor_begin: what the supervisor must have before it can serve: its signals, and
- * a scoreboard for as many workers as the guest has room for.
+ * begin: the signals, the scoreboard, and how many workers there are to be.
  */
+#include "supervisor/begin.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -9,7 +10,6 @@
 #include <unistd.h>
 
 #include "platform/log.h"
-#include "supervisor/supervisor_state.h"
 
 static struct log_limit supervisor_board_limit = { .burst = 1, .period_ms = 60000 };
 

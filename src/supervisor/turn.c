@@ -1,0 +1,172 @@
+/*
+ * turn: one turn of the supervisor's loop.
+ */
+#include "supervisor/turn.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include "platform/clock.h"
+#include "platform/log.h"
+#include "platform/tracee.h"
+#include "supervisor/own_fd.h"
+#include "supervisor/released.h"
+#include "supervisor/scoreboard_log.h"
+
+/* Signals, or children, that one turn deals with. */
+#define TURN_MAX 256
+
+/* Between two logs of the scoreboard, or of what HUP does. */
+#define TURN_SHOW_MS 200
+
+static struct log_limit turn_signal_limit = { .burst = 1, .period_ms = 60000 };
+
+/* Buries one child that has ended: a worker, or an orphan of the guest; or wakes one
+ * that was stopped. Returns false where there is none. */
+static bool
+turn_reap_one(struct supervisor *supervisor)
+{
+	siginfo_t info = { .si_pid = 0 };
+
+	if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+		return false;
+	if (info.si_code == CLD_STOPPED) {
+		(void)waitid(P_PID, (id_t)info.si_pid, &info, WSTOPPED | WNOHANG);
+		if (supervisor->is_serving)
+			pool_wake(&supervisor->pool, info.si_pid);
+		return true;
+	}
+	if (info.si_code == CLD_TRAPPED) {
+		/* It has made us its tracer (PTRACE_TRACEME), and has not ended. */
+		tracee_let_go(&info);
+		return true;
+	}
+	if (supervisor->is_serving)
+		pool_bury(&supervisor->pool, &info);
+	released_bury(supervisor->board, info.si_pid);
+	(void)waitpid(info.si_pid, NULL, WNOHANG);
+	return true;
+}
+
+/* Reaps all, or as many as one turn may hold: orphans can end faster than we reap,
+ * and workers are to be replaced in between. */
+static void
+turn_reap(struct supervisor *supervisor)
+{
+	int count = 0;
+
+	while (count < TURN_MAX && turn_reap_one(supervisor))
+		count++;
+	supervisor->is_behind = count == TURN_MAX;
+	if (count == 0)
+		return;
+	released_strike(supervisor->board, supervisor->settings->worker.session.cells_fd);
+	if (supervisor->is_serving)
+		released_obey(supervisor->board, &supervisor->pool);
+}
+
+/* Whether there may be a log of what a signal asked for: not more often than a person
+ * could read, as a session of root's can ask too. */
+static bool
+turn_may_log(uint64_t *after_ms)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (now < *after_ms)
+		return false;
+	*after_ms = now + TURN_SHOW_MS;
+	return true;
+}
+
+static void
+turn_on_signal(struct supervisor *supervisor, int signal)
+{
+	switch (signal) {
+	case SIGTERM:
+	case SIGINT:
+	case SIGPWR:
+		supervisor->stop_signal = signal;
+		break;
+	case SIGUSR2:
+		/* Workers have left word in the scoreboard. */
+		if (scoreboard_is_end_asked(
+			supervisor->board, &supervisor->end_action, &supervisor->end_grace_ms))
+			supervisor->stop_signal = signal;
+		if (supervisor->is_serving)
+			released_obey(supervisor->board, &supervisor->pool);
+		break;
+	case SIGHUP:
+		if (turn_may_log(&supervisor->replace_log_after_ms))
+			log_info("replacing all workers");
+		if (supervisor->is_serving)
+			pool_replace_all(&supervisor->pool);
+		break;
+	case SIGUSR1:
+		if (turn_may_log(&supervisor->show_after_ms))
+			scoreboard_log(supervisor->board);
+		break;
+	default:
+		break; /* SIGCHLD is looked at in any case; others are nothing to us */
+	}
+}
+
+/* Whether there is a descriptor that wakes us for a signal. Without one we look for
+ * them, and for it. */
+static bool
+turn_is_woken(struct supervisor *supervisor)
+{
+	int fd;
+
+	if (supervisor->signal_fd >= 0)
+		return true;
+	fd = signalfd(-1, &supervisor->signals, SFD_CLOEXEC);
+	if (fd < 0)
+		log_limited(&turn_signal_limit, "can't wait for signals: %s; trying again",
+		    strerror(errno));
+	else
+		supervisor->signal_fd = own_fd_hide(fd);
+	return fd >= 0;
+}
+
+void
+supervisor_turn(struct supervisor *supervisor, uint64_t next_ms)
+{
+	struct pollfd polls[2 + POWER_KEY_POLLS_MAX + READINESS_DIALS];
+	uint64_t give_up_ms = readiness_step(&supervisor->readiness);
+	uint64_t again_ms = pool_kill_again(&supervisor->pool, clock_mono_ms());
+	uint64_t watch_ms = CLOCK_NEVER;
+	const struct timespec at_once = { 0 };
+	int count = 2;
+	int signal;
+
+	if (!turn_is_woken(supervisor))
+		next_ms = clock_sooner(next_ms, clock_mono_ms() + SUPERVISOR_AGAIN_MS);
+	polls[0] = (struct pollfd){ .fd = supervisor->signal_fd, .events = POLLIN };
+	polls[1] = (struct pollfd){ .fd = -1, .events = POLLIN };
+	if (supervisor->is_serving) {
+		watch_ms = pool_watch(&supervisor->pool, clock_mono_ms());
+		polls[1].fd = supervisor->pool.watchdogs.wait_fd;
+	}
+	count += power_key_list(&supervisor->power_key, polls + count);
+	count += readiness_list(&supervisor->readiness, polls + count);
+	next_ms = clock_sooner(next_ms, clock_sooner(give_up_ms, clock_sooner(again_ms, watch_ms)));
+	if (supervisor->is_behind)
+		next_ms = 0;
+	(void)poll(polls, (nfds_t)count, clock_poll_timeout(clock_mono_ms(), next_ms));
+	(void)readiness_step(&supervisor->readiness);
+	if (power_key_is_pressed(&supervisor->power_key)) {
+		log_info("the power key was pressed");
+		supervisor->stop_signal = SIGPWR;
+	}
+	for (int i = 0; i < TURN_MAX; i++) {
+		signal = sigtimedwait(&supervisor->signals, NULL, &at_once);
+		if (signal < 0)
+			break;
+		turn_on_signal(supervisor, signal);
+	}
+	turn_reap(supervisor);
+}
