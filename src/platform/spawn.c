@@ -282,8 +282,8 @@ spawn_clone3(struct clone_args *args, int (*function)(void *), void *argument)
 }
 #endif
 
-/* Where clone3(2) is not to be had (a seccomp filter, an old valgrind), clone(2)
- * does all but the cgroup. */
+/* Where clone3(2) is not to be had (a seccomp filter, an old valgrind), clone(2) does
+ * all but the cgroup, and has the child write its number itself. */
 static long
 spawn_clone_old(struct spawn_child *child, int *ret_pidfd)
 {
@@ -302,10 +302,12 @@ static long
 spawn_clone(struct spawn_child *child, int *ret_pidfd)
 {
 	struct clone_args args = {
-		.flags =
-		    CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CLEAR_SIGHAND,
+		/* The number is there before the child runs: who dies in here leaves it. With
+		 * CLONE_CHILD_SETTID the child writes it, and that may be too late. */
+		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_PARENT_SETTID |
+			 CLONE_CLEAR_SIGHAND,
 		.pidfd = (uintptr_t)ret_pidfd,
-		.child_tid = (uintptr_t)child->options->child_pid,
+		.parent_tid = (uintptr_t)child->options->child_pid,
 		.exit_signal = SIGCHLD,
 		.stack = (uintptr_t)spawn_stack,
 		.stack_size = sizeof(spawn_stack),

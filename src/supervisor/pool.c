@@ -254,7 +254,7 @@ pool_bury_worker(
 	pool_describe_death(
 	    info, is_stuck, atomic_load(&slot->spawning) != 0, cause, sizeof(cause));
 	pool_kill_session(pool, atomic_load(&slot->child_pid));
-	/* The kernel writes the number when the child first runs, and it may not have. */
+	/* Without clone3(2) a child writes its number when it first runs, and may not have. */
 	if (atomic_load(&slot->child_pid) != 0 || atomic_load(&slot->spawning) != 0)
 		pool_kill_cell_of(pool, index, atomic_load(&slot->cell));
 	had_session = obituary_send(worker->queue_fd, slot, cause);
