@@ -14,7 +14,7 @@ from typing import Callable, NamedTuple
 
 from judge import CRASHES, FALSE, HALF_FILES, HANGS, SILENT, Wrong
 
-PATIENCE = 20.0
+PATIENCE = 30.0
 OLD = b"old" * 700
 NEW = bytes(range(256)) * 600
 

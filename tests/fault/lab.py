@@ -22,7 +22,7 @@ from judge import CRASHES, HANGS, LEAKS, NOT_SERVED, SILENT, SUPERVISOR_EXITS, W
 
 # What is left of a session may take so long to go: it lingers, or is killed 2 s later.
 SETTLE_SECONDS = 10.0
-PATIENCE = 20.0
+PATIENCE = 30.0
 
 # Rights that this machine must not lose by what a request asks for.
 # As a worker may be ended: by a scenario, and by its own watchdog.

@@ -229,6 +229,26 @@ host_is_renewed(const struct host *host, const pid_t *before)
 	return true;
 }
 
+/* Says what is there besides workers. */
+static void
+host_show(const struct host *host)
+{
+	pid_t children[2 * HOST_WORKERS_MAX];
+	unsigned count = host_children(host->pid, children, 2 * HOST_WORKERS_MAX);
+	char title[256];
+
+	for (unsigned i = 0; i < count; i++) {
+		size_t len = host_read(children[i], "cmdline", title, sizeof(title));
+
+		for (size_t j = 0; j + 1 < len; j++) {
+			if (title[j] == '\0')
+				title[j] = ' ';
+		}
+		if (strstr(title, ": worker ") == NULL || strstr(title, ": idle") == NULL)
+			(void)printf("# process %d: '%s'\n", (int)children[i], title);
+	}
+}
+
 bool
 host_settle(const struct host *host, struct host_state *ret)
 {
@@ -243,6 +263,8 @@ host_settle(const struct host *host, struct host_state *ret)
 		host_look(host, ret);
 		is_settled = ret->processes == host->workers && host_is_renewed(host, before);
 	}
+	if (!is_settled)
+		host_show(host);
 	return is_settled;
 }
 

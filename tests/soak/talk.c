@@ -92,6 +92,7 @@ talk_open(struct talk *talk, const char *path, unsigned port)
 
 	talk->head = talk->tail = 0;
 	talk->has_closed = false;
+	talk->asked = 0;
 	talk->deadline_ms = talk_now_ms() + TALK_PATIENCE_MS;
 	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
 	talk->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -141,6 +142,7 @@ talk_send(struct talk *talk, uint8_t type, const void *payload, size_t len)
 		(uint8_t)(len >> 24) };
 	int r = talk_send_raw(talk, header, sizeof(header));
 
+	talk->asked = type;
 	return r < 0 || len == 0 ? r : talk_send_raw(talk, payload, len);
 }
 

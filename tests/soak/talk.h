@@ -25,6 +25,7 @@ enum talk_end {
 struct talk {
 	int fd;
 	bool has_closed;
+	uint8_t asked; /* type of the last frame that was sent */
 	uint64_t deadline_ms;
 	size_t head;
 	size_t tail;

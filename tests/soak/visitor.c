@@ -13,7 +13,9 @@
 #include "vmm-guest/protocol.h"
 
 #define VISITOR_SHOWN_MAX 20
-#define VISITOR_AGAIN_MS 2
+
+/* The contract's: who is lost within a call that sends more leaves its host in doubt. */
+#define VISITOR_DOUBT_LEN 32768
 
 static const struct kind *const visitor_kinds[] = { kinds_exec, kinds_file, kinds_rude };
 
@@ -74,21 +76,28 @@ visitor_has(const struct visitor *visitor, const void *data, size_t len, bool is
 	       (got == 0 || memcmp(visitor->answer.data, data, got) == 0);
 }
 
-/* Where there is no last frame. *RET is what became of it then. */
+/* Where there is no last frame. *RET is what became of it then: of LEN bytes that were to
+ * come nobody may know how many have gone. */
 static bool
-visitor_has_last(struct visitor *visitor, bool has_last, enum outcome *ret)
+visitor_has_last(struct visitor *visitor, bool has_last, size_t len, enum outcome *ret)
 {
 	struct answer *answer = &visitor->answer;
 
 	if (has_last && answer->end == TALK_CLOSED)
 		return true;
-	*ret = OUTCOME_UNANSWERED;
-	if (answer->end == TALK_BROKEN)
+	if (answer->end == TALK_BROKEN || (answer->end == TALK_CLOSED && len > VISITOR_DOUBT_LEN)) {
 		*ret = OUTCOME_BROKEN;
-	else
-		(void)visitor_complain(visitor, "%s after %u frames, the last 0x%02x, '%.200s'",
-		    answer->end == TALK_STUCK ? "stuck" : "closed", answer->frames, answer->last,
-		    answer->text);
+		return false;
+	}
+	/* The worker may have died between its handshake and its note of the port. */
+	*ret = OUTCOME_TURNED_AWAY;
+	if (answer->end == TALK_CLOSED && answer->frames == 0)
+		return false;
+	*ret = OUTCOME_UNANSWERED;
+	(void)visitor_complain(visitor,
+	    "%s: 0x%02x got %u frames, the last 0x%02x, %zu bytes of data, '%.200s'",
+	    answer->end == TALK_STUCK ? "stuck" : "closed", visitor->talk.asked, answer->frames,
+	    answer->last, answer->data_len, answer->text);
 	return false;
 }
 
@@ -98,6 +107,16 @@ visitor_goes_on(const struct answer *answer)
 {
 	return answer->after_last > 1 ||
 	       (answer->after_last == 1 && answer->last != VMM_GUEST_EXIT);
+}
+
+/* Whether it is the word of a worker's loss: a bare EXIT where that was before the first
+ * frame, since nobody knew then what had been asked. */
+static bool
+visitor_is_told(const struct answer *answer)
+{
+	if (answer->frames == 1 && answer->has_exit && answer->code == VMM_GUEST_EXIT_AGENT)
+		return true;
+	return strstr(answer->text, "worker lost") != NULL;
 }
 
 enum outcome
@@ -110,11 +129,11 @@ visitor_judge_exec(struct visitor *visitor, int32_t code, const void *data, size
 		return visitor_complain(visitor,
 		    "%zu bytes are not what they should be, at most %zu: '%.80s'", answer->data_len,
 		    len, (const char *)answer->data);
-	if (!visitor_has_last(visitor, answer->has_exit, &outcome))
+	if (!visitor_has_last(visitor, answer->has_exit, len, &outcome))
 		return outcome;
 	if (visitor_goes_on(answer))
 		return visitor_complain(visitor, "%u frames after EXIT", answer->after_last);
-	if (strstr(answer->text, "worker lost") != NULL)
+	if (visitor_is_told(answer))
 		return OUTCOME_TOLD;
 	if (answer->code != code || !visitor_has(visitor, data, len, true))
 		return visitor_complain(visitor,
@@ -129,7 +148,7 @@ visitor_judge_control(struct visitor *visitor, int32_t code)
 	struct answer *answer = &visitor->answer;
 	enum outcome outcome;
 
-	if (!visitor_has_last(visitor, answer->has_exit, &outcome))
+	if (!visitor_has_last(visitor, answer->has_exit, 0, &outcome))
 		return outcome;
 	if (answer->code == code)
 		return OUTCOME_WELL;
@@ -149,7 +168,7 @@ visitor_judge_file(struct visitor *visitor, uint8_t last, const void *data, size
 	if (!visitor_has(visitor, data, len, false))
 		return visitor_complain(
 		    visitor, "%zu bytes of a file are not what they should be", answer->data_len);
-	if (!visitor_has_last(visitor, has_last, &outcome))
+	if (!visitor_has_last(visitor, has_last, len, &outcome))
 		return outcome;
 	if (strstr(answer->text, "worker lost") != NULL)
 		return OUTCOME_TOLD;

@@ -15,8 +15,8 @@
 enum outcome {
 	OUTCOME_WELL,
 	OUTCOME_TOLD,	     /* that its worker was lost */
-	OUTCOME_TURNED_AWAY, /* closed in its handshake: come again */
-	OUTCOME_BROKEN,	     /* ended in the middle of a frame */
+	OUTCOME_TURNED_AWAY, /* closed in its handshake, or right behind it */
+	OUTCOME_BROKEN,	     /* ended in the middle of a frame, or of much data */
 	OUTCOME_LEFT,	     /* by us, on purpose */
 	OUTCOME_UNANSWERED,  /* closed without its last frame, or never */
 	OUTCOME_WRONG,
