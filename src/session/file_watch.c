@@ -4,6 +4,7 @@
 #include "session/file_watch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -105,12 +106,14 @@ file_watch_carry(
 
 	if (dir != NULL) {
 		r = file_watch_table_move(&watch->dirs, dir, to->dir, to->name);
-		if (r < 0)
-			file_watch_table_remove(&watch->dirs, dir, watch->inotify_fd);
-		else
+		if (r == 0)
 			r = file_watch_scan_again(watch, dir);
+		else if (r == -ELOOP) /* it is not the one */
+			r = 0;
+		else
+			file_watch_table_remove(&watch->dirs, dir, watch->inotify_fd);
 	}
-	if (r == -ENOBUFS || r == -ENOMEM || r == -ELOOP)
+	if (r == -ENOBUFS || r == -ENOMEM)
 		return file_watch_leave_out(watch, to->dir, to->path, r);
 	return r < 0 ? r : file_watch_scan_new(watch, to->dir, to->name);
 }
@@ -287,8 +290,9 @@ file_watch_open(struct file_watch *watch, const char *spec, struct file_parts *p
 
 	if (r < 0)
 		return r;
+	watch->home_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	watch->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (watch->inotify_fd < 0)
+	if (watch->home_fd < 0 || watch->inotify_fd < 0)
 		return -errno;
 	return file_watch_scan_top(watch, watch->only != NULL ? parts->dir : watch->path);
 }
@@ -371,6 +375,7 @@ file_watch_run(struct file_watch *watch, const char *user)
 	}
 	r = file_watch_end(watch, r);
 	fd_close(&watch->inotify_fd);
+	fd_close(&watch->home_fd);
 	file_watch_table_done(&watch->dirs);
 	return r;
 }
@@ -395,6 +400,7 @@ file_watch_serve(struct session *session, uint8_t type, const uint8_t *payload, 
 			watch->path = path;
 			watch->recursive = request.recursive;
 			watch->gaps = request.gaps;
+			watch->home_fd = -1;
 			watch->inotify_fd = -1;
 			r = file_watch_run(watch, request.user);
 		}

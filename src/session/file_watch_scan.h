@@ -24,8 +24,8 @@ int file_watch_scan_top(struct file_watch *watch, const char *path);
  * watched already. */
 int file_watch_scan_new(struct file_watch *watch, struct file_watch_dir *parent, const char *name);
 
-/* DIR has been moved to where it is now: looks for what could not be found in it, or
- * below it, while it was under way. */
+/* DIR has been moved: looks for what could not be found in it, or below it, while it was
+ * not where it was thought to be. */
 int file_watch_scan_again(struct file_watch *watch, struct file_watch_dir *dir);
 
 #endif

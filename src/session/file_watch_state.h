@@ -30,6 +30,7 @@ struct file_watch {
 	bool stands;	/* ACK went out: events may follow */
 	bool has_noted; /* a gap that is still to be told of */
 	int inotify_fd;
+	int home_fd;   /* where this worker stands; see file_watch_reach.c */
 	dev_t top_dev; /* which directory the top is */
 	ino_t top_ino;
 	struct file_watch_table dirs;

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import time
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 import codec
 from agent import FileError
 from faults import Fault
-from watching import Watch, watch_slot
+from watching import Stopped, Watch
 
 
 @pytest.fixture
@@ -155,13 +154,9 @@ def test_what_is_moved_into_a_directory_that_has_left_is_removed(agent, watch, t
     (tmp_path / "d").mkdir()
     (tmp_path / "f").touch()
     w = watch(recursive=True)
-    slot = watch_slot(agent)
-    os.kill(slot["pid"], signal.SIGSTOP)
-    try:
+    with Stopped(agent):
         (tmp_path / "d").rename(public_dir / "d")
         (tmp_path / "f").rename(public_dir / "d" / "f")
-    finally:
-        os.kill(slot["pid"], signal.SIGCONT)
     (tmp_path / "end").touch()
     assert w.until("created", "/end") == [("removed", "/d"), ("removed", "/f"), ("created", "/end")]
 

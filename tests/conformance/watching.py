@@ -1,15 +1,34 @@
 """WATCH as a host sees it."""
 
+import os
+import signal
+
 import codec
-from agent import wait_until
+from agent import stat_of, wait_until
 
 
-def watch_slot(agent):
-    """The slot of the one WATCH; those of before may still be closing."""
-    def slots():
-        return [s for s in agent.status()["slots"] if s["kind"] == "watch"]
-    wait_until(lambda: len(slots()) == 1, message="one watch")
-    return slots()[0]
+class Stopped:
+    """The worker of the one WATCH stands still; and its supervisor, who would have it go
+    on."""
+
+    def __init__(self, agent):
+        self.supervisor = agent.pid
+        self.pid = 0
+
+        def slots():            # those of before may still be closing
+            return [s for s in agent.status()["slots"] if s["kind"] == "watch"]
+        wait_until(lambda: len(slots()) == 1, message="one watch")
+        self.pid = slots()[0]["pid"]
+
+    def __enter__(self):
+        for pid in (self.supervisor, self.pid):
+            os.kill(pid, signal.SIGSTOP)
+            wait_until(lambda: stat_of(pid)[0] == "T", message="the stop of %d" % pid)
+        return self
+
+    def __exit__(self, *_):
+        for pid in (self.pid, self.supervisor):
+            os.kill(pid, signal.SIGCONT)
 
 
 class Watch:
