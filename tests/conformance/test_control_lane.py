@@ -35,14 +35,35 @@ def full(agent):
         let_go(conn)
 
 
-def usual(function, times=9):
-    """How long FUNCTION takes, in seconds: the median of a few."""
-    took = []
+# What takes ten times as long as on an agent with nothing to do was held up: what is not
+# held up takes a fraction of a millisecond more, and what waits for a place, or for a
+# connection's time to be up, a second and more.
+HELD_UP = 10
+
+
+def see_that_it_is_not_held_up(busy, idle, times=9):
+    """BUSY() takes about as long as IDLE(): the median of a few, one of each in turn, so
+    that a busy machine has them both wait."""
+    took = {busy: [], idle: []}
     for _ in range(times):
-        begun = time.monotonic()
-        function()
-        took.append(time.monotonic() - begun)
-    return sorted(took)[times // 2]
+        for function, seconds in took.items():
+            begun = time.monotonic()
+            function()
+            seconds.append(time.monotonic() - begun)
+    assert sorted(took[busy])[times // 2] < HELD_UP * sorted(took[idle])[times // 2], took
+
+
+def ask_for_status(agent):
+    conn = agent.connect()
+    conn.send(codec.STATUS_REQ)
+    assert conn.until_exit().code == 0
+    conn.close()
+
+
+@pytest.fixture
+def idle(start_agent):
+    """An agent with nothing to do."""
+    return start_agent(*AGENT_OPTIONS)
 
 
 def test_a_start_that_finds_no_place_is_refused_in_words(full):
@@ -50,44 +71,38 @@ def test_a_start_that_finds_no_place_is_refused_in_words(full):
     assert re.search(r"busy: 2 of 2 exec workers are in use", refused(result)), result
 
 
-def test_the_refusal_comes_within_100_ms(full):
-    def call():
+def test_the_refusal_comes_at_once(full, idle):
+    def refused_one():
         conn = full.start(["echo", "x"])
         assert conn.until_exit().code == 125
         conn.close()
 
-    assert usual(call) < 0.1
+    see_that_it_is_not_held_up(refused_one, lambda: ask_for_status(idle))
 
 
-def test_full_pool_still_answers_status_within_100_ms(full):
-    def call():
-        conn = full.connect()
-        conn.send(codec.STATUS_REQ)
-        assert conn.until_exit().code == 0
-        conn.close()
-
-    assert usual(call) < 0.1
+def test_full_pool_answers_status_as_an_idle_one_does(full, idle):
+    see_that_it_is_not_held_up(lambda: ask_for_status(full), lambda: ask_for_status(idle))
 
 
-def test_full_pool_still_syncs_the_clock(full):
-    """Answered at once; the answer is of a request that fails on purpose."""
-    def call():
+def test_full_pool_still_syncs_the_clock(full, idle):
+    """The answer is of a request that fails on purpose."""
+    def sync():
         conn = full.connect()
         conn.send(codec.CLOCK_SYNC, b"short")
         assert conn.until_exit().code == -1
         conn.close()
 
-    assert usual(call) < 0.1
+    see_that_it_is_not_held_up(sync, lambda: ask_for_status(idle))
 
 
-def test_full_pool_still_carries_files(full, tmp_path):
+def test_full_pool_still_carries_files(full, idle, tmp_path):
     path = str(tmp_path / "x")
 
-    def call():
-        full.write_file(path, b"through")
-        assert full.read_file(path) == b"through"
+    def carry(agent):
+        agent.write_file(path, b"through")
+        assert agent.read_file(path) == b"through"
 
-    assert usual(call) < 0.2, "two requests"
+    see_that_it_is_not_held_up(lambda: carry(full), lambda: carry(idle))
 
 
 def test_status_counts_what_is_in_use(full):
@@ -202,41 +217,42 @@ def test_the_places_by_default_are_all_but_two(start_agent):
     let_go(*conns)
 
 
-def test_a_burst_of_refusals_leaves_the_control_lane_open(full):
-    """Refused within 100 ms each though twenty come at once, and status in between."""
+def test_a_burst_of_refusals_leaves_the_control_lane_open(full, idle):
+    """Three come at once, and a status between them."""
     def refused_one():
-        begun = time.monotonic()
         conn = full.start(["echo", "x"])
         assert conn.until_exit().code == 125
         conn.close()
-        return time.monotonic() - begun
 
-    def status():
-        begun = time.monotonic()
-        assert full.status()["workers"]["exec"] == 2
-        return time.monotonic() - begun
+    see_that_it_is_not_held_up(
+        lambda: together([refused_one] * 3 + [lambda: ask_for_status(full)]),
+        lambda: together([lambda: ask_for_status(idle)] * 4))
 
-    took = [one for _ in range(5) for one in together([refused_one] * 3 + [status])]
-    assert sorted(took)[len(took) // 2] < 0.1, took
+
+def seconds_to_the_end_of_all(agent, count):
+    """How long a shutdown takes to reach so many programs, which end at once."""
+    conns = [hold(agent) for _ in range(count)]
+    asker = agent.connect()
+    begun = time.monotonic()
+    asker.send(codec.SHUTDOWN, {"action": "halt", "grace_seconds": 20})
+    for conn in conns:
+        assert conn.until_exit().signal == 15
+    took = time.monotonic() - begun
+    assert asker.result().code == 0
+    assert agent.process.wait(20) == 0
+    for conn in conns:
+        conn.close()
+    return took
 
 
 @pytest.mark.ends_agent
-def test_full_pool_acts_on_a_shutdown_within_100_ms(start_agent):
-    took = []
+def test_full_pool_acts_on_a_shutdown_as_one_with_room_does(start_agent):
+    took = {4: [], 8: []}
     for _ in range(3):
-        agent = start_agent("--workers=4", "--reserved=2")
-        conns = [hold(agent), hold(agent)]
-        asker = agent.connect()
-        begun = time.monotonic()
-        asker.send(codec.SHUTDOWN, {"action": "halt", "grace_seconds": 5})
-        for conn in conns:
-            assert conn.until_exit().signal == 15
-        took.append(time.monotonic() - begun)
-        assert asker.result().code == 0
-        assert agent.process.wait(20) == 0
-        for conn in conns:
-            conn.close()
-    assert min(took) < 0.1, took
+        for workers, seconds in took.items():
+            agent = start_agent("--workers=%d" % workers, "--reserved=2")
+            seconds.append(seconds_to_the_end_of_all(agent, 2))
+    assert min(took[4]) < HELD_UP * max(took[8]), took
 
 
 @pytest.mark.ends_agent
@@ -270,6 +286,6 @@ def test_hosts_that_do_not_close_what_is_over_hold_no_worker_that_others_wait_fo
     conns = [leave(agent) for _ in range(4)]
     begun = time.monotonic()
     agent.status()
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 8, "the linger of one that is slow, or of a refused upload, is 10 s and more"
     for conn in conns:
         conn.close()

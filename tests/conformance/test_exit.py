@@ -2,12 +2,22 @@
 
 import hashlib
 import os
+import sys
 import time
 
 import pytest
 
 import codec
 from agent import is_running, kill_hard, together, wait_until
+
+# Its child writes, every 2 ms and more, as long as anybody reads.
+WRITES_ON = """import os, time
+if os.fork() > 0:
+    os.write(1, b"x\\n")
+    os._exit(0)
+while True:
+    os.write(1, b"y\\n")
+    time.sleep(0.002)"""
 
 BOTH = pytest.mark.parametrize("tty", [False, True], ids=["pipes", "tty"])
 
@@ -28,7 +38,6 @@ def test_death_by_signal_is_128_plus_the_signal_and_the_signal(agent, number, tt
 def test_exit_is_sent_though_stdin_is_still_open(agent):
     result = agent.run(["echo", "x"], eof=False)
     assert (result.stdout, result.code) == (b"x\n", 0)
-    assert result.elapsed < 5
 
 
 def test_eof_alone_does_not_end_a_session(agent):
@@ -44,40 +53,44 @@ def test_closed_output_does_not_end_a_session(agent):
 
 
 def test_background_child_does_not_hold_exit(agent):
-    conn = agent.start(["sh", "-c", "sleep 30 & echo $!; echo x"])
+    conn = agent.start(["sh", "-c", "sleep 60 & echo $!; echo x"])
     result = conn.result()
     pid = int(result.stdout.split()[0])
     try:
         assert result.stdout.split()[1] == b"x" and result.code == 0
-        assert result.elapsed < 3
         assert is_running(pid), "the descendant is not to be killed"
     finally:
         kill_hard(pid)
 
 
 def test_background_child_of_a_tty_does_not_hold_exit(agent):
-    result = agent.sh("trap '' HUP; sleep 30 & echo $!; echo x", tty=True)
+    result = agent.sh("trap '' HUP; sleep 60 & echo $!; echo x", tty=True)
     pid = int(result.stdout.split()[0])
     try:
         assert result.stdout.split()[1] == b"x" and result.code == 0
-        assert result.elapsed < 3
         assert is_running(pid), "the descendant is not to be killed"
     finally:
         kill_hard(pid)
 
 
 def test_background_child_that_writes_on_is_heard_for_500_ms_at_most(agent):
-    """On a busy machine the child itself may be quiet for 100 ms: one of five counts."""
-    results = [agent.sh("(while sleep 0.01; do echo y; done) & echo x") for _ in range(5)]
-    assert all(r.stdout.startswith(b"x\n") and r.code == 0 and r.elapsed < 3 for r in results)
-    assert max(r.elapsed for r in results) > 0.4, "what came after the end was not read on"
-    assert max(r.stdout.count(b"y") for r in results) >= 3
+    """On a busy machine the child itself may be quiet for 100 ms: one of ten counts. Its
+    lines say for how long it was heard."""
+    results = []
+    while len(results) < 10 and max([r.elapsed for r in results if r.stdout.count(b"y") >= 3] or [0]) < 0.5:
+        results.append(agent.run([sys.executable, "-c", WRITES_ON]))
+    assert all(r.stdout.startswith(b"x\n") and r.code == 0 for r in results)
+    assert max(r.elapsed for r in results) >= 0.5, "what came after the end was not read on"
+    assert max(r.stdout.count(b"y") for r in results) < 2500, "it was heard for 5 s"
 
 
 def test_background_child_that_is_quiet_for_100_ms_is_not_waited_for(agent):
-    fastest = min(agent.sh("sleep 1.5 & echo x").elapsed for _ in range(3))
-    assert fastest < 0.45, "took %.3f s" % fastest
-    time.sleep(1.6)
+    """The same takes less than with 400 ms more, of which a busy machine knows nothing."""
+    quiet, later = [], []
+    while len(quiet) < 20 and min(quiet, default=1) >= min(later, default=0):
+        quiet.append(agent.sh("sleep 1.5 & echo x").elapsed)
+        later.append(agent.sh("echo x; sleep 0.4").elapsed)
+    assert min(quiet) < min(later), (quiet, later)
 
 
 def test_later_writes_of_a_descendant_fail(agent, tmp_path):
@@ -139,10 +152,10 @@ def test_a_host_that_does_not_read_stops_the_program_not_the_agent(agent, tmp_pa
     script = "for i in $(seq 400); do head -c 100000 /dev/zero; echo $i >%s; done" % note
     conn = agent.start(["sh", "-c", script])
     wait_until(note.exists, message="the program writes")
-    time.sleep(1)
-    written = note.read_text()
-    time.sleep(0.5)
-    assert note.read_text() == written and int(written) < 80, "nothing holds the program"
+    written = None
+    while written != (written := note.read_text()):
+        time.sleep(1)
+    assert int(written) < 80, "nothing holds the program"
     assert agent.run(["echo", "other"]).stdout == b"other\n"
     assert len(conn.result().stdout) == 40000000
 
@@ -163,8 +176,7 @@ def test_a_host_that_does_not_read_its_exit_leaves_no_zombie(agent, tmp_path):
 @BOTH
 def test_timeout_kills_the_program_and_gives_its_own_end(agent, tty):
     result = agent.run(["sleep", "60"], tty=tty, timeout_seconds=1, eof=False)
-    assert (result.code, result.signal) == (137, 9)
-    assert 0.95 <= result.elapsed < 6
+    assert (result.code, result.signal) == (137, 9) and result.elapsed > 0.95
 
 
 @BOTH
@@ -189,8 +201,8 @@ def test_timeout_comes_though_the_host_reads_nothing(agent):
 
 
 def test_a_program_that_ends_before_its_timeout_is_not_touched(agent):
-    result = agent.run(["sh", "-c", "sleep 0.3; exit 5"], timeout_seconds=2)
-    assert (result.code, result.signal) == (5, 0) and result.elapsed < 2
+    result = agent.run(["sh", "-c", "sleep 0.3; exit 5"], timeout_seconds=20)
+    assert (result.code, result.signal) == (5, 0) and result.elapsed < 20
 
 
 def test_timeout_0_is_none(agent):
@@ -221,7 +233,12 @@ def test_a_program_that_execs_another_keeps_the_session(agent):
     assert agent.sh("exec sh -c 'exec sh -c \"echo deep; exit 9\"'").code == 9
 
 
-def test_a_session_that_double_forks_ends_with_its_main_process(agent):
-    result = agent.sh("(setsid sleep 1 >/dev/null 2>&1 </dev/null &) ; echo x; exit 2")
-    assert (result.stdout, result.code) == (b"x\n", 2) and result.elapsed < 0.9
-    time.sleep(1)
+def test_a_session_that_double_forks_ends_with_its_main_process(agent, tmp_path):
+    note = tmp_path / "note"
+    result = agent.sh("(setsid sh -c 'echo $$ >%s; exec sleep 60' >/dev/null 2>&1 </dev/null &); echo x; "
+                      "until test -s %s; do sleep 0.05; done; exit 2" % (note, note))
+    pid = int(note.read_text())
+    try:
+        assert (result.stdout, result.code) == (b"x\n", 2) and is_running(pid)
+    finally:
+        kill_hard(pid)
