@@ -267,7 +267,8 @@ test_each_limit_counts_where_it_is_given(void **state)
 	assert_int_equal(request.limits.value[START_LIMIT_PIDS], 1);
 	assert_int_equal(request.limits.value[START_LIMIT_CORE_BYTES], 0);
 	for (int i = 0; i < START_LIMIT_COUNT; i++) {
-		const char *const bad[] = { "null", "-1", "1.5", "\"1\"", "true", "[]" };
+		const char *const bad[] = { "null", "-1", "1.5", "\"1\"", "true", "[]",
+			"18446744073709551616" };
 		const char *name = start_limit_name((enum start_limit)i);
 
 		for (size_t k = 0; k < sizeof(bad) / sizeof(bad[0]); k++) {
