@@ -256,18 +256,18 @@ file_watch_loop(struct file_watch *watch)
 	return r;
 }
 
-/* Finds out what is to be watched, with the rights of the user that SPEC names: PATH, or
- * for what is no directory a name in the one that it is in. */
+/* Finds out what is to be watched: PATH, or for what is no directory a name in the one
+ * that it is in. */
 static int
-file_watch_look(struct file_watch *watch, const char *spec, struct file_parts *ret_parts)
+file_watch_look(struct file_watch *watch, struct file_parts *ret_parts)
 {
 	struct file_user FILE_USER_SCOPE user = { 0 };
 	char real[PATH_MAX];
 	struct stat status;
+	int r = watch->has_user ? file_user_enter_again(&user) : 0;
 
-	if (file_user_enter(&user, watch->session, spec) < 0)
-		return -EPIPE;
-	watch->has_user = user.entered;
+	if (r < 0)
+		return r;
 	if (stat(watch->path, &status) < 0)
 		return -errno;
 	watch->top_dev = status.st_dev;
@@ -284,9 +284,9 @@ file_watch_look(struct file_watch *watch, const char *spec, struct file_parts *r
 /* The instance is the agent's own: by whose it is the kernel counts watches, and who is
  * watched could use up what its user may have. */
 static int
-file_watch_open(struct file_watch *watch, const char *spec, struct file_parts *parts)
+file_watch_open(struct file_watch *watch, struct file_parts *parts)
 {
-	int r = file_watch_look(watch, spec, parts);
+	int r = file_watch_look(watch, parts);
 
 	if (r < 0)
 		return r;
@@ -315,26 +315,28 @@ file_watch_await_room(struct file_watch *watch, int error)
 	return -EPIPE;
 }
 
-/* What is told before the end. Returns what the last frame is to say. */
+/* What is told before the end. Returns what the last frame is to say; 0: nothing, as
+ * nobody would read it. */
 static int
 file_watch_end(struct file_watch *watch, int error)
 {
 	int r = 0;
 
-	if (error == -EPIPE || !watch->stands)
+	if (!watch->stands)
 		return error;
+	if (error == -EPIPE)
+		return 0;
 	if (error == -ESTALE) {
 		error = -ENOENT;
 		r = file_watch_tell(watch, FILE_EVENT_REMOVED, watch->path, "");
 	}
 	if (r == 0)
 		r = file_watch_flush(watch);
-	if (r == -ECANCELED)
+	if (r == -EPIPE)
+		return 0;
+	if (r < 0)
 		error = r;
-	else if (r < 0)
-		return r;
-	r = file_watch_await_room(watch, error);
-	return r < 0 ? r : error;
+	return file_watch_await_room(watch, error) == 0 ? error : 0;
 }
 
 static void
@@ -361,10 +363,10 @@ file_watch_fail(struct session *session, int error, const char *path)
 }
 
 static int
-file_watch_run(struct file_watch *watch, const char *user)
+file_watch_run(struct file_watch *watch)
 {
 	struct file_parts parts;
-	int r = file_watch_open(watch, user, &parts);
+	int r = file_watch_open(watch, &parts);
 
 	if (r == 0)
 		r = conn_send(&watch->session->conn, VMM_GUEST_FILE_ACK, NULL, 0,
@@ -380,13 +382,37 @@ file_watch_run(struct file_watch *watch, const char *user)
 	return r;
 }
 
+/* Watches PATH. Returns what the last frame is to say; 0: nothing. */
+static int
+file_watch_begin(struct session *session, const struct file_request *request, const char *path)
+{
+	struct file_watch *watch = calloc(1, sizeof(*watch));
+	struct file_user user = { 0 };
+	int r = -ENOMEM;
+
+	if (watch == NULL)
+		return r;
+	watch->session = session;
+	watch->path = path;
+	watch->recursive = request->recursive;
+	watch->gaps = request->gaps;
+	watch->home_fd = -1;
+	watch->inotify_fd = -1;
+	r = file_user_enter(&user, session, request->user);
+	watch->has_user = user.entered;
+	file_user_leave(&user);
+	/* Else it was said why. */
+	r = r == 0 ? file_watch_run(watch) : 0;
+	free(watch);
+	return r;
+}
+
 void
 file_watch_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
 	struct file_request request = { 0 };
-	struct file_watch *watch;
 	char path[PATH_MAX];
-	int r = -ENOMEM;
+	int r;
 
 	if (file_reply_parse(session, type, payload, len, &request) < 0)
 		return;
@@ -394,18 +420,9 @@ file_watch_serve(struct session *session, uint8_t type, const uint8_t *payload, 
 		for (size_t end = strlen(path); end > 1 && path[end - 1] == '/'; end--)
 			path[end - 1] = '\0';
 		session_describe(session, "", path);
-		watch = calloc(1, sizeof(*watch));
-		if (watch != NULL) {
-			watch->session = session;
-			watch->path = path;
-			watch->recursive = request.recursive;
-			watch->gaps = request.gaps;
-			watch->home_fd = -1;
-			watch->inotify_fd = -1;
-			r = file_watch_run(watch, request.user);
-		}
-		free(watch);
-		file_watch_fail(session, r, path);
+		r = file_watch_begin(session, &request, path);
+		if (r < 0)
+			file_watch_fail(session, r, path);
 	}
 	file_request_done(&request);
 	(void)malloc_trim(0);
