@@ -14,7 +14,7 @@ from typing import Callable, NamedTuple
 
 from judge import CRASHES, FALSE, HALF_FILES, HANGS, SILENT, Wrong
 
-PATIENCE = 30.0
+PATIENCE = 15.0
 OLD = b"old" * 700
 NEW = bytes(range(256)) * 600
 

@@ -250,6 +250,21 @@ def write_over(lab, path):
     write(lab, path, OLD)
 
 
+@scenario(prepare=a_file)
+def write_in_place(lab, path):
+    """A file of two names is written where it is; a fault may leave half of it."""
+    os.link(path, path + "-too")
+    conn = lab.open(codec.FILE_PORT)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        conn.send(codec.FILE_WRITE_REQ, {"path": path, "mtime_secs": 1000, "uid": 5, "gid": 6})
+        conn.send(codec.FILE_DATA, NEW)
+        conn.send(codec.FILE_DONE)
+    frames = file_told(conn, PATIENCE, codec.FILE_ACK)
+    there = os.stat(path)
+    if frames is not None and (content(path + "-too"), there.st_mtime, there.st_uid) != (NEW, 1000, 5):
+        raise Wrong(FALSE, "ACK, and it is %d bytes, %r" % (len(content(path)), there))
+
+
 @scenario()
 def write_as_user(lab, _):
     os.chmod(lab.folder, 0o777)
@@ -304,6 +319,39 @@ def mkdir(lab, _):
 
 
 @scenario(prepare=a_tree)
+def symlink(lab, path):
+    conn = lab.open(codec.FILE_PORT)
+    conn.send(codec.FILE_SYMLINK_REQ, {"path": path + "/link", "target": "elsewhere"})
+    frames = file_told(conn, PATIENCE, codec.FILE_ACK)
+    target = os.readlink(path + "/link")
+    if target not in ("nowhere", "elsewhere"):
+        raise Wrong(HALF_FILES, "a link to %r" % target)
+    if frames is not None and target != "elsewhere":
+        raise Wrong(FALSE, "ACK, and the link is as it was")
+
+
+@scenario(prepare=a_tree)
+def set_attributes(lab, path):
+    conn = lab.open(codec.FILE_PORT)
+    conn.send(codec.FILE_SET_REQ, {"path": path + "/a", "mode": 0o4711, "mtime_secs": 1000, "uid": 5, "gid": 6})
+    frames = file_told(conn, PATIENCE, codec.FILE_ACK)
+    there = os.stat(path + "/a")
+    if frames is not None and (there.st_mode & 0o7777, there.st_mtime, there.st_uid, there.st_gid) != (
+            0o4711, 1000, 5, 6):
+        raise Wrong(FALSE, "ACK, and it is %r" % (there,))
+
+
+@scenario(prepare=a_tree)
+def as_user(lab, path):
+    """A listing with the rights of somebody else; these are given back."""
+    conn = lab.open(codec.FILE_PORT)
+    conn.send(codec.FILE_LIST_REQ, {"path": path, "user": "nobody"})
+    frames = file_told(conn, PATIENCE, codec.FILE_LIST)
+    if frames is not None and len(frames[-1].json()) != 4:
+        raise Wrong(FALSE, "listed as %r" % (frames[-1],))
+
+
+@scenario(prepare=a_tree)
 def remove(lab, path):
     conn = lab.open(codec.FILE_PORT)
     conn.send(codec.FILE_REMOVE_REQ, {"path": path + "/tree", "recursive": True})
@@ -325,12 +373,12 @@ def move(lab, path):
 
 
 def is_told(frame):
-    """The event waited for; or that what is below the new directory is not watched."""
+    """The event waited for; or that a directory in which it would happen is not watched."""
     if frame.type != codec.FILE_EVENT:
         return False
     event = frame.json()
     return event["path"].endswith("new/file") or (
-        event["kind"] == "modified" and event["path"].endswith("tree/new"))
+        event["kind"] == "modified" and event["path"].endswith(("/tree", "/tree/new")))
 
 
 @scenario(prepare=a_tree)
