@@ -15,6 +15,7 @@ Every wait has an end: what does not come within the connection's timeout
 raises TimeoutError, which fails the test.
 """
 
+import fcntl
 import os
 import select
 import shutil
@@ -23,6 +24,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+import termios
 import threading
 import time
 
@@ -576,6 +578,12 @@ def wait_until(condition, timeout=TIMEOUT, message="condition"):
         if time.monotonic() > deadline:
             raise AssertionError("not within %g s: %s" % (timeout, message))
         time.sleep(0.01)
+
+
+def untaken(conn):
+    """How much of what we sent the agent has not read: bytes, and what the kernel takes to
+    keep them. See unix(7), SIOCOUTQ."""
+    return struct.unpack("i", fcntl.ioctl(conn.sock, termios.TIOCOUTQ, bytes(4)))[0]
 
 
 def together(functions):

@@ -7,7 +7,7 @@ import time
 import pytest
 
 import codec
-from agent import together
+from agent import together, untaken, wait_until
 from answers import refused
 
 PORTS = pytest.mark.parametrize("port", [codec.EXEC_PORT, codec.FILE_PORT], ids=["exec", "file"])
@@ -116,7 +116,7 @@ def test_an_announced_frame_that_never_comes(agent, port):
     conns = [agent.connect(port) for _ in range(6)]
     for conn in conns:
         conn.send_raw(codec.header(codec.START if port == codec.EXEC_PORT else codec.FILE_READ_REQ, codec.FRAME_MAX))
-    time.sleep(0.2)
+        wait_until(lambda c=conn: not untaken(c), message="it is read")
     still_serves(agent)
     for conn in conns:
         conn.close()

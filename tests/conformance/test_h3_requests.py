@@ -88,19 +88,20 @@ def test_wait_port_finds_who_listens_and_never_connects(agent, bound):
 
 
 def test_wait_port_waits_until_somebody_listens(agent, bound):
-    timer = threading.Timer(0.6, bound.listen)
-    timer.start()
-    result = wait_port(agent, bound.getsockname()[1], 10000)
-    timer.join()
-    assert result.code == 0 and 0.5 < result.elapsed < 5
+    conn = agent.connect()
+    conn.send(codec.WAIT_PORT, {"port": bound.getsockname()[1], "timeout_ms": 60000})
+    assert not conn.wait_readable(0.6), "nobody listens yet"
+    bound.listen()
+    assert conn.result().code == 0
 
 
 def test_wait_port_is_exit_1_when_the_time_is_up(agent, bound):
     port = bound.getsockname()[1]
-    result = wait_port(agent, port, 700)
-    assert result.code == 1 and 0.65 < result.elapsed < 5
-    result = wait_port(agent, port, 0)
-    assert result.code == 1 and result.elapsed < 1
+    waited = wait_port(agent, port, 700)
+    assert waited.code == 1 and waited.elapsed > 0.65
+    at_once = [wait_port(agent, port, 0) for _ in range(5)]
+    assert {result.code for result in at_once} == {1}
+    assert min(result.elapsed for result in at_once) < waited.elapsed
 
 
 def test_wait_port_takes_no_udp_socket_for_one_that_listens(agent):
@@ -360,7 +361,8 @@ def restored(agent, value):
 def test_restored_sets_clock_and_entropy_in_one_round_trip(agent):
     offset = time.time() - time.monotonic()
     result, told = restored(agent, {"unix_ns": time.time_ns(), "entropy": codec.base64_text(os.urandom(64))})
-    assert abs(time.time() - time.monotonic() - offset) < 0.5
+    # It is set to what we said when we said it.
+    assert abs(time.time() - time.monotonic() - offset) < 0.5 + result.elapsed
     assert result.code == 0 and told["errors"] == []
     for name in ("clock_us", "entropy_us", "net_us", "total_us"):
         assert isinstance(told[name], int) and told[name] >= 0
@@ -438,7 +440,7 @@ def test_shutdown_kills_what_outlives_its_grace(start_agent):
     begun = time.monotonic()
     agent.request(codec.SHUTDOWN, {"action": "reboot", "grace_seconds": 1})
     assert agent.process.wait(20) == 0
-    assert 0.9 < time.monotonic() - begun < 10 and not is_running(pid)
+    assert time.monotonic() - begun > 0.9 and not is_running(pid)
     conn.result()
 
 

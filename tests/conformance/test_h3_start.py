@@ -39,16 +39,16 @@ def test_stdin_true_is_the_default(agent):
 
 def test_kill_grace_sends_sigterm_first(agent):
     result = agent.sh("trap 'echo term; exit 7' TERM; while :; do sleep 0.05; done",
-                      timeout_seconds=1, kill_grace_seconds=5, report=True)
+                      timeout_seconds=1, kill_grace_seconds=20, report=True)
     assert (result.stdout, result.code, result.signal) == (b"term\n", 7, 0)
-    assert 0.9 < result.elapsed < 5 and result.event("exited")["reason"] == "timeout"
+    assert result.elapsed > 0.9 and result.event("exited")["reason"] == "timeout"
 
 
 @BOTH
 def test_kill_grace_ends_with_sigkill(agent, tty):
     result = agent.sh("trap '' TERM; while :; do sleep 0.05; done", tty=tty,
                       timeout_seconds=1, kill_grace_seconds=1)
-    assert (result.code, result.signal) == (137, 9) and 1.9 < result.elapsed < 8
+    assert (result.code, result.signal) == (137, 9) and result.elapsed > 1.9
 
 
 def test_kill_grace_without_timeout_does_nothing(agent):
@@ -69,19 +69,23 @@ def test_what_outlives_sigterm_in_the_group_is_killed_too(agent):
 
 def test_detach_lets_the_program_go_and_answers_at_once(agent, tmp_path):
     note = tmp_path / "note"
-    result = agent.sh("sleep 1; readlink /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 >%s" % note,
+    result = agent.sh("until test -e %s; do sleep 0.05; done; "
+                      "readlink /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 >%s" % (tmp_path / "go", note),
                       detach=True, report=True)
-    assert (result.code, result.signal, result.stdout) == (0, 0, b"") and result.elapsed < 0.9
+    assert (result.code, result.signal, result.stdout) == (0, 0, b"")
     pid = result.event("started")["pid"]
     assert is_running(pid) and [s["event"] for s in result.statuses] == ["started"]
+    (tmp_path / "go").touch()
     wait_until(lambda: not is_running(pid), message="the program ends")
     assert note.read_text().split()[0] == "/dev/null" and note.read_text().split()[2] == "/dev/null"
 
 
-def test_a_detached_program_is_listed_until_it_ends(agent):
-    pid = agent.run(["sleep", "2"], detach=True, report=True).event("started")["pid"]
+def test_a_detached_program_is_listed_until_it_ends(agent, tmp_path):
+    script = "until test -e %s; do sleep 0.05; done" % (tmp_path / "go")
+    pid = agent.sh(script, detach=True, report=True).event("started")["pid"]
     slots = [s for s in agent.status()["slots"] if s.get("pid") == pid]
     assert len(slots) == 1 and slots[0]["session"] > 0, agent.status()["slots"]
+    (tmp_path / "go").touch()
     wait_until(lambda: not [s for s in agent.status()["slots"] if s.get("pid") == pid], message="it goes")
 
 
@@ -181,7 +185,7 @@ def test_report_measures(agent):
     assert 45000 < end["max_rss_kb"] < 2000000
     assert end["system_ms"] >= 0
     quick = agent.sh("sleep 0.5", report=True).event("exited")
-    assert 450 < quick["wall_ms"] < 5000 and quick["user_ms"] < 400
+    assert 450 < quick["wall_ms"] < 20000 and quick["user_ms"] < 400
     assert quick["max_rss_kb"] < 40000, "the largest of another session's"
 
 

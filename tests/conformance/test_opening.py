@@ -2,12 +2,11 @@
 
 import os
 import signal
-import time
 
 import pytest
 
 import codec
-from agent import kill_hard, wait_until
+from agent import kill_hard, untaken, wait_until
 from faults import Fault
 
 # Each request, what of it comes, and how it is answered: EXIT's code, or FILE_ERR's name.
@@ -63,7 +62,7 @@ def test_a_request_that_was_begun_is_answered_by_an_agent_that_stops(start_agent
     conn = agent.connect(port)
     silent = agent.connect(port)
     conn.send_raw(data)
-    time.sleep(0.3)
+    wait_until(lambda: not untaken(conn), message="it is read")
     os.kill(agent.pid, signal.SIGTERM)
     check_answer(conn, expected, b"stopping")
     assert silent.result(timeout=20).frames == []
@@ -83,7 +82,7 @@ def test_a_worker_lost_before_the_first_frame_was_read_says_exit_125_alone(start
     agent = start_agent("--workers=3")
     conn = agent.connect()
     conn.send_raw(codec.encode(codec.CLOCK_SYNC, bytes(12))[:7])
-    time.sleep(0.2)
+    wait_until(lambda: not untaken(conn), message="it is read")
     kill_hard(*agent.worker_pids())
     frames = conn.result(timeout=20).frames
     assert [f.type for f in frames] == [codec.EXIT], frames
