@@ -12,8 +12,10 @@
  * A file is watched by its name: it may be removed and made again. A directory is
  * watched itself: when it is removed or moved away, `removed` is sent for it,
  * then FILE_ERR ENOENT, as nothing more can come. What else ends a watch is told
- * by FILE_ERR too: EOVERFLOW for events that the kernel lost, ENOSPC where there
- * may be no more watches.
+ * by FILE_ERR too: EOVERFLOW for events that the kernel lost, while a host that does
+ * not read is waited for without a limit; ENOSPC and ENOBUFS where no more can be
+ * watched or held, unless the host has asked with "gaps". One directory that can't be
+ * watched is left out, and told of.
  *
  * The temporary names of a WRITE are not told of; the file that it replaces is
  * `modified`. */
