@@ -158,7 +158,10 @@ class Lab:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
+        if kind is not None and self.agent is not None:
+            self.agent.kill()
+            self.agent = None
         self.stop()
         shutil.rmtree(self.place, ignore_errors=True)
 

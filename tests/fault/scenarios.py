@@ -383,15 +383,19 @@ def is_told(frame):
 
 @scenario(prepare=a_tree)
 def watch(lab, path):
+    """What happens to the marker happens last, and is told last."""
     conn = lab.open(codec.FILE_PORT)
     try:
         conn.send(codec.FILE_WATCH_REQ, {"path": path, "recursive": True})
         frame = conn.recv(PATIENCE)
         if frame is not None and frame.type == codec.FILE_ACK:
             os.mkdir(path + "/tree/new")
-            with open(path + "/tree/new/file", "wb"):
-                pass
+            for name in ("/tree/new/file", "/marker"):
+                with open(path + name, "wb"):
+                    pass
             while frame is not None and frame.type != codec.FILE_ERR and not is_told(frame):
+                if frame.type == codec.FILE_EVENT and frame.json()["path"].endswith("/marker"):
+                    raise Wrong(SILENT, "an event is missing: %r" % (conn.frames[-8:],))
                 frame = conn.recv(PATIENCE)
         if frame is None:
             raise Wrong(SILENT, "the last of %r" % (conn.frames[-4:],))
