@@ -137,7 +137,7 @@ def test_status_tells_of_each_slot_all_of_the_contract(agent):
 
 def test_boot_ms_is_the_time_until_it_listened(agent):
     status = agent.status()
-    assert 0 < status["boot_ms"] < min(status["uptime_ms"], 10000)
+    assert 0 < status["boot_ms"] < status["uptime_ms"]
 
 
 def test_status_knows_a_running_session(agent):

@@ -13,6 +13,7 @@ import time
 import pytest
 
 import codec
+from agent import wait_until
 from client import Ctl, FakeAgent
 
 
@@ -155,19 +156,20 @@ def test_input_that_nobody_takes_does_not_stop_the_output():
 
 
 def test_leaving_closes_the_connection():
-    gone = threading.Event()
+    told, gone = threading.Event(), threading.Event()
 
     def script(peer):
         peer.until(codec.EOF)
         peer.send(codec.STDOUT, b"ready\n")
         assert peer.expect(codec.SIGNAL).payload == struct.pack("<i", 2)
+        told.set()
         assert peer.recv() is None
         gone.set()
     with FakeAgent(script) as fake:
         with Ctl(fake.path).start("exec", "x") as process:
             process.stdout.readline()
             process.send_signal(signal.SIGINT)
-            time.sleep(0.2)
+            assert told.wait(20)
             process.send_signal(signal.SIGINT)
             assert process.wait(20) == -signal.SIGINT
         assert gone.wait(20)
@@ -435,8 +437,7 @@ def test_an_interrupted_download_leaves_the_old_file_and_no_other(tmp_path, sig)
     with FakeAgent(serving(read)) as fake:
         with Ctl(fake.path).start("cp", "vm:/f", tmp_path / "f") as process:
             assert begun.wait(20)
-            time.sleep(0.2)
-            assert len(os.listdir(tmp_path)) == 2
+            wait_until(lambda: len(os.listdir(tmp_path)) == 2, message="a file that is not whole")
             process.send_signal(sig)
             assert process.wait(20) == -sig
     assert (tmp_path / "f").read_text() == "old" and os.listdir(tmp_path) == ["f"]
@@ -465,7 +466,7 @@ def test_an_interrupted_tree_leaves_whole_files_and_no_others(tmp_path):
         with Ctl(fake.path).start("cp", "-r", "vm:/t", tmp_path / "t") as process:
             for _ in range(5):
                 assert begun.acquire(timeout=20)
-            time.sleep(0.2)
+            wait_until((tmp_path / "t" / "f00").exists, message="the whole file")
             process.send_signal(signal.SIGINT)
             assert process.wait(20) == -signal.SIGINT
     assert os.listdir(tmp_path / "t") == ["f00"]

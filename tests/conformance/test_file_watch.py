@@ -7,7 +7,7 @@ import time
 import pytest
 
 import codec
-from agent import FileError
+from agent import FileError, wait_until
 from faults import Fault
 from watching import Stopped, Watch
 
@@ -277,10 +277,7 @@ def test_names_that_are_not_utf_8_have_replacements(watch, tmp_path):
 def test_a_watch_ends_when_the_host_goes(agent, watch, tmp_path):
     for _ in range(5):
         watch(recursive=True).close()
-    deadline = time.monotonic() + 5
-    while any(s["kind"] == "watch" for s in agent.status()["slots"]):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: not any(s["kind"] == "watch" for s in agent.status()["slots"]), message="all end")
 
 
 def test_a_half_close_ends_a_watch_too(watch):

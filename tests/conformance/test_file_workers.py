@@ -159,32 +159,32 @@ def test_a_read_whose_worker_is_killed_gets_file_err_or_a_close(start_agent, tmp
 def test_an_upload_that_does_not_move_is_given_up_after_the_stall_timeout(start_agent, tmp_path):
     agent = start_agent("--workers=2", "--stall-timeout=1")
     (tmp_path / "x").write_bytes(b"old")
+    begun = time.monotonic()
     conn = agent.file_connect(codec.FILE_WRITE_REQ, {"path": str(tmp_path / "x")})
     conn.send(codec.FILE_DATA, b"new")
-    begun = time.monotonic()
     frame = conn.expect(codec.FILE_ERR)
-    assert frame.payload.startswith(b"ETIMEDOUT: ") and 0.8 < time.monotonic() - begun < 4
+    assert frame.payload.startswith(b"ETIMEDOUT: ") and time.monotonic() - begun > 0.9
     conn.close()
     assert (tmp_path / "x").read_bytes() == b"old"
 
 
 def test_an_upload_that_moves_a_little_is_not_given_up(start_agent, tmp_path):
-    agent = start_agent("--workers=2", "--stall-timeout=1")
+    agent = start_agent("--workers=2", "--stall-timeout=2")
     conn = agent.file_connect(codec.FILE_WRITE_REQ, {"path": str(tmp_path / "x")})
-    for _ in range(6):
+    for _ in range(7):
         conn.send(codec.FILE_DATA, b"slow ")
         time.sleep(0.4)
     conn.send(codec.FILE_DONE)
     conn.expect(codec.FILE_ACK)
     conn.close()
-    assert (tmp_path / "x").read_bytes() == b"slow " * 6
+    assert (tmp_path / "x").read_bytes() == b"slow " * 7
 
 
 def test_a_host_that_takes_nothing_of_a_file_is_given_up_after_the_stall_timeout(start_agent, tmp_path):
     agent = start_agent("--workers=2", "--stall-timeout=1")
     (tmp_path / "x").write_bytes(bytes(16 * MIB))
     conn = agent.file_connect(codec.FILE_READ_REQ, {"path": str(tmp_path / "x")})
-    assert agent.status()["workers"]["file"] == 1
+    wait_until(lambda: conn.wait_readable(0), message="the file comes")
     wait_until(lambda: agent.status()["workers"]["file"] == 0, message="the place back")
     conn.close()
 

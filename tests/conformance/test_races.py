@@ -2,6 +2,7 @@
 default, which is what CI runs. A race has no more rounds the faster the machine is,
 and none is left out."""
 
+import contextlib
 import os
 import signal
 import statistics
@@ -225,7 +226,9 @@ def test_a_worker_dies_while_its_child_exits(agent):
         worker = int(conn.read_output(b"\n"))
         conn.send(codec.STDIN, b"go\n")
         pause(i, 20, 0.0002)
-        os.kill(worker, signal.SIGKILL)
+        # On a busy machine it may have been told to leave since.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
         assert lost_or(conn.result(), 3)
 
     rounds(once, threads=2)

@@ -2,7 +2,6 @@
 
 import select
 import sys
-import time
 
 import pytest
 

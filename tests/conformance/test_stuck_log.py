@@ -1,7 +1,6 @@
 """A log that nobody reads any more: a pipe that is full, a console that was halted.
 Lines are lost; nobody waits."""
 
-import fcntl
 import os
 import pty
 import termios
