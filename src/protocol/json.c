@@ -58,6 +58,8 @@ json_fail(struct json_error *error, const char *format, ...)
 void
 json_fail_memory(struct json_error *error)
 {
+	if (error->code < 0)
+		return;
 	json_fail(error, "out of memory");
 	error->code = -ENOMEM;
 }
@@ -100,8 +102,8 @@ json_scan_string(struct json_scan *scan, const char *text, size_t len)
 	return end + 1;
 }
 
-/* The length of the number or word that begins TEXT. json-c would give the nearest
- * number that 64 bits hold, without a word. */
+/* The length of the number or word that begins TEXT. An integer is held against the largest
+ * digit by digit, as json-c would give the nearest that 64 bits hold. */
 static size_t
 json_scan_word(const struct json_scan *scan, const char *text, size_t len, struct json_error *error)
 {

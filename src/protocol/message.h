@@ -24,8 +24,7 @@ enum message_kind_name {
 	MESSAGE_OBJECT,	  /* MORE's members, of the same struct */
 	MESSAGE_TEXTS,	  /* const char **, as many as the size_t at BESIDE; read, NULL last */
 	MESSAGE_OBJECTS, /* structs of SIZE bytes by a pointer, each with MORE's members; so many */
-	MESSAGE_CUSTOM,	 /* by MORE, a struct message_custom */
-	MESSAGE_KINDS
+	MESSAGE_CUSTOM,	 /* by MORE, a struct message_kind */
 };
 
 enum message_flag {
@@ -71,9 +70,9 @@ struct message {
 	unsigned set; /* 0: no matter */
 };
 
-/* Reads VALUE into BASE, with ERROR filled in where it can't; makes the value of what is
- * in BASE, or returns NULL where there is no memory; and says whether it may be left out,
- * as a reader takes it to be so. */
+/* What a kind is made of. The first reads VALUE into BASE, with ERROR filled in where it
+ * can't. The second makes the value of what is in BASE; NULL: no memory. The third says
+ * whether that is what a reader takes it for where it is not given. */
 typedef void message_read_fn(const struct message_member *member, struct json_object *value,
     void *base, struct json_error *error);
 typedef struct json_object *message_make_fn(const struct message_member *member, const void *base);
