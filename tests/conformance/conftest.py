@@ -39,6 +39,10 @@ DEFAULT_OPTIONS = ("--workers=8", "--log=debug")
 SETTLE_SECONDS = 20.0
 
 
+def pytest_runtest_setup(item):
+    agent_module.workers_are_killed = item.get_closest_marker("kills_workers") is not None
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "kills_workers: the test ends workers on purpose")
     config.addinivalue_line("markers", "ends_agent: the test ends the supervisor on purpose")

@@ -382,7 +382,8 @@ def test_killing_every_worker_while_ten_clients_work(start_agent):
                 if result.code == 0:
                     assert len(result.stdout) == 50000 and result.stderr == b"x\n"
                 elif result.exit:
-                    assert result.code == 125 and result.stderr
+                    # Without a word where the request had not been read.
+                    assert result.code == 125 and (result.stderr or not result.stdout)
             except (Refused, BrokenPipeError, ConnectionResetError):
                 cut.append(None)
 
