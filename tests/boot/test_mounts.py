@@ -160,7 +160,7 @@ def test_a_console_that_nobody_reads_stops_no_step(root):
     os.set_blocking(write_fd, b"__asan_init" not in root.at("/bin/driver").read_bytes())
     begun = time.monotonic()
     done = root.boot("mounts", "links", "hostname=" + "x" * 65, then="cat /proc/mounts", stderr=write_fd)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
     assert "/proc" in [target for target, _, _ in mounts(done.stdout)]
     os.close(read_fd)
     os.close(write_fd)

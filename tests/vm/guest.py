@@ -158,7 +158,7 @@ class Guest:
         while self._line(deadline) != text:
             pass
 
-    def run(self, script, seconds=30):
+    def run(self, script, seconds=60):
         """Runs SCRIPT with busybox's sh in the guest, outside any session. Its
         output is standard output and standard error."""
         self._qemu.stdin.write(base64.b64encode(script.encode()) + b"\n")
@@ -170,13 +170,13 @@ class Guest:
         output = base64.b64decode("".join(encoded)).decode(errors="surrogateescape")
         return Result(int(line.split()[2]), output)
 
-    def output(self, script, seconds=30):
+    def output(self, script, seconds=60):
         """The output of a SCRIPT that must succeed, without its last newline."""
         result = self.run(script, seconds)
         assert result.status == 0, f"{script!r} ended with {result.status}: {result.output}"
         return result.output.removesuffix("\n")
 
-    def frames(self, port, *frames, seconds=30):
+    def frames(self, port, *frames, seconds=60):
         """Sends FRAMES, each a (type, payload), on a connection of its own; returns
         what comes back until the agent closes."""
         sent = b"".join(struct.pack("<BI", kind, len(data)) + data for kind, data in frames)
@@ -201,7 +201,7 @@ class Guest:
             return ""
         return console.read_bytes().decode(errors="replace").replace("\r", "")
 
-    def wait_console(self, pattern, seconds=20):
+    def wait_console(self, pattern, seconds=60):
         """Until the console shows PATTERN, a regular expression; returns the match."""
         deadline = time.monotonic() + seconds
         while not (found := re.search(pattern, self.console(), re.MULTILINE)):

@@ -61,7 +61,7 @@ class Hosted:
 
     def dial(self, port=52):
         conn = socket.socket(socket.AF_UNIX)
-        conn.settimeout(20)
+        conn.settimeout(60)
         conn.connect(self.host.path)
         conn.sendall(b"CONNECT %d\n" % port)
         line = b""
@@ -80,5 +80,5 @@ class Hosted:
     def status(self):
         return json.loads(self.ctl("status", "--json").stdout)
 
-    def wait_idle(self, seconds=10):
+    def wait_idle(self, seconds=60):
         state.wait_until(lambda: self.status()["workers"]["exec"] == 0, seconds)

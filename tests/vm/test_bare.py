@@ -65,7 +65,7 @@ def test_root_with_nothing_but_the_static_agent_is_enough(start_bare):
     assert "10.0.2.77" in hosted.ctl("cat", "vm:/proc/net/fib_trie").stdout
     assert hosted.ctl("cat", "vm:/etc/resolv.conf").stdout == "nameserver 10.0.2.2\n"
     assert hosted.ctl("shutdown").returncode == 0
-    hosted.guest.wait_end(15)
+    hosted.guest.wait_end(60)
     assert "Kernel panic" not in hosted.guest.console()
 
 
@@ -98,4 +98,4 @@ def test_read_only_root_without_any_mount_point_serves(start_bare):
     assert hosted.ctl("exec", "--", AGENT, "--version").returncode == 0
     assert hosted.ctl("exec", "-i", "--", AGENT, "--help", input="x").returncode == 0
     assert hosted.ctl("shutdown").returncode == 0
-    hosted.guest.wait_end(15)
+    hosted.guest.wait_end(60)

@@ -62,7 +62,7 @@ def test_soak_leaves_descriptors_processes_and_memory_as_they_were(living):
     for _ in range(2):
         living.output(f"({ROUND}) & ({ROUND}) & wait; true", seconds=60)
     # A host that went away has its session killed 2 s later.
-    state.wait_until(lambda: len(state.processes(living)) == running, 15)
+    state.wait_until(lambda: len(state.processes(living)) == running)
     after, _, kib = footprint(living)
     assert state.status(living)["sessions"]["started"] - started >= 4 * 7
     assert after == before
@@ -86,16 +86,22 @@ def test_100_mib_of_an_http_server_come_whole_by_eight_forwarded_connections_at_
 
 
 def test_10000_orphans_do_not_delay_a_sessions_exit(living):
+    def seconds_of_a_session():
+        begun = time.monotonic()
+        living.output("vmm-guest-ctl exec -- true")
+        return time.monotonic() - begun
+
+    living.output("(while :; do :; done) >/dev/null 2>&1 & echo $! >/busy")
+    before = sorted(seconds_of_a_session() for _ in range(5))
+    living.output("kill $(cat /busy)")
     living.output("rm -f /orphaned; (orphans 10000; echo $? >/orphaned) >/dev/null 2>&1 &")
     took = []
     while living.run("test -s /orphaned").status != 0:
-        begun = time.monotonic()
-        living.output("vmm-guest-ctl exec -- true")
-        took.append(time.monotonic() - begun)
+        took.append(seconds_of_a_session())
         time.sleep(0.3)
     assert living.output("cat /orphaned") == "0"
     assert took, "it was over before anything was measured"
-    assert max(took) < 5, "the guest is emulated, and the orphans take most of it"
+    assert max(took) < 10 * before[-1], (before, took)
     state.wait_until(lambda: not [k for _, k, _ in state.processes(living).values() if k == "Z"])
 
 
@@ -126,9 +132,12 @@ def test_nobody_elses_process_is_signalled_though_numbers_are_used_again(boot):
             )
             time.sleep(2.5)  # a host that went has its session killed 2 s later
         guest.output("kill $(cat /churn)")
-        commands = [command for _, _, command in state.processes(guest).values()]
-        assert commands.count("sleep 4999") == 40
-        assert commands.count("sleep 60") == 0
+
+        def commands():
+            return [command for _, _, command in state.processes(guest).values()]
+
+        state.wait_until(lambda: commands().count("sleep 60") == 0)
+        assert commands().count("sleep 4999") == 40
         assert max(state.processes(guest)) < 400
 
 

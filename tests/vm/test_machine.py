@@ -35,7 +35,7 @@ def machine(boot):
         yield guest
 
 
-def assert_power_off(guest, seconds=15):
+def assert_power_off(guest, seconds=60):
     guest.wait_end(seconds)
     assert "reboot: Power down" in guest.console()
     assert "Kernel panic" not in guest.console()

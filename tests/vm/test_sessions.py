@@ -113,8 +113,8 @@ def test_clock_sync_steps_the_guests_clock_by_days_and_back(guest):
     later = int(guest.output("date +%s"))
     set_clock(guest, before)
     back = int(guest.output("date +%s"))
-    assert 3 * DAY <= later - before < 3 * DAY + 20
-    assert -1 <= back - before < 20
+    assert 3 * DAY <= later - before < 3 * DAY + 60
+    assert -1 <= back - before < 60
 
 
 def test_full_pool_still_syncs_the_clock(guest):
@@ -125,7 +125,7 @@ def test_full_pool_still_syncs_the_clock(guest):
     assert refused.status == 125 and "busy: 3 of 3" in refused.output
     before = int(guest.output("date +%s"))
     set_clock(guest, before + 3 * DAY)
-    assert 3 * DAY <= int(guest.output("date +%s")) - before < 3 * DAY + 20
+    assert 3 * DAY <= int(guest.output("date +%s")) - before < 3 * DAY + 60
     set_clock(guest, before)
     guest.output("echo kept >/kept; vmm-guest-ctl cp vm:/kept - && rm /kept")
     kill_all(guest, "sleep 4732")

@@ -30,7 +30,7 @@ def test_signal_to_process_1_ends_the_guest(boot, signal):
     with boot(PEER) as guest:
         guest.wait_ready()
         send(guest, f"sleep 0.2; kill -{signal} 1")
-        assert_clean_end(guest, 15)
+        assert_clean_end(guest, 60)
 
 
 def test_guest_ends_as_the_operator_says(boot):
@@ -50,7 +50,7 @@ def test_power_off_ends_a_machine_that_can(boot, machine, arguments):
     with boot(f"{PEER} {arguments}", machine=machine) as guest:
         guest.wait_ready()
         send(guest, "vmm-guest-ctl shutdown --poweroff")
-        guest.wait_end(15)
+        guest.wait_end(60)
         assert "reboot: Power down" in guest.console()
 
 
@@ -58,7 +58,7 @@ def test_power_off_of_a_machine_that_can_not_is_a_reboot(boot):
     with boot(PEER) as guest:
         guest.wait_ready()
         send(guest, "vmm-guest-ctl shutdown --poweroff")
-        assert_clean_end(guest, 15)
+        assert_clean_end(guest, 60)
 
 
 def test_shutdown_request_reboots_the_guest(boot):
@@ -68,7 +68,7 @@ def test_shutdown_request_reboots_the_guest(boot):
         frame = struct.pack("<BI", SHUTDOWN, len(payload)) + payload
         text = "".join(f"\\\\{byte:03o}" for byte in frame)
         send(guest, f"sleep 0.2; printf {text} | vsock-raw 1 52")
-        assert_clean_end(guest, 12)
+        assert_clean_end(guest, 60)
 
 
 def test_shutdown_does_not_wait_for_programs_that_ignore_term(boot):
@@ -76,7 +76,7 @@ def test_shutdown_does_not_wait_for_programs_that_ignore_term(boot):
         guest.wait_ready()
         send(guest, "vmm-guest-ctl exec -- sh -c \"trap '' TERM HUP INT; while :; do sleep 1; done\"")
         send(guest, "sleep 1; kill -TERM 1")
-        assert_clean_end(guest, 40)
+        assert_clean_end(guest, 60)
 
 
 def disk(tmp_path):
@@ -112,7 +112,7 @@ def test_file_systems_are_made_read_only_before_the_end(boot, tmp_path):
         send(guest, "vmm-guest-ctl exec -- sh /hold")
         guest.output("until [ -e '/a disk/held' ]; do sleep 0.1; done")
         send(guest, "sleep 0.2; vmm-guest-ctl shutdown --reboot --grace 1")
-        assert_clean_end(guest, 15)
+        assert_clean_end(guest, 60)
     assert not needs_recovery(image)
     read = subprocess.run(["/sbin/debugfs", "-R", "cat /file", image], capture_output=True, check=True)
     assert read.stdout == b"kept\n"
@@ -127,9 +127,9 @@ def test_sync_that_hangs_does_not_keep_the_guest_up(boot, tmp_path):
         guest.output("head -c 4000000 /dev/zero >/disk/file")
         begun = time.monotonic()
         send(guest, "vmm-guest-ctl shutdown --reboot --grace 1")
-        guest.wait_console("sync hangs", 25)
+        guest.wait_console("sync hangs")
         assert 9 < time.monotonic() - begun
-        guest.wait_console("reboot: Restarting system", 10)
+        guest.wait_console("reboot: Restarting system")
 
 
 def test_session_ends_with_shutdown_as_its_reason(boot):
@@ -142,7 +142,7 @@ def test_session_ends_with_shutdown_as_its_reason(boot):
         send(guest, f"trap '' TERM; (echo {sent} | base64 -d; sleep 9) | vsock-raw 1 52 >/dev/ttyS0")
         guest.output("until [ -e /up ]; do sleep 0.1; done")
         send(guest, "vmm-guest-ctl shutdown --reboot --grace 3")
-        assert_clean_end(guest, 15)
+        assert_clean_end(guest, 60)
         (event,) = re.findall(r'\{"event": ?"exited".*?\}', guest.console())
         assert json.loads(event)["reason"] == "shutdown"
         assert json.loads(event)["code"] == 7
