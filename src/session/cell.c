@@ -14,8 +14,8 @@
 #include "platform/cgroup.h"
 #include "platform/dir.h"
 #include "platform/fd.h"
+#include "session/cell_number.h"
 
-#define CELL_NAME_MAX 24
 #define CELL_CPU_PERIOD_US 100000
 #define CELL_PERCENT 100
 
@@ -72,7 +72,7 @@ int
 cell_enter(struct session *session, bool is_fresh, int *ret_fd)
 {
 	uint64_t number = atomic_load(&session->slot->session);
-	char name[CELL_NAME_MAX];
+	char name[CELL_NUMBER_NAME_MAX];
 	int r;
 
 	*ret_fd = -1;
@@ -82,7 +82,7 @@ cell_enter(struct session *session, bool is_fresh, int *ret_fd)
 		cell_drop(session);
 	if (cell_fd < 0) {
 		cell_collect(session);
-		(void)snprintf(name, sizeof(name), "%" PRIu64, number);
+		cell_number_name(number, name);
 		atomic_store(&session->slot->cell, number);
 		r = cgroup_make(session->settings->cells_fd, name, &cell_fd);
 		if (r < 0) {
@@ -104,30 +104,6 @@ cell_leave(struct session *session, bool is_used_up)
 		cell_drop(session);
 		cell_collect(session);
 	}
-}
-
-int
-cell_open(int cells_fd, uint64_t number)
-{
-	char name[CELL_NAME_MAX];
-	int fd;
-
-	if (cells_fd < 0 || number == 0)
-		return -ENOENT;
-	(void)snprintf(name, sizeof(name), "%" PRIu64, number);
-	fd = openat(cells_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	return fd < 0 ? -errno : fd;
-}
-
-void
-cell_remove(int cells_fd, uint64_t number)
-{
-	char name[CELL_NAME_MAX];
-
-	if (cells_fd < 0 || number == 0)
-		return;
-	(void)snprintf(name, sizeof(name), "%" PRIu64, number);
-	(void)cgroup_remove(cells_fd, name);
 }
 
 /* ---- limits ------------------------------------------------------------ */
@@ -165,16 +141,6 @@ static bool
 cell_keeps(const struct start_limits *limits, int limit)
 {
 	return (limits->have & 1u << limit) != 0 && limit <= START_LIMIT_CPU_PERCENT;
-}
-
-bool
-cell_is_needed(const struct start_limits *limits)
-{
-	for (int i = 0; i < START_LIMIT_COUNT; i++) {
-		if (cell_keeps(limits, i))
-			return true;
-	}
-	return false;
 }
 
 int

@@ -26,16 +26,6 @@ int cell_enter(struct session *session, bool is_fresh, int *ret_fd);
  * with the limit that could not be had in *RET_LIMIT. */
 int cell_set_limits(int cell_fd, const struct start_limits *limits, enum start_limit *ret_limit);
 
-/* Whether one of LIMITS needs a cell. */
-bool cell_is_needed(const struct start_limits *limits);
-
-/* Opens the cell NUMBER below CELLS_FD. Returns a descriptor, or -errno: -ENOENT
- * where it has been collected. */
-int cell_open(int cells_fd, uint64_t number);
-
-/* Removes the cell NUMBER below CELLS_FD, if nobody is in it. */
-void cell_remove(int cells_fd, uint64_t number);
-
 /* How often the kernel killed in the cell for memory, since it was made. */
 uint64_t cell_count_oom_kills(int cell_fd);
 

@@ -8,7 +8,7 @@
 
 #include "platform/cgroup.h"
 #include "platform/fd.h"
-#include "session/cell.h"
+#include "session/cell_number.h"
 
 struct scoreboard_detached *
 detached_enlist(struct scoreboard *board, const struct slot *slot, int32_t pid)
@@ -52,11 +52,11 @@ detached_find(struct scoreboard *board, uint64_t number)
 void
 detached_strike_if_empty(struct scoreboard_detached *entry, int cells_fd)
 {
-	int CLEANUP_FD cell_fd = cell_open(cells_fd, atomic_load(&entry->cell));
+	int CLEANUP_FD cell_fd = cell_number_open(cells_fd, atomic_load(&entry->cell));
 
 	if (atomic_load(&entry->pid) != 0 || (cell_fd >= 0 && cgroup_is_populated(cell_fd)))
 		return;
-	cell_remove(cells_fd, atomic_load(&entry->cell));
+	cell_number_remove(cells_fd, atomic_load(&entry->cell));
 	atomic_store(&entry->session, 0);
 	atomic_store(&entry->cell, 0);
 	atomic_store(&entry->state, SCOREBOARD_FREE);

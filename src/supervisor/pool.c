@@ -15,7 +15,7 @@
 #include "platform/fd.h"
 #include "platform/fdpass.h"
 #include "platform/log.h"
-#include "session/cell.h"
+#include "session/cell_number.h"
 #include "session/places.h"
 #include "supervisor/cut.h"
 #include "supervisor/obituary.h"
@@ -209,7 +209,7 @@ pool_kill_cell_of(struct pool *pool, uint32_t index, uint64_t number)
 		if (i != index && atomic_load(&pool->board->slots[i].cell) == number)
 			return;
 	}
-	fd = cell_open(pool->options.settings->session.cells_fd, number);
+	fd = cell_number_open(pool->options.settings->session.cells_fd, number);
 	if (fd >= 0)
 		(void)pool_kill_cell(pool, fd);
 }

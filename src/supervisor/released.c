@@ -9,7 +9,7 @@
 
 #include "platform/cgroup.h"
 #include "platform/fd.h"
-#include "session/cell.h"
+#include "session/cell_number.h"
 #include "session/detached.h"
 #include "session/wanted.h"
 
@@ -42,7 +42,7 @@ static bool
 released_signal(const struct scoreboard_detached *entry, struct pool *pool, int signal)
 {
 	int CLEANUP_FD cell_fd =
-	    cell_open(pool->options.settings->session.cells_fd, atomic_load(&entry->cell));
+	    cell_number_open(pool->options.settings->session.cells_fd, atomic_load(&entry->cell));
 	pid_t pid = atomic_load(&entry->pid);
 	siginfo_t info;
 

@@ -1,0 +1,26 @@
+/*
+ * cell_number: the cgroup of a session, by its number: what the supervisor, and a worker
+ * whose session it is not, need of it. How a session gets one and leaves it is
+ * the session's own affair.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef SESSION_CELL_NUMBER_H
+#define SESSION_CELL_NUMBER_H
+
+#include <stdint.h>
+
+/* Room for the name of the directory and its NUL. */
+#define CELL_NUMBER_NAME_MAX 24
+
+/* Writes the name of the directory of the session NUMBER to RET. */
+void cell_number_name(uint64_t number, char ret[CELL_NUMBER_NAME_MAX]);
+
+/* Opens the cgroup of the session NUMBER below CELLS_FD. Returns a descriptor, or -errno:
+ * -ENOENT where it has been collected. */
+int cell_number_open(int cells_fd, uint64_t number);
+
+/* Removes the cgroup of the session NUMBER below CELLS_FD, if nobody is in it. */
+void cell_number_remove(int cells_fd, uint64_t number);
+
+#endif
