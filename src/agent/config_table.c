@@ -3,7 +3,7 @@
  */
 #include "agent/config_table.h"
 
-#include "session/scoreboard.h"
+#include "shared/scoreboard.h"
 
 static const char *const config_levels[] = { "error", "info", "debug", NULL };
 static const char *const config_targets[] = { "stderr", "kmsg", NULL };

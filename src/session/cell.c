@@ -14,7 +14,7 @@
 #include "platform/cgroup.h"
 #include "platform/dir.h"
 #include "platform/fd.h"
-#include "session/cell_number.h"
+#include "shared/cell_number.h"
 
 #define CELL_CPU_PERIOD_US 100000
 #define CELL_PERCENT 100

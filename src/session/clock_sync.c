@@ -8,7 +8,7 @@
 
 #include "platform/entropy.h"
 #include "platform/log.h"
-#include "session/host_clock.h"
+#include "shared/host_clock.h"
 
 void
 clock_sync_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)

@@ -22,7 +22,7 @@
 
 #include "platform/io_error.h"
 #include "protocol/frame.h"
-#include "session/scoreboard.h"
+#include "shared/scoreboard.h"
 
 /* Payloads that are sent stand at this offset of their buffer, aligned for the
  * kernel's copy; the header stands right in front. */

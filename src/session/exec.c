@@ -13,7 +13,7 @@
 #include "platform/fd.h"
 #include "platform/watchdog.h"
 #include "session/cell.h"
-#include "session/detached.h"
+#include "shared/detached.h"
 #include "session/exec_state.h"
 
 #define EXEC_MS_PER_S 1000

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-#include "session/scoreboard.h"
+#include "shared/scoreboard.h"
 
 /* Room for ".vmm-guest-SLOT-N" and its NUL. */
 #define FILE_LITTER_NAME_MAX 48

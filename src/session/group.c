@@ -11,7 +11,7 @@
 #include "platform/cgroup.h"
 #include "platform/fd.h"
 #include "platform/procs.h"
-#include "session/wanted.h"
+#include "shared/wanted.h"
 
 void
 group_signal(const struct group *group, int signal)

@@ -13,7 +13,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-#include "session/scoreboard.h"
+#include "shared/scoreboard.h"
 
 struct group {
 	pid_t pid;     /* of the main process, which leads the process group */

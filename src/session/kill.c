@@ -14,8 +14,8 @@
 #include "platform/log.h"
 #include "platform/pidfd.h"
 #include "protocol/control_request.h"
-#include "session/detached.h"
-#include "session/wanted.h"
+#include "shared/detached.h"
+#include "shared/wanted.h"
 
 #define KILL_WAIT_MS 2000
 

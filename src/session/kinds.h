@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "session/places.h"
+#include "shared/places.h"
 #include "session/session.h"
 
 struct session_kind {

@@ -14,7 +14,7 @@
 #include "platform/entropy.h"
 #include "platform/log.h"
 #include "protocol/restored_request.h"
-#include "session/host_clock.h"
+#include "shared/host_clock.h"
 #include "session/net_apply.h"
 
 #define RESTORED_NS_PER_S 1000000000

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "session/places.h"
+#include "shared/places.h"
 
 /* The agent's own words to the host; longer ones are cut. */
 #define SESSION_TEXT_MAX 512

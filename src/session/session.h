@@ -8,23 +8,11 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/resource.h>
 
 #include "protocol/frame.h"
 #include "session/conn.h"
-#include "session/scoreboard.h"
-
-/* What the operator set, for all sessions. */
-struct session_settings {
-	uint64_t max_file_bytes; /* largest WRITE */
-	int stall_timeout_ms;	 /* a file request that does not move for so long ends */
-	const char *home;	 /* of the agent's own user */
-	const char *dns;	 /* resolv.conf; see protocol/name_servers.h */
-	const char *term;	 /* the agent's terminal type for its sessions, or NULL */
-	int cells_fd;		 /* the sessions' cgroups (cell.h); -1: none */
-	int shm_fd;		 /* of /dev/shm; -1: none, or no tmpfs */
-	struct rlimit nofile;	 /* RLIMIT_NOFILE of sessions; 0: as the agent's own */
-};
+#include "shared/session_settings.h"
+#include "shared/scoreboard.h"
 
 struct session {
 	struct conn conn;

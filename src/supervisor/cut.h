@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "session/scoreboard.h"
+#include "shared/scoreboard.h"
 
 /* The time of the worker WORKER, whose slot is SLOT, has passed. If its session is
  * starting a program, kills the child, which wakes the worker, tells the slot, and gives

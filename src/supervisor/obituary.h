@@ -9,7 +9,7 @@
 #ifndef SUPERVISOR_OBITUARY_H
 #define SUPERVISOR_OBITUARY_H
 
-#include "session/scoreboard.h"
+#include "shared/scoreboard.h"
 
 /* Takes the connection out of the queue of QUEUE_FD (see fdpass.h), if one is
  * there, says to its host that the worker was lost because of CAUSE, or sends the last

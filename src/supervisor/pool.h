@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "session/scoreboard.h"
+#include "shared/scoreboard.h"
 #include "supervisor/backoff.h"
 #include "supervisor/doomed.h"
 #include "supervisor/watchdogs.h"

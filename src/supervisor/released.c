@@ -9,9 +9,9 @@
 
 #include "platform/cgroup.h"
 #include "platform/fd.h"
-#include "session/cell_number.h"
-#include "session/detached.h"
-#include "session/wanted.h"
+#include "shared/cell_number.h"
+#include "shared/detached.h"
+#include "shared/wanted.h"
 
 void
 released_bury(struct scoreboard *board, pid_t pid)

@@ -5,7 +5,7 @@
 #ifndef SUPERVISOR_SCOREBOARD_LOG_H
 #define SUPERVISOR_SCOREBOARD_LOG_H
 
-#include "session/scoreboard.h"
+#include "shared/scoreboard.h"
 
 /* Logs one line for all of BOARD, and one for each worker that has a connection. */
 void scoreboard_log(const struct scoreboard *board);

@@ -17,7 +17,7 @@
 #include "platform/clock.h"
 #include "platform/log.h"
 #include "platform/watchdog.h"
-#include "session/host_clock.h"
+#include "shared/host_clock.h"
 #include "supervisor/begin.h"
 #include "supervisor/ending.h"
 #include "supervisor/turn.h"

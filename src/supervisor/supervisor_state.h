@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "session/scoreboard.h"
+#include "shared/scoreboard.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pool.h"
 #include "supervisor/power_key.h"

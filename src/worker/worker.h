@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "session/scoreboard.h"
-#include "session/session.h"
+#include "shared/scoreboard.h"
+#include "shared/session_settings.h"
 
 #define WORKER_LISTENERS_MAX 2
 

@@ -6,8 +6,8 @@ FUZZ_CC = clang
 FUZZ_SECONDS = 10
 
 names := $(patsubst $(srcdir)/tests/fuzz/fuzz_%.c,%,$(wildcard $(srcdir)/tests/fuzz/fuzz_*.c))
-layers := platform protocol session worker agent
-sources := $(wildcard $(layers:%=$(srcdir)/src/%/*.c))
+rooms := platform protocol shared session worker agent
+sources := $(shell find $(rooms:%=$(srcdir)/src/%) -name '*.c')
 objects := $(patsubst $(srcdir)/%.c,fuzz/%.o,$(filter-out %/main.c,$(sources)))
 fuzzers := $(names:%=fuzz/fuzz_%)
 

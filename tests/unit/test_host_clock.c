@@ -13,7 +13,7 @@
 
 #include "platform/clock.h"
 #include "platform/ptp.h"
-#include "session/host_clock.h"
+#include "shared/host_clock.h"
 
 #define NS_PER_MS 1000000
 #define NS_PER_S 1000000000ll

@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "session/places.h"
+#include "shared/places.h"
 
 #define RACERS 6
 #define RACES 700000

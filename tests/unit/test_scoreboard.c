@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "session/scoreboard.h"
+#include "shared/scoreboard.h"
 
 #define WORKERS 5
 

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "session/wanted.h"
+#include "shared/wanted.h"
 
 #define SESSION 7
 #define OTHER 8

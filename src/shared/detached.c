@@ -1,14 +1,14 @@
 /*
  * detached: the programs that were let go.
  */
-#include "session/detached.h"
+#include "shared/detached.h"
 
 #include <stdatomic.h>
 #include <string.h>
 
 #include "platform/cgroup.h"
 #include "platform/fd.h"
-#include "session/cell_number.h"
+#include "shared/cell_number.h"
 
 struct scoreboard_detached *
 detached_enlist(struct scoreboard *board, const struct slot *slot, int32_t pid)

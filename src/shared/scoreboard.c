@@ -1,7 +1,7 @@
 /*
  * scoreboard: what the workers tell of themselves, in shared memory.
  */
-#include "session/scoreboard.h"
+#include "shared/scoreboard.h"
 
 #include <errno.h>
 #include <string.h>

@@ -5,8 +5,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef SESSION_CELL_NUMBER_H
-#define SESSION_CELL_NUMBER_H
+#ifndef SHARED_CELL_NUMBER_H
+#define SHARED_CELL_NUMBER_H
 
 #include <stdint.h>
 

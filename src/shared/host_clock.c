@@ -1,7 +1,7 @@
 /*
  * host_clock: the guest's wall clock, as the host has it.
  */
-#include "session/host_clock.h"
+#include "shared/host_clock.h"
 
 #include <stdatomic.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /*
  * places: the control lane.
  */
-#include "session/places.h"
+#include "shared/places.h"
 
 #include <stdatomic.h>
 

@@ -4,13 +4,13 @@
  * supervisor's child, and the supervisor alone signals it and strikes it off
  * (supervisor/released.h).
  */
-#ifndef SESSION_DETACHED_H
-#define SESSION_DETACHED_H
+#ifndef SHARED_DETACHED_H
+#define SHARED_DETACHED_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "session/scoreboard.h"
+#include "shared/scoreboard.h"
 
 /* Enters the main process PID of the session in SLOT. Returns its entry, or NULL
  * if the list is full. */

@@ -1,7 +1,7 @@
 /*
  * cell_number: the cgroup of a session, by its number.
  */
-#include "session/cell_number.h"
+#include "shared/cell_number.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /*
  * wanted: how KILL asks for a signal.
  */
-#include "session/wanted.h"
+#include "shared/wanted.h"
 
 #include <errno.h>
 #include <poll.h>

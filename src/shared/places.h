@@ -7,13 +7,13 @@
  * compare-and-swap: whoever counts them counts what is true, and the supervisor
  * can free those of a dead worker.
  */
-#ifndef SESSION_PLACES_H
-#define SESSION_PLACES_H
+#ifndef SHARED_PLACES_H
+#define SHARED_PLACES_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "session/scoreboard.h"
+#include "shared/scoreboard.h"
 
 enum places_kind {
 	PLACES_NONE = 0, /* control requests need none */

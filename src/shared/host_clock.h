@@ -7,13 +7,13 @@
  * off by more than 100 ms. A host that gives a time which is further off its
  * own clock than that means it: from there on only what it says counts.
  */
-#ifndef SESSION_HOST_CLOCK_H
-#define SESSION_HOST_CLOCK_H
+#ifndef SHARED_HOST_CLOCK_H
+#define SHARED_HOST_CLOCK_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "session/scoreboard.h"
+#include "shared/scoreboard.h"
 
 #define HOST_CLOCK_SLACK_NS 100000000
 

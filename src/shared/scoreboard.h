@@ -6,8 +6,8 @@
  * wait(2) and its own kill(2) alone, and takes what stands here as it would a
  * stranger's word; and STATUS copies before it looks.
  */
-#ifndef SESSION_SCOREBOARD_H
-#define SESSION_SCOREBOARD_H
+#ifndef SHARED_SCOREBOARD_H
+#define SHARED_SCOREBOARD_H
 
 #include <limits.h>
 #include <stdatomic.h>

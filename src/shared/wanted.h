@@ -4,8 +4,8 @@
  * one that comes too late does nothing; it stays where it is when it was dealt with,
  * or its session would be over before the one who asked had looked.
  */
-#ifndef SESSION_WANTED_H
-#define SESSION_WANTED_H
+#ifndef SHARED_WANTED_H
+#define SHARED_WANTED_H
 
 #include <stdatomic.h>
 #include <stdint.h>

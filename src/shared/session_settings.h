@@ -1,0 +1,24 @@
+/*
+ * session_settings: what the operator has set for all sessions, from the configuration to
+ * those who serve them.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef SHARED_SESSION_SETTINGS_H
+#define SHARED_SESSION_SETTINGS_H
+
+#include <stdint.h>
+#include <sys/resource.h>
+
+struct session_settings {
+	uint64_t max_file_bytes; /* largest WRITE */
+	int stall_timeout_ms;	 /* a file request that does not move for so long ends */
+	const char *home;	 /* of the agent's own user */
+	const char *dns;	 /* resolv.conf; see protocol/name_servers.h */
+	const char *term;	 /* the agent's terminal type for its sessions, or NULL */
+	int cells_fd;		 /* the sessions' cgroups (cell.h); -1: none */
+	int shm_fd;		 /* of /dev/shm; -1: none, or no tmpfs */
+	struct rlimit nofile;	 /* RLIMIT_NOFILE of sessions; 0: as the agent's own */
+};
+
+#endif
