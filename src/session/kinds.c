@@ -11,7 +11,7 @@
 #include "platform/log.h"
 #include "session/clock_sync.h"
 #include "session/connect.h"
-#include "session/exec.h"
+#include "session/run/exec.h"
 #include "session/file_mkdir.h"
 #include "session/file_move.h"
 #include "session/file_read.h"

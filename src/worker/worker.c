@@ -30,7 +30,7 @@
 #include "session/kinds.h"
 #include "shared/places.h"
 #include "session/stop.h"
-#include "session/streams.h"
+#include "session/run/streams.h"
 #include "worker/opening.h"
 
 #define WORKER_NAME_MAX 32

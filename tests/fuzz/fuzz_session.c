@@ -14,7 +14,7 @@
 
 #include "platform/fd.h"
 #include "platform/proc.h"
-#include "session/exec.h"
+#include "session/run/exec.h"
 #include "session/stop.h"
 
 #define INPUT_MAX 4096

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "session/environment.h"
+#include "session/run/environment.h"
 
 static struct user user = { .name = "worker", .home = "/home/worker", .shell = "/bin/zsh" };
 static struct environment made;

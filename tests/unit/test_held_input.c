@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "session/held_input.h"
+#include "session/run/held_input.h"
 #include "vmm-guest/protocol.h"
 
 static void

@@ -33,7 +33,7 @@
  *   - A main process that outlives SIGKILL by 2 s is stuck in the kernel; it is
  *     given up, and so is this worker after the session.
  */
-#include "session/relay.h"
+#include "session/run/relay.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +43,7 @@
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/tracee.h"
-#include "session/relay_state.h"
+#include "session/run/relay_state.h"
 #include "session/stop.h"
 
 /* A pipe that gave so much in one read is made larger: the program has volume. */

@@ -2,8 +2,8 @@
  * held_input: standard input that the host has sent and the program has not yet
  * taken, up to VMM_GUEST_STDIN_HELD_MAX bytes, first in first out.
  */
-#ifndef SESSION_HELD_INPUT_H
-#define SESSION_HELD_INPUT_H
+#ifndef SESSION_RUN_HELD_INPUT_H
+#define SESSION_RUN_HELD_INPUT_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -9,7 +9,7 @@
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/tracee.h"
-#include "session/relay_state.h"
+#include "session/run/relay_state.h"
 #include "session/stop.h"
 
 /* A terminal holds far less than this; a program that writes to it for ever must

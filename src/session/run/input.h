@@ -13,8 +13,8 @@
  *   - A program that has closed its standard input loses it: what comes for it
  *     is read and dropped. Where it fails in another way that is told: error.
  */
-#ifndef SESSION_INPUT_H
-#define SESSION_INPUT_H
+#ifndef SESSION_RUN_INPUT_H
+#define SESSION_RUN_INPUT_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,8 +22,8 @@
 #include "platform/io_error.h"
 #include "protocol/frame.h"
 #include "session/conn.h"
-#include "session/group.h"
-#include "session/held_input.h"
+#include "session/run/group.h"
+#include "session/run/held_input.h"
 
 /* The payload of RESIZE and SIGNAL, of which more is ignored. */
 #define INPUT_CONTROL_MAX 4

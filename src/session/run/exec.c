@@ -2,7 +2,7 @@
  * exec: START: a program, run for the host, on pipes or a terminal. What happens
  * while it runs is relay.c's.
  */
-#include "session/exec.h"
+#include "session/run/exec.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -12,9 +12,9 @@
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/watchdog.h"
-#include "session/cell.h"
+#include "session/run/cell.h"
 #include "shared/detached.h"
-#include "session/exec_state.h"
+#include "session/run/exec_state.h"
 
 #define EXEC_MS_PER_S 1000
 #define EXEC_RLIMITS_MAX 4

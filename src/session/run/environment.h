@@ -2,8 +2,8 @@
  * environment: what a session's program finds in its environment: a few variables
  * of ours, the user's, and those that the host asked for, which win.
  */
-#ifndef SESSION_ENVIRONMENT_H
-#define SESSION_ENVIRONMENT_H
+#ifndef SESSION_RUN_ENVIRONMENT_H
+#define SESSION_RUN_ENVIRONMENT_H
 
 #include "platform/users.h"
 #include "protocol/start.h"

@@ -1,7 +1,7 @@
 /*
  * group: everything that one session started.
  */
-#include "session/group.h"
+#include "session/run/group.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -8,8 +8,8 @@
  * slot shows before the cell is made: whoever collects those that were left
  * behind leaves alone what a slot or a detached program names.
  */
-#ifndef SESSION_CELL_H
-#define SESSION_CELL_H
+#ifndef SESSION_RUN_CELL_H
+#define SESSION_RUN_CELL_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -2,8 +2,8 @@
  * exec_state: what the parts of one START share: exec.c takes the steps,
  * exec_refuse.c says why one could not be taken, exec_end.c tells how it ended.
  */
-#ifndef SESSION_EXEC_STATE_H
-#define SESSION_EXEC_STATE_H
+#ifndef SESSION_RUN_EXEC_STATE_H
+#define SESSION_RUN_EXEC_STATE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,11 +11,11 @@
 
 #include "platform/spawn.h"
 #include "protocol/start.h"
-#include "session/environment.h"
-#include "session/group.h"
-#include "session/relay.h"
+#include "session/run/environment.h"
+#include "session/run/group.h"
+#include "session/run/relay.h"
 #include "session/session.h"
-#include "session/streams.h"
+#include "session/run/streams.h"
 
 struct exec {
 	struct session *session;

@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "session/exec_state.h"
+#include "session/run/exec_state.h"
 
 static const char *
 exec_refuse_problem_text(enum spawn_exec_problem problem)

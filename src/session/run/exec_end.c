@@ -9,8 +9,8 @@
 #include "platform/cgroup.h"
 #include "platform/clock.h"
 #include "protocol/report.h"
-#include "session/cell.h"
-#include "session/exec_state.h"
+#include "session/run/cell.h"
+#include "session/run/exec_state.h"
 
 /* Milliseconds in a second, and microseconds in a millisecond. */
 #define EXEC_END_PER_S 1000

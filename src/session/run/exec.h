@@ -1,8 +1,8 @@
 /*
  * exec: START: a program, run for the host, on pipes or a terminal.
  */
-#ifndef SESSION_EXEC_H
-#define SESSION_EXEC_H
+#ifndef SESSION_RUN_EXEC_H
+#define SESSION_RUN_EXEC_H
 
 #include "session/session.h"
 

@@ -1,7 +1,7 @@
 /*
  * held_input: standard input that the program has not yet taken.
  */
-#include "session/held_input.h"
+#include "session/run/held_input.h"
 
 #include <string.h>
 

@@ -2,15 +2,15 @@
  * relay_state: what the relay's two halves share: relay.c moves the bytes,
  * relay_end.c knows when it is over. Times are of CLOCK_MONOTONIC, in ms.
  */
-#ifndef SESSION_RELAY_STATE_H
-#define SESSION_RELAY_STATE_H
+#ifndef SESSION_RUN_RELAY_STATE_H
+#define SESSION_RUN_RELAY_STATE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "session/input.h"
-#include "session/relay.h"
+#include "session/run/input.h"
+#include "session/run/relay.h"
 
 #define RELAY_SOURCES 2
 

@@ -1,7 +1,7 @@
 /*
  * environment: what a session's program finds in its environment.
  */
-#include "session/environment.h"
+#include "session/run/environment.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /*
  * cell: the cgroup that a session's program is born in.
  */
-#include "session/cell.h"
+#include "session/run/cell.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /*
  * streams: the three standard streams of a session's program.
  */
-#include "session/streams.h"
+#include "session/run/streams.h"
 
 #include <errno.h>
 #include <fcntl.h>

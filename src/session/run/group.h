@@ -5,8 +5,8 @@
  * The main process is waited for with WNOWAIT and reaped last (group_reap), so
  * that the group's number can't be used again while anything still signals it.
  */
-#ifndef SESSION_GROUP_H
-#define SESSION_GROUP_H
+#ifndef SESSION_RUN_GROUP_H
+#define SESSION_RUN_GROUP_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -2,14 +2,14 @@
  * relay: the one loop that moves bytes between the host and a running program, on
  * pipes or a terminal, until the session has ended. Its rules stand in relay.c.
  */
-#ifndef SESSION_RELAY_H
-#define SESSION_RELAY_H
+#ifndef SESSION_RUN_RELAY_H
+#define SESSION_RUN_RELAY_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "session/conn.h"
-#include "session/group.h"
+#include "session/run/group.h"
 
 /* Why a session ended. */
 enum relay_reason {

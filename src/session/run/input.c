@@ -1,7 +1,7 @@
 /*
  * input: from the host to the program.
  */
-#include "session/input.h"
+#include "session/run/input.h"
 
 #include <errno.h>
 #include <fcntl.h>

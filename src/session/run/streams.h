@@ -2,8 +2,8 @@
  * streams: the three standard streams of a session's program, both ends of each:
  * pipes, a terminal, or /dev/null.
  */
-#ifndef SESSION_STREAMS_H
-#define SESSION_STREAMS_H
+#ifndef SESSION_RUN_STREAMS_H
+#define SESSION_RUN_STREAMS_H
 
 #include "platform/users.h"
 #include "protocol/start.h"
