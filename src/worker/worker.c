@@ -25,7 +25,7 @@
 #include "platform/log.h"
 #include "platform/oom_score.h"
 #include "platform/watchdog.h"
-#include "session/file_litter.h"
+#include "session/file/litter.h"
 #include "shared/host_clock.h"
 #include "session/kinds.h"
 #include "shared/places.h"

@@ -11,7 +11,7 @@
 #include "platform/fd.h"
 #include "platform/proc.h"
 #include "scratch.h"
-#include "session/file_litter.h"
+#include "session/file/litter.h"
 #include "session/session.h"
 
 #define SLOT 3

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "session/file_path.h"
+#include "session/file/path.h"
 
 static void
 assert_split(const char *path, const char *dir, const char *name, bool slash)

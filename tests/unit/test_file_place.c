@@ -10,7 +10,7 @@
 
 #include "platform/proc.h"
 #include "scratch.h"
-#include "session/file_place.h"
+#include "session/file/place.h"
 
 static int
 setup(void **state)

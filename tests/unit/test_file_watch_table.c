@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "session/file_watch_table.h"
+#include "session/file/watch_table.h"
 #include "vmm-guest/protocol.h"
 
 #define CLEANUP_TABLE __attribute__((cleanup(file_watch_table_done)))

@@ -1,0 +1,34 @@
+/*
+ * file_serve: the course of the requests of port 53 that are answered by one frame:
+ * all but READ, WRITE and WATCH.
+ */
+#ifndef SESSION_FILE_SERVE_H
+#define SESSION_FILE_SERVE_H
+
+#include "session/file/reply.h"
+#include "session/session.h"
+
+/* One of them at work. */
+struct file_work {
+	struct session *session;
+	const struct file_request *request;
+	const char *path; /* absolute */
+	const char *to;	  /* the same of MOVE; else NULL */
+
+	/* The answer, unless it is ACK or FILE_ERR with PATH's name. */
+	uint8_t type; /* of a frame with TEXT, which goes to free(3) */
+	char *text;
+	size_t len;
+	const char *of;	 /* whose error it is */
+	const char *why; /* what is said of it */
+};
+
+/* Does it. Returns 0 or -errno, and has closed by then whatever it opened. */
+typedef int file_serve_fn(struct file_work *work);
+
+/* Serves a request of TYPE: takes on the rights of its "user", calls DO_IT, gives the
+ * rights back, and only then answers: who has the answer finds no file of ours open. */
+void file_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len,
+    file_serve_fn *do_it);
+
+#endif

@@ -1,0 +1,183 @@
+/*
+ * file_write: WRITE of port 53: its course, and how the bytes come.
+ */
+#include "session/file/write.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+
+#include "platform/watchdog.h"
+#include "session/file/user.h"
+#include "session/file/write_state.h"
+
+static int
+file_write_add(struct file_write *write, const uint8_t *bytes, size_t len)
+{
+	if (write->spool.fd >= 0)
+		return fd_write_full(write->spool.fd, bytes, len);
+	return file_in_place_add(&write->in_place, bytes, len);
+}
+
+/* How an upload is cut short: what is wrong in it, in words; else the path's. */
+static void
+file_write_fail(struct file_write *write, int error)
+{
+	const struct frame_header *header = &write->header;
+	struct session *session = write->session;
+	uint64_t max = session->settings->max_file_bytes;
+
+	if (error == -EFBIG && write->total > max)
+		file_reply_text(session, error, "file too large (>%" PRIu64 " bytes)", max);
+	else if (error == -EPROTO)
+		file_reply_text(
+		    session, error, "expected FILE_DATA or FILE_DONE, got 0x%02x", header->type);
+	else if (error == -EMSGSIZE)
+		file_reply_text(session, -EPROTO, "a frame of %" PRIu32 " bytes, the most is %u",
+		    header->len, VMM_GUEST_FRAME_MAX);
+	else if (error == -ETIMEDOUT)
+		file_reply_text(session, error, "%s: nothing moved for %d s", write->path,
+		    session->settings->stall_timeout_ms / 1000);
+	else if (error == -ECANCELED)
+		file_reply_text(session, error, "%s: the agent is shutting down", write->path);
+	else
+		file_reply_error(session, error, write->path);
+}
+
+/* The payload of one DATA frame. */
+static int
+file_write_take(struct file_write *write, uint32_t len)
+{
+	struct session *session = write->session;
+	const uint8_t *piece;
+	ssize_t n;
+
+	write->total += len;
+	if (write->total > session->settings->max_file_bytes)
+		return -EFBIG;
+	while ((n = conn_read_payload(&session->conn, file_reply_deadline(session), &piece)) > 0) {
+		int r = file_write_add(write, piece, (size_t)n);
+
+		if (r < 0)
+			return r;
+		watchdog_ping();
+	}
+	return (int)n;
+}
+
+/* Takes frames up to DONE. */
+static int
+file_write_receive(struct file_write *write)
+{
+	struct frame_header *header = &write->header;
+	struct session *session = write->session;
+	int r;
+
+	for (;;) {
+		*header = (struct frame_header){ 0 };
+		r = conn_next_frame(&session->conn, file_reply_deadline(session), header);
+		if (r < 0)
+			return r;
+		if (header->type == VMM_GUEST_FILE_DONE)
+			return 0;
+		if (header->type != VMM_GUEST_FILE_DATA)
+			return -EPROTO;
+		r = file_write_take(write, header->len);
+		if (r < 0)
+			return r;
+	}
+}
+
+void
+file_write_discard(struct session *session)
+{
+	/* No file has a part in what follows. */
+	watchdog_set(0);
+	/* It is the last that is said: a host that waits for our end sees it. */
+	conn_shut_down(&session->conn);
+	conn_discard(&session->conn, VMM_GUEST_DISCARD_MS, VMM_GUEST_FILE_DONE);
+}
+
+static int
+file_write_run(struct file_write *write)
+{
+	int r =
+	    file_place_open(write->path, FILE_PLACE_FOLLOW | FILE_PLACE_MAKE_DIRS, &write->place);
+
+	if (r == 0)
+		r = file_write_begin(write);
+	if (r == 0)
+		r = file_write_receive(write);
+	if (r < 0)
+		return r;
+	write->whole = true;
+	return file_write_commit(write);
+}
+
+/* Lets go of all files. What is said then of the one written is said by ERROR's place,
+ * if there is no error yet. */
+static int
+file_write_done(struct file_write *write, int error)
+{
+	int r = file_in_place_close(&write->in_place);
+
+	file_replace_abort(&write->spool);
+	file_place_close(&write->place);
+	return error < 0 ? error : r;
+}
+
+/* Returns 0 with the outcome in *RET; else FILE_ERR has been sent. */
+static int
+file_write_as_user(struct file_write *write, int *ret)
+{
+	struct file_user FILE_USER_SCOPE user = { .entered = false };
+	int r = file_user_enter(&user, write->session, write->request->user);
+
+	if (r < 0)
+		return r;
+	session_describe(write->session, write->request->user, write->path);
+	*ret = file_write_done(write, file_write_run(write));
+	return 0;
+}
+
+/* Answers when no file is open any more: the host may run what it has sent, or
+ * unmount it, at once. Returns 0 if DONE has come; else what was sent is an early
+ * error, and the rest of the upload is still to be dropped. */
+static int
+file_write_request(struct session *session, const struct file_request *request)
+{
+	char path[PATH_MAX];
+	struct file_write write = {
+		.session = session,
+		.request = request,
+		.path = path,
+		.place = FILE_PLACE_NONE,
+		.spool = FILE_REPLACE_NONE,
+		.in_place = FILE_IN_PLACE_NONE,
+	};
+	int outcome = 0;
+	int r = file_reply_path(session, request->path, path);
+
+	if (r == 0)
+		r = file_write_as_user(&write, &outcome);
+	if (r < 0)
+		return r;
+	if (outcome < 0)
+		file_write_fail(&write, outcome);
+	else
+		file_reply_ack(session);
+	return write.whole ? 0 : outcome;
+}
+
+void
+file_write_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
+{
+	struct file_request request = { 0 };
+	int r = file_reply_parse(session, type, payload, len, &request);
+
+	if (r == 0)
+		r = file_write_request(session, &request);
+	file_request_done(&request);
+	if (r < 0 && r != -EPIPE)
+		file_write_discard(session);
+}
