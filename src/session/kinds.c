@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "platform/log.h"
-#include "session/clock_sync.h"
-#include "session/connect.h"
+#include "session/control/clock_sync.h"
+#include "session/control/connect.h"
 #include "session/run/exec.h"
 #include "session/file/mkdir.h"
 #include "session/file/move.h"
@@ -21,12 +21,12 @@
 #include "session/file/symlink.h"
 #include "session/file/watch.h"
 #include "session/file/write.h"
-#include "session/net.h"
-#include "session/restored.h"
-#include "session/kill.h"
-#include "session/shutdown.h"
-#include "session/status.h"
-#include "session/wait_port.h"
+#include "session/control/net.h"
+#include "session/control/restored.h"
+#include "session/control/kill.h"
+#include "session/control/shutdown.h"
+#include "session/control/status.h"
+#include "session/control/wait_port.h"
 
 static const struct session_kind kinds_table[] = {
 	{ VMM_GUEST_START, SLOT_VOICE_EXEC, PLACES_EXEC, "exec", "START", exec_serve },

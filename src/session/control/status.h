@@ -1,8 +1,8 @@
 /*
  * status: STATUS_REQ: what the agent is doing.
  */
-#ifndef SESSION_STATUS_H
-#define SESSION_STATUS_H
+#ifndef SESSION_CONTROL_STATUS_H
+#define SESSION_CONTROL_STATUS_H
 
 #include "session/session.h"
 

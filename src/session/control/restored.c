@@ -2,7 +2,7 @@
  * restored: RESTORED: clock, entropy and network in one round trip, each if it is
  * given, and each though another has failed.
  */
-#include "session/restored.h"
+#include "session/control/restored.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -15,7 +15,7 @@
 #include "platform/log.h"
 #include "protocol/restored_request.h"
 #include "shared/host_clock.h"
-#include "session/net_apply.h"
+#include "session/control/net_apply.h"
 
 #define RESTORED_NS_PER_S 1000000000
 

@@ -1,8 +1,8 @@
 /*
  * kill: KILL: a signal for a running session, by its number.
  */
-#ifndef SESSION_KILL_H
-#define SESSION_KILL_H
+#ifndef SESSION_CONTROL_KILL_H
+#define SESSION_CONTROL_KILL_H
 
 #include "session/session.h"
 

@@ -1,8 +1,8 @@
 /*
  * wait_port: WAIT_PORT: until somebody in the guest listens on a TCP port.
  */
-#ifndef SESSION_WAIT_PORT_H
-#define SESSION_WAIT_PORT_H
+#ifndef SESSION_CONTROL_WAIT_PORT_H
+#define SESSION_CONTROL_WAIT_PORT_H
 
 #include "session/session.h"
 

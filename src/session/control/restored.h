@@ -1,8 +1,8 @@
 /*
  * restored: RESTORED: all that a guest needs after its snapshot was restored.
  */
-#ifndef SESSION_RESTORED_H
-#define SESSION_RESTORED_H
+#ifndef SESSION_CONTROL_RESTORED_H
+#define SESSION_CONTROL_RESTORED_H
 
 #include "session/session.h"
 

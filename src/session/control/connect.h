@@ -1,8 +1,8 @@
 /*
  * connect: CONNECT: a TCP connection inside the guest, for the host.
  */
-#ifndef SESSION_CONNECT_H
-#define SESSION_CONNECT_H
+#ifndef SESSION_CONTROL_CONNECT_H
+#define SESSION_CONTROL_CONNECT_H
 
 #include "session/session.h"
 

@@ -1,7 +1,7 @@
 /*
  * shutdown: SHUTDOWN: the host asks for the end.
  */
-#include "session/shutdown.h"
+#include "session/control/shutdown.h"
 
 #include <poll.h>
 #include <signal.h>

@@ -12,7 +12,7 @@
  *   - What ends before the host's EOF was passed on is a reset for the guest: an end
  *     in order would make a whole of what was cut.
  */
-#include "session/forward.h"
+#include "session/control/forward.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,8 +1,8 @@
 /*
  * net: NET_RECONFIG: another address for the guest.
  */
-#ifndef SESSION_NET_H
-#define SESSION_NET_H
+#ifndef SESSION_CONTROL_NET_H
+#define SESSION_CONTROL_NET_H
 
 #include "session/session.h"
 

@@ -1,7 +1,7 @@
 /*
  * net_apply: a new address, netmask, default route and resolv.conf.
  */
-#include "session/net_apply.h"
+#include "session/control/net_apply.h"
 
 #include <errno.h>
 #include <stdio.h>

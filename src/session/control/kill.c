@@ -3,7 +3,7 @@
  * own worker that sends it: nobody else knows that the number of the process
  * group is still the group's.
  */
-#include "session/kill.h"
+#include "session/control/kill.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -2,8 +2,8 @@
  * shutdown: SHUTDOWN: the host asks for the end. This session asks the supervisor,
  * outlives all others, and has the last word before the lights go out.
  */
-#ifndef SESSION_SHUTDOWN_H
-#define SESSION_SHUTDOWN_H
+#ifndef SESSION_CONTROL_SHUTDOWN_H
+#define SESSION_CONTROL_SHUTDOWN_H
 
 #include "session/session.h"
 

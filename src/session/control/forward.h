@@ -2,8 +2,8 @@
  * forward: bytes between the host and a TCP connection of the guest, both ways,
  * until both directions are closed. Its rules stand in forward.c.
  */
-#ifndef SESSION_FORWARD_H
-#define SESSION_FORWARD_H
+#ifndef SESSION_CONTROL_FORWARD_H
+#define SESSION_CONTROL_FORWARD_H
 
 #include "session/conn.h"
 

@@ -5,7 +5,7 @@
  * looked at again and again: soon at first, for a service that is just coming
  * up, then ten times a second.
  */
-#include "session/wait_port.h"
+#include "session/control/wait_port.h"
 
 #include <errno.h>
 #include <stdatomic.h>

@@ -1,8 +1,8 @@
 /*
  * clock_sync: CLOCK_SYNC: the host's time, and its randomness, for the guest.
  */
-#ifndef SESSION_CLOCK_SYNC_H
-#define SESSION_CLOCK_SYNC_H
+#ifndef SESSION_CONTROL_CLOCK_SYNC_H
+#define SESSION_CONTROL_CLOCK_SYNC_H
 
 #include "session/session.h"
 

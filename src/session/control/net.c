@@ -1,13 +1,13 @@
 /*
  * net: NET_RECONFIG: another address for the guest.
  */
-#include "session/net.h"
+#include "session/control/net.h"
 
 #include <stdatomic.h>
 
 #include "platform/log.h"
 #include "protocol/net_request.h"
-#include "session/net_apply.h"
+#include "session/control/net_apply.h"
 
 static void
 net_send_times(struct session *session, const uint32_t times[NET_REQUEST_TIMES])

@@ -2,7 +2,7 @@
  * connect: CONNECT: a TCP connection inside the guest, for the host. What then
  * goes back and forth is forward.c's.
  */
-#include "session/connect.h"
+#include "session/control/connect.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -13,7 +13,7 @@
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "protocol/port_request.h"
-#include "session/forward.h"
+#include "session/control/forward.h"
 #include "session/stop.h"
 
 /* Waits for a connect(2) that is under way, as long as the host is there. */

@@ -1,7 +1,7 @@
 /*
  * clock_sync: CLOCK_SYNC: the host's time, and its randomness, for the guest.
  */
-#include "session/clock_sync.h"
+#include "session/control/clock_sync.h"
 
 #include <errno.h>
 #include <stdatomic.h>

@@ -1,7 +1,7 @@
 /*
  * status: STATUS_REQ: what the agent is doing, copied from the scoreboard.
  */
-#include "session/status.h"
+#include "session/control/status.h"
 
 #include <errno.h>
 #include <stdatomic.h>

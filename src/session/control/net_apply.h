@@ -2,8 +2,8 @@
  * net_apply: a new address, netmask, default route and resolv.conf for the guest,
  * for the kinds of session that ask for it.
  */
-#ifndef SESSION_NET_APPLY_H
-#define SESSION_NET_APPLY_H
+#ifndef SESSION_CONTROL_NET_APPLY_H
+#define SESSION_CONTROL_NET_APPLY_H
 
 #include <stdint.h>
 
