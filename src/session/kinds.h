@@ -9,13 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shared/places.h"
+#include "shared/admission.h"
 #include "session/session.h"
 
 struct session_kind {
 	uint8_t type;	     /* of the first frame */
 	uint8_t voice;	     /* enum slot_voice: its port, and how it is refused */
-	uint8_t places;	     /* enum places_kind */
+	uint8_t places;	     /* enum admission_class */
 	const char *name;    /* in titles, logs and STATUS */
 	const char *feature; /* in STATUS's features */
 	session_serve_fn *serve;

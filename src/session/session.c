@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "shared/places.h"
+#include "shared/admission.h"
 
 /* The agent's own words to the host; longer ones are cut. */
 #define SESSION_TEXT_MAX 512
@@ -35,7 +35,7 @@ session_refuse_exec(struct session *session, int code, const char *format, ...)
 int
 session_send_last(struct session *session, uint8_t type, const void *payload, size_t len)
 {
-	places_free(session->board, session->slot_index);
+	admission_free(session->board, session->slot_index);
 	return conn_send_last(
 	    &session->conn, type, payload, len, session->settings->stall_timeout_ms);
 }
@@ -50,7 +50,7 @@ session_send_exit(struct session *session, int32_t code, int32_t signal)
 	 * EXIT; meanwhile the session keeps its place. */
 	if (conn_await_room(&session->conn) < 0)
 		return;
-	places_free(session->board, session->slot_index);
+	admission_free(session->board, session->slot_index);
 	(void)conn_send_last(&session->conn, VMM_GUEST_EXIT, payload, sizeof(payload), -1);
 }
 

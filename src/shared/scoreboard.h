@@ -158,7 +158,7 @@ struct scoreboard {
 	struct scoreboard_counts counts;
 	struct scoreboard_deaths deaths;
 	struct scoreboard_shutdown shutdown;
-	/* Words of the control lane, see places.h: slot index + 1, or 0 for free. */
+	/* Words of the control lane, see admission.h: slot index + 1, or 0 for free. */
 	_Atomic uint32_t exec_places[SCOREBOARD_WORKERS_MAX];
 	_Atomic uint32_t any_places[SCOREBOARD_WORKERS_MAX];
 	struct scoreboard_detached detached[SCOREBOARD_DETACHED_MAX];

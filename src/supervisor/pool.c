@@ -16,7 +16,7 @@
 #include "platform/fdpass.h"
 #include "platform/log.h"
 #include "shared/cell_number.h"
-#include "shared/places.h"
+#include "shared/admission.h"
 #include "supervisor/cut.h"
 #include "supervisor/obituary.h"
 #include "supervisor/own_fd.h"
@@ -260,7 +260,7 @@ pool_bury_worker(
 	had_session = obituary_send(worker->queue_fd, slot, cause);
 	fd_close(&worker->queue_fd);
 	watchdogs_close(&pool->watchdogs, index);
-	places_free(pool->board, index);
+	admission_free(pool->board, index);
 	scoreboard_clear_slot(slot);
 	atomic_store(&slot->cell, 0);
 	atomic_store(&slot->worker_pid, 0);

@@ -28,7 +28,7 @@
 #include "session/file/litter.h"
 #include "shared/host_clock.h"
 #include "session/kinds.h"
-#include "shared/places.h"
+#include "shared/admission.h"
 #include "session/stop.h"
 #include "session/run/streams.h"
 #include "worker/opening.h"
@@ -102,18 +102,18 @@ worker_refuse_unread(struct session *session, const struct opening *opening, int
 static void
 worker_refuse_busy(struct session *session, const struct session_kind *kind)
 {
-	uint32_t total = places_total(session->board, kind->places);
-	uint32_t taken = places_count_taken(session->board, kind->places);
+	uint32_t total = admission_total(session->board, kind->places);
+	uint32_t taken = admission_count_taken(session->board, kind->places);
 	char text[128];
 
 	/* What was full may have emptied by now; it was full all the same. */
-	if (kind->places == PLACES_EXEC && taken == total)
+	if (kind->places == ADMISSION_EXEC && taken == total)
 		(void)snprintf(
 		    text, sizeof(text), "busy: %u of %u exec workers are in use", taken, total);
 	else
 		(void)snprintf(text, sizeof(text),
 		    "busy: all %u workers that may serve this are in use",
-		    places_total(session->board, PLACES_FILE));
+		    admission_total(session->board, ADMISSION_FILE));
 	(void)atomic_fetch_add(&session->board->counts.refused, 1);
 	kinds_refuse(session, kind->voice, kind->type == VMM_GUEST_FILE_WRITE_REQ, "EBUSY", text);
 }
@@ -138,7 +138,7 @@ worker_dispatch(struct worker *worker, struct session *session, const struct ope
 		worker_refuse_bad(session, kind->voice, text);
 		return;
 	}
-	if (!places_take(session->board, session->slot_index, kind->places)) {
+	if (!admission_take(session->board, session->slot_index, kind->places)) {
 		worker_refuse_busy(session, kind);
 		return;
 	}
@@ -185,7 +185,7 @@ worker_converse(struct worker *worker, struct session *session, enum worker_port
 		return;
 	}
 	/* Where there was no last frame, as the host had gone. */
-	places_free(session->board, session->slot_index);
+	admission_free(session->board, session->slot_index);
 	worker_drop_duplicate(worker);
 	conn_finish(&session->conn);
 }

@@ -83,8 +83,8 @@ status_copy_detached(
 static void
 status_count_workers(const struct scoreboard *board, uint32_t busy, struct status *status)
 {
-	uint32_t held = places_count_taken(board, PLACES_FILE);
-	uint32_t exec = places_count_taken(board, PLACES_EXEC);
+	uint32_t held = admission_count_taken(board, ADMISSION_FILE);
+	uint32_t exec = admission_count_taken(board, ADMISSION_EXEC);
 
 	status->workers.configured = board->workers;
 	status->workers.reserved = board->reserved;

@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "shared/places.h"
+#include "shared/admission.h"
 
 #define RACERS 6
 #define RACES 700000
@@ -31,21 +31,21 @@ make(uint32_t workers, uint32_t reserved)
 static void
 assert_taken(const struct scoreboard *board, uint32_t exec, uint32_t any)
 {
-	assert_int_equal(places_count_taken(board, PLACES_EXEC), exec);
-	assert_int_equal(places_count_taken(board, PLACES_FILE), any);
+	assert_int_equal(admission_count_taken(board, ADMISSION_EXEC), exec);
+	assert_int_equal(admission_count_taken(board, ADMISSION_FILE), any);
 }
 
 static void
 test_totals_leave_room_for_control(void **state)
 {
 	(void)state;
-	assert_int_equal(places_total(make(16, 2), PLACES_EXEC), 14);
-	assert_int_equal(places_total(make(16, 2), PLACES_FILE), 15);
-	assert_int_equal(places_total(make(2, 1), PLACES_EXEC), 1);
-	assert_int_equal(places_total(make(2, 1), PLACES_FILE), 1);
+	assert_int_equal(admission_total(make(16, 2), ADMISSION_EXEC), 14);
+	assert_int_equal(admission_total(make(16, 2), ADMISSION_FILE), 15);
+	assert_int_equal(admission_total(make(2, 1), ADMISSION_EXEC), 1);
+	assert_int_equal(admission_total(make(2, 1), ADMISSION_FILE), 1);
 	/* One worker can still run a program and move a file. */
-	assert_int_equal(places_total(make(1, 0), PLACES_EXEC), 1);
-	assert_int_equal(places_total(make(1, 0), PLACES_FILE), 1);
+	assert_int_equal(admission_total(make(1, 0), ADMISSION_EXEC), 1);
+	assert_int_equal(admission_total(make(1, 0), ADMISSION_FILE), 1);
 }
 
 static void
@@ -55,7 +55,7 @@ test_control_requests_need_no_place(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i < 100; i++)
-		assert_true(places_take(board, i % 2, PLACES_NONE));
+		assert_true(admission_take(board, i % 2, ADMISSION_NONE));
 	assert_taken(board, 0, 0);
 }
 
@@ -66,17 +66,17 @@ test_programs_are_refused_above_their_places(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i < 5; i++)
-		assert_true(places_take(board, i, PLACES_EXEC));
-	assert_false(places_take(board, 5, PLACES_EXEC));
+		assert_true(admission_take(board, i, ADMISSION_EXEC));
+	assert_false(admission_take(board, 5, ADMISSION_EXEC));
 	assert_taken(board, 5, 5);
 	/* Files still find two; then only control is left. */
-	assert_true(places_take(board, 5, PLACES_FILE));
-	assert_true(places_take(board, 6, PLACES_FILE));
-	assert_false(places_take(board, 7, PLACES_FILE));
+	assert_true(admission_take(board, 5, ADMISSION_FILE));
+	assert_true(admission_take(board, 6, ADMISSION_FILE));
+	assert_false(admission_take(board, 7, ADMISSION_FILE));
 	assert_taken(board, 5, 7);
-	places_free(board, 2);
+	admission_free(board, 2);
 	assert_taken(board, 4, 6);
-	assert_true(places_take(board, 7, PLACES_EXEC));
+	assert_true(admission_take(board, 7, ADMISSION_EXEC));
 }
 
 static void
@@ -86,8 +86,8 @@ test_files_may_take_what_programs_do_not(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i < 7; i++)
-		assert_true(places_take(board, i, PLACES_FILE));
-	assert_false(places_take(board, 7, PLACES_EXEC));
+		assert_true(admission_take(board, i, ADMISSION_FILE));
+	assert_false(admission_take(board, 7, ADMISSION_EXEC));
 	assert_taken(board, 0, 7);
 }
 
@@ -97,9 +97,9 @@ test_a_refusal_gives_back_what_it_had_taken(void **state)
 	struct scoreboard *board = make(8, 7);
 
 	(void)state;
-	assert_true(places_take(board, 0, PLACES_EXEC));
+	assert_true(admission_take(board, 0, ADMISSION_EXEC));
 	for (int i = 0; i < 100; i++)
-		assert_false(places_take(board, 1, PLACES_EXEC));
+		assert_false(admission_take(board, 1, ADMISSION_EXEC));
 	assert_taken(board, 1, 1);
 }
 
@@ -109,12 +109,12 @@ test_freeing_nothing_is_harmless(void **state)
 	struct scoreboard *board = make(4, 1);
 
 	(void)state;
-	assert_true(places_take(board, 0, PLACES_EXEC));
-	places_free(board, 1);
-	places_free(board, 3);
+	assert_true(admission_take(board, 0, ADMISSION_EXEC));
+	admission_free(board, 1);
+	admission_free(board, 3);
 	assert_taken(board, 1, 1);
-	places_free(board, 0);
-	places_free(board, 0);
+	admission_free(board, 0);
+	admission_free(board, 0);
 	assert_taken(board, 0, 0);
 }
 
@@ -130,8 +130,8 @@ struct race {
 static void
 race(struct scoreboard *board, struct race *shared, uint32_t index)
 {
-	const uint32_t exec_total = places_total(board, PLACES_EXEC);
-	const uint32_t any_total = places_total(board, PLACES_FILE);
+	const uint32_t exec_total = admission_total(board, ADMISSION_EXEC);
+	const uint32_t any_total = admission_total(board, ADMISSION_FILE);
 
 	/* Nobody is done before the last has begun. */
 	atomic_fetch_add(&shared->ready, 1);
@@ -140,7 +140,7 @@ race(struct scoreboard *board, struct race *shared, uint32_t index)
 	for (uint32_t i = 0; i < RACES; i++) {
 		bool is_exec = (i + index) % 3 != 0;
 
-		if (!places_take(board, index, is_exec ? PLACES_EXEC : PLACES_FILE)) {
+		if (!admission_take(board, index, is_exec ? ADMISSION_EXEC : ADMISSION_FILE)) {
 			atomic_fetch_add(&shared->refused, 1);
 			continue;
 		}
@@ -152,7 +152,7 @@ race(struct scoreboard *board, struct race *shared, uint32_t index)
 		if (is_exec)
 			atomic_fetch_sub(&shared->exec, 1);
 		atomic_fetch_sub(&shared->any, 1);
-		places_free(board, index);
+		admission_free(board, index);
 	}
 }
 
@@ -201,13 +201,13 @@ test_the_places_of_a_killed_worker_are_freed_by_its_slot(void **state)
 
 	(void)state;
 	if (pid == 0) {
-		(void)places_take(board, 2, PLACES_EXEC);
+		(void)admission_take(board, 2, ADMISSION_EXEC);
 		(void)raise(SIGKILL);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status));
 	assert_taken(board, 1, 1);
-	places_free(board, 2);
+	admission_free(board, 2);
 	assert_taken(board, 0, 0);
 }
 

@@ -1,5 +1,5 @@
 /*
- * places: the control lane. What may run for long, and what moves files, needs a
+ * admission: the control lane. What may run for long, and what moves files, needs a
  * place; there are fewer places than workers, so that clock sync, status,
  * restore and shutdown always find a worker.
  *
@@ -7,31 +7,31 @@
  * compare-and-swap: whoever counts them counts what is true, and the supervisor
  * can free those of a dead worker.
  */
-#ifndef SHARED_PLACES_H
-#define SHARED_PLACES_H
+#ifndef SHARED_ADMISSION_H
+#define SHARED_ADMISSION_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "shared/scoreboard.h"
 
-enum places_kind {
-	PLACES_NONE = 0, /* control requests need none */
-	PLACES_FILE,	 /* one of N - 1 */
-	PLACES_EXEC,	 /* one of N - reserved, and one of N - 1 */
+enum admission_class {
+	ADMISSION_NONE = 0, /* control requests need none */
+	ADMISSION_FILE,	    /* one of N - 1 */
+	ADMISSION_EXEC,	    /* one of N - reserved, and one of N - 1 */
 };
 
 /* How many places of KIND there are. With one worker there is one of each: an
  * agent that could do nothing would be no safer. */
-uint32_t places_total(const struct scoreboard *board, enum places_kind kind);
+uint32_t admission_total(const struct scoreboard *board, enum admission_class kind);
 
 /* Takes a place of KIND for the slot of INDEX. Returns false if there is none. */
-bool places_take(struct scoreboard *board, uint32_t index, enum places_kind kind);
+bool admission_take(struct scoreboard *board, uint32_t index, enum admission_class kind);
 
 /* Frees every place of the slot of INDEX; there may be none. */
-void places_free(struct scoreboard *board, uint32_t index);
+void admission_free(struct scoreboard *board, uint32_t index);
 
 /* How many places of KIND are taken now. */
-uint32_t places_count_taken(const struct scoreboard *board, enum places_kind kind);
+uint32_t admission_count_taken(const struct scoreboard *board, enum admission_class kind);
 
 #endif
