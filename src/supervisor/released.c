@@ -11,7 +11,7 @@
 #include "platform/fd.h"
 #include "shared/cell_number.h"
 #include "shared/detached.h"
-#include "shared/wanted.h"
+#include "shared/signal_request.h"
 
 void
 released_bury(struct scoreboard *board, pid_t pid)
@@ -69,9 +69,9 @@ released_obey(struct scoreboard *board, struct pool *pool)
 		if (atomic_load(&entry->state) != SCOREBOARD_RUNS)
 			continue;
 		session = atomic_load(&entry->session);
-		signal = wanted_look(&entry->wanted_signal, session);
+		signal = signal_request_look(&entry->signal_request, session);
 		if (signal != 0 && released_signal(entry, pool, signal))
-			wanted_done(&entry->wanted_signal, session, signal);
+			signal_request_done(&entry->signal_request, session, signal);
 	}
 }
 

@@ -15,7 +15,7 @@
 #include "platform/pidfd.h"
 #include "protocol/control_request.h"
 #include "shared/detached.h"
-#include "shared/wanted.h"
+#include "shared/signal_request.h"
 
 #define KILL_WAIT_MS 2000
 
@@ -39,10 +39,12 @@ kill_ask_supervisor(struct scoreboard *board, uint64_t number, int signal)
 	struct scoreboard_detached *entry = detached_find(board, number);
 	uint64_t deadline = clock_mono_ms() + KILL_WAIT_MS;
 
-	if (entry == NULL || wanted_ask(&entry->wanted_signal, number, signal, deadline) < 0)
+	if (entry == NULL ||
+	    signal_request_ask(&entry->signal_request, number, signal, deadline) < 0)
 		return -ESRCH;
 	(void)kill(board->supervisor_pid, SIGUSR2);
-	return wanted_await(&entry->wanted_signal, &entry->session, number, signal, deadline);
+	return signal_request_await(
+	    &entry->signal_request, &entry->session, number, signal, deadline);
 }
 
 /* Leaves SIGNAL in the slot and wakes its worker. Its pid is the worker's for sure
@@ -58,10 +60,11 @@ kill_ask_worker(struct slot *slot, uint64_t number, int signal)
 	if (worker_fd < 0 || atomic_load(&slot->worker_pid) != worker ||
 	    atomic_load(&slot->session) != number)
 		return -ESRCH;
-	if (wanted_ask(&slot->wanted_signal, number, signal, deadline) < 0 ||
+	if (signal_request_ask(&slot->signal_request, number, signal, deadline) < 0 ||
 	    pidfd_send(worker_fd, SIGUSR1) < 0)
 		return -ESRCH;
-	return wanted_await(&slot->wanted_signal, &slot->session, number, signal, deadline);
+	return signal_request_await(
+	    &slot->signal_request, &slot->session, number, signal, deadline);
 }
 
 void

@@ -11,7 +11,7 @@
 #include "platform/cgroup.h"
 #include "platform/fd.h"
 #include "platform/procs.h"
-#include "shared/wanted.h"
+#include "shared/signal_request.h"
 
 void
 group_signal(const struct group *group, int signal)
@@ -27,10 +27,10 @@ group_kill(const struct group *group)
 }
 
 bool
-group_obey_wanted_signal(const struct group *group)
+group_obey_signal_request(const struct group *group)
 {
 	uint64_t session = atomic_load_explicit(&group->slot->session, memory_order_relaxed);
-	int signal = wanted_look(&group->slot->wanted_signal, session);
+	int signal = signal_request_look(&group->slot->signal_request, session);
 
 	if (signal == 0)
 		return false;
@@ -38,7 +38,7 @@ group_obey_wanted_signal(const struct group *group)
 		group_kill(group);
 	else
 		group_signal(group, signal);
-	wanted_done(&group->slot->wanted_signal, session, signal);
+	signal_request_done(&group->slot->signal_request, session, signal);
 	return signal == SIGKILL;
 }
 

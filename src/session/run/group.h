@@ -34,7 +34,7 @@ void group_signal(const struct group *group, int signal);
 
 /* Sends the signal that KILL left in the slot for this session, if there is one;
  * SIGKILL goes to everything. Returns whether it was that. */
-bool group_obey_wanted_signal(const struct group *group);
+bool group_obey_signal_request(const struct group *group);
 
 /* Kills everything. In a cgroup a child that is being forked may be missed: it is
  * to be done again until group_is_empty(). */

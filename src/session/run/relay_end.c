@@ -212,7 +212,7 @@ relay_meet_deadlines(struct relay *relay, uint64_t now)
 	if (stop_is_now())
 		relay_shut_down(relay, now);
 	/* From then on it is as if we had done it: again until nobody is left. */
-	if (group_obey_wanted_signal(relay->group))
+	if (group_obey_signal_request(relay->group))
 		relay_kill(relay, now);
 	if (now >= relay->term_at_ms)
 		relay_time_out(relay, now);

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "shared/wanted.h"
+#include "shared/signal_request.h"
 
 #define SESSION 7
 #define OTHER 8
@@ -23,13 +23,13 @@ test_a_signal_is_wanted_until_it_was_sent(void **state)
 	_Atomic uint64_t current = SESSION;
 
 	(void)state;
-	assert_int_equal(wanted_look(&place, SESSION), 0);
-	assert_int_equal(wanted_ask(&place, SESSION, 9, NOW), 0);
-	assert_int_equal(wanted_look(&place, SESSION), 9);
-	assert_int_equal(wanted_await(&place, &current, SESSION, 9, NOW), -ESRCH);
-	wanted_done(&place, SESSION, 9);
-	assert_int_equal(wanted_look(&place, SESSION), 0);
-	assert_int_equal(wanted_await(&place, &current, SESSION, 9, NOW), 0);
+	assert_int_equal(signal_request_look(&place, SESSION), 0);
+	assert_int_equal(signal_request_ask(&place, SESSION, 9, NOW), 0);
+	assert_int_equal(signal_request_look(&place, SESSION), 9);
+	assert_int_equal(signal_request_await(&place, &current, SESSION, 9, NOW), -ESRCH);
+	signal_request_done(&place, SESSION, 9);
+	assert_int_equal(signal_request_look(&place, SESSION), 0);
+	assert_int_equal(signal_request_await(&place, &current, SESSION, 9, NOW), 0);
 }
 
 static void
@@ -39,10 +39,10 @@ test_who_asked_hears_of_it_though_the_session_is_over_by_then(void **state)
 	_Atomic uint64_t current = SESSION;
 
 	(void)state;
-	assert_int_equal(wanted_ask(&place, SESSION, 64, NOW), 0);
-	wanted_done(&place, SESSION, 64);
+	assert_int_equal(signal_request_ask(&place, SESSION, 64, NOW), 0);
+	signal_request_done(&place, SESSION, 64);
 	atomic_store(&current, 0);
-	assert_int_equal(wanted_await(&place, &current, SESSION, 64, UINT64_MAX), 0);
+	assert_int_equal(signal_request_await(&place, &current, SESSION, 64, UINT64_MAX), 0);
 }
 
 static void
@@ -52,8 +52,8 @@ test_a_session_that_was_over_before_is_not_there(void **state)
 	_Atomic uint64_t current = OTHER;
 
 	(void)state;
-	assert_int_equal(wanted_ask(&place, SESSION, 15, NOW), 0);
-	assert_int_equal(wanted_await(&place, &current, SESSION, 15, UINT64_MAX), -ESRCH);
+	assert_int_equal(signal_request_ask(&place, SESSION, 15, NOW), 0);
+	assert_int_equal(signal_request_await(&place, &current, SESSION, 15, UINT64_MAX), -ESRCH);
 }
 
 static void
@@ -63,10 +63,10 @@ test_a_word_for_another_session_is_nothing_and_is_taken_out(void **state)
 	_Atomic uint64_t current = OTHER;
 
 	(void)state;
-	assert_int_equal(wanted_ask(&place, SESSION, 15, NOW), 0);
-	assert_int_equal(wanted_look(&place, OTHER), 0);
+	assert_int_equal(signal_request_ask(&place, SESSION, 15, NOW), 0);
+	assert_int_equal(signal_request_look(&place, OTHER), 0);
 	assert_int_equal(place, 0);
-	assert_int_equal(wanted_await(&place, &current, SESSION, 15, UINT64_MAX), -ESRCH);
+	assert_int_equal(signal_request_await(&place, &current, SESSION, 15, UINT64_MAX), -ESRCH);
 }
 
 static void
@@ -76,14 +76,14 @@ test_a_second_one_waits_for_the_first(void **state)
 	_Atomic uint64_t current = SESSION;
 
 	(void)state;
-	assert_int_equal(wanted_ask(&place, SESSION, 15, NOW), 0);
-	assert_int_equal(wanted_ask(&place, SESSION, 9, NOW), -ETIMEDOUT);
-	assert_int_equal(wanted_look(&place, SESSION), 15);
-	wanted_done(&place, SESSION, 15);
-	assert_int_equal(wanted_ask(&place, SESSION, 9, NOW), 0);
-	assert_int_equal(wanted_look(&place, SESSION), 9);
+	assert_int_equal(signal_request_ask(&place, SESSION, 15, NOW), 0);
+	assert_int_equal(signal_request_ask(&place, SESSION, 9, NOW), -ETIMEDOUT);
+	assert_int_equal(signal_request_look(&place, SESSION), 15);
+	signal_request_done(&place, SESSION, 15);
+	assert_int_equal(signal_request_ask(&place, SESSION, 9, NOW), 0);
+	assert_int_equal(signal_request_look(&place, SESSION), 9);
 	/* The first is told by the second's being there. */
-	assert_int_equal(wanted_await(&place, &current, SESSION, 15, NOW), 0);
+	assert_int_equal(signal_request_await(&place, &current, SESSION, 15, NOW), 0);
 }
 
 static void
@@ -92,12 +92,12 @@ test_a_word_that_a_session_left_unanswered_is_in_nobodys_way(void **state)
 	_Atomic uint64_t place = 0;
 
 	(void)state;
-	assert_int_equal(wanted_ask(&place, SESSION, 15, NOW), 0);
-	assert_int_equal(wanted_ask(&place, OTHER, 9, NOW), 0);
-	assert_int_equal(wanted_look(&place, OTHER), 9);
+	assert_int_equal(signal_request_ask(&place, SESSION, 15, NOW), 0);
+	assert_int_equal(signal_request_ask(&place, OTHER, 9, NOW), 0);
+	assert_int_equal(signal_request_look(&place, OTHER), 9);
 	/* Too late, and not what is there. */
-	wanted_done(&place, SESSION, 15);
-	assert_int_equal(wanted_look(&place, OTHER), 9);
+	signal_request_done(&place, SESSION, 15);
+	assert_int_equal(signal_request_look(&place, OTHER), 9);
 }
 
 int

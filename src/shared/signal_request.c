@@ -1,0 +1,100 @@
+/*
+ * signal_request: how KILL asks for a signal.
+ */
+#include "shared/signal_request.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "platform/clock.h"
+
+/* A word: whether it was sent, the signal, the number of the session. 0: none yet. */
+#define SIGNAL_REQUEST_DONE (UINT64_C(1) << 63)
+#define SIGNAL_REQUEST_SIGNAL_SHIFT 56
+#define SIGNAL_REQUEST_SIGNAL_MASK UINT64_C(0x7f)
+#define SIGNAL_REQUEST_SESSION_MASK ((UINT64_C(1) << SIGNAL_REQUEST_SIGNAL_SHIFT) - 1)
+
+#define SIGNAL_REQUEST_LOOK_MS 1
+
+static uint64_t
+signal_request_word(uint64_t session, int signal)
+{
+	return (uint64_t)signal << SIGNAL_REQUEST_SIGNAL_SHIFT |
+	       (session & SIGNAL_REQUEST_SESSION_MASK);
+}
+
+static bool
+signal_request_is_of(uint64_t word, uint64_t session)
+{
+	return word != 0 &&
+	       (word & SIGNAL_REQUEST_SESSION_MASK) == (session & SIGNAL_REQUEST_SESSION_MASK);
+}
+
+int
+signal_request_ask(_Atomic uint64_t *place, uint64_t session, int signal, uint64_t deadline_ms)
+{
+	uint64_t word = atomic_load(place);
+
+	for (;;) {
+		bool is_pending =
+		    signal_request_is_of(word, session) && (word & SIGNAL_REQUEST_DONE) == 0;
+
+		if (!is_pending && atomic_compare_exchange_strong(
+				       place, &word, signal_request_word(session, signal)))
+			return 0;
+		if (clock_mono_ms() >= deadline_ms)
+			return -ETIMEDOUT;
+		if (is_pending)
+			(void)poll(NULL, 0, SIGNAL_REQUEST_LOOK_MS);
+		word = atomic_load(place);
+	}
+}
+
+/* Whether WORD says that WANTED was sent: itself, or by one that has come after it. */
+static bool
+signal_request_was_sent(uint64_t word, uint64_t wanted, uint64_t session)
+{
+	return word != wanted && signal_request_is_of(word, session);
+}
+
+int
+signal_request_await(const _Atomic uint64_t *place, const _Atomic uint64_t *current,
+    uint64_t session, int signal, uint64_t deadline_ms)
+{
+	uint64_t wanted = signal_request_word(session, signal);
+
+	for (;;) {
+		/* In this order: what was sent is said before the session is over. */
+		bool is_over = atomic_load(current) != session || clock_mono_ms() >= deadline_ms;
+		uint64_t word = atomic_load(place);
+
+		if (signal_request_was_sent(word, wanted, session))
+			return 0;
+		if (is_over || word != wanted)
+			return -ESRCH;
+		(void)poll(NULL, 0, SIGNAL_REQUEST_LOOK_MS);
+	}
+}
+
+int
+signal_request_look(_Atomic uint64_t *place, uint64_t session)
+{
+	uint64_t word = atomic_load_explicit(place, memory_order_relaxed);
+
+	if (word == 0 || (word & SIGNAL_REQUEST_DONE) != 0)
+		return 0;
+	if (signal_request_is_of(word, session))
+		return (int)(word >> SIGNAL_REQUEST_SIGNAL_SHIFT & SIGNAL_REQUEST_SIGNAL_MASK);
+	(void)atomic_compare_exchange_strong(place, &word, 0);
+	return 0;
+}
+
+void
+signal_request_done(_Atomic uint64_t *place, uint64_t session, int signal)
+{
+	uint64_t word = signal_request_word(session, signal);
+
+	(void)atomic_compare_exchange_strong(place, &word, word | SIGNAL_REQUEST_DONE);
+}
