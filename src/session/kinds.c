@@ -29,40 +29,40 @@
 #include "session/control/wait_port.h"
 
 static const struct session_kind kinds_table[] = {
-	{ VMM_GUEST_START, SLOT_VOICE_EXEC, ADMISSION_EXEC, "exec", "START", exec_serve },
-	{ VMM_GUEST_CLOCK_SYNC, SLOT_VOICE_CONTROL, ADMISSION_NONE, "clock", "CLOCK_SYNC",
+	{ VMM_GUEST_START, SLOT_REPLY_EXEC, ADMISSION_EXEC, "exec", "START", exec_serve },
+	{ VMM_GUEST_CLOCK_SYNC, SLOT_REPLY_CONTROL, ADMISSION_NONE, "clock", "CLOCK_SYNC",
 	    clock_sync_serve },
-	{ VMM_GUEST_NET_RECONFIG, SLOT_VOICE_CONTROL, ADMISSION_NONE, "net", "NET_RECONFIG",
+	{ VMM_GUEST_NET_RECONFIG, SLOT_REPLY_CONTROL, ADMISSION_NONE, "net", "NET_RECONFIG",
 	    net_serve },
-	{ VMM_GUEST_WAIT_PORT, SLOT_VOICE_CONTROL, ADMISSION_EXEC, "wait-port", "WAIT_PORT",
+	{ VMM_GUEST_WAIT_PORT, SLOT_REPLY_CONTROL, ADMISSION_EXEC, "wait-port", "WAIT_PORT",
 	    wait_port_serve },
-	{ VMM_GUEST_CONNECT, SLOT_VOICE_EXEC, ADMISSION_EXEC, "connect", "CONNECT", connect_serve },
-	{ VMM_GUEST_RESTORED, SLOT_VOICE_CONTROL, ADMISSION_NONE, "restored", "RESTORED",
+	{ VMM_GUEST_CONNECT, SLOT_REPLY_EXEC, ADMISSION_EXEC, "connect", "CONNECT", connect_serve },
+	{ VMM_GUEST_RESTORED, SLOT_REPLY_CONTROL, ADMISSION_NONE, "restored", "RESTORED",
 	    restored_serve },
-	{ VMM_GUEST_STATUS_REQ, SLOT_VOICE_CONTROL, ADMISSION_NONE, "status", "STATUS_REQ",
+	{ VMM_GUEST_STATUS_REQ, SLOT_REPLY_CONTROL, ADMISSION_NONE, "status", "STATUS_REQ",
 	    status_serve },
-	{ VMM_GUEST_SHUTDOWN, SLOT_VOICE_CONTROL, ADMISSION_NONE, "shutdown", "SHUTDOWN",
+	{ VMM_GUEST_SHUTDOWN, SLOT_REPLY_CONTROL, ADMISSION_NONE, "shutdown", "SHUTDOWN",
 	    shutdown_serve },
-	{ VMM_GUEST_KILL, SLOT_VOICE_CONTROL, ADMISSION_NONE, "kill", "KILL", kill_serve },
-	{ VMM_GUEST_FILE_WRITE_REQ, SLOT_VOICE_FILE, ADMISSION_FILE, "write", "FILE_WRITE_REQ",
+	{ VMM_GUEST_KILL, SLOT_REPLY_CONTROL, ADMISSION_NONE, "kill", "KILL", kill_serve },
+	{ VMM_GUEST_FILE_WRITE_REQ, SLOT_REPLY_FILE, ADMISSION_FILE, "write", "FILE_WRITE_REQ",
 	    file_write_serve },
-	{ VMM_GUEST_FILE_READ_REQ, SLOT_VOICE_FILE, ADMISSION_FILE, "read", "FILE_READ_REQ",
+	{ VMM_GUEST_FILE_READ_REQ, SLOT_REPLY_FILE, ADMISSION_FILE, "read", "FILE_READ_REQ",
 	    file_read_serve },
-	{ VMM_GUEST_FILE_STAT_REQ, SLOT_VOICE_FILE, ADMISSION_FILE, "stat", "FILE_STAT_REQ",
+	{ VMM_GUEST_FILE_STAT_REQ, SLOT_REPLY_FILE, ADMISSION_FILE, "stat", "FILE_STAT_REQ",
 	    file_stat_serve },
-	{ VMM_GUEST_FILE_LIST_REQ, SLOT_VOICE_FILE, ADMISSION_FILE, "list", "FILE_LIST_REQ",
+	{ VMM_GUEST_FILE_LIST_REQ, SLOT_REPLY_FILE, ADMISSION_FILE, "list", "FILE_LIST_REQ",
 	    file_list_serve },
-	{ VMM_GUEST_FILE_MKDIR_REQ, SLOT_VOICE_FILE, ADMISSION_FILE, "mkdir", "FILE_MKDIR_REQ",
+	{ VMM_GUEST_FILE_MKDIR_REQ, SLOT_REPLY_FILE, ADMISSION_FILE, "mkdir", "FILE_MKDIR_REQ",
 	    file_mkdir_serve },
-	{ VMM_GUEST_FILE_REMOVE_REQ, SLOT_VOICE_FILE, ADMISSION_FILE, "remove", "FILE_REMOVE_REQ",
+	{ VMM_GUEST_FILE_REMOVE_REQ, SLOT_REPLY_FILE, ADMISSION_FILE, "remove", "FILE_REMOVE_REQ",
 	    file_remove_serve },
-	{ VMM_GUEST_FILE_MOVE_REQ, SLOT_VOICE_FILE, ADMISSION_FILE, "move", "FILE_MOVE_REQ",
+	{ VMM_GUEST_FILE_MOVE_REQ, SLOT_REPLY_FILE, ADMISSION_FILE, "move", "FILE_MOVE_REQ",
 	    file_move_serve },
-	{ VMM_GUEST_FILE_WATCH_REQ, SLOT_VOICE_FILE, ADMISSION_EXEC, "watch", "FILE_WATCH_REQ",
+	{ VMM_GUEST_FILE_WATCH_REQ, SLOT_REPLY_FILE, ADMISSION_EXEC, "watch", "FILE_WATCH_REQ",
 	    file_watch_serve },
-	{ VMM_GUEST_FILE_SYMLINK_REQ, SLOT_VOICE_FILE, ADMISSION_FILE, "symlink",
+	{ VMM_GUEST_FILE_SYMLINK_REQ, SLOT_REPLY_FILE, ADMISSION_FILE, "symlink",
 	    "FILE_SYMLINK_REQ", file_symlink_serve },
-	{ VMM_GUEST_FILE_SET_REQ, SLOT_VOICE_FILE, ADMISSION_FILE, "set", "FILE_SET_REQ",
+	{ VMM_GUEST_FILE_SET_REQ, SLOT_REPLY_FILE, ADMISSION_FILE, "set", "FILE_SET_REQ",
 	    file_set_serve },
 };
 
@@ -77,7 +77,7 @@ kinds_find(bool is_file_port, uint8_t type)
 	for (size_t i = 0; i < KINDS_COUNT; i++) {
 		const struct session_kind *kind = &kinds_table[i];
 
-		if (kind->type == type && (kind->voice == SLOT_VOICE_FILE) == is_file_port)
+		if (kind->type == type && (kind->reply_style == SLOT_REPLY_FILE) == is_file_port)
 			return kind;
 	}
 	return NULL;
@@ -99,26 +99,26 @@ kinds_features(size_t *ret_count)
 }
 
 void
-kinds_refuse(struct session *session, enum slot_voice voice, bool is_upload, const char *errno_name,
-    const char *text)
+kinds_refuse(struct session *session, enum slot_reply_style reply_style, bool is_upload,
+    const char *errno_name, const char *text)
 {
 	char line[VMM_GUEST_COMMAND_MAX];
 	int n;
 
-	switch (voice) {
-	case SLOT_VOICE_NONE:
+	switch (reply_style) {
+	case SLOT_REPLY_NONE:
 		break;
-	case SLOT_VOICE_EXEC:
+	case SLOT_REPLY_EXEC:
 		session_refuse_exec(session, VMM_GUEST_EXIT_AGENT, "%s", text);
 		break;
-	case SLOT_VOICE_CONTROL:
+	case SLOT_REPLY_CONTROL:
 		session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);
 		log_warnx("%s", text);
 		break;
-	case SLOT_VOICE_UNKNOWN:
+	case SLOT_REPLY_UNKNOWN:
 		session_send_exit(session, VMM_GUEST_EXIT_AGENT, 0);
 		break;
-	case SLOT_VOICE_FILE:
+	case SLOT_REPLY_FILE:
 		n = snprintf(line, sizeof(line), "%s: %s", errno_name, text);
 		if (session_send_last(session, VMM_GUEST_FILE_ERR, line, (size_t)n) == 0 &&
 		    is_upload) {

@@ -14,7 +14,7 @@
 
 struct session_kind {
 	uint8_t type;	     /* of the first frame */
-	uint8_t voice;	     /* enum slot_voice: its port, and how it is refused */
+	uint8_t reply_style; /* enum slot_reply_style: its port, and how it is refused */
 	uint8_t places;	     /* enum admission_class */
 	const char *name;    /* in titles, logs and STATUS */
 	const char *feature; /* in STATUS's features */
@@ -32,7 +32,7 @@ const char *const *kinds_features(size_t *ret_count);
  * with TEXT; for FILE_ERR, ERRNO_NAME stands in front ("EBUSY"). Of an upload,
  * what the host has on its way is read for a second, so that it sees the answer
  * and not a reset; not longer, as this worker may be the last one. */
-void kinds_refuse(struct session *session, enum slot_voice voice, bool is_upload,
+void kinds_refuse(struct session *session, enum slot_reply_style reply_style, bool is_upload,
     const char *errno_name, const char *text);
 
 #endif

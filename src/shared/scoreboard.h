@@ -36,12 +36,12 @@ enum slot_phase {
 };
 
 /* Which way of refusing the connection's kind has; see session.h. */
-enum slot_voice {
-	SLOT_VOICE_NONE = 0, /* nothing may be said (no port yet) */
-	SLOT_VOICE_EXEC,     /* STDERR text, EXIT 125 */
-	SLOT_VOICE_CONTROL,  /* EXIT -1 */
-	SLOT_VOICE_FILE,     /* FILE_ERR text */
-	SLOT_VOICE_UNKNOWN,  /* EXIT 125 alone: port 52, and no request has been read yet */
+enum slot_reply_style {
+	SLOT_REPLY_NONE = 0, /* nothing may be said (no port yet) */
+	SLOT_REPLY_EXEC,     /* STDERR text, EXIT 125 */
+	SLOT_REPLY_CONTROL,  /* EXIT -1 */
+	SLOT_REPLY_FILE,     /* FILE_ERR text */
+	SLOT_REPLY_UNKNOWN,  /* EXIT 125 alone: port 52, and no request has been read yet */
 };
 
 /* The last frame of a connection on its way, so that the supervisor can send it in the
@@ -64,7 +64,7 @@ enum slot_spawning {
 struct slot {
 	_Alignas(SCOREBOARD_CACHE_LINE) _Atomic uint8_t phase; /* enum slot_phase */
 	_Atomic uint8_t in_frame;	  /* a part of a frame may have gone, without the rest */
-	_Atomic uint8_t voice;		  /* enum slot_voice */
+	_Atomic uint8_t reply_style;	  /* enum slot_reply_style */
 	_Atomic uint8_t spawning;	  /* enum slot_spawning */
 	_Atomic uint8_t asks_end;	  /* waits for the end, to answer who asked for it */
 	_Atomic int32_t child_pid;	  /* main process of the session, or 0 */

@@ -47,7 +47,7 @@ obituary_text(char *text, size_t size, const char *format, const char *cause)
 }
 
 size_t
-obituary_format(uint8_t voice, const char *cause, uint8_t *bytes, size_t size)
+obituary_format(uint8_t reply_style, const char *cause, uint8_t *bytes, size_t size)
 {
 	const size_t frames_len = 2 * VMM_GUEST_HEADER_LEN + VMM_GUEST_EXIT_LEN + 1;
 	char text[OBITUARY_MAX];
@@ -55,17 +55,17 @@ obituary_format(uint8_t voice, const char *cause, uint8_t *bytes, size_t size)
 
 	if (size < frames_len + sizeof(text))
 		return 0;
-	switch (voice) {
-	case SLOT_VOICE_EXEC:
+	switch (reply_style) {
+	case SLOT_REPLY_EXEC:
 		len = obituary_text(text, sizeof(text) - 1, "worker lost: ", cause);
 		text[len++] = '\n';
 		len = obituary_add_frame(bytes, VMM_GUEST_STDERR, text, len);
 		return len + obituary_add_exit(bytes + len, VMM_GUEST_EXIT_AGENT);
-	case SLOT_VOICE_CONTROL:
+	case SLOT_REPLY_CONTROL:
 		return obituary_add_exit(bytes, VMM_GUEST_EXIT_CONTROL_FAILED);
-	case SLOT_VOICE_UNKNOWN:
+	case SLOT_REPLY_UNKNOWN:
 		return obituary_add_exit(bytes, VMM_GUEST_EXIT_AGENT);
-	case SLOT_VOICE_FILE:
+	case SLOT_REPLY_FILE:
 		return obituary_add_frame(
 		    bytes, VMM_GUEST_FILE_ERR, OBITUARY_FILE_ERR, strlen(OBITUARY_FILE_ERR));
 	default:
@@ -76,27 +76,27 @@ obituary_format(uint8_t voice, const char *cause, uint8_t *bytes, size_t size)
 /* Which frames may be the last, and how long their payload is; those that are longer
  * than a slot keeps are not among them. */
 static bool
-obituary_may_be_last(uint8_t voice, const struct frame_header *header)
+obituary_may_be_last(uint8_t reply_style, const struct frame_header *header)
 {
 	static const struct {
-		uint8_t voice;
+		uint8_t reply_style;
 		uint8_t type;
 		uint32_t min;
 		uint32_t max;
 	} lasts[] = {
-		{ SLOT_VOICE_EXEC, VMM_GUEST_EXIT, VMM_GUEST_EXIT_LEN, VMM_GUEST_EXIT_LEN },
-		{ SLOT_VOICE_UNKNOWN, VMM_GUEST_EXIT, VMM_GUEST_EXIT_LEN, VMM_GUEST_EXIT_LEN },
-		{ SLOT_VOICE_CONTROL, VMM_GUEST_EXIT, VMM_GUEST_EXIT_LEN, VMM_GUEST_EXIT_LEN },
-		{ SLOT_VOICE_CONTROL, VMM_GUEST_EXIT, VMM_GUEST_NET_EXIT_LEN,
+		{ SLOT_REPLY_EXEC, VMM_GUEST_EXIT, VMM_GUEST_EXIT_LEN, VMM_GUEST_EXIT_LEN },
+		{ SLOT_REPLY_UNKNOWN, VMM_GUEST_EXIT, VMM_GUEST_EXIT_LEN, VMM_GUEST_EXIT_LEN },
+		{ SLOT_REPLY_CONTROL, VMM_GUEST_EXIT, VMM_GUEST_EXIT_LEN, VMM_GUEST_EXIT_LEN },
+		{ SLOT_REPLY_CONTROL, VMM_GUEST_EXIT, VMM_GUEST_NET_EXIT_LEN,
 		    VMM_GUEST_NET_EXIT_LEN },
-		{ SLOT_VOICE_FILE, VMM_GUEST_FILE_ACK, 0, 0 },
-		{ SLOT_VOICE_FILE, VMM_GUEST_FILE_DONE, 0, 0 },
-		{ SLOT_VOICE_FILE, VMM_GUEST_FILE_ERR, 1, SLOT_LAST_MAX },
-		{ SLOT_VOICE_FILE, VMM_GUEST_FILE_LIST, 2, SLOT_LAST_MAX },
+		{ SLOT_REPLY_FILE, VMM_GUEST_FILE_ACK, 0, 0 },
+		{ SLOT_REPLY_FILE, VMM_GUEST_FILE_DONE, 0, 0 },
+		{ SLOT_REPLY_FILE, VMM_GUEST_FILE_ERR, 1, SLOT_LAST_MAX },
+		{ SLOT_REPLY_FILE, VMM_GUEST_FILE_LIST, 2, SLOT_LAST_MAX },
 	};
 
 	for (size_t i = 0; i < sizeof(lasts) / sizeof(lasts[0]); i++) {
-		if (lasts[i].voice == voice && lasts[i].type == header->type &&
+		if (lasts[i].reply_style == reply_style && lasts[i].type == header->type &&
 		    header->len >= lasts[i].min && header->len <= lasts[i].max)
 			return true;
 	}
@@ -114,7 +114,7 @@ obituary_rest_of_last(const struct slot *slot, uint8_t *bytes)
 		return 0;
 	if (frame_header_parse(last.bytes, &header) < 0 ||
 	    VMM_GUEST_HEADER_LEN + header.len != last.len ||
-	    !obituary_may_be_last(atomic_load(&slot->voice), &header))
+	    !obituary_may_be_last(atomic_load(&slot->reply_style), &header))
 		return 0;
 	memcpy(bytes, last.bytes + last.sent, (size_t)last.len - last.sent);
 	return (size_t)last.len - last.sent;
@@ -124,20 +124,20 @@ size_t
 obituary_compose(const struct slot *slot, const char *cause, uint8_t *bytes, size_t size)
 {
 	uint8_t phase = atomic_load(&slot->phase);
-	uint8_t voice = atomic_load(&slot->voice);
+	uint8_t reply_style = atomic_load(&slot->reply_style);
 
 	if (atomic_load(&slot->in_frame) != 0 || size < SLOT_LAST_MAX)
 		return 0;
 	/* A worker that dies between putting the connection there and saying so has
 	 * read nothing yet: the phase is older than the queue. */
 	if (phase <= SLOT_OPEN)
-		return obituary_format(voice, cause, bytes, size);
+		return obituary_format(reply_style, cause, bytes, size);
 	if (phase != SLOT_LAST_SENDING)
 		return 0;
 	/* An answer that was too long to be kept has gone whole, and is followed by an error
 	 * that no host reads any more; or it has not gone, and the host must be told. */
-	if (slot->last.len == 0 && voice == SLOT_VOICE_FILE)
-		return obituary_format(voice, cause, bytes, size);
+	if (slot->last.len == 0 && reply_style == SLOT_REPLY_FILE)
+		return obituary_format(reply_style, cause, bytes, size);
 	return obituary_rest_of_last(slot, bytes);
 }
 

@@ -20,7 +20,7 @@ bool obituary_send(int queue_fd, const struct slot *slot, const char *cause);
 
 /* The frames that are said for VOICE, in BYTES of SIZE. Returns their length; 0
  * where nothing may be said. Pure. */
-size_t obituary_format(uint8_t voice, const char *cause, uint8_t *bytes, size_t size);
+size_t obituary_format(uint8_t reply_style, const char *cause, uint8_t *bytes, size_t size);
 
 /* What SLOT's session is still to be told, in BYTES of SIZE. Returns the length; 0 where
  * nothing may be said. */

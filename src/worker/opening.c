@@ -136,6 +136,6 @@ opening_read(struct session *session, enum worker_port port, const struct worker
 	if (r < 0)
 		return r;
 	atomic_store(
-	    &session->slot->voice, ret->is_file_port ? SLOT_VOICE_FILE : SLOT_VOICE_UNKNOWN);
+	    &session->slot->reply_style, ret->is_file_port ? SLOT_REPLY_FILE : SLOT_REPLY_UNKNOWN);
 	return opening_read_frame(session, &limit, ret);
 }

@@ -23,7 +23,7 @@ struct opening {
 };
 
 /* Reads the opening of SESSION's connection, which came by a listener of PORT, and
- * tells its slot by which voice it may be refused. Returns 0 with *RET; -EPERM (not the
+ * tells its slot by which reply_style it may be refused. Returns 0 with *RET; -EPERM (not the
  * host; *RET_PEER is who), -EBADMSG (no handshake), -EPIPE, -ETIMEDOUT, -ECANCELED; or
  * -EMSGSIZE: the frame is longer than a frame may be. Where it fails and the host has
  * begun its first frame, *RET has port and type: it is owed an answer, unless it has

@@ -66,37 +66,37 @@ worker_set_title(const struct worker *worker, const char *doing)
 	setproctitle("worker %u: %s", worker->options->index, doing);
 }
 
-static enum slot_voice
+static enum slot_reply_style
 worker_voice(const struct opening *opening)
 {
 	const struct session_kind *kind = kinds_find(opening->is_file_port, opening->type);
 
 	if (kind != NULL)
-		return kind->voice;
-	return opening->is_file_port ? SLOT_VOICE_FILE : SLOT_VOICE_EXEC;
+		return kind->reply_style;
+	return opening->is_file_port ? SLOT_REPLY_FILE : SLOT_REPLY_EXEC;
 }
 
 /* The refusals that need no kind of session. */
 static void
-worker_refuse_bad(struct session *session, enum slot_voice voice, const char *text)
+worker_refuse_bad(struct session *session, enum slot_reply_style reply_style, const char *text)
 {
 	(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
-	kinds_refuse(session, voice, false, "EPROTO", text);
+	kinds_refuse(session, reply_style, false, "EPROTO", text);
 }
 
 /* What was begun to be asked for and could not be read to its end, as of ERROR. */
 static void
 worker_refuse_unread(struct session *session, const struct opening *opening, int error)
 {
-	enum slot_voice voice = worker_voice(opening);
+	enum slot_reply_style reply_style = worker_voice(opening);
 
 	if (error == -EMSGSIZE)
-		worker_refuse_bad(session, voice, "the frame is longer than a frame may be");
+		worker_refuse_bad(session, reply_style, "the frame is longer than a frame may be");
 	else if (error == -ETIMEDOUT)
-		kinds_refuse(session, voice, false, "ETIMEDOUT",
+		kinds_refuse(session, reply_style, false, "ETIMEDOUT",
 		    "the request did not come whole in the time for it");
 	else
-		kinds_refuse(session, voice, false, "ECANCELED", "the agent is stopping");
+		kinds_refuse(session, reply_style, false, "ECANCELED", "the agent is stopping");
 }
 
 static void
@@ -115,7 +115,8 @@ worker_refuse_busy(struct session *session, const struct session_kind *kind)
 		    "busy: all %u workers that may serve this are in use",
 		    admission_total(session->board, ADMISSION_FILE));
 	(void)atomic_fetch_add(&session->board->counts.refused, 1);
-	kinds_refuse(session, kind->voice, kind->type == VMM_GUEST_FILE_WRITE_REQ, "EBUSY", text);
+	kinds_refuse(
+	    session, kind->reply_style, kind->type == VMM_GUEST_FILE_WRITE_REQ, "EBUSY", text);
 }
 
 static void
@@ -130,12 +131,12 @@ worker_dispatch(struct worker *worker, struct session *session, const struct ope
 		worker_refuse_bad(session, worker_voice(opening), text);
 		return;
 	}
-	atomic_store(&session->slot->voice, kind->voice);
+	atomic_store(&session->slot->reply_style, kind->reply_style);
 	(void)strlcpy(session->slot->kind, kind->name, sizeof(session->slot->kind));
 	if (opening->is_too_long) {
 		(void)snprintf(
 		    text, sizeof(text), "the request is above %u bytes", VMM_GUEST_JSON_MAX);
-		worker_refuse_bad(session, kind->voice, text);
+		worker_refuse_bad(session, kind->reply_style, text);
 		return;
 	}
 	if (!admission_take(session->board, session->slot_index, kind->places)) {

@@ -35,7 +35,7 @@ static void
 test_a_program_ends_with_text_and_exit_125(void **state)
 {
 	const char *text = "worker lost: killed by signal 9\n";
-	size_t len = obituary_format(SLOT_VOICE_EXEC, "killed by signal 9", bytes, sizeof(bytes));
+	size_t len = obituary_format(SLOT_REPLY_EXEC, "killed by signal 9", bytes, sizeof(bytes));
 	const uint8_t *end = assert_frame(bytes, VMM_GUEST_STDERR, text, strlen(text));
 
 	(void)state;
@@ -46,7 +46,7 @@ test_a_program_ends_with_text_and_exit_125(void **state)
 static void
 test_a_control_request_gets_exit_minus_1_alone(void **state)
 {
-	size_t len = obituary_format(SLOT_VOICE_CONTROL, "x", bytes, sizeof(bytes));
+	size_t len = obituary_format(SLOT_REPLY_CONTROL, "x", bytes, sizeof(bytes));
 	const uint8_t *end =
 	    assert_frame(bytes, VMM_GUEST_EXIT, "\xff\xff\xff\xff\0\0\0\0", VMM_GUEST_EXIT_LEN);
 
@@ -58,7 +58,7 @@ test_a_control_request_gets_exit_minus_1_alone(void **state)
 static void
 test_a_host_whose_request_was_not_read_gets_exit_125_alone(void **state)
 {
-	size_t len = obituary_format(SLOT_VOICE_UNKNOWN, "x", bytes, sizeof(bytes));
+	size_t len = obituary_format(SLOT_REPLY_UNKNOWN, "x", bytes, sizeof(bytes));
 	const uint8_t *end =
 	    assert_frame(bytes, VMM_GUEST_EXIT, "\x7d\0\0\0\0\0\0\0", VMM_GUEST_EXIT_LEN);
 
@@ -70,7 +70,7 @@ static void
 test_a_file_request_gets_eio(void **state)
 {
 	const char *text = "EIO: worker lost";
-	size_t len = obituary_format(SLOT_VOICE_FILE, "x", bytes, sizeof(bytes));
+	size_t len = obituary_format(SLOT_REPLY_FILE, "x", bytes, sizeof(bytes));
 	const uint8_t *end = assert_frame(bytes, VMM_GUEST_FILE_ERR, text, strlen(text));
 
 	(void)state;
@@ -81,9 +81,9 @@ static void
 test_nothing_is_said_where_no_port_is_known(void **state)
 {
 	(void)state;
-	assert_int_equal(obituary_format(SLOT_VOICE_NONE, "x", bytes, sizeof(bytes)), 0);
-	/* Nor where a broken slot has made the voice up. */
-	assert_int_equal(obituary_format(SLOT_VOICE_UNKNOWN + 1, "x", bytes, sizeof(bytes)), 0);
+	assert_int_equal(obituary_format(SLOT_REPLY_NONE, "x", bytes, sizeof(bytes)), 0);
+	/* Nor where a broken slot has made the reply_style up. */
+	assert_int_equal(obituary_format(SLOT_REPLY_UNKNOWN + 1, "x", bytes, sizeof(bytes)), 0);
 	assert_int_equal(obituary_format(255, "x", bytes, sizeof(bytes)), 0);
 }
 
@@ -96,15 +96,15 @@ test_a_long_cause_is_cut_and_the_frames_stay_whole(void **state)
 
 	(void)state;
 	memset(cause, 'c', sizeof(cause) - 1);
-	len = obituary_format(SLOT_VOICE_EXEC, cause, bytes, sizeof(bytes));
+	len = obituary_format(SLOT_REPLY_EXEC, cause, bytes, sizeof(bytes));
 	assert_int_equal(frame_header_parse(bytes, &header), 0);
 	assert_int_equal(bytes[VMM_GUEST_HEADER_LEN + header.len - 1], '\n');
 	assert_int_equal(len, 2 * VMM_GUEST_HEADER_LEN + header.len + (size_t)VMM_GUEST_EXIT_LEN);
-	len = obituary_format(SLOT_VOICE_FILE, cause, bytes, sizeof(bytes));
+	len = obituary_format(SLOT_REPLY_FILE, cause, bytes, sizeof(bytes));
 	assert_int_equal(frame_header_parse(bytes, &header), 0);
 	assert_int_equal(len, VMM_GUEST_HEADER_LEN + header.len);
 	/* A buffer that might not do is not begun. */
-	assert_int_equal(obituary_format(SLOT_VOICE_EXEC, "x", bytes, 64), 0);
+	assert_int_equal(obituary_format(SLOT_REPLY_EXEC, "x", bytes, 64), 0);
 }
 
 /* A host's end of a connection whose other end lies in the queue alone. */
@@ -123,7 +123,7 @@ begin_funeral(struct funeral *funeral, uint8_t phase, uint8_t in_frame)
 	memset(&funeral->slot, 0, sizeof(funeral->slot));
 	funeral->slot.phase = phase;
 	funeral->slot.in_frame = in_frame;
-	funeral->slot.voice = SLOT_VOICE_CONTROL;
+	funeral->slot.reply_style = SLOT_REPLY_CONTROL;
 	assert_int_equal(fdpass_open(&funeral->queue_fd, &write_fd), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	assert_int_equal(fdpass_put(write_fd, pair[0]), 0);
@@ -177,9 +177,9 @@ test_it_does_not_say_a_second_last_word(void **state)
 
 /* A slot whose worker died over its last frame of LEN bytes. */
 static struct slot
-make_last(uint8_t voice, const void *frame, uint8_t len, uint8_t sent)
+make_last(uint8_t reply_style, const void *frame, uint8_t len, uint8_t sent)
 {
-	struct slot slot = { .phase = SLOT_LAST_SENDING, .voice = voice };
+	struct slot slot = { .phase = SLOT_LAST_SENDING, .reply_style = reply_style };
 
 	slot.last.len = len;
 	slot.last.sent = sent;
@@ -192,7 +192,7 @@ static const uint8_t exit_frame[] = { VMM_GUEST_EXIT, 8, 0, 0, 0, 7, 0, 0, 0, 0,
 static void
 test_a_last_frame_that_did_not_go_is_sent_by_the_supervisor(void **state)
 {
-	struct slot slot = make_last(SLOT_VOICE_EXEC, exit_frame, sizeof(exit_frame), 0);
+	struct slot slot = make_last(SLOT_REPLY_EXEC, exit_frame, sizeof(exit_frame), 0);
 
 	(void)state;
 	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), sizeof(exit_frame));
@@ -202,7 +202,7 @@ test_a_last_frame_that_did_not_go_is_sent_by_the_supervisor(void **state)
 static void
 test_of_a_last_frame_that_went_in_part_the_rest_is_sent(void **state)
 {
-	struct slot slot = make_last(SLOT_VOICE_EXEC, exit_frame, sizeof(exit_frame), 6);
+	struct slot slot = make_last(SLOT_REPLY_EXEC, exit_frame, sizeof(exit_frame), 6);
 
 	(void)state;
 	assert_int_equal(
@@ -215,7 +215,7 @@ test_of_a_last_frame_that_went_in_part_the_rest_is_sent(void **state)
 static void
 test_where_nobody_knows_how_much_went_nothing_is_said(void **state)
 {
-	struct slot slot = make_last(SLOT_VOICE_EXEC, exit_frame, sizeof(exit_frame), 0);
+	struct slot slot = make_last(SLOT_REPLY_EXEC, exit_frame, sizeof(exit_frame), 0);
 
 	(void)state;
 	slot.in_frame = 1;
@@ -225,12 +225,12 @@ test_where_nobody_knows_how_much_went_nothing_is_said(void **state)
 static void
 test_an_answer_that_is_too_long_to_be_kept_is_followed_by_an_error(void **state)
 {
-	struct slot slot = make_last(SLOT_VOICE_FILE, "", 0, 0);
+	struct slot slot = make_last(SLOT_REPLY_FILE, "", 0, 0);
 
 	(void)state;
 	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)),
 	    VMM_GUEST_HEADER_LEN + strlen("EIO: worker lost"));
-	slot = make_last(SLOT_VOICE_EXEC, "", 0, 0);
+	slot = make_last(SLOT_REPLY_EXEC, "", 0, 0);
 	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
 }
 
@@ -247,21 +247,21 @@ test_a_record_that_makes_no_sense_is_not_sent(void **state)
 	memcpy(frame, exit_frame, sizeof(exit_frame));
 	for (size_t i = 0; i < sizeof(types); i++) {
 		frame[0] = types[i];
-		slot = make_last(SLOT_VOICE_EXEC, frame, sizeof(exit_frame), 0);
+		slot = make_last(SLOT_REPLY_EXEC, frame, sizeof(exit_frame), 0);
 		assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
 	}
-	/* Of every length but its own, and of every other voice. */
+	/* Of every length but its own, and of every other reply_style. */
 	for (unsigned len = 1; len <= UINT8_MAX; len++) {
 		if (len == sizeof(exit_frame))
 			continue;
-		slot = make_last(SLOT_VOICE_EXEC, exit_frame, (uint8_t)len, 0);
+		slot = make_last(SLOT_REPLY_EXEC, exit_frame, (uint8_t)len, 0);
 		assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
 	}
-	slot = make_last(SLOT_VOICE_EXEC, exit_frame, sizeof(exit_frame), sizeof(exit_frame) + 1);
+	slot = make_last(SLOT_REPLY_EXEC, exit_frame, sizeof(exit_frame), sizeof(exit_frame) + 1);
 	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
-	slot = make_last(SLOT_VOICE_FILE, exit_frame, sizeof(exit_frame), 0);
+	slot = make_last(SLOT_REPLY_FILE, exit_frame, sizeof(exit_frame), 0);
 	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
-	slot = make_last(SLOT_VOICE_NONE, exit_frame, sizeof(exit_frame), 0);
+	slot = make_last(SLOT_REPLY_NONE, exit_frame, sizeof(exit_frame), 0);
 	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
 	memset(&slot, 0xff, sizeof(slot));
 	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
@@ -282,7 +282,7 @@ test_the_queue_is_emptied_and_the_last_in_it_is_spoken_to(void **state)
 	(void)state;
 	memset(&funeral, 0, sizeof(funeral));
 	funeral.slot.phase = SLOT_OPEN;
-	funeral.slot.voice = SLOT_VOICE_CONTROL;
+	funeral.slot.reply_style = SLOT_REPLY_CONTROL;
 	assert_int_equal(fdpass_open(&funeral.queue_fd, &write_fd), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, earlier), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
@@ -310,7 +310,7 @@ test_it_waits_for_no_host(void **state)
 	(void)state;
 	memset(&funeral, 0, sizeof(funeral));
 	funeral.slot.phase = SLOT_OPEN;
-	funeral.slot.voice = SLOT_VOICE_EXEC;
+	funeral.slot.reply_style = SLOT_REPLY_EXEC;
 	assert_int_equal(fdpass_open(&funeral.queue_fd, &write_fd), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	agent_fd = pair[0];

@@ -142,7 +142,7 @@ test_a_cleared_slot_keeps_its_worker_and_nothing_of_the_session(void **state)
 	atomic_store(&slot->sessions_served, 9);
 	atomic_store(&slot->phase, SLOT_LAST_SENT);
 	atomic_store(&slot->in_frame, 1);
-	atomic_store(&slot->voice, SLOT_VOICE_FILE);
+	atomic_store(&slot->reply_style, SLOT_REPLY_FILE);
 	atomic_store(&slot->spawning, 1);
 	atomic_store(&slot->child_pid, 101);
 	atomic_store(&slot->session, 7);
@@ -156,7 +156,7 @@ test_a_cleared_slot_keeps_its_worker_and_nothing_of_the_session(void **state)
 	assert_int_equal(slot->sessions_served, 9);
 	assert_int_equal(slot->phase, SLOT_IDLE);
 	assert_int_equal(slot->in_frame, 0);
-	assert_int_equal(slot->voice, SLOT_VOICE_NONE);
+	assert_int_equal(slot->reply_style, SLOT_REPLY_NONE);
 	assert_int_equal(slot->spawning, 0);
 	assert_int_equal(slot->child_pid, 0);
 	assert_int_equal(slot->session, 0);
