@@ -13,18 +13,18 @@ scoreboard_slots_end(uint32_t workers)
 	return sizeof(struct scoreboard) + workers * sizeof(struct slot);
 }
 
-struct scoreboard_litter *
-scoreboard_litter(struct scoreboard *board, uint32_t index)
+struct scoreboard_temporary *
+scoreboard_temporary(struct scoreboard *board, uint32_t index)
 {
 	void *records = (char *)board + scoreboard_slots_end(board->workers);
 
-	return (struct scoreboard_litter *)records + index;
+	return (struct scoreboard_temporary *)records + index;
 }
 
 int
 scoreboard_new(uint32_t workers, uint32_t reserved, struct scoreboard **ret)
 {
-	size_t size = scoreboard_slots_end(workers) + workers * sizeof(struct scoreboard_litter);
+	size_t size = scoreboard_slots_end(workers) + workers * sizeof(struct scoreboard_temporary);
 	struct scoreboard *board =
 	    mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 

@@ -167,8 +167,8 @@ struct scoreboard {
 
 /* A temporary name that a worker's file session has given, or is about to; what
  * became of it if the worker dies, the next one of the slot looks up. Written
- * and read by file_litter.c alone. */
-struct scoreboard_litter {
+ * and read by file_temporary.c alone. */
+struct scoreboard_temporary {
 	_Atomic uint32_t standing; /* the rest counts */
 	uint64_t number;	   /* in the name */
 	uint64_t dev;
@@ -180,7 +180,7 @@ struct scoreboard_litter {
 
 /* The record of the slot of INDEX. It stands behind the slots, in pages that
  * nothing touches until a file is replaced. */
-struct scoreboard_litter *scoreboard_litter(struct scoreboard *board, uint32_t index);
+struct scoreboard_temporary *scoreboard_temporary(struct scoreboard *board, uint32_t index);
 
 /* A new scoreboard for WORKERS slots, all zero, in memory that fork(2) shares but
  * for its first members. Never freed. Returns 0 with *RET, or -errno of mmap(2). */

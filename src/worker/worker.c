@@ -25,7 +25,7 @@
 #include "platform/log.h"
 #include "platform/oom_score.h"
 #include "platform/watchdog.h"
-#include "session/file/litter.h"
+#include "session/file/temporary.h"
 #include "shared/host_clock.h"
 #include "session/kinds.h"
 #include "shared/admission.h"
@@ -252,7 +252,7 @@ worker_init(struct worker *worker, const struct worker_options *options)
 	log_set_process(name);
 	worker_set_title(worker, "idle");
 	worker->unix_room = listener_message_max(options->listeners[0].fd);
-	file_collect_litter(options->board, options->index);
+	file_temporary_collect(options->board, options->index);
 }
 
 static int

@@ -36,7 +36,7 @@ test_a_new_one_is_all_zero_but_for_its_numbers(void **state)
 	assert_int_equal(board->counts.sessions, 0);
 	for (uint32_t i = 0; i < WORKERS; i++) {
 		assert_memory_equal(&board->slots[i], &zero, sizeof(zero));
-		assert_int_equal(scoreboard_litter(board, i)->standing, 0);
+		assert_int_equal(scoreboard_temporary(board, i)->standing, 0);
 	}
 }
 
@@ -57,18 +57,18 @@ test_records_of_litter_lie_behind_the_slots_and_apart(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i < WORKERS; i++) {
-		struct scoreboard_litter *litter = scoreboard_litter(board, i);
+		struct scoreboard_temporary *temporary = scoreboard_temporary(board, i);
 
-		assert_true((void *)litter >= (void *)&board->slots[WORKERS]);
-		assert_int_equal((uintptr_t)litter % _Alignof(struct scoreboard_litter), 0);
+		assert_true((void *)temporary >= (void *)&board->slots[WORKERS]);
+		assert_int_equal((uintptr_t)temporary % _Alignof(struct scoreboard_temporary), 0);
 		/* To the last byte: the sanitizers and the kernel know the end. */
-		memset(litter, (int)i + 1, sizeof(*litter));
+		memset(temporary, (int)i + 1, sizeof(*temporary));
 	}
 	for (uint32_t i = 0; i < WORKERS; i++) {
-		struct scoreboard_litter *litter = scoreboard_litter(board, i);
+		struct scoreboard_temporary *temporary = scoreboard_temporary(board, i);
 
-		assert_int_equal(litter->dir[0], (int)i + 1);
-		assert_int_equal(litter->dir[PATH_MAX - 1], (int)i + 1);
+		assert_int_equal(temporary->dir[0], (int)i + 1);
+		assert_int_equal(temporary->dir[PATH_MAX - 1], (int)i + 1);
 		assert_int_equal(board->slots[i].command[0], '\0');
 	}
 }

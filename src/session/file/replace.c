@@ -29,7 +29,7 @@ file_replace_begin_named(struct file_replace *replace)
 	int fd = -1;
 
 	for (int tries = 0; fd < 0 && tries < FILE_REPLACE_TRIES; tries++) {
-		file_litter_announce(replace->session, replace->dir_fd, NULL, replace->temp);
+		file_temporary_announce(replace->session, replace->dir_fd, NULL, replace->temp);
 		fd = openat(replace->dir_fd, replace->temp,
 		    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_REPLACE_MODE);
 		if (fd < 0 && errno != EEXIST)
@@ -39,11 +39,11 @@ file_replace_begin_named(struct file_replace *replace)
 		int error = errno;
 
 		replace->temp[0] = '\0';
-		file_litter_forget(replace->session);
+		file_temporary_forget(replace->session);
 		return -error;
 	}
 	if (fstat(fd, &status) == 0)
-		file_litter_identify(replace->session, &status);
+		file_temporary_identify(replace->session, &status);
 	replace->fd = fd;
 	return 0;
 }
@@ -86,12 +86,12 @@ file_replace_name(struct file_replace *replace)
 	if (fstat(replace->fd, &status) < 0)
 		return -errno;
 	for (int tries = 0; r == -EEXIST && tries < FILE_REPLACE_TRIES; tries++) {
-		file_litter_announce(replace->session, replace->dir_fd, &status, replace->temp);
+		file_temporary_announce(replace->session, replace->dir_fd, &status, replace->temp);
 		r = file_replace_link(replace, replace->temp);
 	}
 	if (r < 0) {
 		replace->temp[0] = '\0';
-		file_litter_forget(replace->session);
+		file_temporary_forget(replace->session);
 	}
 	return r;
 }
@@ -115,7 +115,7 @@ file_replace_commit(struct file_replace *replace, const char *name)
 	if (renameat(replace->dir_fd, replace->temp, replace->dir_fd, name) < 0)
 		return -errno;
 	replace->temp[0] = '\0';
-	file_litter_forget(replace->session);
+	file_temporary_forget(replace->session);
 	return 0;
 }
 
@@ -125,7 +125,7 @@ file_replace_abort(struct file_replace *replace)
 	if (replace->temp[0] != '\0') {
 		(void)unlinkat(replace->dir_fd, replace->temp, 0);
 		replace->temp[0] = '\0';
-		file_litter_forget(replace->session);
+		file_temporary_forget(replace->session);
 	}
 	fd_close(&replace->fd);
 }

@@ -2,20 +2,20 @@
  * file_replace: new content for a name, all of it or nothing. It is written to a
  * file that has no name (O_TMPFILE, open(2)), in the directory of the name, and
  * gets the name when it is whole. Where a file system has no such files it has
- * a temporary name from the start; see file_litter.h for what collects it.
+ * a temporary name from the start; see file_temporary.h for what collects it.
  */
 #ifndef SESSION_FILE_REPLACE_H
 #define SESSION_FILE_REPLACE_H
 
-#include "session/file/litter.h"
+#include "session/file/temporary.h"
 #include "session/file/place.h"
 #include "session/session.h"
 
 struct file_replace {
 	struct session *session;
-	int dir_fd;			 /* borrowed */
-	int fd;				 /* O_RDWR, mode 0600; -1: not begun */
-	char temp[FILE_LITTER_NAME_MAX]; /* "": the file has no name */
+	int dir_fd;			    /* borrowed */
+	int fd;				    /* O_RDWR, mode 0600; -1: not begun */
+	char temp[FILE_TEMPORARY_NAME_MAX]; /* "": the file has no name */
 };
 
 #define FILE_REPLACE_SCOPE __attribute__((cleanup(file_replace_abort)))

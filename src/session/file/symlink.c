@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "session/file/litter.h"
+#include "session/file/temporary.h"
 #include "session/file/place.h"
 #include "session/file/serve.h"
 
@@ -25,23 +25,23 @@ file_symlink_call(const char *target, int dir_fd, const char *name)
 static int
 file_symlink_replace(struct session *session, const char *target, const struct file_place *place)
 {
-	char temp[FILE_LITTER_NAME_MAX];
+	char temp[FILE_TEMPORARY_NAME_MAX];
 	struct stat status;
 	int r = -EEXIST;
 
 	for (int tries = 0; r == -EEXIST && tries < FILE_SYMLINK_TRIES; tries++) {
-		file_litter_announce(session, place->dir_fd, NULL, temp);
+		file_temporary_announce(session, place->dir_fd, NULL, temp);
 		r = file_symlink_call(target, place->dir_fd, temp);
 	}
 	if (r == 0) {
 		if (fstatat(place->dir_fd, temp, &status, AT_SYMLINK_NOFOLLOW) == 0)
-			file_litter_identify(session, &status);
+			file_temporary_identify(session, &status);
 		if (renameat(place->dir_fd, temp, place->dir_fd, place->name) < 0) {
 			r = -errno;
 			(void)unlinkat(place->dir_fd, temp, 0);
 		}
 	}
-	file_litter_forget(session);
+	file_temporary_forget(session);
 	return r;
 }
 

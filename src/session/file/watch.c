@@ -13,7 +13,7 @@
 
 #include "platform/clock.h"
 #include "platform/fd.h"
-#include "session/file/litter.h"
+#include "session/file/temporary.h"
 #include "session/file/path.h"
 #include "session/file/reply.h"
 #include "session/file/user.h"
@@ -131,9 +131,10 @@ file_watch_renamed(struct file_watch *watch, const struct inotify_event *from_ev
 	file_watch_spot(watch, to_event, &to);
 	/* Into a directory that has left: so has this. */
 	if (to.dir == NULL)
-		return file_litter_is_name(from.name) ? 0 : file_watch_left(watch, &from, is_dir);
+		return file_temporary_is_name(from.name) ? 0
+							 : file_watch_left(watch, &from, is_dir);
 	/* It is a WRITE's, which takes temporary names for files that are there. */
-	if (file_litter_is_name(from.name))
+	if (file_temporary_is_name(from.name))
 		return file_watch_tell_spot(watch, FILE_EVENT_MODIFIED, &to);
 	if (from.is_unnamed || to.is_unnamed) {
 		r = file_watch_left(watch, &from, is_dir);
@@ -156,7 +157,7 @@ file_watch_moved(struct file_watch *watch, const struct inotify_event *from)
 	watch->waited = false;
 	if (to == NULL) {
 		if (!file_watch_is_wanted(watch, from_dir, from->name) ||
-		    file_litter_is_name(from->name))
+		    file_temporary_is_name(from->name))
 			return 0;
 		file_watch_spot(watch, from, &spot);
 		return file_watch_left(watch, &spot, (from->mask & IN_ISDIR) != 0);
@@ -188,7 +189,7 @@ file_watch_name(
 
 	if (event->mask & IN_MOVED_FROM)
 		return file_watch_moved(watch, event);
-	if (!file_watch_is_wanted(watch, dir, event->name) || file_litter_is_name(event->name))
+	if (!file_watch_is_wanted(watch, dir, event->name) || file_temporary_is_name(event->name))
 		return 0;
 	file_watch_spot(watch, event, &spot);
 	if (event->mask & (IN_CREATE | IN_MOVED_TO))

@@ -1,7 +1,7 @@
 /*
- * file_litter: the temporary names that replacing a file takes for a moment.
+ * file_temporary: the temporary names that replacing a file takes for a moment.
  */
-#include "session/file/litter.h"
+#include "session/file/temporary.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,18 +17,19 @@
 #include "session/session.h"
 
 /* How long a file system may take to give up what was left in it. */
-#define FILE_LITTER_MAX_MS 10000
+#define FILE_TEMPORARY_MAX_MS 10000
 
 static void
-file_litter_name(uint32_t slot, uint64_t number, char ret[FILE_LITTER_NAME_MAX])
+file_temporary_name(uint32_t slot, uint64_t number, char ret[FILE_TEMPORARY_NAME_MAX])
 {
-	(void)snprintf(ret, FILE_LITTER_NAME_MAX, ".vmm-guest-%" PRIu32 "-%" PRIu64, slot, number);
+	(void)snprintf(
+	    ret, FILE_TEMPORARY_NAME_MAX, ".vmm-guest-%" PRIu32 "-%" PRIu64, slot, number);
 }
 
 /* Microseconds since boot are new after each restart of a worker; only the same
  * microsecond needs the step. */
 static uint64_t
-file_litter_number(void)
+file_temporary_number(void)
 {
 	static uint64_t last;
 	uint64_t number = clock_mono_us();
@@ -38,16 +39,17 @@ file_litter_number(void)
 }
 
 void
-file_litter_announce(struct session *session, int dir_fd, const struct stat *file,
-    char ret_name[FILE_LITTER_NAME_MAX])
+file_temporary_announce(struct session *session, int dir_fd, const struct stat *file,
+    char ret_name[FILE_TEMPORARY_NAME_MAX])
 {
-	struct scoreboard_litter *record = scoreboard_litter(session->board, session->slot_index);
-	uint64_t number = file_litter_number();
+	struct scoreboard_temporary *record =
+	    scoreboard_temporary(session->board, session->slot_index);
+	uint64_t number = file_temporary_number();
 	char link[PROC_FD_LINK_MAX];
 	struct stat dir;
 	ssize_t len;
 
-	file_litter_name(session->slot_index, number, ret_name);
+	file_temporary_name(session->slot_index, number, ret_name);
 	atomic_store(&record->standing, 0);
 	proc_fd_link(dir_fd, link);
 	len = readlinkat(proc_dir_fd(), link, record->dir, sizeof(record->dir));
@@ -66,36 +68,37 @@ file_litter_announce(struct session *session, int dir_fd, const struct stat *fil
 }
 
 void
-file_litter_identify(struct session *session, const struct stat *file)
+file_temporary_identify(struct session *session, const struct stat *file)
 {
-	struct scoreboard_litter *record = scoreboard_litter(session->board, session->slot_index);
+	struct scoreboard_temporary *record =
+	    scoreboard_temporary(session->board, session->slot_index);
 
 	record->dev = file->st_dev;
 	record->ino = file->st_ino;
 }
 
 void
-file_litter_forget(struct session *session)
+file_temporary_forget(struct session *session)
 {
-	atomic_store(&scoreboard_litter(session->board, session->slot_index)->standing, 0);
+	atomic_store(&scoreboard_temporary(session->board, session->slot_index)->standing, 0);
 }
 
 bool
-file_litter_is_name(const char *name)
+file_temporary_is_name(const char *name)
 {
 	uint32_t slot;
 	uint64_t number;
-	char same[FILE_LITTER_NAME_MAX];
+	char same[FILE_TEMPORARY_NAME_MAX];
 
 	if (sscanf(name, ".vmm-guest-%" SCNu32 "-%" SCNu64, &slot, &number) != 2)
 		return false;
-	file_litter_name(slot, number, same);
+	file_temporary_name(slot, number, same);
 	return strcmp(name, same) == 0;
 }
 
 /* Unlinks NAME where it is what RECORD tells of. */
 static void
-file_litter_unlink(const struct scoreboard_litter *record, const char *name)
+file_temporary_unlink(const struct scoreboard_temporary *record, const char *name)
 {
 	int CLEANUP_FD dir_fd = -1;
 	struct stat status;
@@ -114,18 +117,18 @@ file_litter_unlink(const struct scoreboard_litter *record, const char *name)
 }
 
 void
-file_collect_litter(struct scoreboard *board, uint32_t index)
+file_temporary_collect(struct scoreboard *board, uint32_t index)
 {
-	struct scoreboard_litter *record = scoreboard_litter(board, index);
-	char name[FILE_LITTER_NAME_MAX];
+	struct scoreboard_temporary *record = scoreboard_temporary(board, index);
+	char name[FILE_TEMPORARY_NAME_MAX];
 
 	if (atomic_exchange(&record->standing, 0) == 0)
 		return;
 	record->dir[sizeof(record->dir) - 1] = '\0';
-	file_litter_name(index, record->number, name);
+	file_temporary_name(index, record->number, name);
 	/* Where the file system does not answer, this is the end of us; but the record is
 	 * gone, and the next worker serves. */
-	watchdog_set(FILE_LITTER_MAX_MS);
-	file_litter_unlink(record, name);
+	watchdog_set(FILE_TEMPORARY_MAX_MS);
+	file_temporary_unlink(record, name);
 	watchdog_set(0);
 }

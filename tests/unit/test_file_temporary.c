@@ -11,13 +11,13 @@
 #include "platform/fd.h"
 #include "platform/proc.h"
 #include "scratch.h"
-#include "session/file/litter.h"
+#include "session/file/temporary.h"
 #include "session/session.h"
 
 #define SLOT 3
 
 static struct session session;
-static char name[FILE_LITTER_NAME_MAX];
+static char name[FILE_TEMPORARY_NAME_MAX];
 
 static int
 setup(void **state)
@@ -37,7 +37,7 @@ announce(const struct stat *file)
 	int CLEANUP_FD dir_fd = open(scratch_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	assert_true(dir_fd >= 0);
-	file_litter_announce(&session, dir_fd, file, name);
+	file_temporary_announce(&session, dir_fd, file, name);
 }
 
 static struct stat
@@ -61,7 +61,7 @@ is_there(const char *of)
 static void
 test_a_name_has_its_slot_and_is_new_each_time(void **state)
 {
-	char first[FILE_LITTER_NAME_MAX];
+	char first[FILE_TEMPORARY_NAME_MAX];
 
 	(void)state;
 	announce(NULL);
@@ -69,7 +69,7 @@ test_a_name_has_its_slot_and_is_new_each_time(void **state)
 	assert_int_equal(strncmp(first, ".vmm-guest-3-", 13), 0);
 	announce(NULL);
 	assert_string_not_equal(first, name);
-	assert_true(file_litter_is_name(name));
+	assert_true(file_temporary_is_name(name));
 }
 
 static void
@@ -80,10 +80,10 @@ test_only_such_names_are_names(void **state)
 		".vmm-guest-1-2-3", ".vmm-guest- 1-2" };
 
 	(void)state;
-	assert_true(file_litter_is_name(".vmm-guest-0-0"));
-	assert_true(file_litter_is_name(".vmm-guest-63-18446744073709551615"));
+	assert_true(file_temporary_is_name(".vmm-guest-0-0"));
+	assert_true(file_temporary_is_name(".vmm-guest-63-18446744073709551615"));
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-		assert_false(file_litter_is_name(others[i]));
+		assert_false(file_temporary_is_name(others[i]));
 }
 
 static void
@@ -92,10 +92,10 @@ test_what_was_announced_and_left_is_unlinked_once(void **state)
 	(void)state;
 	announce(NULL);
 	(void)made(name);
-	file_collect_litter(session.board, SLOT);
+	file_temporary_collect(session.board, SLOT);
 	assert_false(is_there(name));
 	(void)made(name);
-	file_collect_litter(session.board, SLOT);
+	file_temporary_collect(session.board, SLOT);
 	assert_true(is_there(name));
 }
 
@@ -113,7 +113,7 @@ test_what_stands_in_another_directory_at_the_same_path_stays(void **state)
 	assert_int_equal(rename(there, aside), 0);
 	assert_int_equal(mkdir(there, 0755), 0);
 	(void)made(name);
-	file_collect_litter(session.board, SLOT);
+	file_temporary_collect(session.board, SLOT);
 	assert_true(is_there(name));
 	assert_int_equal(unlink(scratch_path(name)), 0);
 	assert_int_equal(rmdir(there), 0);
@@ -127,8 +127,8 @@ test_what_was_forgotten_stays(void **state)
 	(void)state;
 	announce(NULL);
 	(void)made(name);
-	file_litter_forget(&session);
-	file_collect_litter(session.board, SLOT);
+	file_temporary_forget(&session);
+	file_temporary_collect(session.board, SLOT);
 	assert_true(is_there(name));
 }
 
@@ -139,7 +139,7 @@ test_a_link_that_was_left_is_unlinked_and_not_followed(void **state)
 	(void)made("kept");
 	announce(NULL);
 	assert_int_equal(symlink("kept", scratch_path(name)), 0);
-	file_collect_litter(session.board, SLOT);
+	file_temporary_collect(session.board, SLOT);
 	assert_false(is_there(name));
 	assert_true(is_there("kept"));
 }
@@ -150,7 +150,7 @@ test_another_slot_s_litter_stays(void **state)
 	(void)state;
 	announce(NULL);
 	(void)made(name);
-	file_collect_litter(session.board, SLOT - 1);
+	file_temporary_collect(session.board, SLOT - 1);
 	assert_true(is_there(name));
 }
 
@@ -162,7 +162,7 @@ test_another_file_of_that_name_stays(void **state)
 	(void)state;
 	announce(&mine);
 	(void)made(name);
-	file_collect_litter(session.board, SLOT);
+	file_temporary_collect(session.board, SLOT);
 	assert_true(is_there(name));
 }
 
@@ -174,8 +174,8 @@ test_the_file_that_was_identified_later_is_unlinked(void **state)
 	(void)state;
 	announce(NULL);
 	status = made(name);
-	file_litter_identify(&session, &status);
-	file_collect_litter(session.board, SLOT);
+	file_temporary_identify(&session, &status);
+	file_temporary_collect(session.board, SLOT);
 	assert_false(is_there(name));
 }
 
@@ -185,22 +185,22 @@ test_what_is_neither_file_nor_link_stays(void **state)
 	(void)state;
 	announce(NULL);
 	assert_int_equal(mkfifo(scratch_path(name), 0600), 0);
-	file_collect_litter(session.board, SLOT);
+	file_temporary_collect(session.board, SLOT);
 	assert_true(is_there(name));
 	announce(NULL);
 	assert_int_equal(mkdir(scratch_path(name), 0700), 0);
-	file_collect_litter(session.board, SLOT);
+	file_temporary_collect(session.board, SLOT);
 	assert_true(is_there(name));
 }
 
 static void
 test_a_record_that_nobody_could_have_written_does_no_harm(void **state)
 {
-	struct scoreboard_litter *record = scoreboard_litter(session.board, SLOT);
+	struct scoreboard_temporary *record = scoreboard_temporary(session.board, SLOT);
 
 	(void)state;
 	memset(record, 0xff, sizeof(*record));
-	file_collect_litter(session.board, SLOT);
+	file_temporary_collect(session.board, SLOT);
 	assert_int_equal(record->standing, 0);
 }
 
