@@ -1,6 +1,6 @@
 /*
  * session: what every kind of session is given, and how one ends. A kind is a
- * file with one serve function; kinds do not know each other. kinds.h has the
+ * file with one serve function; kinds do not know each other. request_table.h has the
  * table through which a worker finds them.
  */
 #ifndef SESSION_SESSION_H

@@ -27,7 +27,7 @@
 #include "platform/watchdog.h"
 #include "session/file/temporary.h"
 #include "shared/host_clock.h"
-#include "session/kinds.h"
+#include "session/request_table.h"
 #include "shared/admission.h"
 #include "session/stop.h"
 #include "session/run/streams.h"
@@ -69,7 +69,7 @@ worker_set_title(const struct worker *worker, const char *doing)
 static enum slot_reply_style
 worker_voice(const struct opening *opening)
 {
-	const struct session_kind *kind = kinds_find(opening->is_file_port, opening->type);
+	const struct request *kind = request_table_find(opening->is_file_port, opening->type);
 
 	if (kind != NULL)
 		return kind->reply_style;
@@ -81,7 +81,7 @@ static void
 worker_refuse_bad(struct session *session, enum slot_reply_style reply_style, const char *text)
 {
 	(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
-	kinds_refuse(session, reply_style, false, "EPROTO", text);
+	request_table_refuse(session, reply_style, false, "EPROTO", text);
 }
 
 /* What was begun to be asked for and could not be read to its end, as of ERROR. */
@@ -93,14 +93,15 @@ worker_refuse_unread(struct session *session, const struct opening *opening, int
 	if (error == -EMSGSIZE)
 		worker_refuse_bad(session, reply_style, "the frame is longer than a frame may be");
 	else if (error == -ETIMEDOUT)
-		kinds_refuse(session, reply_style, false, "ETIMEDOUT",
+		request_table_refuse(session, reply_style, false, "ETIMEDOUT",
 		    "the request did not come whole in the time for it");
 	else
-		kinds_refuse(session, reply_style, false, "ECANCELED", "the agent is stopping");
+		request_table_refuse(
+		    session, reply_style, false, "ECANCELED", "the agent is stopping");
 }
 
 static void
-worker_refuse_busy(struct session *session, const struct session_kind *kind)
+worker_refuse_busy(struct session *session, const struct request *kind)
 {
 	uint32_t total = admission_total(session->board, kind->places);
 	uint32_t taken = admission_count_taken(session->board, kind->places);
@@ -115,14 +116,14 @@ worker_refuse_busy(struct session *session, const struct session_kind *kind)
 		    "busy: all %u workers that may serve this are in use",
 		    admission_total(session->board, ADMISSION_FILE));
 	(void)atomic_fetch_add(&session->board->counts.refused, 1);
-	kinds_refuse(
+	request_table_refuse(
 	    session, kind->reply_style, kind->type == VMM_GUEST_FILE_WRITE_REQ, "EBUSY", text);
 }
 
 static void
 worker_dispatch(struct worker *worker, struct session *session, const struct opening *opening)
 {
-	const struct session_kind *kind = kinds_find(opening->is_file_port, opening->type);
+	const struct request *kind = request_table_find(opening->is_file_port, opening->type);
 	char text[64];
 
 	if (kind == NULL) {

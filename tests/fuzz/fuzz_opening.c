@@ -11,7 +11,7 @@
 
 #include "platform/clock.h"
 #include "platform/fd.h"
-#include "session/kinds.h"
+#include "session/request_table.h"
 #include "worker/opening.h"
 
 #define INPUT_MAX 65536
@@ -69,7 +69,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_CHECK(r == 0 || r == -EPIPE || r == -EBADMSG || r == -EMSGSIZE);
 	if (r == 0) {
 		FUZZ_CHECK(opening.len <= VMM_GUEST_JSON_MAX);
-		(void)kinds_find(opening.is_file_port, opening.type);
+		(void)request_table_find(opening.is_file_port, opening.type);
 		read_frames(&session.conn);
 	}
 	conn_finish(&session.conn);

@@ -11,7 +11,7 @@
 
 #include "platform/clock.h"
 #include "protocol/status.h"
-#include "session/kinds.h"
+#include "session/request_table.h"
 
 #define STATUS_US_PER_MS 1000.0
 #define STATUS_DETACHED_KIND "detached"
@@ -142,7 +142,7 @@ status_collect(const struct session *session, struct status_slot *slots, struct 
 		.slots = slots,
 	};
 
-	status.features = kinds_features(&status.features_count);
+	status.features = request_table_features(&status.features_count);
 	for (uint32_t i = 0; i < board->workers; i++)
 		status.slots_count += status_copy_slot(
 		    &board->slots[i], &texts[status.slots_count], &slots[status.slots_count]);

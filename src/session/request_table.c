@@ -1,7 +1,7 @@
 /*
- * kinds: the table of what a connection may ask for first.
+ * request_table: the table of what a connection may ask for first.
  */
-#include "session/kinds.h"
+#include "session/request_table.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -28,7 +28,7 @@
 #include "session/control/status.h"
 #include "session/control/wait_port.h"
 
-static const struct session_kind kinds_table[] = {
+static const struct request request_table[] = {
 	{ VMM_GUEST_START, SLOT_REPLY_EXEC, ADMISSION_EXEC, "exec", "START", exec_serve },
 	{ VMM_GUEST_CLOCK_SYNC, SLOT_REPLY_CONTROL, ADMISSION_NONE, "clock", "CLOCK_SYNC",
 	    clock_sync_serve },
@@ -66,16 +66,16 @@ static const struct session_kind kinds_table[] = {
 	    file_set_serve },
 };
 
-#define KINDS_COUNT (sizeof(kinds_table) / sizeof(kinds_table[0]))
+#define REQUEST_TABLE_COUNT (sizeof(request_table) / sizeof(request_table[0]))
 
 /* What a refusal on the file port may still have to read of an upload. */
-#define KINDS_DISCARD_BUSY_MS 1000
+#define REQUEST_TABLE_DISCARD_BUSY_MS 1000
 
-const struct session_kind *
-kinds_find(bool is_file_port, uint8_t type)
+const struct request *
+request_table_find(bool is_file_port, uint8_t type)
 {
-	for (size_t i = 0; i < KINDS_COUNT; i++) {
-		const struct session_kind *kind = &kinds_table[i];
+	for (size_t i = 0; i < REQUEST_TABLE_COUNT; i++) {
+		const struct request *kind = &request_table[i];
 
 		if (kind->type == type && (kind->reply_style == SLOT_REPLY_FILE) == is_file_port)
 			return kind;
@@ -84,22 +84,22 @@ kinds_find(bool is_file_port, uint8_t type)
 }
 
 const char *const *
-kinds_features(size_t *ret_count)
+request_table_features(size_t *ret_count)
 {
 	/* Frames of a running session, which no kind begins with. */
 	static const char *const in_session[] = { "STDIN", "RESIZE", "EOF", "SIGNAL" };
 	static const size_t in_session_count = sizeof(in_session) / sizeof(in_session[0]);
-	static const char *names[KINDS_COUNT + sizeof(in_session) / sizeof(in_session[0])];
+	static const char *names[REQUEST_TABLE_COUNT + sizeof(in_session) / sizeof(in_session[0])];
 
-	for (size_t i = 0; i < KINDS_COUNT; i++)
-		names[i] = kinds_table[i].feature;
-	memcpy(&names[KINDS_COUNT], in_session, sizeof(in_session));
-	*ret_count = KINDS_COUNT + in_session_count;
+	for (size_t i = 0; i < REQUEST_TABLE_COUNT; i++)
+		names[i] = request_table[i].feature;
+	memcpy(&names[REQUEST_TABLE_COUNT], in_session, sizeof(in_session));
+	*ret_count = REQUEST_TABLE_COUNT + in_session_count;
 	return names;
 }
 
 void
-kinds_refuse(struct session *session, enum slot_reply_style reply_style, bool is_upload,
+request_table_refuse(struct session *session, enum slot_reply_style reply_style, bool is_upload,
     const char *errno_name, const char *text)
 {
 	char line[VMM_GUEST_COMMAND_MAX];
@@ -123,7 +123,8 @@ kinds_refuse(struct session *session, enum slot_reply_style reply_style, bool is
 		if (session_send_last(session, VMM_GUEST_FILE_ERR, line, (size_t)n) == 0 &&
 		    is_upload) {
 			conn_shut_down(&session->conn);
-			conn_discard(&session->conn, KINDS_DISCARD_BUSY_MS, VMM_GUEST_FILE_DONE);
+			conn_discard(
+			    &session->conn, REQUEST_TABLE_DISCARD_BUSY_MS, VMM_GUEST_FILE_DONE);
 		}
 		break;
 	}
