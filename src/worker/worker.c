@@ -31,7 +31,7 @@
 #include "shared/admission.h"
 #include "session/stop.h"
 #include "session/run/streams.h"
-#include "worker/opening.h"
+#include "worker/first_frame.h"
 
 #define WORKER_NAME_MAX 32
 
@@ -67,13 +67,13 @@ worker_set_title(const struct worker *worker, const char *doing)
 }
 
 static enum slot_reply_style
-worker_voice(const struct opening *opening)
+worker_voice(const struct first_frame *frame)
 {
-	const struct request *kind = request_table_find(opening->is_file_port, opening->type);
+	const struct request *kind = request_table_find(frame->is_file_port, frame->type);
 
 	if (kind != NULL)
 		return kind->reply_style;
-	return opening->is_file_port ? SLOT_REPLY_FILE : SLOT_REPLY_EXEC;
+	return frame->is_file_port ? SLOT_REPLY_FILE : SLOT_REPLY_EXEC;
 }
 
 /* The refusals that need no kind of session. */
@@ -86,9 +86,9 @@ worker_refuse_bad(struct session *session, enum slot_reply_style reply_style, co
 
 /* What was begun to be asked for and could not be read to its end, as of ERROR. */
 static void
-worker_refuse_unread(struct session *session, const struct opening *opening, int error)
+worker_refuse_unread(struct session *session, const struct first_frame *frame, int error)
 {
-	enum slot_reply_style reply_style = worker_voice(opening);
+	enum slot_reply_style reply_style = worker_voice(frame);
 
 	if (error == -EMSGSIZE)
 		worker_refuse_bad(session, reply_style, "the frame is longer than a frame may be");
@@ -121,20 +121,20 @@ worker_refuse_busy(struct session *session, const struct request *kind)
 }
 
 static void
-worker_dispatch(struct worker *worker, struct session *session, const struct opening *opening)
+worker_dispatch(struct worker *worker, struct session *session, const struct first_frame *frame)
 {
-	const struct request *kind = request_table_find(opening->is_file_port, opening->type);
+	const struct request *kind = request_table_find(frame->is_file_port, frame->type);
 	char text[64];
 
 	if (kind == NULL) {
 		(void)snprintf(
-		    text, sizeof(text), "no request begins with frame 0x%02x", opening->type);
-		worker_refuse_bad(session, worker_voice(opening), text);
+		    text, sizeof(text), "no request begins with frame 0x%02x", frame->type);
+		worker_refuse_bad(session, worker_voice(frame), text);
 		return;
 	}
 	atomic_store(&session->slot->reply_style, kind->reply_style);
 	(void)strlcpy(session->slot->kind, kind->name, sizeof(session->slot->kind));
-	if (opening->is_too_long) {
+	if (frame->is_too_long) {
 		(void)snprintf(
 		    text, sizeof(text), "the request is above %u bytes", VMM_GUEST_JSON_MAX);
 		worker_refuse_bad(session, kind->reply_style, text);
@@ -145,9 +145,9 @@ worker_dispatch(struct worker *worker, struct session *session, const struct ope
 		return;
 	}
 	worker_set_title(worker, kind->name);
-	kind->serve(session, opening->type, opening->payload, opening->len);
+	kind->serve(session, frame->type, frame->payload, frame->len);
 	watchdog_set(0);
-	if (opening->len > WORKER_LARGE_REQUEST)
+	if (frame->len > WORKER_LARGE_REQUEST)
 		(void)malloc_trim(0);
 }
 
@@ -170,14 +170,14 @@ static void
 worker_converse(struct worker *worker, struct session *session, enum worker_port port)
 {
 	const struct worker_settings *settings = worker->options->settings;
-	struct opening opening;
+	struct first_frame frame;
 	uint32_t peer = 0;
-	int r = opening_read(session, port, settings, &opening, &peer);
+	int r = first_frame_read(session, port, settings, &frame, &peer);
 
 	if (r == 0) {
-		worker_dispatch(worker, session, &opening);
-	} else if (opening.is_begun && r != -EPIPE) {
-		worker_refuse_unread(session, &opening, r);
+		worker_dispatch(worker, session, &frame);
+	} else if (frame.is_begun && r != -EPIPE) {
+		worker_refuse_unread(session, &frame, r);
 	} else {
 		worker_drop_duplicate(worker);
 		conn_close(&session->conn);

@@ -12,7 +12,7 @@
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "session/request_table.h"
-#include "worker/opening.h"
+#include "worker/first_frame.h"
 
 #define INPUT_MAX 65536
 
@@ -48,7 +48,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct scoreboard *board;
 	struct session session = { 0 };
-	struct opening opening;
+	struct first_frame frame;
 	uint32_t peer;
 	int pair[2];
 	int r;
@@ -65,11 +65,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	session.slot = &board->slots[0];
 	session.slot->started_ms = clock_mono_ms();
 	conn_init(&session.conn, pair[1], session.slot);
-	r = opening_read(&session, WORKER_PORT_BY_HANDSHAKE, &settings, &opening, &peer);
+	r = first_frame_read(&session, WORKER_PORT_BY_HANDSHAKE, &settings, &frame, &peer);
 	FUZZ_CHECK(r == 0 || r == -EPIPE || r == -EBADMSG || r == -EMSGSIZE);
 	if (r == 0) {
-		FUZZ_CHECK(opening.len <= VMM_GUEST_JSON_MAX);
-		(void)request_table_find(opening.is_file_port, opening.type);
+		FUZZ_CHECK(frame.len <= VMM_GUEST_JSON_MAX);
+		(void)request_table_find(frame.is_file_port, frame.type);
 		read_frames(&session.conn);
 	}
 	conn_finish(&session.conn);

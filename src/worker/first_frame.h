@@ -1,9 +1,9 @@
 /*
- * opening: the first words of a connection: who it is, which port it wants, and
+ * first_frame: the first words of a connection: who it is, which port it wants, and
  * the whole of its first frame, within the time that is given for that.
  */
-#ifndef WORKER_OPENING_H
-#define WORKER_OPENING_H
+#ifndef WORKER_FIRST_FRAME_H
+#define WORKER_FIRST_FRAME_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 #include "session/session.h"
 #include "worker/worker.h"
 
-struct opening {
+struct first_frame {
 	bool is_file_port;
 	bool is_begun;		/* a first byte of the first frame has come */
 	uint8_t type;		/* of the first frame */
@@ -28,7 +28,7 @@ struct opening {
  * -EMSGSIZE: the frame is longer than a frame may be. Where it fails and the host has
  * begun its first frame, *RET has port and type: it is owed an answer, unless it has
  * gone. */
-int opening_read(struct session *session, enum worker_port port,
-    const struct worker_settings *settings, struct opening *ret, uint32_t *ret_peer);
+int first_frame_read(struct session *session, enum worker_port port,
+    const struct worker_settings *settings, struct first_frame *ret, uint32_t *ret_peer);
 
 #endif

@@ -1,0 +1,141 @@
+/*
+ * first_frame: the first words of a connection.
+ */
+#include "worker/first_frame.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "platform/clock.h"
+#include "platform/listener.h"
+#include "protocol/handshake.h"
+
+/* While no worker is idle, a connection has so long for its first frame. The
+ * pool may fill up later, so this is looked at again as often. */
+#define FIRST_FRAME_CROWDED_MS 1000
+
+struct first_frame_limit {
+	const struct scoreboard *board;
+	uint64_t start_ms;
+	uint64_t end_ms;
+};
+
+static bool
+first_frame_is_over(const struct first_frame_limit *limit)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (now >= limit->end_ms)
+		return true;
+	return now >= limit->start_ms + FIRST_FRAME_CROWDED_MS &&
+	       scoreboard_count_idle(limit->board) == 0;
+}
+
+static uint64_t
+first_frame_next_look(const struct first_frame_limit *limit)
+{
+	uint64_t look = clock_mono_ms() + FIRST_FRAME_CROWDED_MS;
+
+	return look < limit->end_ms ? look : limit->end_ms;
+}
+
+/* Whether a call that gave R is to be made again. */
+static bool
+first_frame_goes_on(const struct first_frame_limit *limit, ssize_t r)
+{
+	return r == -ETIMEDOUT && !first_frame_is_over(limit);
+}
+
+/* Reads the CONNECT line of a vsock device's socket, and answers it. */
+static int
+first_frame_shake_hands(struct session *session, const struct worker_settings *settings,
+    const struct first_frame_limit *limit, bool *ret_is_file_port)
+{
+	char answer[HANDSHAKE_LINE_MAX];
+	const uint8_t *line;
+	uint32_t port;
+	size_t len;
+	int r;
+
+	for (;;) {
+		len = conn_peek(&session->conn, &line);
+		r = handshake_parse((const char *)line, len, &port, &len);
+		if (r == 0)
+			break;
+		if (r == -EAGAIN)
+			r = conn_receive(&session->conn, first_frame_next_look(limit));
+		if (r < 0 && !first_frame_goes_on(limit, r))
+			return r;
+	}
+	if (port != settings->exec_port && port != settings->file_port)
+		return -EBADMSG;
+	conn_skip(&session->conn, len);
+	*ret_is_file_port = port == settings->file_port;
+	len = handshake_format_ok(answer, sizeof(answer), port);
+	return conn_send_raw(&session->conn, answer, len);
+}
+
+/* Drops a payload that no request may have. */
+static int
+first_frame_drop_payload(struct session *session, const struct first_frame_limit *limit)
+{
+	const uint8_t *bytes;
+	ssize_t n;
+
+	do {
+		n = conn_read_payload(&session->conn, first_frame_next_look(limit), &bytes);
+	} while (n > 0 || first_frame_goes_on(limit, n));
+	return (int)n;
+}
+
+static int
+first_frame_read_frame(
+    struct session *session, const struct first_frame_limit *limit, struct first_frame *frame)
+{
+	struct frame_header header;
+	const uint8_t *begun;
+	ssize_t n;
+	int r;
+
+	do {
+		r = conn_next_frame(&session->conn, first_frame_next_look(limit), &header);
+	} while (first_frame_goes_on(limit, r));
+	frame->is_begun = r == 0 || conn_peek(&session->conn, &begun) > 0;
+	if (r < 0) {
+		frame->type = frame->is_begun ? begun[0] : 0;
+		return r;
+	}
+	frame->type = header.type;
+	frame->is_too_long = header.len > VMM_GUEST_JSON_MAX;
+	if (frame->is_too_long)
+		return first_frame_drop_payload(session, limit);
+	do {
+		n = conn_read_whole(&session->conn, first_frame_next_look(limit), &frame->payload);
+	} while (first_frame_goes_on(limit, n));
+	if (n < 0)
+		return (int)n;
+	frame->len = (size_t)n;
+	return 0;
+}
+
+int
+first_frame_read(struct session *session, enum worker_port port,
+    const struct worker_settings *settings, struct first_frame *ret, uint32_t *ret_peer)
+{
+	uint64_t now = atomic_load(&session->slot->started_ms);
+	struct first_frame_limit limit = {
+		.board = session->board,
+		.start_ms = now,
+		.end_ms = now + (uint64_t)settings->first_frame_timeout_ms,
+	};
+	int r = settings->any_peer ? 0 : listener_check_peer(session->conn.fd, ret_peer);
+
+	*ret = (struct first_frame){ .is_file_port = port == WORKER_PORT_FILE };
+	if (r == 0 && port == WORKER_PORT_BY_HANDSHAKE)
+		r = first_frame_shake_hands(session, settings, &limit, &ret->is_file_port);
+	if (r < 0)
+		return r;
+	atomic_store(
+	    &session->slot->reply_style, ret->is_file_port ? SLOT_REPLY_FILE : SLOT_REPLY_UNKNOWN);
+	return first_frame_read_frame(session, &limit, ret);
+}
