@@ -188,13 +188,13 @@ pool_kill_session(struct pool *pool, int32_t child)
 int
 pool_kill_cell(struct pool *pool, int cell_fd)
 {
-	return doomed_add(&pool->doomed, own_fd_hide(cell_fd), clock_mono_ms());
+	return cgroup_reaper_add(&pool->reaper, own_fd_hide(cell_fd), clock_mono_ms());
 }
 
 uint64_t
 pool_kill_again(struct pool *pool, uint64_t now_ms)
 {
-	return doomed_step(&pool->doomed, now_ms);
+	return cgroup_reaper_step(&pool->reaper, now_ms);
 }
 
 /* Kills what is in a dead worker's cell, by the number that it left; unless another

@@ -12,7 +12,7 @@
 
 #include "shared/scoreboard.h"
 #include "supervisor/backoff.h"
-#include "supervisor/doomed.h"
+#include "supervisor/cgroup_reaper.h"
 #include "supervisor/watchdogs.h"
 #include "worker/worker.h"
 
@@ -34,7 +34,7 @@ struct pool {
 	pid_t awaited_pid;
 	uint32_t count;
 	struct pool_worker *workers;
-	struct doomed doomed; /* what lost sessions had started */
+	struct cgroup_reaper reaper; /* what lost sessions had started */
 	struct watchdogs watchdogs;
 };
 
