@@ -18,7 +18,7 @@
 #include "shared/cell_number.h"
 #include "shared/admission.h"
 #include "supervisor/cut.h"
-#include "supervisor/obituary.h"
+#include "supervisor/lost_reply.h"
 #include "supervisor/own_fd.h"
 
 #define POOL_FORK_RETRY_MS 500
@@ -257,7 +257,7 @@ pool_bury_worker(
 	/* Without clone3(2) a child writes its number when it first runs, and may not have. */
 	if (atomic_load(&slot->child_pid) != 0 || atomic_load(&slot->spawning) != 0)
 		pool_kill_cell_of(pool, index, atomic_load(&slot->cell));
-	had_session = obituary_send(worker->queue_fd, slot, cause);
+	had_session = lost_reply_send(worker->queue_fd, slot, cause);
 	fd_close(&worker->queue_fd);
 	watchdogs_close(&pool->watchdogs, index);
 	admission_free(pool->board, index);

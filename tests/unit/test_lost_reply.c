@@ -14,7 +14,7 @@
 #include "platform/fd.h"
 #include "platform/fdpass.h"
 #include "protocol/frame.h"
-#include "supervisor/obituary.h"
+#include "supervisor/lost_reply.h"
 
 static uint8_t bytes[512];
 
@@ -35,7 +35,7 @@ static void
 test_a_program_ends_with_text_and_exit_125(void **state)
 {
 	const char *text = "worker lost: killed by signal 9\n";
-	size_t len = obituary_format(SLOT_REPLY_EXEC, "killed by signal 9", bytes, sizeof(bytes));
+	size_t len = lost_reply_format(SLOT_REPLY_EXEC, "killed by signal 9", bytes, sizeof(bytes));
 	const uint8_t *end = assert_frame(bytes, VMM_GUEST_STDERR, text, strlen(text));
 
 	(void)state;
@@ -46,7 +46,7 @@ test_a_program_ends_with_text_and_exit_125(void **state)
 static void
 test_a_control_request_gets_exit_minus_1_alone(void **state)
 {
-	size_t len = obituary_format(SLOT_REPLY_CONTROL, "x", bytes, sizeof(bytes));
+	size_t len = lost_reply_format(SLOT_REPLY_CONTROL, "x", bytes, sizeof(bytes));
 	const uint8_t *end =
 	    assert_frame(bytes, VMM_GUEST_EXIT, "\xff\xff\xff\xff\0\0\0\0", VMM_GUEST_EXIT_LEN);
 
@@ -58,7 +58,7 @@ test_a_control_request_gets_exit_minus_1_alone(void **state)
 static void
 test_a_host_whose_request_was_not_read_gets_exit_125_alone(void **state)
 {
-	size_t len = obituary_format(SLOT_REPLY_UNKNOWN, "x", bytes, sizeof(bytes));
+	size_t len = lost_reply_format(SLOT_REPLY_UNKNOWN, "x", bytes, sizeof(bytes));
 	const uint8_t *end =
 	    assert_frame(bytes, VMM_GUEST_EXIT, "\x7d\0\0\0\0\0\0\0", VMM_GUEST_EXIT_LEN);
 
@@ -70,7 +70,7 @@ static void
 test_a_file_request_gets_eio(void **state)
 {
 	const char *text = "EIO: worker lost";
-	size_t len = obituary_format(SLOT_REPLY_FILE, "x", bytes, sizeof(bytes));
+	size_t len = lost_reply_format(SLOT_REPLY_FILE, "x", bytes, sizeof(bytes));
 	const uint8_t *end = assert_frame(bytes, VMM_GUEST_FILE_ERR, text, strlen(text));
 
 	(void)state;
@@ -81,10 +81,10 @@ static void
 test_nothing_is_said_where_no_port_is_known(void **state)
 {
 	(void)state;
-	assert_int_equal(obituary_format(SLOT_REPLY_NONE, "x", bytes, sizeof(bytes)), 0);
+	assert_int_equal(lost_reply_format(SLOT_REPLY_NONE, "x", bytes, sizeof(bytes)), 0);
 	/* Nor where a broken slot has made the reply_style up. */
-	assert_int_equal(obituary_format(SLOT_REPLY_UNKNOWN + 1, "x", bytes, sizeof(bytes)), 0);
-	assert_int_equal(obituary_format(255, "x", bytes, sizeof(bytes)), 0);
+	assert_int_equal(lost_reply_format(SLOT_REPLY_UNKNOWN + 1, "x", bytes, sizeof(bytes)), 0);
+	assert_int_equal(lost_reply_format(255, "x", bytes, sizeof(bytes)), 0);
 }
 
 static void
@@ -96,15 +96,15 @@ test_a_long_cause_is_cut_and_the_frames_stay_whole(void **state)
 
 	(void)state;
 	memset(cause, 'c', sizeof(cause) - 1);
-	len = obituary_format(SLOT_REPLY_EXEC, cause, bytes, sizeof(bytes));
+	len = lost_reply_format(SLOT_REPLY_EXEC, cause, bytes, sizeof(bytes));
 	assert_int_equal(frame_header_parse(bytes, &header), 0);
 	assert_int_equal(bytes[VMM_GUEST_HEADER_LEN + header.len - 1], '\n');
 	assert_int_equal(len, 2 * VMM_GUEST_HEADER_LEN + header.len + (size_t)VMM_GUEST_EXIT_LEN);
-	len = obituary_format(SLOT_REPLY_FILE, cause, bytes, sizeof(bytes));
+	len = lost_reply_format(SLOT_REPLY_FILE, cause, bytes, sizeof(bytes));
 	assert_int_equal(frame_header_parse(bytes, &header), 0);
 	assert_int_equal(len, VMM_GUEST_HEADER_LEN + header.len);
 	/* A buffer that might not do is not begun. */
-	assert_int_equal(obituary_format(SLOT_REPLY_EXEC, "x", bytes, 64), 0);
+	assert_int_equal(lost_reply_format(SLOT_REPLY_EXEC, "x", bytes, 64), 0);
 }
 
 /* A host's end of a connection whose other end lies in the queue alone. */
@@ -136,7 +136,7 @@ begin_funeral(struct funeral *funeral, uint8_t phase, uint8_t in_frame)
 static void
 assert_host_gets(struct funeral *funeral, ssize_t len)
 {
-	assert_true(obituary_send(funeral->queue_fd, &funeral->slot, "x"));
+	assert_true(lost_reply_send(funeral->queue_fd, &funeral->slot, "x"));
 	assert_int_equal(fd_read_full(funeral->host_fd, bytes, sizeof(bytes)), len);
 	(void)close(funeral->queue_fd);
 	(void)close(funeral->host_fd);
@@ -195,7 +195,7 @@ test_a_last_frame_that_did_not_go_is_sent_by_the_supervisor(void **state)
 	struct slot slot = make_last(SLOT_REPLY_EXEC, exit_frame, sizeof(exit_frame), 0);
 
 	(void)state;
-	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), sizeof(exit_frame));
+	assert_int_equal(lost_reply_compose(&slot, "x", bytes, sizeof(bytes)), sizeof(exit_frame));
 	assert_memory_equal(bytes, exit_frame, sizeof(exit_frame));
 }
 
@@ -206,10 +206,10 @@ test_of_a_last_frame_that_went_in_part_the_rest_is_sent(void **state)
 
 	(void)state;
 	assert_int_equal(
-	    obituary_compose(&slot, "x", bytes, sizeof(bytes)), sizeof(exit_frame) - 6);
+	    lost_reply_compose(&slot, "x", bytes, sizeof(bytes)), sizeof(exit_frame) - 6);
 	assert_memory_equal(bytes, exit_frame + 6, sizeof(exit_frame) - 6);
 	slot.last.sent = sizeof(exit_frame);
-	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+	assert_int_equal(lost_reply_compose(&slot, "x", bytes, sizeof(bytes)), 0);
 }
 
 static void
@@ -219,7 +219,7 @@ test_where_nobody_knows_how_much_went_nothing_is_said(void **state)
 
 	(void)state;
 	slot.in_frame = 1;
-	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+	assert_int_equal(lost_reply_compose(&slot, "x", bytes, sizeof(bytes)), 0);
 }
 
 static void
@@ -228,10 +228,10 @@ test_an_answer_that_is_too_long_to_be_kept_is_followed_by_an_error(void **state)
 	struct slot slot = make_last(SLOT_REPLY_FILE, "", 0, 0);
 
 	(void)state;
-	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)),
+	assert_int_equal(lost_reply_compose(&slot, "x", bytes, sizeof(bytes)),
 	    VMM_GUEST_HEADER_LEN + strlen("EIO: worker lost"));
 	slot = make_last(SLOT_REPLY_EXEC, "", 0, 0);
-	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+	assert_int_equal(lost_reply_compose(&slot, "x", bytes, sizeof(bytes)), 0);
 }
 
 /* What a worker that ran wild has written there. */
@@ -248,27 +248,27 @@ test_a_record_that_makes_no_sense_is_not_sent(void **state)
 	for (size_t i = 0; i < sizeof(types); i++) {
 		frame[0] = types[i];
 		slot = make_last(SLOT_REPLY_EXEC, frame, sizeof(exit_frame), 0);
-		assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+		assert_int_equal(lost_reply_compose(&slot, "x", bytes, sizeof(bytes)), 0);
 	}
 	/* Of every length but its own, and of every other reply_style. */
 	for (unsigned len = 1; len <= UINT8_MAX; len++) {
 		if (len == sizeof(exit_frame))
 			continue;
 		slot = make_last(SLOT_REPLY_EXEC, exit_frame, (uint8_t)len, 0);
-		assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+		assert_int_equal(lost_reply_compose(&slot, "x", bytes, sizeof(bytes)), 0);
 	}
 	slot = make_last(SLOT_REPLY_EXEC, exit_frame, sizeof(exit_frame), sizeof(exit_frame) + 1);
-	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+	assert_int_equal(lost_reply_compose(&slot, "x", bytes, sizeof(bytes)), 0);
 	slot = make_last(SLOT_REPLY_FILE, exit_frame, sizeof(exit_frame), 0);
-	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+	assert_int_equal(lost_reply_compose(&slot, "x", bytes, sizeof(bytes)), 0);
 	slot = make_last(SLOT_REPLY_NONE, exit_frame, sizeof(exit_frame), 0);
-	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+	assert_int_equal(lost_reply_compose(&slot, "x", bytes, sizeof(bytes)), 0);
 	memset(&slot, 0xff, sizeof(slot));
-	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+	assert_int_equal(lost_reply_compose(&slot, "x", bytes, sizeof(bytes)), 0);
 	slot.in_frame = 0;
-	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+	assert_int_equal(lost_reply_compose(&slot, "x", bytes, sizeof(bytes)), 0);
 	slot.phase = SLOT_LAST_SENDING;
-	assert_int_equal(obituary_compose(&slot, "x", bytes, sizeof(bytes)), 0);
+	assert_int_equal(lost_reply_compose(&slot, "x", bytes, sizeof(bytes)), 0);
 }
 
 static void
@@ -320,12 +320,12 @@ test_it_waits_for_no_host(void **state)
 		continue;
 	assert_int_equal(fdpass_put(write_fd, agent_fd), 0);
 	/* Comes back though the host reads nothing. */
-	assert_true(obituary_send(funeral.queue_fd, &funeral.slot, "x"));
+	assert_true(lost_reply_send(funeral.queue_fd, &funeral.slot, "x"));
 	(void)close(agent_fd);
 	(void)close(pair[1]);
 	(void)close(write_fd);
 	/* And there was one connection only. */
-	assert_false(obituary_send(funeral.queue_fd, &funeral.slot, "x"));
+	assert_false(lost_reply_send(funeral.queue_fd, &funeral.slot, "x"));
 	(void)close(funeral.queue_fd);
 }
 

@@ -1,13 +1,13 @@
 /*
- * obituary: the last words to the host of a session whose worker has died.
+ * lost_reply: the last words to the host of a session whose worker has died.
  *
  * The supervisor reads nothing from the connection, waits for nobody, and speaks
  * only where the host is at a frame's boundary for sure, or where it is known how much
  * of the last frame is missing: where in doubt it is silent. Then it shuts the connection
  * down, whatever the phase. What stands in the slot is checked as a stranger's word.
  */
-#ifndef SUPERVISOR_OBITUARY_H
-#define SUPERVISOR_OBITUARY_H
+#ifndef SUPERVISOR_LOST_REPLY_H
+#define SUPERVISOR_LOST_REPLY_H
 
 #include "shared/scoreboard.h"
 
@@ -16,14 +16,14 @@
  * frame that the worker was about to send, as far as SLOT lets it, and shuts it down.
  * What stood before it in the queue is shut down too. Returns whether there was a
  * connection. */
-bool obituary_send(int queue_fd, const struct slot *slot, const char *cause);
+bool lost_reply_send(int queue_fd, const struct slot *slot, const char *cause);
 
 /* The frames that are said for VOICE, in BYTES of SIZE. Returns their length; 0
  * where nothing may be said. Pure. */
-size_t obituary_format(uint8_t reply_style, const char *cause, uint8_t *bytes, size_t size);
+size_t lost_reply_format(uint8_t reply_style, const char *cause, uint8_t *bytes, size_t size);
 
 /* What SLOT's session is still to be told, in BYTES of SIZE. Returns the length; 0 where
  * nothing may be said. */
-size_t obituary_compose(const struct slot *slot, const char *cause, uint8_t *bytes, size_t size);
+size_t lost_reply_compose(const struct slot *slot, const char *cause, uint8_t *bytes, size_t size);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * obituary: the last words to the host of a session whose worker has died.
+ * lost_reply: the last words to the host of a session whose worker has died.
  */
-#include "supervisor/obituary.h"
+#include "supervisor/lost_reply.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -13,16 +13,16 @@
 #include "platform/fdpass.h"
 #include "protocol/frame.h"
 
-#define OBITUARY_MAX 256
+#define LOST_REPLY_MAX 256
 
 /* The kernel may have no memory, or we no descriptor. */
-#define OBITUARY_TAKE_TRIES 8
+#define LOST_REPLY_TAKE_TRIES 8
 
 /* To the letter of the contract: hosts compare it. */
-#define OBITUARY_FILE_ERR "EIO: worker lost"
+#define LOST_REPLY_FILE_ERR "EIO: worker lost"
 
 static size_t
-obituary_add_frame(uint8_t *bytes, uint8_t type, const void *payload, size_t len)
+lost_reply_add_frame(uint8_t *bytes, uint8_t type, const void *payload, size_t len)
 {
 	frame_header_format(bytes, type, (uint32_t)len);
 	memcpy(bytes + VMM_GUEST_HEADER_LEN, payload, len);
@@ -30,16 +30,16 @@ obituary_add_frame(uint8_t *bytes, uint8_t type, const void *payload, size_t len
 }
 
 static size_t
-obituary_add_exit(uint8_t *bytes, int32_t code)
+lost_reply_add_exit(uint8_t *bytes, int32_t code)
 {
 	uint8_t payload[VMM_GUEST_EXIT_LEN];
 
 	frame_exit_format(payload, (struct frame_exit){ .code = code });
-	return obituary_add_frame(bytes, VMM_GUEST_EXIT, payload, sizeof(payload));
+	return lost_reply_add_frame(bytes, VMM_GUEST_EXIT, payload, sizeof(payload));
 }
 
 static size_t
-obituary_text(char *text, size_t size, const char *format, const char *cause)
+lost_reply_text(char *text, size_t size, const char *format, const char *cause)
 {
 	int n = snprintf(text, size, "%s%s", format, cause);
 
@@ -47,27 +47,27 @@ obituary_text(char *text, size_t size, const char *format, const char *cause)
 }
 
 size_t
-obituary_format(uint8_t reply_style, const char *cause, uint8_t *bytes, size_t size)
+lost_reply_format(uint8_t reply_style, const char *cause, uint8_t *bytes, size_t size)
 {
 	const size_t frames_len = 2 * VMM_GUEST_HEADER_LEN + VMM_GUEST_EXIT_LEN + 1;
-	char text[OBITUARY_MAX];
+	char text[LOST_REPLY_MAX];
 	size_t len;
 
 	if (size < frames_len + sizeof(text))
 		return 0;
 	switch (reply_style) {
 	case SLOT_REPLY_EXEC:
-		len = obituary_text(text, sizeof(text) - 1, "worker lost: ", cause);
+		len = lost_reply_text(text, sizeof(text) - 1, "worker lost: ", cause);
 		text[len++] = '\n';
-		len = obituary_add_frame(bytes, VMM_GUEST_STDERR, text, len);
-		return len + obituary_add_exit(bytes + len, VMM_GUEST_EXIT_AGENT);
+		len = lost_reply_add_frame(bytes, VMM_GUEST_STDERR, text, len);
+		return len + lost_reply_add_exit(bytes + len, VMM_GUEST_EXIT_AGENT);
 	case SLOT_REPLY_CONTROL:
-		return obituary_add_exit(bytes, VMM_GUEST_EXIT_CONTROL_FAILED);
+		return lost_reply_add_exit(bytes, VMM_GUEST_EXIT_CONTROL_FAILED);
 	case SLOT_REPLY_UNKNOWN:
-		return obituary_add_exit(bytes, VMM_GUEST_EXIT_AGENT);
+		return lost_reply_add_exit(bytes, VMM_GUEST_EXIT_AGENT);
 	case SLOT_REPLY_FILE:
-		return obituary_add_frame(
-		    bytes, VMM_GUEST_FILE_ERR, OBITUARY_FILE_ERR, strlen(OBITUARY_FILE_ERR));
+		return lost_reply_add_frame(
+		    bytes, VMM_GUEST_FILE_ERR, LOST_REPLY_FILE_ERR, strlen(LOST_REPLY_FILE_ERR));
 	default:
 		return 0;
 	}
@@ -76,7 +76,7 @@ obituary_format(uint8_t reply_style, const char *cause, uint8_t *bytes, size_t s
 /* Which frames may be the last, and how long their payload is; those that are longer
  * than a slot keeps are not among them. */
 static bool
-obituary_may_be_last(uint8_t reply_style, const struct frame_header *header)
+lost_reply_may_be_last(uint8_t reply_style, const struct frame_header *header)
 {
 	static const struct {
 		uint8_t reply_style;
@@ -105,7 +105,7 @@ obituary_may_be_last(uint8_t reply_style, const struct frame_header *header)
 
 /* What is missing of the last frame that the worker was sending. */
 static size_t
-obituary_rest_of_last(const struct slot *slot, uint8_t *bytes)
+lost_reply_rest_of_last(const struct slot *slot, uint8_t *bytes)
 {
 	struct slot_last last = slot->last;
 	struct frame_header header;
@@ -114,14 +114,14 @@ obituary_rest_of_last(const struct slot *slot, uint8_t *bytes)
 		return 0;
 	if (frame_header_parse(last.bytes, &header) < 0 ||
 	    VMM_GUEST_HEADER_LEN + header.len != last.len ||
-	    !obituary_may_be_last(atomic_load(&slot->reply_style), &header))
+	    !lost_reply_may_be_last(atomic_load(&slot->reply_style), &header))
 		return 0;
 	memcpy(bytes, last.bytes + last.sent, (size_t)last.len - last.sent);
 	return (size_t)last.len - last.sent;
 }
 
 size_t
-obituary_compose(const struct slot *slot, const char *cause, uint8_t *bytes, size_t size)
+lost_reply_compose(const struct slot *slot, const char *cause, uint8_t *bytes, size_t size)
 {
 	uint8_t phase = atomic_load(&slot->phase);
 	uint8_t reply_style = atomic_load(&slot->reply_style);
@@ -131,25 +131,25 @@ obituary_compose(const struct slot *slot, const char *cause, uint8_t *bytes, siz
 	/* A worker that dies between putting the connection there and saying so has
 	 * read nothing yet: the phase is older than the queue. */
 	if (phase <= SLOT_OPEN)
-		return obituary_format(reply_style, cause, bytes, size);
+		return lost_reply_format(reply_style, cause, bytes, size);
 	if (phase != SLOT_LAST_SENDING)
 		return 0;
 	/* An answer that was too long to be kept has gone whole, and is followed by an error
 	 * that no host reads any more; or it has not gone, and the host must be told. */
 	if (slot->last.len == 0 && reply_style == SLOT_REPLY_FILE)
-		return obituary_format(reply_style, cause, bytes, size);
-	return obituary_rest_of_last(slot, bytes);
+		return lost_reply_format(reply_style, cause, bytes, size);
+	return lost_reply_rest_of_last(slot, bytes);
 }
 
 /* Empties the queue. The last in it is the session's; before it is what the worker could
  * not drop, which has no more to hear. */
 static int
-obituary_take(int queue_fd)
+lost_reply_take(int queue_fd)
 {
 	int CLEANUP_FD conn_fd = -1;
 	int failures = 0;
 
-	while (failures < OBITUARY_TAKE_TRIES) {
+	while (failures < LOST_REPLY_TAKE_TRIES) {
 		int fd = -1;
 		int r = fdpass_take(queue_fd, &fd);
 
@@ -168,15 +168,15 @@ obituary_take(int queue_fd)
 }
 
 bool
-obituary_send(int queue_fd, const struct slot *slot, const char *cause)
+lost_reply_send(int queue_fd, const struct slot *slot, const char *cause)
 {
-	uint8_t bytes[2 * OBITUARY_MAX];
-	int CLEANUP_FD conn_fd = obituary_take(queue_fd);
+	uint8_t bytes[2 * LOST_REPLY_MAX];
+	int CLEANUP_FD conn_fd = lost_reply_take(queue_fd);
 	size_t len;
 
 	if (conn_fd < 0)
 		return false;
-	len = obituary_compose(slot, cause, bytes, sizeof(bytes));
+	len = lost_reply_compose(slot, cause, bytes, sizeof(bytes));
 	if (len > 0)
 		(void)send(conn_fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	(void)shutdown(conn_fd, SHUT_RDWR);
