@@ -2,7 +2,7 @@
  * detached: the programs that were let go, in memory that supervisor and workers
  * share. A worker enlists one and leaves; from there on the program is the
  * supervisor's child, and the supervisor alone signals it and strikes it off
- * (supervisor/released.h).
+ * (supervisor/detached_child.h).
  */
 #ifndef SHARED_DETACHED_H
 #define SHARED_DETACHED_H

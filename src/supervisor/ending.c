@@ -12,7 +12,7 @@
 #include "platform/clock.h"
 #include "platform/log.h"
 #include "protocol/control_request.h"
-#include "supervisor/released.h"
+#include "supervisor/detached_child.h"
 
 /* What the sessions, and then the workers, have beyond the grace to end. */
 #define ENDING_WORKERS_MS 3000
@@ -83,7 +83,7 @@ static void
 ending_end_sessions(struct supervisor *supervisor)
 {
 	pool_signal(&supervisor->pool, SIGTERM);
-	released_signal_all(supervisor->board, &supervisor->pool, SIGTERM);
+	detached_child_signal_all(supervisor->board, &supervisor->pool, SIGTERM);
 }
 
 /* Lets the askers answer; then every worker is to leave. */
@@ -96,7 +96,7 @@ ending_allow_last_words(struct supervisor *supervisor)
 static void
 ending_kill_detached(struct supervisor *supervisor)
 {
-	released_signal_all(supervisor->board, &supervisor->pool, SIGKILL);
+	detached_child_signal_all(supervisor->board, &supervisor->pool, SIGKILL);
 	ending_allow_last_words(supervisor);
 }
 

@@ -14,7 +14,7 @@
 #include "platform/log.h"
 #include "platform/tracee.h"
 #include "supervisor/own_fd.h"
-#include "supervisor/released.h"
+#include "supervisor/detached_child.h"
 #include "supervisor/scoreboard_log.h"
 
 /* Signals, or children, that one turn deals with. */
@@ -47,7 +47,7 @@ turn_reap_one(struct supervisor *supervisor)
 	}
 	if (supervisor->is_serving)
 		pool_bury(&supervisor->pool, &info);
-	released_bury(supervisor->board, info.si_pid);
+	detached_child_bury(supervisor->board, info.si_pid);
 	(void)waitpid(info.si_pid, NULL, WNOHANG);
 	return true;
 }
@@ -64,9 +64,9 @@ turn_reap(struct supervisor *supervisor)
 	supervisor->is_behind = count == TURN_MAX;
 	if (count == 0)
 		return;
-	released_strike(supervisor->board, supervisor->settings->worker.session.cells_fd);
+	detached_child_strike(supervisor->board, supervisor->settings->worker.session.cells_fd);
 	if (supervisor->is_serving)
-		released_obey(supervisor->board, &supervisor->pool);
+		detached_child_obey(supervisor->board, &supervisor->pool);
 }
 
 /* Whether there may be a log of what a signal asked for: not more often than a person
@@ -97,7 +97,7 @@ turn_on_signal(struct supervisor *supervisor, int signal)
 			supervisor->board, &supervisor->end_action, &supervisor->end_grace_ms))
 			supervisor->stop_signal = signal;
 		if (supervisor->is_serving)
-			released_obey(supervisor->board, &supervisor->pool);
+			detached_child_obey(supervisor->board, &supervisor->pool);
 		break;
 	case SIGHUP:
 		if (turn_may_log(&supervisor->replace_log_after_ms))

@@ -1,7 +1,7 @@
 /*
- * released: the supervisor's care for detached programs.
+ * detached_child: the supervisor's care for detached programs.
  */
-#include "supervisor/released.h"
+#include "supervisor/detached_child.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -14,7 +14,7 @@
 #include "shared/signal_request.h"
 
 void
-released_bury(struct scoreboard *board, pid_t pid)
+detached_child_bury(struct scoreboard *board, pid_t pid)
 {
 	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
 		struct scoreboard_detached *entry = &board->detached[i];
@@ -26,7 +26,7 @@ released_bury(struct scoreboard *board, pid_t pid)
 }
 
 void
-released_strike(struct scoreboard *board, int cells_fd)
+detached_child_strike(struct scoreboard *board, int cells_fd)
 {
 	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
 		struct scoreboard_detached *entry = &board->detached[i];
@@ -39,7 +39,7 @@ released_strike(struct scoreboard *board, int cells_fd)
 /* Returns false where the main process is still the child of the worker that let it
  * go, which has not left yet: then it is not ours to signal. */
 static bool
-released_signal(const struct scoreboard_detached *entry, struct pool *pool, int signal)
+detached_child_signal(const struct scoreboard_detached *entry, struct pool *pool, int signal)
 {
 	int CLEANUP_FD cell_fd =
 	    cell_number_open(pool->options.settings->session.cells_fd, atomic_load(&entry->cell));
@@ -59,7 +59,7 @@ released_signal(const struct scoreboard_detached *entry, struct pool *pool, int 
 }
 
 void
-released_obey(struct scoreboard *board, struct pool *pool)
+detached_child_obey(struct scoreboard *board, struct pool *pool)
 {
 	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
 		struct scoreboard_detached *entry = &board->detached[i];
@@ -70,16 +70,16 @@ released_obey(struct scoreboard *board, struct pool *pool)
 			continue;
 		session = atomic_load(&entry->session);
 		signal = signal_request_look(&entry->signal_request, session);
-		if (signal != 0 && released_signal(entry, pool, signal))
+		if (signal != 0 && detached_child_signal(entry, pool, signal))
 			signal_request_done(&entry->signal_request, session, signal);
 	}
 }
 
 void
-released_signal_all(struct scoreboard *board, struct pool *pool, int signal)
+detached_child_signal_all(struct scoreboard *board, struct pool *pool, int signal)
 {
 	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
 		if (atomic_load(&board->detached[i].state) == SCOREBOARD_RUNS)
-			(void)released_signal(&board->detached[i], pool, signal);
+			(void)detached_child_signal(&board->detached[i], pool, signal);
 	}
 }

@@ -1,11 +1,11 @@
 /*
- * released: the supervisor's care for detached programs, whose parent it is now:
+ * detached_child: the supervisor's care for detached programs, whose parent it is now:
  * nobody else may signal them, as nobody else knows that a number is still
  * theirs. What the list says is believed only of unreaped children of our own
  * that are no workers.
  */
-#ifndef SUPERVISOR_RELEASED_H
-#define SUPERVISOR_RELEASED_H
+#ifndef SUPERVISOR_DETACHED_CHILD_H
+#define SUPERVISOR_DETACHED_CHILD_H
 
 #include <sys/types.h>
 
@@ -13,20 +13,20 @@
 
 /* Our child PID has ended and is about to be reaped: if it is the main process of one
  * of them, that is listed by its cell alone from now on. */
-void released_bury(struct scoreboard *board, pid_t pid);
+void detached_child_bury(struct scoreboard *board, pid_t pid);
 
 /* Strikes off the list whose main process has ended and whose cell below CELLS_FD
  * (-1: no cells) is empty. To be called when children were reaped: the last of a
  * cell has become our child before it ended. */
-void released_strike(struct scoreboard *board, int cells_fd);
+void detached_child_strike(struct scoreboard *board, int cells_fd);
 
 /* To be called when a worker has left word, and when one has left: what it let go
  * is our child only then. Sends the signals that KILL asked for: to the process group
  * while its main process is there, else to all that is left in the cell; SIGKILL to
  * all. */
-void released_obey(struct scoreboard *board, struct pool *pool);
+void detached_child_obey(struct scoreboard *board, struct pool *pool);
 
 /* Sends SIGNAL to all of them. */
-void released_signal_all(struct scoreboard *board, struct pool *pool, int signal);
+void detached_child_signal_all(struct scoreboard *board, struct pool *pool, int signal);
 
 #endif
