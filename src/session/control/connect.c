@@ -13,7 +13,7 @@
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "protocol/port_request.h"
-#include "session/control/forward.h"
+#include "session/control/tcp_relay.h"
 #include "session/stop.h"
 
 /* Waits for a connect(2) that is under way, as long as the host is there. */
@@ -71,7 +71,7 @@ connect_run(struct session *session, int tcp_fd)
 	if (r < 0)
 		return;
 	(void)atomic_fetch_add(&session->board->counts.started, 1);
-	r = forward_run(&session->conn, tcp_fd);
+	r = tcp_relay_run(&session->conn, tcp_fd);
 	(void)atomic_fetch_add(&session->board->counts.exited, 1);
 	if (r == 0)
 		session_send_exit(session, VMM_GUEST_EXIT_OK, 0);

@@ -1,5 +1,5 @@
 /*
- * forward: bytes between the host and a TCP connection of the guest.
+ * tcp_relay: bytes between the host and a TCP connection of the guest.
  *
  *   - Each direction is read only when what was read of it before has been
  *     written: back pressure reaches the writer at the other end, either way.
@@ -12,7 +12,7 @@
  *   - What ends before the host's EOF was passed on is a reset for the guest: an end
  *     in order would make a whole of what was cut.
  */
-#include "session/control/forward.h"
+#include "session/control/tcp_relay.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -24,9 +24,9 @@
 
 /* A host that takes nothing of a last frame for so long is given up, where the agent is
  * to stop. */
-#define FORWARD_FINISH_MS 2000
+#define TCP_RELAY_FINISH_MS 2000
 
-struct forward {
+struct tcp_relay {
 	struct conn *conn;
 	int tcp_fd;
 	const uint8_t *input; /* STDIN not yet written, in CONN's buffer */
@@ -44,11 +44,11 @@ struct forward {
 /* What ERROR of the TCP connection, a value of errno, comes to: 0 if it is to be tried
  * again when poll(2) shows it, else -ERROR. */
 static int
-forward_bear(struct forward *forward, int error)
+tcp_relay_bear(struct tcp_relay *relay, int error)
 {
 	enum io_meaning meaning = io_error_read(IO_CONNECTION, error);
 
-	if (meaning == IO_NOT_NOW || (meaning == IO_NO_MEMORY && io_lack_bear(&forward->lack)))
+	if (meaning == IO_NOT_NOW || (meaning == IO_NO_MEMORY && io_lack_bear(&relay->lack)))
 		return 0;
 	return error == EPIPE ? -ECONNRESET : -error;
 }
@@ -57,24 +57,24 @@ forward_bear(struct forward *forward, int error)
 
 /* Writes what there is. Returns false if the guest must be waited for. */
 static bool
-forward_write(struct forward *forward)
+tcp_relay_write(struct tcp_relay *relay)
 {
-	while (forward->input_len > 0) {
-		ssize_t n = send(forward->tcp_fd, forward->input, forward->input_len,
-		    MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (relay->input_len > 0) {
+		ssize_t n = send(
+		    relay->tcp_fd, relay->input, relay->input_len, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			forward->send_error = forward_bear(forward, errno);
-			if (forward->send_error == 0)
+			relay->send_error = tcp_relay_bear(relay, errno);
+			if (relay->send_error == 0)
 				return false;
-			forward->input_len = 0;
+			relay->input_len = 0;
 			return true;
 		}
-		forward->lack.since_ms = 0;
-		forward->input += n;
-		forward->input_len -= (size_t)n;
+		relay->lack.since_ms = 0;
+		relay->input += n;
+		relay->input_len -= (size_t)n;
 	}
 	return true;
 }
@@ -82,34 +82,34 @@ forward_write(struct forward *forward)
 /* Takes the next piece of payload, or the next header. Returns 0, -EAGAIN if the
  * buffer has no more, -EMSGSIZE. */
 static int
-forward_take(struct forward *forward)
+tcp_relay_take(struct tcp_relay *relay)
 {
 	struct frame_header header;
 	const uint8_t *bytes;
 	size_t len;
 	int r;
 
-	if (conn_in_payload(forward->conn)) {
-		len = conn_take(forward->conn, SIZE_MAX, &bytes);
+	if (conn_in_payload(relay->conn)) {
+		len = conn_take(relay->conn, SIZE_MAX, &bytes);
 		if (len == 0)
 			return -EAGAIN;
-		if (forward->type == VMM_GUEST_STDIN && !forward->host_ended &&
-		    forward->send_error == 0) {
-			forward->input = bytes;
-			forward->input_len = len;
+		if (relay->type == VMM_GUEST_STDIN && !relay->host_ended &&
+		    relay->send_error == 0) {
+			relay->input = bytes;
+			relay->input_len = len;
 		}
 		return 0;
 	}
-	r = conn_parse_header(forward->conn, &header);
+	r = conn_parse_header(relay->conn, &header);
 	if (r < 0)
 		return r;
-	forward->type = header.type;
-	if (header.type == VMM_GUEST_EOF && !forward->host_ended) {
-		forward->conn->saw_eof_frame = true;
-		forward->host_ended = true;
-		forward->is_cut = shutdown(forward->tcp_fd, SHUT_WR) < 0;
-		if (forward->is_cut && forward->send_error == 0)
-			forward->send_error = errno == ENOTCONN ? -ECONNRESET : -errno;
+	relay->type = header.type;
+	if (header.type == VMM_GUEST_EOF && !relay->host_ended) {
+		relay->conn->saw_eof_frame = true;
+		relay->host_ended = true;
+		relay->is_cut = shutdown(relay->tcp_fd, SHUT_WR) < 0;
+		if (relay->is_cut && relay->send_error == 0)
+			relay->send_error = errno == ENOTCONN ? -ECONNRESET : -errno;
 	}
 	return 0;
 }
@@ -117,15 +117,15 @@ forward_take(struct forward *forward)
 /* Passes on all that can be without waiting. What stands in the buffer goes before
  * more is received, as it is borrowed until then. Returns 0, -EPIPE, -EMSGSIZE. */
 static int
-forward_from_host(struct forward *forward)
+tcp_relay_from_host(struct tcp_relay *relay)
 {
-	while (forward_write(forward)) {
-		int r = forward_take(forward);
+	while (tcp_relay_write(relay)) {
+		int r = tcp_relay_take(relay);
 
-		if (r == -EAGAIN && forward->is_host_readable) {
-			ssize_t n = conn_fill(forward->conn);
+		if (r == -EAGAIN && relay->is_host_readable) {
+			ssize_t n = conn_fill(relay->conn);
 
-			forward->is_host_readable = false;
+			relay->is_host_readable = false;
 			r = n < 0 && n != -EAGAIN ? (int)n : n > 0 ? 0 : -EAGAIN;
 		}
 		if (r == -EAGAIN)
@@ -140,64 +140,64 @@ forward_from_host(struct forward *forward)
 
 /* Passes on one piece. Returns 0, or -EPIPE. */
 static int
-forward_from_guest(struct forward *forward)
+tcp_relay_from_guest(struct tcp_relay *relay)
 {
 	ssize_t n;
-	int r = conn_is_pushing(forward->conn) ? conn_push(forward->conn) : 0;
+	int r = conn_is_pushing(relay->conn) ? conn_push(relay->conn) : 0;
 
 	if (r < 0)
 		return r == -EAGAIN ? 0 : r;
-	if (forward->guest_ended || forward->error < 0)
+	if (relay->guest_ended || relay->error < 0)
 		return 0;
 	do {
-		n = recv(forward->tcp_fd, conn_tx_buffer(), VMM_GUEST_DATA_MAX, MSG_DONTWAIT);
+		n = recv(relay->tcp_fd, conn_tx_buffer(), VMM_GUEST_DATA_MAX, MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
-		forward->error = forward_bear(forward, errno);
+		relay->error = tcp_relay_bear(relay, errno);
 	/* The guest may wait for an end that it will not see. */
-	if ((n == 0 && forward->send_error < 0) || (n < 0 && forward->is_cut))
-		forward->error = forward->send_error;
-	if (n < 0 || forward->error < 0)
+	if ((n == 0 && relay->send_error < 0) || (n < 0 && relay->is_cut))
+		relay->error = relay->send_error;
+	if (n < 0 || relay->error < 0)
 		return 0;
-	forward->guest_ended = n == 0;
-	conn_begin_push(forward->conn, VMM_GUEST_STDOUT, (size_t)n, false);
-	r = conn_push(forward->conn);
+	relay->guest_ended = n == 0;
+	conn_begin_push(relay->conn, VMM_GUEST_STDOUT, (size_t)n, false);
+	r = conn_push(relay->conn);
 	return r == -EAGAIN ? 0 : r;
 }
 
 /* ---- the loop ---------------------------------------------------------- */
 
 static bool
-forward_is_over(const struct forward *forward)
+tcp_relay_is_over(const struct tcp_relay *relay)
 {
-	if (conn_is_pushing(forward->conn))
+	if (conn_is_pushing(relay->conn))
 		return false;
-	return forward->error < 0 ||
-	       (forward->host_ended && forward->guest_ended && forward->input_len == 0);
+	return relay->error < 0 ||
+	       (relay->host_ended && relay->guest_ended && relay->input_len == 0);
 }
 
 /* Waits for what the next turn needs. Returns 0, -EPIPE, -ECANCELED. */
 static int
-forward_wait(struct forward *forward)
+tcp_relay_wait(struct tcp_relay *relay)
 {
-	bool is_pushing = conn_is_pushing(forward->conn);
+	bool is_pushing = conn_is_pushing(relay->conn);
 	short tcp_events = 0;
 	struct pollfd polls[2];
 
 	if (stop_is_now())
 		return -ECANCELED;
-	if (forward->input_len > 0)
+	if (relay->input_len > 0)
 		tcp_events |= POLLOUT;
-	if (!is_pushing && !forward->guest_ended)
+	if (!is_pushing && !relay->guest_ended)
 		tcp_events |= POLLIN;
 	polls[0] = (struct pollfd){
-		.fd = forward->conn->fd,
+		.fd = relay->conn->fd,
 		.events = (short)(POLLRDHUP | (is_pushing ? POLLOUT : 0) |
-				  (forward->input_len == 0 ? POLLIN : 0)),
+				  (relay->input_len == 0 ? POLLIN : 0)),
 	};
 	/* With nothing to wait for its hanging up would wake us for nothing. */
 	polls[1] = (struct pollfd){
-		.fd = tcp_events != 0 && forward->error == 0 ? forward->tcp_fd : -1,
+		.fd = tcp_events != 0 && relay->error == 0 ? relay->tcp_fd : -1,
 		.events = tcp_events,
 	};
 	if (stop_poll(polls, 2, CLOCK_NEVER, true) < 0)
@@ -205,14 +205,14 @@ forward_wait(struct forward *forward)
 	if (polls[0].revents & (POLLRDHUP | POLLHUP | POLLERR))
 		return -EPIPE;
 	if (polls[0].revents & POLLIN)
-		forward->is_host_readable = true;
+		relay->is_host_readable = true;
 	return 0;
 }
 
 /* Sends the frame under way to its end, waiting for the host for MAX_MS (-1: as long as
  * it is there). Returns 0, or -EPIPE if the host does not take it. */
 static int
-forward_finish_frame(struct conn *conn, int max_ms)
+tcp_relay_finish_frame(struct conn *conn, int max_ms)
 {
 	struct pollfd wait = { .fd = conn->fd, .events = POLLOUT | POLLRDHUP };
 
@@ -231,7 +231,7 @@ forward_finish_frame(struct conn *conn, int max_ms)
 
 /* Whether the close(2) that ends TCP_FD, or this worker's death, is a reset. */
 static void
-forward_set_reset(int tcp_fd, bool is_reset)
+tcp_relay_set_reset(int tcp_fd, bool is_reset)
 {
 	struct linger linger = { .l_onoff = is_reset, .l_linger = 0 };
 
@@ -239,30 +239,31 @@ forward_set_reset(int tcp_fd, bool is_reset)
 }
 
 int
-forward_run(struct conn *conn, int tcp_fd)
+tcp_relay_run(struct conn *conn, int tcp_fd)
 {
-	struct forward forward = {
+	struct tcp_relay relay = {
 		.conn = conn,
 		.tcp_fd = tcp_fd,
 		.lack.max_ms = conn->lack.max_ms,
 	};
 	int r;
 
-	forward_set_reset(tcp_fd, true);
+	tcp_relay_set_reset(tcp_fd, true);
 	do {
-		r = forward_from_host(&forward);
+		r = tcp_relay_from_host(&relay);
 		if (r == 0)
-			r = forward_from_guest(&forward);
-		if (r == 0 && forward_is_over(&forward))
+			r = tcp_relay_from_guest(&relay);
+		if (r == 0 && tcp_relay_is_over(&relay))
 			break;
 		if (r == 0)
-			r = forward_wait(&forward);
+			r = tcp_relay_wait(&relay);
 	} while (r == 0);
-	if (forward.host_ended && !forward.is_cut)
-		forward_set_reset(tcp_fd, false);
+	if (relay.host_ended && !relay.is_cut)
+		tcp_relay_set_reset(tcp_fd, false);
 	if (r == 0)
-		return forward.error;
-	if (r != -EPIPE && forward_finish_frame(conn, r == -ECANCELED ? FORWARD_FINISH_MS : -1) < 0)
+		return relay.error;
+	if (r != -EPIPE &&
+	    tcp_relay_finish_frame(conn, r == -ECANCELED ? TCP_RELAY_FINISH_MS : -1) < 0)
 		return -EPIPE;
 	return r;
 }

@@ -1,9 +1,9 @@
 /*
- * forward: bytes between the host and a TCP connection of the guest, both ways,
+ * tcp_relay: bytes between the host and a TCP connection of the guest, both ways,
  * until both directions are closed. Its rules stand in forward.c.
  */
-#ifndef SESSION_CONTROL_FORWARD_H
-#define SESSION_CONTROL_FORWARD_H
+#ifndef SESSION_CONTROL_TCP_RELAY_H
+#define SESSION_CONTROL_TCP_RELAY_H
 
 #include "session/conn.h"
 
@@ -12,6 +12,6 @@
  * if it announced a frame above the limit; -ECANCELED if this worker is to stop;
  * or -errno of the TCP connection, as -ECONNRESET. But for -EPIPE the last frame
  * is the caller's to send: none is under way. */
-int forward_run(struct conn *conn, int tcp_fd);
+int tcp_relay_run(struct conn *conn, int tcp_fd);
 
 #endif
