@@ -80,27 +80,27 @@ program_status(const struct frame_exit *end)
 }
 
 int
-program_run(const struct start_request *request, const struct relay_options *options)
+program_run(const struct start_request *request, const struct attach_options *options)
 {
 	struct client CLEANUP_CLIENT client = CLIENT_INIT;
-	struct relay_result result = { 0 };
+	struct attach_result result = { 0 };
 	int r = program_start(&client, request, &result.error);
 
 	if (r < 0 && result.error.text[0] == '\0')
 		client_explain(&client, r, &result.error);
 	if (r < 0)
 		return program_fail(&result.error);
-	relay_run(&client, options, &result);
+	attach_run(&client, options, &result);
 	switch (result.end) {
-	case RELAY_LOST:
+	case ATTACH_LOST:
 		return program_fail(&result.error);
-	case RELAY_SIGNALED:
+	case ATTACH_SIGNALED:
 		client_close(&client);
 		if (result.signal != 0)
 			signals_die(result.signal);
 		client_fail(&result.error, "left by Ctrl-], the agent ends the program");
 		return program_fail(&result.error);
-	case RELAY_EXITED:
+	case ATTACH_EXITED:
 		break;
 	}
 	/* A shell that runs us in a loop has to see that Ctrl-C ended us. */
@@ -120,19 +120,19 @@ program_has_env(const struct start_request *request, const char *name)
 }
 
 void
-program_use_terminal(struct start_request *request, struct relay_options *relay)
+program_use_terminal(struct start_request *request, struct attach_options *attach)
 {
 	const char *term = getenv("TERM");
 	struct frame_resize size = { .columns = START_TTY_WIDTH, .rows = START_TTY_HEIGHT };
 
 	request->tty = true;
-	relay->tty = true;
+	attach->tty = true;
 	(void)terminal_get_size(&size);
 	request->tty_width = size.columns;
 	request->tty_height = size.rows;
 	if (!isatty(STDIN_FILENO))
 		return;
-	relay->forward_stdin = true;
+	attach->forward_stdin = true;
 	if (term != NULL && term[0] != '\0' && !program_has_env(request, "TERM"))
 		request->env[request->env_count++] =
 		    (struct start_env){ .name = "TERM", .value = term };

@@ -5,17 +5,17 @@
 #ifndef CTL_PROGRAM_H
 #define CTL_PROGRAM_H
 
-#include "ctl/relay.h"
+#include "ctl/attach.h"
 #include "protocol/start.h"
 
-/* Runs it by relay_run(), complains where the agent could not be reached or went
+/* Runs it by attach_run(), complains where the agent could not be reached or went
  * away, and returns the exit status for this program: the guest program's, 128 plus
  * the signal that ended it, or 125. A signal that ended the relay ends us. */
-int program_run(const struct start_request *request, const struct relay_options *options);
+int program_run(const struct start_request *request, const struct attach_options *options);
 
 /* Has it run on a terminal: ours, if we have one, with its size and TERM, for which
  * ENV has room for one more. */
-void program_use_terminal(struct start_request *request, struct relay_options *relay);
+void program_use_terminal(struct start_request *request, struct attach_options *attach);
 
 /* -EILSEQ if a string of REQUEST is no UTF-8, which JSON can't carry. */
 int program_check(const struct start_request *request);

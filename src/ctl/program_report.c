@@ -42,12 +42,12 @@ program_report_take(void *argument, const char *text, size_t len)
 
 void
 program_use_report(
-    struct start_request *request, struct relay_options *relay, struct program_report *report)
+    struct start_request *request, struct attach_options *attach, struct program_report *report)
 {
 	report->print_pid = request->detach;
 	request->report = true;
-	relay->report = program_report_take;
-	relay->argument = report;
+	attach->report = program_report_take;
+	attach->argument = report;
 }
 
 /* "exited with status 3", "was killed by SIGKILL: its time was up". */

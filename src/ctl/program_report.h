@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#include "ctl/relay.h"
+#include "ctl/attach.h"
 #include "protocol/report.h"
 #include "protocol/start.h"
 
@@ -23,7 +23,7 @@ struct program_report {
 /* Has REQUEST ask for reports and RELAY give them to REPORT; of a detached program
  * the process id is printed. */
 void program_use_report(
-    struct start_request *request, struct relay_options *relay, struct program_report *report);
+    struct start_request *request, struct attach_options *attach, struct program_report *report);
 
 /* Prints to standard error how it ended, or that this was not told, and frees it; nothing
  * where there is JSON. */

@@ -1,7 +1,7 @@
 /*
  * tunnel: one TCP connection, carried to a port of the guest.
  *
- * As in relay.c: one frame at a time is on its way to the agent, one piece of a
+ * As in attach.c: one frame at a time is on its way to the agent, one piece of a
  * frame on its way to TCP, and what waits is what holds back its sender.
  */
 #include "ctl/tunnel.h"

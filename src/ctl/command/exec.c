@@ -53,7 +53,7 @@ static const char exec_help[] =
 
 struct exec_arguments {
 	struct start_request request;
-	struct relay_options relay;
+	struct attach_options attach;
 	struct program_report report;
 	const char *report_path; /* NULL: none, or standard error */
 };
@@ -127,10 +127,10 @@ exec_check(const struct exec_arguments *arguments)
 	const struct start_request *request = &arguments->request;
 
 	if (request->detach &&
-	    (request->tty || arguments->relay.forward_stdin || request->timeout_seconds > 0))
+	    (request->tty || arguments->attach.forward_stdin || request->timeout_seconds > 0))
 		return command_misuse(
 		    &exec_command, "--detach does not go with -i, -t or --timeout");
-	if (!request->stdin_open && (request->tty || arguments->relay.forward_stdin))
+	if (!request->stdin_open && (request->tty || arguments->attach.forward_stdin))
 		return command_misuse(&exec_command, "--no-stdin does not go with -i or -t");
 	if (request->kill_grace_seconds > 0 && request->timeout_seconds == 0)
 		return command_misuse(&exec_command, "--kill-grace needs a --timeout");
@@ -188,7 +188,7 @@ exec_parse_options(struct exec_arguments *arguments, int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "+ite:w:u:dh", exec_options, NULL)) != -1) {
 		switch (c) {
 		case 'i':
-			arguments->relay.forward_stdin = true;
+			arguments->attach.forward_stdin = true;
 			break;
 		case 't':
 			request->tty = true;
@@ -256,10 +256,10 @@ exec_start(struct exec_arguments *arguments)
 	if (status >= 0)
 		return status;
 	if (request->tty)
-		program_use_terminal(request, &arguments->relay);
+		program_use_terminal(request, &arguments->attach);
 	if (request->detach || request->report)
-		program_use_report(request, &arguments->relay, &arguments->report);
-	status = program_run(request, &arguments->relay);
+		program_use_report(request, &arguments->attach, &arguments->report);
+	status = program_run(request, &arguments->attach);
 	/* Of what was lost, or never ran, that has been said. */
 	if (wants_report && status != VMM_GUEST_EXIT_AGENT)
 		program_print_report(&arguments->report);

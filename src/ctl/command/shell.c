@@ -46,7 +46,7 @@ shell_run(int argc, char **argv)
 {
 	const char *shell_argv[] = { "/bin/sh", "-c", shell_script, NULL };
 	struct start_env env[1];
-	struct relay_options relay = { .forward_stdin = true };
+	struct attach_options attach = { .forward_stdin = true };
 	struct start_request request = { START_DEFAULTS, .argv = shell_argv, .argc = 3,
 		.env = env };
 	int c;
@@ -68,8 +68,8 @@ shell_run(int argc, char **argv)
 		    argv[optind]);
 	/* What comes from elsewhere has an end that a terminal could not tell of. */
 	if (isatty(STDIN_FILENO))
-		program_use_terminal(&request, &relay);
-	return program_run(&request, &relay);
+		program_use_terminal(&request, &attach);
+	return program_run(&request, &attach);
 }
 
 const struct command shell_command = {

@@ -1,5 +1,5 @@
 /*
- * relay: a program of the guest and this program's standard streams, tied
+ * attach: a program of the guest and this program's standard streams, tied
  * together until the program ends.
  *
  *   standard input -> STDIN, EOF         STDOUT -> standard output
@@ -8,26 +8,26 @@
  * Neither direction ever waits for the other, and signals are seen at any time.
  *
  * Without a terminal, INT, TERM, HUP and QUIT are passed on to the program; a
- * second one within RELAY_FORCE_MS ends the connection instead, and with it the
+ * second one within ATTACH_FORCE_MS ends the connection instead, and with it the
  * program. With a terminal, what is typed reaches the program, and these signals
  * end the connection at once.
  */
-#ifndef CTL_RELAY_H
-#define CTL_RELAY_H
+#ifndef CTL_ATTACH_H
+#define CTL_ATTACH_H
 
 #include <stdbool.h>
 
 #include "ctl/client.h"
 
-#define RELAY_FORCE_MS 2000
+#define ATTACH_FORCE_MS 2000
 
-/* Typed so many times within so long on a raw terminal, RELAY_ESCAPE ends the
+/* Typed so many times within so long on a raw terminal, ATTACH_ESCAPE ends the
  * connection: the way out where the guest hangs. */
-#define RELAY_ESCAPE 0x1d /* Ctrl-] */
-#define RELAY_ESCAPE_COUNT 3
-#define RELAY_ESCAPE_MS 1000
+#define ATTACH_ESCAPE 0x1d /* Ctrl-] */
+#define ATTACH_ESCAPE_COUNT 3
+#define ATTACH_ESCAPE_MS 1000
 
-struct relay_options {
+struct attach_options {
 	bool forward_stdin; /* else EOF is sent at once */
 	bool tty;	    /* the program has a terminal; ours, if we have one, is made raw */
 	/* Told the payload of each STATUS, with ARGUMENT. NULL: nobody is. */
@@ -36,22 +36,22 @@ struct relay_options {
 };
 
 /* How the relay came to its end. */
-enum relay_end {
-	RELAY_EXITED = 0, /* the agent said how the program ended */
-	RELAY_LOST,	  /* the connection ended without that, or output failed: ERROR */
-	RELAY_SIGNALED,	  /* a signal (or the escape: 0) ended it from our side */
+enum attach_end {
+	ATTACH_EXITED = 0, /* the agent said how the program ended */
+	ATTACH_LOST,	   /* the connection ended without that, or output failed: ERROR */
+	ATTACH_SIGNALED,   /* a signal (or the escape: 0) ended it from our side */
 };
 
-struct relay_result {
-	enum relay_end end;
+struct attach_result {
+	enum attach_end end;
 	struct frame_exit exit;
-	int signal; /* that ended it; of RELAY_EXITED: the last that was passed on, or 0 */
+	int signal; /* that ended it; of ATTACH_EXITED: the last that was passed on, or 0 */
 	struct client_error error;
 };
 
 /* Runs until the program, or the connection, ends; START has been sent. The
  * terminal is what it was before. */
-void relay_run(
-    struct client *client, const struct relay_options *options, struct relay_result *ret);
+void attach_run(
+    struct client *client, const struct attach_options *options, struct attach_result *ret);
 
 #endif
