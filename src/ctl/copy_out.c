@@ -16,7 +16,7 @@
 #include "ctl/copy_pending.h"
 #include "ctl/guest_entry.h"
 #include "ctl/guest_file.h"
-#include "ctl/landing.h"
+#include "ctl/atomic_file.h"
 #include "platform/fd.h"
 
 #define COPY_OUT_BITS (S_IRWXU | S_IRWXG | S_IRWXO)
@@ -24,7 +24,7 @@
 /* A file that is being received. */
 struct copy_out {
 	struct copy *copy;
-	struct landing *landing; /* NULL: standard output */
+	struct atomic_file *file; /* NULL: standard output */
 	const char *here;
 	uint64_t received;
 };
@@ -33,8 +33,8 @@ static int
 copy_out_write(void *argument, const uint8_t *data, size_t len, struct client_error *error)
 {
 	struct copy_out *out = argument;
-	int r = out->landing != NULL ? landing_write(out->landing, data, len)
-				     : fd_write_full(STDOUT_FILENO, data, len);
+	int r = out->file != NULL ? atomic_file_write(out->file, data, len)
+				  : fd_write_full(STDOUT_FILENO, data, len);
 
 	out->received += len;
 	out->copy->progress.bytes += len;
@@ -62,10 +62,10 @@ static int
 copy_out_land(struct copy *copy, const char *path, int dir_fd, const char *name, const char *here,
     const struct copy_job *like, bool special_too, struct client_error *error)
 {
-	struct landing CLEANUP_LANDING landing = LANDING_INIT;
-	struct copy_out out = { .copy = copy, .landing = &landing, .here = here };
+	struct atomic_file CLEANUP_ATOMIC_FILE file = ATOMIC_FILE_INIT;
+	struct copy_out out = { .copy = copy, .file = &file, .here = here };
 	mode_t mode = copy_mode(copy, like->mode) & COPY_OUT_BITS;
-	int r = landing_open(&landing, dir_fd, name, mode, special_too);
+	int r = atomic_file_open(&file, dir_fd, name, mode, special_too);
 
 	if (r == -EEXIST) {
 		client_fail(error, "%s is in the way, and no regular file", here);
@@ -76,8 +76,8 @@ copy_out_land(struct copy *copy, const char *path, int dir_fd, const char *name,
 	if (r < 0 && error->text[0] != '\0')
 		return r;
 	if (r == 0)
-		r = landing_commit(
-		    &landing, copy->preserve ? &mode : NULL, copy->preserve ? &like->mtime : NULL);
+		r = atomic_file_commit(
+		    &file, copy->preserve ? &mode : NULL, copy->preserve ? &like->mtime : NULL);
 	if (r < 0)
 		client_fail(error, "can't write to %s: %s", here, strerror(-r));
 	return r;
@@ -200,7 +200,7 @@ copy_out_entry(struct copy *copy, struct copy_dir *dir, struct copy_pending *pen
 		r = copy_pending_add(copy, pending, &child);
 		break;
 	case FILE_ENTRY_SYMLINK:
-		r = landing_link(dir->fd, entry->name, entry->symlink_target);
+		r = atomic_file_link(dir->fd, entry->name, entry->symlink_target);
 		break;
 	case FILE_ENTRY_OTHER:
 		client_fail(&error, "vm:%s/%s is left out: no file, directory or link", dir->guest,

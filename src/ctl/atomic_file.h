@@ -1,5 +1,5 @@
 /*
- * landing: a file of this machine that is being received: the bytes go to a file
+ * atomic_file: a file of this machine that is being received: the bytes go to a file
  * beside the target, which takes the target's name when all of them are there. So
  * the target is the old file or the new one, never half of it.
  *
@@ -9,8 +9,8 @@
  *
  * The names may come from a guest: nothing is followed out of the directory.
  */
-#ifndef CTL_LANDING_H
-#define CTL_LANDING_H
+#ifndef CTL_ATOMIC_FILE_H
+#define CTL_ATOMIC_FILE_H
 
 #include <limits.h>
 #include <stdbool.h>
@@ -19,7 +19,7 @@
 #include <sys/types.h>
 #include <time.h>
 
-struct landing {
+struct atomic_file {
 	int dir_fd; /* borrowed */
 	int fd;
 	int there_fd;	  /* the file that is there, if it is to be written into; or -1 */
@@ -30,30 +30,31 @@ struct landing {
 	bool is_special; /* a device, FIFO and the like: written to as it is */
 };
 
-#define LANDING_INIT                                                                               \
+#define ATOMIC_FILE_INIT                                                                           \
 	{                                                                                          \
 		.dir_fd = -1, .fd = -1, .there_fd = -1                                             \
 	}
 
 /* Begins to receive NAME of the directory DIR_FD, whose strings and descriptor are
- * borrowed until landing_done(). A new file gets MODE; one that is there keeps its
+ * borrowed until atomic_file_done(). A new file gets MODE; one that is there keeps its
  * own, without set-id bits, and must be a regular file, or with SPECIAL_TOO no
  * directory. Returns 0 or -errno: -EISDIR, -EEXIST where something else is in the way. */
-int landing_open(struct landing *ret, int dir_fd, const char *name, mode_t mode, bool special_too);
+int atomic_file_open(
+    struct atomic_file *ret, int dir_fd, const char *name, mode_t mode, bool special_too);
 
 /* Writes all LEN bytes. Returns 0 or -errno. */
-int landing_write(struct landing *landing, const uint8_t *data, size_t len);
+int atomic_file_write(struct atomic_file *file, const uint8_t *data, size_t len);
 
 /* Puts the file in place, with *MODE and *MTIME exactly where they are not NULL.
  * Returns 0 or -errno. */
-int landing_commit(struct landing *landing, const mode_t *mode, const struct timespec *mtime);
+int atomic_file_commit(struct atomic_file *file, const mode_t *mode, const struct timespec *mtime);
 
 /* Makes a symbolic link to TARGET, which takes the place of anything but a directory, at
  * once. Returns 0 or -errno. */
-int landing_link(int dir_fd, const char *name, const char *target);
+int atomic_file_link(int dir_fd, const char *name, const char *target);
 
 /* Frees it, and removes what was not put in place. */
-void landing_done(struct landing *landing);
-#define CLEANUP_LANDING __attribute__((cleanup(landing_done)))
+void atomic_file_done(struct atomic_file *file);
+#define CLEANUP_ATOMIC_FILE __attribute__((cleanup(atomic_file_done)))
 
 #endif

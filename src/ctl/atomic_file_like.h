@@ -1,5 +1,5 @@
 /*
- * landing_like: a new file made like the one whose place it is to take.
+ * atomic_file_like: a new file made like the one whose place it is to take.
  */
 #ifndef CTL_LANDING_LIKE_H
 #define CTL_LANDING_LIKE_H
@@ -10,6 +10,6 @@
  * the directory DIR_FD, which is like ST and is not followed. Not its mode, and nothing
  * that vouches for what is in it (capabilities, IMA). Returns 0, or -errno if one of them
  * can't be given, or can't be known. */
-int landing_like(int fd, int dir_fd, const char *name, const struct stat *st);
+int atomic_file_like(int fd, int dir_fd, const char *name, const struct stat *st);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * landing_like: a new file made like the one whose place it is to take.
+ * atomic_file_like: a new file made like the one whose place it is to take.
  */
-#include "ctl/landing_like.h"
+#include "ctl/atomic_file_like.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -13,18 +13,18 @@
 #include <linux/limits.h>
 #include <unistd.h>
 
-#define LANDING_LIKE_ACL "system.posix_acl_access"
+#define ATOMIC_FILE_LIKE_ACL "system.posix_acl_access"
 
 /* There is no fgetxattrat(2) before Linux 6.13. */
-#define LANDING_LIKE_PATH_MAX (sizeof("/proc/self/fd/-2147483648/") + NAME_MAX)
+#define ATOMIC_FILE_LIKE_PATH_MAX (sizeof("/proc/self/fd/-2147483648/") + NAME_MAX)
 
-struct landing_like_buffers {
+struct atomic_file_like_buffers {
 	char names[XATTR_LIST_MAX];
 	char value[XATTR_SIZE_MAX];
 };
 
 static int
-landing_like_owner(int fd, const struct stat *st)
+atomic_file_like_owner(int fd, const struct stat *st)
 {
 	struct stat own;
 
@@ -36,7 +36,7 @@ landing_like_owner(int fd, const struct stat *st)
 }
 
 static bool
-landing_like_vouches(const char *name)
+atomic_file_like_vouches(const char *name)
 {
 	static const char *const names[] = { "security.capability", "security.ima",
 		"security.evm" };
@@ -49,7 +49,7 @@ landing_like_vouches(const char *name)
 }
 
 static int
-landing_like_attributes(int fd, const char *path, struct landing_like_buffers *buffers)
+atomic_file_like_attributes(int fd, const char *path, struct atomic_file_like_buffers *buffers)
 {
 	ssize_t len = llistxattr(path, buffers->names, sizeof(buffers->names));
 	bool has_acl = false;
@@ -60,26 +60,26 @@ landing_like_attributes(int fd, const char *path, struct landing_like_buffers *b
 	     name += strlen(name) + 1) {
 		ssize_t size;
 
-		if (landing_like_vouches(name))
+		if (atomic_file_like_vouches(name))
 			continue;
-		has_acl = has_acl || strcmp(name, LANDING_LIKE_ACL) == 0;
+		has_acl = has_acl || strcmp(name, ATOMIC_FILE_LIKE_ACL) == 0;
 		size = lgetxattr(path, name, buffers->value, sizeof(buffers->value));
 		if (size < 0 || fsetxattr(fd, name, buffers->value, (size_t)size, 0) < 0)
 			return -errno;
 	}
 	/* One that the new file has got from its directory. */
-	if (!has_acl && fremovexattr(fd, LANDING_LIKE_ACL) < 0 && errno != ENODATA &&
+	if (!has_acl && fremovexattr(fd, ATOMIC_FILE_LIKE_ACL) < 0 && errno != ENODATA &&
 	    errno != ENOTSUP)
 		return -errno;
 	return 0;
 }
 
 int
-landing_like(int fd, int dir_fd, const char *name, const struct stat *st)
+atomic_file_like(int fd, int dir_fd, const char *name, const struct stat *st)
 {
-	struct landing_like_buffers *buffers;
-	char path[LANDING_LIKE_PATH_MAX];
-	int r = landing_like_owner(fd, st);
+	struct atomic_file_like_buffers *buffers;
+	char path[ATOMIC_FILE_LIKE_PATH_MAX];
+	int r = atomic_file_like_owner(fd, st);
 
 	if (r < 0)
 		return r;
@@ -87,7 +87,7 @@ landing_like(int fd, int dir_fd, const char *name, const struct stat *st)
 	if (buffers == NULL)
 		return -ENOMEM;
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dir_fd, name);
-	r = landing_like_attributes(fd, path, buffers);
+	r = atomic_file_like_attributes(fd, path, buffers);
 	free(buffers);
 	return r;
 }

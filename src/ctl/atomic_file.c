@@ -1,0 +1,247 @@
+/*
+ * atomic_file: a file of this machine that is being received.
+ */
+#include "ctl/atomic_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ctl/atomic_file_like.h"
+#include "ctl/signals.h"
+#include "platform/fd.h"
+
+#define ATOMIC_FILE_TRIES 16
+#define ATOMIC_FILE_COPY_LEN (64 * 1024)
+
+/* Of the target's name so much is in the temporary's, which is ".NAME.12345678". */
+#define ATOMIC_FILE_NAME_MAX (NAME_MAX - 10)
+
+static int
+atomic_file_open_special(struct atomic_file *file)
+{
+	file->is_special = true;
+	/* A pipe may never be taken from, and nothing written to it can be taken back: a
+	 * signal is to end us as it would cp(1). */
+	signals_release();
+	file->fd = openat(file->dir_fd, file->name, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	return file->fd < 0 ? -errno : 0;
+}
+
+/* A name beside NAME that nothing is likely to have. */
+static int
+atomic_file_name_temporary(const char *name, char temporary[NAME_MAX + 1])
+{
+	uint32_t number;
+
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+		return -errno;
+	(void)snprintf(temporary, NAME_MAX + 1, ".%.*s.%08x", ATOMIC_FILE_NAME_MAX, name, number);
+	return 0;
+}
+
+static int
+atomic_file_open_temporary(struct atomic_file *file)
+{
+	int r = -EEXIST;
+
+	for (int i = 0; i < ATOMIC_FILE_TRIES && r == -EEXIST; i++) {
+		r = atomic_file_name_temporary(file->name, file->temporary);
+		if (r < 0)
+			break;
+		file->fd = openat(file->dir_fd, file->temporary,
+		    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
+		r = file->fd < 0 ? -errno : 0;
+	}
+	if (r < 0)
+		file->temporary[0] = '\0';
+	return r;
+}
+
+int
+atomic_file_link(int dir_fd, const char *name, const char *target)
+{
+	char temporary[NAME_MAX + 1];
+	int r = symlinkat(target, dir_fd, name) < 0 ? -errno : 0;
+
+	if (r != -EEXIST)
+		return r;
+	for (int i = 0; i < ATOMIC_FILE_TRIES && r == -EEXIST; i++) {
+		r = atomic_file_name_temporary(name, temporary);
+		if (r == 0 && symlinkat(target, dir_fd, temporary) < 0)
+			r = -errno;
+	}
+	if (r == 0 && renameat(dir_fd, temporary, dir_fd, name) < 0) {
+		r = -errno;
+		(void)unlinkat(dir_fd, temporary, 0);
+	}
+	return r;
+}
+
+/* Opens what is there to be written into. */
+static int
+atomic_file_open_there(struct atomic_file *file)
+{
+	struct stat st;
+
+	file->there_fd = openat(
+	    file->dir_fd, file->name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (file->there_fd < 0 || fstat(file->there_fd, &st) < 0)
+		return -errno;
+	return S_ISREG(st.st_mode) ? 0 : -EEXIST;
+}
+
+int
+atomic_file_open(
+    struct atomic_file *ret, int dir_fd, const char *name, mode_t mode, bool special_too)
+{
+	struct stat st;
+	int r;
+
+	*ret = (struct atomic_file){
+		.dir_fd = dir_fd, .fd = -1, .there_fd = -1, .name = name, .mode = mode
+	};
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		if (errno != ENOENT)
+			return -errno;
+		ret->is_new = true;
+		return atomic_file_open_temporary(ret);
+	}
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	if (!S_ISREG(st.st_mode))
+		return special_too ? atomic_file_open_special(ret) : -EEXIST;
+	ret->mode = st.st_mode & (S_IRWXU | S_IRWXG | S_IRWXO);
+	r = atomic_file_open_temporary(ret);
+	if (r == 0 && (st.st_nlink > 1 || atomic_file_like(ret->fd, dir_fd, name, &st) < 0))
+		r = atomic_file_open_there(ret);
+	return r;
+}
+
+int
+atomic_file_write(struct atomic_file *file, const uint8_t *data, size_t len)
+{
+	return fd_write_full(file->fd, data, len);
+}
+
+static int
+atomic_file_set(int fd, mode_t mode, const struct timespec *mtime)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
+
+	if (fchmod(fd, mode) < 0)
+		return -errno;
+	if (mtime == NULL)
+		return 0;
+	times[1] = *mtime;
+	return futimens(fd, times) < 0 ? -errno : 0;
+}
+
+/* A file on another machine may say when it is closed that it could not be written. */
+static int
+atomic_file_close(int *fd)
+{
+	return close(fd_steal(fd)) < 0 && errno != EINTR ? -errno : 0;
+}
+
+/* Takes the room first: a disk that is full is no reason to have half a file. */
+static int
+atomic_file_reserve(int fd, off_t size)
+{
+	if (size == 0 || fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size) == 0)
+		return 0;
+	return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? -errno : 0;
+}
+
+static int
+atomic_file_copy(int from_fd, int to_fd, off_t size)
+{
+	uint8_t buffer[ATOMIC_FILE_COPY_LEN];
+	off_t done = 0;
+
+	while (done < size) {
+		ssize_t n = pread(from_fd, buffer, sizeof(buffer), done);
+		int r;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		r = fd_write_full(to_fd, buffer, (size_t)n);
+		if (r < 0)
+			return r;
+		done += n;
+	}
+	return ftruncate(to_fd, size) < 0 ? -errno : 0;
+}
+
+/* Set-id bits go before there is anything of a guest's in the file. */
+static int
+atomic_file_commit_into(struct atomic_file *file, const mode_t *mode, const struct timespec *mtime)
+{
+	off_t size = lseek(file->fd, 0, SEEK_END);
+	struct stat st;
+	int r;
+
+	if (size < 0 || fstat(file->there_fd, &st) < 0)
+		return -errno;
+	if ((st.st_mode & (S_ISUID | S_ISGID)) != 0 && fchmod(file->there_fd, file->mode) < 0)
+		return -errno;
+	r = atomic_file_reserve(file->there_fd, size);
+	if (r == 0)
+		r = atomic_file_copy(file->fd, file->there_fd, size);
+	if (r == 0 && (mode != NULL || mtime != NULL))
+		r = atomic_file_set(file->there_fd, mode != NULL ? *mode : file->mode, mtime);
+	return r < 0 ? r : atomic_file_close(&file->there_fd);
+}
+
+static int
+atomic_file_commit_replacing(
+    struct atomic_file *file, const mode_t *mode, const struct timespec *mtime)
+{
+	int CLEANUP_FD kept_fd = -1;
+	int r = atomic_file_set(file->fd, mode != NULL ? *mode : file->mode, mtime);
+
+	if (r < 0)
+		return r;
+	/* Each close of a file has its errors told. */
+	kept_fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
+	if (kept_fd < 0)
+		return -errno;
+	r = atomic_file_close(&file->fd);
+	file->fd = fd_steal(&kept_fd);
+	if (r < 0)
+		return r;
+	if (renameat(file->dir_fd, file->temporary, file->dir_fd, file->name) == 0) {
+		file->temporary[0] = '\0';
+		return 0;
+	}
+	if (errno != EBUSY || file->is_new)
+		return -errno;
+	/* Something is mounted on it. */
+	r = atomic_file_open_there(file);
+	return r < 0 ? r : atomic_file_commit_into(file, mode, mtime);
+}
+
+int
+atomic_file_commit(struct atomic_file *file, const mode_t *mode, const struct timespec *mtime)
+{
+	if (file->is_special)
+		return atomic_file_close(&file->fd);
+	return file->there_fd >= 0 ? atomic_file_commit_into(file, mode, mtime)
+				   : atomic_file_commit_replacing(file, mode, mtime);
+}
+
+void
+atomic_file_done(struct atomic_file *file)
+{
+	if (file->temporary[0] != '\0')
+		(void)unlinkat(file->dir_fd, file->temporary, 0);
+	file->temporary[0] = '\0';
+	fd_close(&file->fd);
+	fd_close(&file->there_fd);
+}
