@@ -2,7 +2,7 @@
  * attach: a program of the guest and this program's standard streams.
  *
  * One frame at a time is on its way out, in the outbox, and one piece of a frame
- * on its way to a sink. While a piece waits for its reader nothing is received,
+ * on its way to a output. While a piece waits for its reader nothing is received,
  * which is the back pressure that stops the program; while the outbox waits for
  * the agent nothing is read from standard input.
  */
@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "ctl/signals.h"
-#include "ctl/sink.h"
+#include "ctl/output.h"
 #include "ctl/terminal.h"
 #include "platform/clock.h"
 #include "platform/fd.h"
@@ -28,7 +28,7 @@ enum {
 	ATTACH_POLL_SIGNALS = 0,
 	ATTACH_POLL_CONN,
 	ATTACH_POLL_STDIN,
-	ATTACH_POLL_SINK,
+	ATTACH_POLL_OUTPUT,
 	ATTACH_POLLS
 };
 
@@ -53,9 +53,9 @@ struct attach {
 	unsigned escapes;
 	uint64_t escaped_ms;
 
-	struct sink sinks[2];
+	struct output outputs[2];
 	struct client_piece piece; /* what is left of it: piece.len */
-	const struct sink *piece_sink;
+	const struct output *piece_output;
 };
 
 static void
@@ -191,7 +191,8 @@ static void
 attach_write(struct attach *attach)
 {
 	while (attach->piece.len > 0) {
-		ssize_t n = sink_write(attach->piece_sink, attach->piece.data, attach->piece.len);
+		ssize_t n =
+		    output_write(attach->piece_output, attach->piece.data, attach->piece.len);
 
 		if (n == -EAGAIN)
 			return;
@@ -201,7 +202,7 @@ attach_write(struct attach *attach)
 		}
 		if (n < 0) {
 			client_fail(&attach->result->error, "can't write to standard %s: %s",
-			    attach->piece_sink == &attach->sinks[0] ? "output" : "error",
+			    attach->piece_output == &attach->outputs[0] ? "output" : "error",
 			    strerror((int)-n));
 			attach_end(attach, ATTACH_LOST, 0);
 			return;
@@ -218,13 +219,13 @@ attach_take(struct attach *attach, const struct client_piece *piece)
 {
 	switch (piece->type) {
 	case VMM_GUEST_STDOUT:
-		attach->piece_sink = &attach->sinks[0];
+		attach->piece_output = &attach->outputs[0];
 		attach->piece = *piece;
 		break;
 	case VMM_GUEST_STDERR:
 		if (attach->options->tty)
 			terminal_restore();
-		attach->piece_sink = &attach->sinks[1];
+		attach->piece_output = &attach->outputs[1];
 		attach->piece = *piece;
 		break;
 	case VMM_GUEST_STATUS:
@@ -243,7 +244,7 @@ attach_take(struct attach *attach, const struct client_piece *piece)
 	}
 }
 
-/* Goes through what was received, as far as the sinks take it. */
+/* Goes through what was received, as far as the outputs take it. */
 static void
 attach_take_all(struct attach *attach)
 {
@@ -356,8 +357,8 @@ attach_set_polls(const struct attach *attach, struct pollfd polls[ATTACH_POLLS])
 	polls[ATTACH_POLL_STDIN] =
 	    (struct pollfd){ .fd = attach->stdin_is_open && !has_to_send ? STDIN_FILENO : -1,
 		    .events = POLLIN };
-	polls[ATTACH_POLL_SINK] =
-	    (struct pollfd){ .fd = can_receive ? -1 : attach->piece_sink->fd, .events = POLLOUT };
+	polls[ATTACH_POLL_OUTPUT] =
+	    (struct pollfd){ .fd = can_receive ? -1 : attach->piece_output->fd, .events = POLLOUT };
 }
 
 static void
@@ -374,7 +375,7 @@ attach_step(struct attach *attach)
 	}
 	if (polls[ATTACH_POLL_SIGNALS].revents != 0)
 		attach_take_signals(attach);
-	if (!attach->is_over && polls[ATTACH_POLL_SINK].revents != 0)
+	if (!attach->is_over && polls[ATTACH_POLL_OUTPUT].revents != 0)
 		attach_take_all(attach);
 	if (!attach->is_over && (polls[ATTACH_POLL_CONN].revents & (POLLOUT | POLLERR | POLLHUP)) &&
 	    attach->outbox_len > 0)
@@ -401,14 +402,14 @@ attach_run(struct client *client, const struct attach_options *options, struct a
 		.eof_is_due = !options->forward_stdin,
 	};
 	attach_catch_signals(options);
-	sink_open(&attach.sinks[0], STDOUT_FILENO);
-	sink_open(&attach.sinks[1], STDERR_FILENO);
+	output_open(&attach.outputs[0], STDOUT_FILENO);
+	output_open(&attach.outputs[1], STDERR_FILENO);
 	if (options->tty && options->forward_stdin)
 		terminal_make_raw();
 	attach_take_all(&attach);
 	while (!attach.is_over)
 		attach_step(&attach);
 	terminal_restore();
-	sink_close(&attach.sinks[0]);
-	sink_close(&attach.sinks[1]);
+	output_close(&attach.outputs[0]);
+	output_close(&attach.outputs[1]);
 }

@@ -1,12 +1,12 @@
 /*
- * sink: standard output or error, written to without waiting.
+ * output: standard output or error, written to without waiting.
  *
  * O_NONBLOCK belongs to the open file, which the shell and other programs share.
  * So a pipe or a terminal is opened anew by /proc/self/fd, a socket is sent to with
  * MSG_DONTWAIT, a file never waits for a reader. Where none of these can be had, so
  * little is written after poll(2) as a pipe promises to take (pipe(7)).
  */
-#include "ctl/sink.h"
+#include "ctl/output.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,13 +21,13 @@
 #include "platform/io_error.h"
 
 void
-sink_open(struct sink *ret, int fd)
+output_open(struct output *ret, int fd)
 {
 	char path[32];
 	struct stat st;
 	int opened = -1;
 
-	*ret = (struct sink){ .fd = fd };
+	*ret = (struct output){ .fd = fd };
 	if (fstat(fd, &st) < 0)
 		return;
 	ret->is_socket = S_ISSOCK(st.st_mode);
@@ -45,27 +45,27 @@ sink_open(struct sink *ret, int fd)
 }
 
 void
-sink_close(struct sink *sink)
+output_close(struct output *output)
 {
-	if (sink->is_owned)
-		fd_close(&sink->fd);
-	sink->fd = -1;
+	if (output->is_owned)
+		fd_close(&output->fd);
+	output->fd = -1;
 }
 
 ssize_t
-sink_write(const struct sink *sink, const uint8_t *data, size_t len)
+output_write(const struct output *output, const uint8_t *data, size_t len)
 {
-	struct pollfd ready = { .fd = sink->fd, .events = POLLOUT };
+	struct pollfd ready = { .fd = output->fd, .events = POLLOUT };
 	ssize_t n;
 
-	if (sink->may_block) {
+	if (output->may_block) {
 		if (poll(&ready, 1, 0) <= 0)
 			return -EAGAIN;
 		len = len < PIPE_BUF ? len : PIPE_BUF;
 	}
 	do
-		n = sink->is_socket ? send(sink->fd, data, len, MSG_DONTWAIT)
-				    : write(sink->fd, data, len);
+		n = output->is_socket ? send(output->fd, data, len, MSG_DONTWAIT)
+				      : write(output->fd, data, len);
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && io_error_read(IO_PIPE, errno) == IO_NO_MEMORY) {
 		io_error_pause();
