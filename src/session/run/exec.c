@@ -165,14 +165,14 @@ static int
 exec_spawn_in_cell(
     struct exec *exec, struct spawn_options *options, struct spawn_failure *ret_failure)
 {
-	int r = spawn_run(options, &exec->group.pid, &exec->group.pid_fd, ret_failure);
+	int r = spawn_run(options, &exec->tree.pid, &exec->tree.pid_fd, ret_failure);
 
 	if (r == 0 || ret_failure->stage != SPAWN_CLONE || exec->cell_fd < 0 ||
 	    exec_needs_fresh_cell(exec) || cell_enter(exec->session, true, &exec->cell_fd) < 0)
 		return r;
-	options->cgroup_fd = exec->group.cgroup_fd = exec->cell_fd;
+	options->cgroup_fd = exec->tree.cgroup_fd = exec->cell_fd;
 	exec->oom_kills = 0;
-	return spawn_run(options, &exec->group.pid, &exec->group.pid_fd, ret_failure);
+	return spawn_run(options, &exec->tree.pid, &exec->tree.pid_fd, ret_failure);
 }
 
 static bool
@@ -203,8 +203,9 @@ exec_spawn(struct exec *exec)
 
 	if (at_home)
 		options.working_dir = exec->user != NULL ? exec->user->home : settings->home;
-	exec->group =
-	    (struct group){ .pid_fd = -1, .cgroup_fd = exec->cell_fd, .slot = exec->session->slot };
+	exec->tree = (struct process_tree){
+		.pid_fd = -1, .cgroup_fd = exec->cell_fd, .slot = exec->session->slot
+	};
 	exec->started_ms = clock_mono_ms();
 	r = exec_spawn_in_cell(exec, &options, &failure);
 	exec->spawn_stage = failure.stage;
@@ -232,16 +233,16 @@ exec_start_limit_ms(const struct exec *exec)
 static void
 exec_give_up(struct exec *exec)
 {
-	struct pollfd end = { .fd = exec->group.pid_fd, .events = POLLIN };
-	struct group_end how;
+	struct pollfd end = { .fd = exec->tree.pid_fd, .events = POLLIN };
+	struct process_tree_end how;
 	struct rusage usage;
 
-	group_kill(&exec->group);
+	process_tree_kill(&exec->tree);
 	(void)poll(&end, 1, EXEC_DEATH_MS);
-	if (group_has_ended(&exec->group, &how))
-		group_reap(&exec->group, &usage);
+	if (process_tree_has_ended(&exec->tree, &how))
+		process_tree_reap(&exec->tree, &usage);
 	atomic_store(&exec->session->slot->child_pid, 0);
-	fd_close(&exec->group.pid_fd);
+	fd_close(&exec->tree.pid_fd);
 	exec_refuse_stalled(exec);
 }
 
@@ -272,18 +273,18 @@ exec_release(struct exec *exec)
 {
 	struct slot *slot = exec->session->slot;
 
-	if (detached_enlist(exec->session->board, slot, exec->group.pid) == NULL) {
+	if (detached_enlist(exec->session->board, slot, exec->tree.pid) == NULL) {
 		/* Nobody waits for its end here, which a tracer may hide. */
-		group_kill(&exec->group);
+		process_tree_kill(&exec->tree);
 		atomic_store(&slot->child_pid, 0);
-		fd_close(&exec->group.pid_fd);
+		fd_close(&exec->tree.pid_fd);
 		cell_leave(exec->session, true);
 		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
 		    "%d detached programs are running already", SCOREBOARD_DETACHED_MAX);
 		return;
 	}
 	atomic_store(&slot->child_pid, 0);
-	fd_close(&exec->group.pid_fd);
+	fd_close(&exec->tree.pid_fd);
 	(void)atomic_fetch_add(&exec->session->board->counts.started, 1);
 	exec_end_report_started(exec);
 	session_send_exit(exec->session, VMM_GUEST_EXIT_OK, 0);
@@ -296,10 +297,10 @@ static void
 exec_bury(struct exec *exec, struct relay_end *end, struct rusage *usage)
 {
 	relay_close();
-	if (!end->is_stuck || group_has_ended(&exec->group, &end->end))
-		group_reap(&exec->group, usage);
+	if (!end->is_stuck || process_tree_has_ended(&exec->tree, &end->end))
+		process_tree_reap(&exec->tree, usage);
 	else
-		fd_close(&exec->group.pid_fd);
+		fd_close(&exec->tree.pid_fd);
 }
 
 /* To bury takes longer than to send EXIT, and a host that reads need not wait for it.
@@ -330,7 +331,7 @@ exec_run(struct exec *exec)
 	struct streams *streams = &exec->streams;
 	struct relay_options options = {
 		.conn = &exec->session->conn,
-		.group = &exec->group,
+		.tree = &exec->tree,
 		.stdin_fd = fd_steal(&streams->stdin_fd),
 		.stdout_fd = fd_steal(&streams->stdout_fd),
 		.stderr_fd = fd_steal(&streams->stderr_fd),
@@ -363,7 +364,7 @@ exec_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t
 	struct exec exec = {
 		.session = session,
 		.streams = STREAMS_NONE,
-		.group.pid_fd = -1,
+		.tree.pid_fd = -1,
 		.cell_fd = -1,
 	};
 

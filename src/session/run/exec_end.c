@@ -85,7 +85,7 @@ exec_end_report_started(struct exec *exec)
 
 	if (!exec->request.report)
 		return;
-	text = report_started_format(exec->group.pid, &len);
+	text = report_started_format(exec->tree.pid, &len);
 	exec_end_send_status(exec, text, len);
 }
 

@@ -12,7 +12,7 @@
 #include "platform/spawn.h"
 #include "protocol/start.h"
 #include "session/run/environment.h"
-#include "session/run/group.h"
+#include "session/run/process_tree.h"
 #include "session/run/relay.h"
 #include "session/session.h"
 #include "session/run/streams.h"
@@ -23,7 +23,7 @@ struct exec {
 	const struct user *user; /* NULL: the agent's own */
 	struct environment environment;
 	struct streams streams;
-	struct group group;
+	struct process_tree tree;
 	enum spawn_stage spawn_stage; /* that the child was in last */
 	bool was_cut;		      /* its start took too long */
 	uint64_t started_ms;

@@ -15,9 +15,9 @@
 #define INPUT_PIPE_LARGE (1024 * 1024)
 
 void
-input_init(struct input *input, int fd, int tty_fd, const struct group *group)
+input_init(struct input *input, int fd, int tty_fd, const struct process_tree *tree)
 {
-	*input = (struct input){ .fd = fd, .tty_fd = tty_fd, .group = group, .last_typed = '\n' };
+	*input = (struct input){ .fd = fd, .tty_fd = tty_fd, .tree = tree, .last_typed = '\n' };
 	held_input_init(&input->held);
 }
 
@@ -139,7 +139,7 @@ input_act(struct input *input)
 		(void)pty_set_size(input->tty_fd, size.columns, size.rows);
 	if (input->type == VMM_GUEST_SIGNAL &&
 	    frame_signal_parse(input->control, input->control_len, &signal) == 0)
-		group_signal(input->group, signal);
+		process_tree_signal(input->tree, signal);
 }
 
 /* Takes what is there of the current payload. Returns false if it must wait. */

@@ -22,7 +22,7 @@
 #include "platform/io_error.h"
 #include "protocol/frame.h"
 #include "session/conn.h"
-#include "session/run/group.h"
+#include "session/run/process_tree.h"
 #include "session/run/held_input.h"
 
 /* The payload of RESIZE and SIGNAL, of which more is ignored. */
@@ -31,7 +31,7 @@
 struct input {
 	int fd;	    /* write end of the pipe, or the terminal's master; owned; -1: closed */
 	int tty_fd; /* the master where there is a terminal, else -1; borrowed */
-	const struct group *group;
+	const struct process_tree *tree;
 	struct held_input held;
 	bool eof_pending; /* an EOF waits for the bytes before it */
 	bool pipe_is_large;
@@ -45,7 +45,7 @@ struct input {
 
 /* FD becomes INPUT's, non-blocking already; -1 where the program has no standard
  * input of the host's. TTY_FD and GROUP are borrowed. */
-void input_init(struct input *input, int fd, int tty_fd, const struct group *group);
+void input_init(struct input *input, int fd, int tty_fd, const struct process_tree *tree);
 
 /* Closes the program's standard input, and forgets what is held. */
 void input_close(struct input *input);

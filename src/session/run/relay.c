@@ -178,7 +178,7 @@ relay_prepare(const struct relay *relay, struct pollfd *polls)
 	polls[RELAY_POLL_CONN].fd = relay->end.is_gone ? -1 : relay->conn->fd;
 	polls[RELAY_POLL_CONN].events =
 	    (short)(POLLRDHUP | (reads_host ? POLLIN : 0) | (is_pushing ? POLLOUT : 0));
-	polls[RELAY_POLL_PID].fd = relay->phase == RELAY_RUNNING ? relay->group->pid_fd : -1;
+	polls[RELAY_POLL_PID].fd = relay->phase == RELAY_RUNNING ? relay->tree->pid_fd : -1;
 	polls[RELAY_POLL_PID].events = POLLIN;
 	polls[RELAY_POLL_INPUT].fd = input_wants_to_write(&relay->input) ? relay->input.fd : -1;
 	polls[RELAY_POLL_INPUT].events = POLLOUT;
@@ -207,7 +207,7 @@ relay_turn(struct relay *relay)
 	    relay->is_watching ? stop_watch_mask() : stop_wait_mask());
 	now = clock_mono_ms();
 	if (n < 0 && relay->is_watching)
-		tracee_settle(relay->group->pid);
+		tracee_settle(relay->tree->pid);
 	if (n > 0) {
 		if (polls[RELAY_POLL_PID].revents != 0)
 			relay_see_end(relay, now);
@@ -254,7 +254,7 @@ relay_run(const struct relay_options *options, struct relay_end *ret)
 	*relay = (struct relay){
 		.options = options,
 		.conn = options->conn,
-		.group = options->group,
+		.tree = options->tree,
 		.tty_slave_fd = options->tty_slave_fd,
 		.term_at_ms =
 		    options->timeout_ms > 0 ? clock_mono_ms() + options->timeout_ms : CLOCK_NEVER,
@@ -265,7 +265,7 @@ relay_run(const struct relay_options *options, struct relay_end *ret)
 	};
 	relay->sources[0] = relay_make_source(out_fd, VMM_GUEST_STDOUT);
 	relay->sources[1] = relay_make_source(options->stderr_fd, VMM_GUEST_STDERR);
-	input_init(&relay->input, options->stdin_fd, options->tty_fd, options->group);
+	input_init(&relay->input, options->stdin_fd, options->tty_fd, options->tree);
 	relay->lack.max_ms = relay->input.lack.max_ms = options->conn->lack.max_ms;
 	/* Frames may have come along with START. */
 	relay_read_host(relay, 0, clock_mono_ms());

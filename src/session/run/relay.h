@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "session/conn.h"
-#include "session/run/group.h"
+#include "session/run/process_tree.h"
 
 /* Why a session ended. */
 enum relay_reason {
@@ -24,7 +24,7 @@ enum relay_reason {
 /* Descriptors are given away: the relay closes them, the last in relay_close(). */
 struct relay_options {
 	struct conn *conn;
-	struct group *group;
+	struct process_tree *tree;
 	int stdin_fd;  /* to the program, non-blocking; -1: none */
 	int stdout_fd; /* from it, non-blocking; with a terminal -1 */
 	int stderr_fd;
@@ -36,13 +36,13 @@ struct relay_options {
 
 struct relay_end {
 	enum relay_reason reason;
-	struct group_end end; /* of the main process */
-	bool output_held;     /* a descendant still held the output open */
-	bool is_gone;	      /* there is no host to send anything to */
-	bool was_killed;      /* by us */
-	int error;	      /* RELAY_BROKEN: -errno of the stream */
-	bool is_stuck;	      /* the main process did not die of SIGKILL, or its tracer hides
-				its end: don't wait for it */
+	struct process_tree_end end; /* of the main process */
+	bool output_held;	     /* a descendant still held the output open */
+	bool is_gone;		     /* there is no host to send anything to */
+	bool was_killed;	     /* by us */
+	int error;		     /* RELAY_BROKEN: -errno of the stream */
+	bool is_stuck;		     /* the main process did not die of SIGKILL, or its tracer hides
+				       its end: don't wait for it */
 };
 
 /* Runs until the session has ended and all of its output has gone to the host.

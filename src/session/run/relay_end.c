@@ -29,9 +29,9 @@
 void
 relay_kill(struct relay *relay, uint64_t now)
 {
-	group_kill(relay->group);
+	process_tree_kill(relay->tree);
 	relay->end.was_killed = true;
-	if (relay->group->cgroup_fd >= 0) {
+	if (relay->tree->cgroup_fd >= 0) {
 		relay->kill_again_ms = now + RELAY_KILL_AGAIN_MS;
 		relay->kill_until_ms = now + RELAY_KILL_MAX_MS;
 	}
@@ -68,8 +68,8 @@ relay_lose_host(struct relay *relay, uint64_t now)
 	relay_set_reason(relay, RELAY_DISCONNECTED);
 	relay->conn->tx_head = relay->conn->tx_tail = 0;
 	input_close(&relay->input);
-	group_signal(relay->group, SIGHUP);
-	group_signal(relay->group, SIGCONT);
+	process_tree_signal(relay->tree, SIGHUP);
+	process_tree_signal(relay->tree, SIGCONT);
 	if (!relay->end.was_killed && relay->kill_at_ms > now + VMM_GUEST_HANGUP_GRACE_MS)
 		relay->kill_at_ms = now + VMM_GUEST_HANGUP_GRACE_MS;
 }
@@ -85,8 +85,8 @@ relay_time_out(struct relay *relay, uint64_t now)
 		relay_kill(relay, now);
 		return;
 	}
-	group_signal(relay->group, SIGTERM);
-	group_signal(relay->group, SIGCONT);
+	process_tree_signal(relay->tree, SIGTERM);
+	process_tree_signal(relay->tree, SIGCONT);
 	if (relay->kill_at_ms > now + grace)
 		relay->kill_at_ms = now + grace;
 }
@@ -97,8 +97,8 @@ relay_shut_down(struct relay *relay, uint64_t now)
 	if (relay->end.reason == RELAY_SHUTDOWN)
 		return;
 	relay->end.reason = RELAY_SHUTDOWN;
-	group_signal(relay->group, SIGTERM);
-	group_signal(relay->group, SIGCONT);
+	process_tree_signal(relay->tree, SIGTERM);
+	process_tree_signal(relay->tree, SIGCONT);
 	if (!relay->end.was_killed && relay->kill_at_ms > now + stop_grace_ms())
 		relay->kill_at_ms = now + stop_grace_ms();
 }
@@ -106,11 +106,11 @@ relay_shut_down(struct relay *relay, uint64_t now)
 static void
 relay_kill_again(struct relay *relay, uint64_t now)
 {
-	if (group_is_empty(relay->group) || now >= relay->kill_until_ms) {
+	if (process_tree_is_empty(relay->tree) || now >= relay->kill_until_ms) {
 		relay->kill_again_ms = CLOCK_NEVER;
 		return;
 	}
-	group_kill(relay->group);
+	process_tree_kill(relay->tree);
 	relay->kill_again_ms = now + RELAY_KILL_AGAIN_MS;
 }
 
@@ -119,7 +119,7 @@ relay_kill_again(struct relay *relay, uint64_t now)
 static void
 relay_look_for_rest(struct relay *relay, uint64_t now)
 {
-	if (group_is_empty(relay->group))
+	if (process_tree_is_empty(relay->tree))
 		relay->kill_at_ms = CLOCK_NEVER;
 	relay->look_at_ms = relay->kill_at_ms == CLOCK_NEVER ? CLOCK_NEVER : now + RELAY_LOOK_MS;
 }
@@ -146,8 +146,8 @@ relay_begin_drain(struct relay *relay, uint64_t now)
 void
 relay_see_end(struct relay *relay, uint64_t now)
 {
-	if (!group_has_ended(relay->group, &relay->end.end)) {
-		if (!group_has_ended_hidden(relay->group, &relay->end.end))
+	if (!process_tree_has_ended(relay->tree, &relay->end.end)) {
+		if (!process_tree_has_ended_hidden(relay->tree, &relay->end.end))
 			return;
 		relay->end.is_stuck = true;
 	}
@@ -201,7 +201,7 @@ relay_begin_watch(struct relay *relay)
 {
 	relay->is_watching = true;
 	relay->watch_at_ms = CLOCK_NEVER;
-	tracee_settle(relay->group->pid);
+	tracee_settle(relay->tree->pid);
 }
 
 void
@@ -212,7 +212,7 @@ relay_meet_deadlines(struct relay *relay, uint64_t now)
 	if (stop_is_now())
 		relay_shut_down(relay, now);
 	/* From then on it is as if we had done it: again until nobody is left. */
-	if (group_obey_signal_request(relay->group))
+	if (process_tree_obey_signal_request(relay->tree))
 		relay_kill(relay, now);
 	if (now >= relay->term_at_ms)
 		relay_time_out(relay, now);
@@ -222,7 +222,7 @@ relay_meet_deadlines(struct relay *relay, uint64_t now)
 		relay_kill_again(relay, now);
 	if (now >= relay->stuck_at_ms && relay->phase == RELAY_RUNNING) {
 		relay->end.is_stuck = true;
-		relay->end.end = (struct group_end){ .signaled = true, .signal = SIGKILL };
+		relay->end.end = (struct process_tree_end){ .signaled = true, .signal = SIGKILL };
 		relay_begin_drain(relay, now);
 	}
 	if (relay->end.is_gone && relay->phase != RELAY_RUNNING && now >= relay->look_at_ms)

@@ -30,7 +30,7 @@ enum relay_phase {
 struct relay {
 	const struct relay_options *options;
 	struct conn *conn;
-	struct group *group;
+	struct process_tree *tree;
 	struct input input;
 	struct relay_source sources[RELAY_SOURCES];
 	int tty_slave_fd;
