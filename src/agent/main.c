@@ -132,7 +132,7 @@ main_session_settings(const struct config *config)
 		.home = main_find_home(),
 		.dns = config->dns,
 		.term = term != NULL && strcmp(term, MAIN_KERNEL_TERM) != 0 ? term : NULL,
-		.cells_fd = boot_cgroups_sessions_fd(),
+		.session_cgroups_fd = boot_cgroups_sessions_fd(),
 		.shm_fd = main_open_shm(),
 		.nofile = main_raise_nofile(),
 	};

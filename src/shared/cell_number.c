@@ -11,31 +11,31 @@
 #include "platform/cgroup.h"
 
 void
-cell_number_name(uint64_t number, char ret[CELL_NUMBER_NAME_MAX])
+cell_number_name(uint64_t number, char ret[SESSION_CGROUP_NUMBER_NAME_MAX])
 {
-	(void)snprintf(ret, CELL_NUMBER_NAME_MAX, "%" PRIu64, number);
+	(void)snprintf(ret, SESSION_CGROUP_NUMBER_NAME_MAX, "%" PRIu64, number);
 }
 
 int
-cell_number_open(int cells_fd, uint64_t number)
+cell_number_open(int session_cgroups_fd, uint64_t number)
 {
-	char name[CELL_NUMBER_NAME_MAX];
+	char name[SESSION_CGROUP_NUMBER_NAME_MAX];
 	int fd;
 
-	if (cells_fd < 0 || number == 0)
+	if (session_cgroups_fd < 0 || number == 0)
 		return -ENOENT;
 	cell_number_name(number, name);
-	fd = openat(cells_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	fd = openat(session_cgroups_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	return fd < 0 ? -errno : fd;
 }
 
 void
-cell_number_remove(int cells_fd, uint64_t number)
+cell_number_remove(int session_cgroups_fd, uint64_t number)
 {
-	char name[CELL_NUMBER_NAME_MAX];
+	char name[SESSION_CGROUP_NUMBER_NAME_MAX];
 
-	if (cells_fd < 0 || number == 0)
+	if (session_cgroups_fd < 0 || number == 0)
 		return;
 	cell_number_name(number, name);
-	(void)cgroup_remove(cells_fd, name);
+	(void)cgroup_remove(session_cgroups_fd, name);
 }

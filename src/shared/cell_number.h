@@ -11,16 +11,16 @@
 #include <stdint.h>
 
 /* Room for the name of the directory and its NUL. */
-#define CELL_NUMBER_NAME_MAX 24
+#define SESSION_CGROUP_NUMBER_NAME_MAX 24
 
 /* Writes the name of the directory of the session NUMBER to RET. */
-void cell_number_name(uint64_t number, char ret[CELL_NUMBER_NAME_MAX]);
+void cell_number_name(uint64_t number, char ret[SESSION_CGROUP_NUMBER_NAME_MAX]);
 
 /* Opens the cgroup of the session NUMBER below CELLS_FD. Returns a descriptor, or -errno:
  * -ENOENT where it has been collected. */
-int cell_number_open(int cells_fd, uint64_t number);
+int cell_number_open(int session_cgroups_fd, uint64_t number);
 
 /* Removes the cgroup of the session NUMBER below CELLS_FD, if nobody is in it. */
-void cell_number_remove(int cells_fd, uint64_t number);
+void cell_number_remove(int session_cgroups_fd, uint64_t number);
 
 #endif

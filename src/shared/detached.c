@@ -26,7 +26,7 @@ detached_enlist(struct scoreboard *board, const struct slot *slot, int32_t pid)
 			continue;
 		atomic_store(&entry->pid, pid);
 		atomic_store(&entry->session, atomic_load(&slot->session));
-		atomic_store(&entry->cell, atomic_load(&slot->cell));
+		atomic_store(&entry->cgroup, atomic_load(&slot->cgroup));
 		entry->started_ms = atomic_load(&slot->started_ms);
 		memcpy(entry->user, slot->user, sizeof(entry->user));
 		memcpy(entry->command, slot->command, sizeof(entry->command));
@@ -50,14 +50,15 @@ detached_find(struct scoreboard *board, uint64_t number)
 }
 
 void
-detached_strike_if_empty(struct scoreboard_detached *entry, int cells_fd)
+detached_strike_if_empty(struct scoreboard_detached *entry, int session_cgroups_fd)
 {
-	int CLEANUP_FD cell_fd = cell_number_open(cells_fd, atomic_load(&entry->cell));
+	int CLEANUP_FD cgroup_fd =
+	    cell_number_open(session_cgroups_fd, atomic_load(&entry->cgroup));
 
-	if (atomic_load(&entry->pid) != 0 || (cell_fd >= 0 && cgroup_is_populated(cell_fd)))
+	if (atomic_load(&entry->pid) != 0 || (cgroup_fd >= 0 && cgroup_is_populated(cgroup_fd)))
 		return;
-	cell_number_remove(cells_fd, atomic_load(&entry->cell));
+	cell_number_remove(session_cgroups_fd, atomic_load(&entry->cgroup));
 	atomic_store(&entry->session, 0);
-	atomic_store(&entry->cell, 0);
+	atomic_store(&entry->cgroup, 0);
 	atomic_store(&entry->state, SCOREBOARD_FREE);
 }

@@ -72,7 +72,7 @@ struct slot {
 	_Atomic uint64_t started_ms;	  /* CLOCK_MONOTONIC, when it was accepted */
 	_Atomic uint64_t bytes_in;	  /* payload bytes from the host */
 	_Atomic uint64_t bytes_out;	  /* payload bytes to the host */
-	_Atomic uint64_t cell;		  /* the cgroup that the worker has, by number; 0: none */
+	_Atomic uint64_t cgroup;	  /* the cgroup that the worker has, by number; 0: none */
 	_Atomic uint64_t signal_request;  /* KILL's word; see signal_request.h */
 	_Atomic int32_t worker_pid;	  /* written by the supervisor; 0: no worker */
 	_Atomic uint32_t sessions_served; /* by this worker */
@@ -119,7 +119,7 @@ struct scoreboard_detached {
 	_Atomic uint32_t state; /* enum scoreboard_detached_state */
 	_Atomic int32_t pid;	/* 0: the main process has ended, not all of its cell */
 	_Atomic uint64_t session;
-	_Atomic uint64_t cell; /* as a slot's, and the next too */
+	_Atomic uint64_t cgroup; /* as a slot's, and the next too */
 	_Atomic uint64_t signal_request;
 	uint64_t started_ms;
 	char user[SCOREBOARD_USER_MAX];

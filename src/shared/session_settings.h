@@ -16,7 +16,7 @@ struct session_settings {
 	const char *home;	 /* of the agent's own user */
 	const char *dns;	 /* resolv.conf; see protocol/name_servers.h */
 	const char *term;	 /* the agent's terminal type for its sessions, or NULL */
-	int cells_fd;		 /* the sessions' cgroups (cell.h); -1: none */
+	int session_cgroups_fd;	 /* the sessions' cgroups (session_cgroup.h); -1: none */
 	int shm_fd;		 /* of /dev/shm; -1: none, or no tmpfs */
 	struct rlimit nofile;	 /* RLIMIT_NOFILE of sessions; 0: as the agent's own */
 };

@@ -8,18 +8,18 @@
 #include "platform/fd.h"
 
 int
-cgroup_reaper_add(struct cgroup_reaper *reaper, int cell_fd, uint64_t now_ms)
+cgroup_reaper_add(struct cgroup_reaper *reaper, int cgroup_fd, uint64_t now_ms)
 {
-	int r = cgroup_kill(cell_fd);
+	int r = cgroup_kill(cgroup_fd);
 
-	if (r < 0 || reaper->count == CGROUP_REAPER_MAX || !cgroup_is_populated(cell_fd)) {
-		fd_close(&cell_fd);
+	if (r < 0 || reaper->count == CGROUP_REAPER_MAX || !cgroup_is_populated(cgroup_fd)) {
+		fd_close(&cgroup_fd);
 		return r;
 	}
 	if (reaper->count == 0)
 		reaper->next_ms = now_ms + CGROUP_REAPER_AGAIN_MS;
-	reaper->cells[reaper->count].fd = cell_fd;
-	reaper->cells[reaper->count].until_ms = now_ms + CGROUP_REAPER_MAX_MS;
+	reaper->cgroups[reaper->count].fd = cgroup_fd;
+	reaper->cgroups[reaper->count].until_ms = now_ms + CGROUP_REAPER_MAX_MS;
 	reaper->count++;
 	return 0;
 }
@@ -32,13 +32,13 @@ cgroup_reaper_step(struct cgroup_reaper *reaper, uint64_t now_ms)
 	if (now_ms < reaper->next_ms)
 		return reaper->next_ms;
 	for (int i = reaper->count - 1; i >= 0; i--) {
-		if (now_ms < reaper->cells[i].until_ms &&
-		    cgroup_is_populated(reaper->cells[i].fd)) {
-			(void)cgroup_kill(reaper->cells[i].fd);
+		if (now_ms < reaper->cgroups[i].until_ms &&
+		    cgroup_is_populated(reaper->cgroups[i].fd)) {
+			(void)cgroup_kill(reaper->cgroups[i].fd);
 			continue;
 		}
-		fd_close(&reaper->cells[i].fd);
-		reaper->cells[i] = reaper->cells[--reaper->count];
+		fd_close(&reaper->cgroups[i].fd);
+		reaper->cgroups[i] = reaper->cgroups[--reaper->count];
 	}
 	reaper->next_ms = now_ms + CGROUP_REAPER_AGAIN_MS;
 	return reaper->count > 0 ? reaper->next_ms : CLOCK_NEVER;

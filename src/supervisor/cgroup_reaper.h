@@ -18,14 +18,14 @@ struct cgroup_reaper {
 	struct {
 		int fd; /* of the cgroup, owned */
 		uint64_t until_ms;
-	} cells[CGROUP_REAPER_MAX];
+	} cgroups[CGROUP_REAPER_MAX];
 	int count;
 	uint64_t next_ms; /* of the next kill, if COUNT is not 0 */
 };
 
-/* Kills all in the cgroup CELL_FD, and takes the descriptor. NOW_MS as of
+/* Kills all in the cgroup SESSION_CGROUP_FD, and takes the descriptor. NOW_MS as of
  * clock_mono_ms(). Returns 0, or -errno of the kill. */
-int cgroup_reaper_add(struct cgroup_reaper *reaper, int cell_fd, uint64_t now_ms);
+int cgroup_reaper_add(struct cgroup_reaper *reaper, int cgroup_fd, uint64_t now_ms);
 
 /* Kills again what is due. Returns when there is more to do (CLOCK_MONOTONIC ms), or
  * CLOCK_NEVER. */

@@ -26,13 +26,13 @@ detached_child_bury(struct scoreboard *board, pid_t pid)
 }
 
 void
-detached_child_strike(struct scoreboard *board, int cells_fd)
+detached_child_strike(struct scoreboard *board, int session_cgroups_fd)
 {
 	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
 		struct scoreboard_detached *entry = &board->detached[i];
 
 		if (atomic_load(&entry->state) == SCOREBOARD_RUNS && atomic_load(&entry->pid) == 0)
-			detached_strike_if_empty(entry, cells_fd);
+			detached_strike_if_empty(entry, session_cgroups_fd);
 	}
 }
 
@@ -41,15 +41,15 @@ detached_child_strike(struct scoreboard *board, int cells_fd)
 static bool
 detached_child_signal(const struct scoreboard_detached *entry, struct pool *pool, int signal)
 {
-	int CLEANUP_FD cell_fd =
-	    cell_number_open(pool->options.settings->session.cells_fd, atomic_load(&entry->cell));
+	int CLEANUP_FD cgroup_fd = cell_number_open(
+	    pool->options.settings->session.session_cgroups_fd, atomic_load(&entry->cgroup));
 	pid_t pid = atomic_load(&entry->pid);
 	siginfo_t info;
 
-	if (cell_fd >= 0 && signal == SIGKILL)
-		return pool_kill_cell(pool, fd_steal(&cell_fd)) == 0;
-	if (cell_fd >= 0 && pid == 0)
-		cgroup_signal(cell_fd, signal);
+	if (cgroup_fd >= 0 && signal == SIGKILL)
+		return pool_kill_cgroup(pool, fd_steal(&cgroup_fd)) == 0;
+	if (cgroup_fd >= 0 && pid == 0)
+		cgroup_signal(cgroup_fd, signal);
 	if (pid <= 1 || pool_owns(pool, pid))
 		return true;
 	if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)

@@ -16,9 +16,9 @@
 void detached_child_bury(struct scoreboard *board, pid_t pid);
 
 /* Strikes off the list whose main process has ended and whose cell below CELLS_FD
- * (-1: no cells) is empty. To be called when children were reaped: the last of a
+ * (-1: no session cgroups) is empty. To be called when children were reaped: the last of a
  * cell has become our child before it ended. */
-void detached_child_strike(struct scoreboard *board, int cells_fd);
+void detached_child_strike(struct scoreboard *board, int session_cgroups_fd);
 
 /* To be called when a worker has left word, and when one has left: what it let go
  * is our child only then. Sends the signals that KILL asked for: to the process group

@@ -127,7 +127,7 @@ ending_terminate_all(struct supervisor *supervisor)
 static void
 ending_kill_all(struct supervisor *supervisor)
 {
-	int sessions_fd = supervisor->settings->worker.session.cells_fd;
+	int sessions_fd = supervisor->settings->worker.session.session_cgroups_fd;
 
 	if (sessions_fd >= 0)
 		(void)cgroup_kill(sessions_fd);

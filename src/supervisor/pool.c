@@ -186,9 +186,9 @@ pool_kill_session(struct pool *pool, int32_t child)
 }
 
 int
-pool_kill_cell(struct pool *pool, int cell_fd)
+pool_kill_cgroup(struct pool *pool, int cgroup_fd)
 {
-	return cgroup_reaper_add(&pool->reaper, own_fd_hide(cell_fd), clock_mono_ms());
+	return cgroup_reaper_add(&pool->reaper, own_fd_hide(cgroup_fd), clock_mono_ms());
 }
 
 uint64_t
@@ -201,17 +201,17 @@ pool_kill_again(struct pool *pool, uint64_t now_ms)
  * has that number, whose session is none of ours to end. The worker's successor
  * in any slot collects it. */
 static void
-pool_kill_cell_of(struct pool *pool, uint32_t index, uint64_t number)
+pool_kill_cgroup_of(struct pool *pool, uint32_t index, uint64_t number)
 {
 	int fd;
 
 	for (uint32_t i = 0; i < pool->count; i++) {
-		if (i != index && atomic_load(&pool->board->slots[i].cell) == number)
+		if (i != index && atomic_load(&pool->board->slots[i].cgroup) == number)
 			return;
 	}
-	fd = cell_number_open(pool->options.settings->session.cells_fd, number);
+	fd = cell_number_open(pool->options.settings->session.session_cgroups_fd, number);
 	if (fd >= 0)
-		(void)pool_kill_cell(pool, fd);
+		(void)pool_kill_cgroup(pool, fd);
 }
 
 static void
@@ -256,13 +256,13 @@ pool_bury_worker(
 	pool_kill_session(pool, atomic_load(&slot->child_pid));
 	/* Without clone3(2) a child writes its number when it first runs, and may not have. */
 	if (atomic_load(&slot->child_pid) != 0 || atomic_load(&slot->spawning) != 0)
-		pool_kill_cell_of(pool, index, atomic_load(&slot->cell));
+		pool_kill_cgroup_of(pool, index, atomic_load(&slot->cgroup));
 	had_session = lost_reply_send(worker->queue_fd, slot, cause);
 	fd_close(&worker->queue_fd);
 	watchdogs_close(&pool->watchdogs, index);
 	admission_free(pool->board, index);
 	scoreboard_clear_slot(slot);
-	atomic_store(&slot->cell, 0);
+	atomic_store(&slot->cgroup, 0);
 	atomic_store(&slot->worker_pid, 0);
 	atomic_store(&slot->sessions_served, 0);
 	worker->pid = 0;

@@ -58,10 +58,10 @@ uint64_t pool_fork_due(struct pool *pool, uint64_t now_ms, uint32_t max);
  * reaps. */
 void pool_bury(struct pool *pool, const siginfo_t *info);
 
-/* Kills all in the cgroup CELL_FD, which it takes, and again until nobody is left, at
+/* Kills all in the cgroup SESSION_CGROUP_FD, which it takes, and again until nobody is left, at
  * pool_kill_again(), which returns when it is to be called next (CLOCK_MONOTONIC
  * ms), or CLOCK_NEVER. Returns 0, or -errno of the first kill. */
-int pool_kill_cell(struct pool *pool, int cell_fd);
+int pool_kill_cgroup(struct pool *pool, int cgroup_fd);
 uint64_t pool_kill_again(struct pool *pool, uint64_t now_ms);
 
 /* Kills workers that wait too long for a file system, and buries those that do not even

@@ -64,7 +64,8 @@ turn_reap(struct supervisor *supervisor)
 	supervisor->is_behind = count == TURN_MAX;
 	if (count == 0)
 		return;
-	detached_child_strike(supervisor->board, supervisor->settings->worker.session.cells_fd);
+	detached_child_strike(
+	    supervisor->board, supervisor->settings->worker.session.session_cgroups_fd);
 	if (supervisor->is_serving)
 		detached_child_obey(supervisor->board, &supervisor->pool);
 }

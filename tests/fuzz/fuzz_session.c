@@ -81,7 +81,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct session_settings settings = {
-		.stall_timeout_ms = 1000, .home = "/", .cells_fd = -1
+		.stall_timeout_ms = 1000, .home = "/", .session_cgroups_fd = -1
 	};
 	static const uint8_t eof[VMM_GUEST_HEADER_LEN] = { VMM_GUEST_EOF };
 	struct session session = { .settings = &settings };

@@ -32,18 +32,19 @@ make_pool(void **state)
 		return -1;
 	scratch_write("7/cgroup.kill", "", 0600);
 	scratch_write("7/cgroup.events", "populated 0\n", 0600);
-	settings.session.cells_fd = open(scratch_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (settings.session.cells_fd < 0 || pool_init(&pool, &settings, board, NULL, 0) < 0)
+	settings.session.session_cgroups_fd = open(scratch_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (settings.session.session_cgroups_fd < 0 ||
+	    pool_init(&pool, &settings, board, NULL, 0) < 0)
 		return -1;
 	pool.workers[0].pid = WORKER_PID;
-	atomic_store(&board->slots[0].cell, CELL);
+	atomic_store(&board->slots[0].cgroup, CELL);
 	return 0;
 }
 
 static int
 drop_pool(void **state)
 {
-	fd_close(&settings.session.cells_fd);
+	fd_close(&settings.session.session_cgroups_fd);
 	free(pool.workers);
 	free(pool.watchdogs.entries);
 	free(pool.watchdogs.lost);
@@ -134,7 +135,7 @@ test_a_cgroup_that_another_has_is_left_alone(void **state)
 {
 	(void)state;
 	atomic_store(&pool.board->slots[0].spawning, 1);
-	atomic_store(&pool.board->slots[1].cell, CELL);
+	atomic_store(&pool.board->slots[1].cgroup, CELL);
 	assert_string_equal(bury(), "");
 }
 

@@ -12,7 +12,7 @@
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/watchdog.h"
-#include "session/run/cell.h"
+#include "session/run/session_cgroup.h"
 #include "shared/detached.h"
 #include "session/run/exec_state.h"
 
@@ -101,24 +101,25 @@ exec_prepare(struct exec *exec)
 /* A cell of its own for who is measured or limited: the peak of its memory can't
  * be reset on most kernels. */
 static bool
-exec_needs_fresh_cell(const struct exec *exec)
+exec_needs_fresh_cgroup(const struct exec *exec)
 {
 	return exec->request.limits.have != 0 || exec->request.report || exec->request.detach;
 }
 
 static bool
-exec_enter_cell(struct exec *exec)
+exec_enter_cgroup(struct exec *exec)
 {
 	const struct start_limits *limits = &exec->request.limits;
 	enum start_limit limit;
-	int r = cell_enter(exec->session, exec_needs_fresh_cell(exec), &exec->cell_fd);
+	int r =
+	    session_cgroup_enter(exec->session, exec_needs_fresh_cgroup(exec), &exec->cgroup_fd);
 
 	if (r < 0) {
 		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
 		    "can't make a cgroup for the session: %s", strerror(-r));
 		return false;
 	}
-	r = cell_set_limits(exec->cell_fd, limits, &limit);
+	r = session_cgroup_set_limits(exec->cgroup_fd, limits, &limit);
 	if (r < 0) {
 		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
 		    "limit '%s' can't be had: %s", start_limit_name(limit),
@@ -126,7 +127,7 @@ exec_enter_cell(struct exec *exec)
 						  : strerror(-r));
 		return false;
 	}
-	exec->oom_kills = cell_count_oom_kills(exec->cell_fd);
+	exec->oom_kills = session_cgroup_count_oom_kills(exec->cgroup_fd);
 	return true;
 }
 
@@ -159,18 +160,19 @@ exec_collect_rlimits(const struct exec *exec, struct spawn_rlimit *rlimits)
 	return count;
 }
 
-/* Starts the program, if need be in another cell: the one that was kept has had a
+/* Starts the program, if need be in another session_cgroup: the one that was kept has had a
  * session in it, which may have made a cgroup of it that nobody can be born in. */
 static int
-exec_spawn_in_cell(
+exec_spawn_in_cgroup(
     struct exec *exec, struct spawn_options *options, struct spawn_failure *ret_failure)
 {
 	int r = spawn_run(options, &exec->tree.pid, &exec->tree.pid_fd, ret_failure);
 
-	if (r == 0 || ret_failure->stage != SPAWN_CLONE || exec->cell_fd < 0 ||
-	    exec_needs_fresh_cell(exec) || cell_enter(exec->session, true, &exec->cell_fd) < 0)
+	if (r == 0 || ret_failure->stage != SPAWN_CLONE || exec->cgroup_fd < 0 ||
+	    exec_needs_fresh_cgroup(exec) ||
+	    session_cgroup_enter(exec->session, true, &exec->cgroup_fd) < 0)
 		return r;
-	options->cgroup_fd = exec->tree.cgroup_fd = exec->cell_fd;
+	options->cgroup_fd = exec->tree.cgroup_fd = exec->cgroup_fd;
 	exec->oom_kills = 0;
 	return spawn_run(options, &exec->tree.pid, &exec->tree.pid_fd, ret_failure);
 }
@@ -195,7 +197,7 @@ exec_spawn(struct exec *exec)
 		.tty_fd = exec->streams.tty_slave_fd,
 		.rlimits = rlimits,
 		.rlimits_count = exec_collect_rlimits(exec, rlimits),
-		.cgroup_fd = exec->cell_fd,
+		.cgroup_fd = exec->cgroup_fd,
 		.child_pid = &exec->session->slot->child_pid,
 	};
 	struct spawn_failure failure;
@@ -204,10 +206,10 @@ exec_spawn(struct exec *exec)
 	if (at_home)
 		options.working_dir = exec->user != NULL ? exec->user->home : settings->home;
 	exec->tree = (struct process_tree){
-		.pid_fd = -1, .cgroup_fd = exec->cell_fd, .slot = exec->session->slot
+		.pid_fd = -1, .cgroup_fd = exec->cgroup_fd, .slot = exec->session->slot
 	};
 	exec->started_ms = clock_mono_ms();
-	r = exec_spawn_in_cell(exec, &options, &failure);
+	r = exec_spawn_in_cgroup(exec, &options, &failure);
 	exec->spawn_stage = failure.stage;
 	streams_close_child(&exec->streams);
 	if (r < 0)
@@ -254,8 +256,8 @@ exec_start(struct exec *exec)
 
 	atomic_store(&slot->spawning, SLOT_SPAWNING);
 	watchdog_set(exec_start_limit_ms(exec));
-	is_started =
-	    exec_find_user(exec) && exec_prepare(exec) && exec_enter_cell(exec) && exec_spawn(exec);
+	is_started = exec_find_user(exec) && exec_prepare(exec) && exec_enter_cgroup(exec) &&
+		     exec_spawn(exec);
 	watchdog_set(0);
 	exec->was_cut = atomic_exchange(&slot->spawning, SLOT_SPAWN_NONE) == SLOT_SPAWN_CUT;
 	if (!is_started || !exec->was_cut)
@@ -278,7 +280,7 @@ exec_release(struct exec *exec)
 		process_tree_kill(&exec->tree);
 		atomic_store(&slot->child_pid, 0);
 		fd_close(&exec->tree.pid_fd);
-		cell_leave(exec->session, true);
+		session_cgroup_leave(exec->session, true);
 		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
 		    "%d detached programs are running already", SCOREBOARD_DETACHED_MAX);
 		return;
@@ -288,7 +290,7 @@ exec_release(struct exec *exec)
 	(void)atomic_fetch_add(&exec->session->board->counts.started, 1);
 	exec_end_report_started(exec);
 	session_send_exit(exec->session, VMM_GUEST_EXIT_OK, 0);
-	cell_leave(exec->session, true);
+	session_cgroup_leave(exec->session, true);
 }
 
 /* What is left of the program: its streams, and itself. One that can't be reaped is
@@ -346,7 +348,7 @@ exec_run(struct exec *exec)
 	exec_end_report_started(exec);
 	relay_run(&options, &end);
 	exec_end(exec, &end);
-	cell_leave(exec->session, exec->request.limits.have != 0 || end.was_killed);
+	session_cgroup_leave(exec->session, exec->request.limits.have != 0 || end.was_killed);
 }
 
 static void
@@ -365,7 +367,7 @@ exec_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t
 		.session = session,
 		.streams = STREAMS_NONE,
 		.tree.pid_fd = -1,
-		.cell_fd = -1,
+		.cgroup_fd = -1,
 	};
 
 	(void)type;
@@ -375,7 +377,7 @@ exec_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t
 	if (exec_start(&exec))
 		exec_attend(&exec);
 	else
-		cell_leave(session, exec.request.limits.have != 0 || exec.was_cut);
+		session_cgroup_leave(session, exec.request.limits.have != 0 || exec.was_cut);
 	streams_close(&exec.streams);
 	environment_done(&exec.environment);
 	start_done(&exec.request);

@@ -9,7 +9,7 @@
 #include "platform/cgroup.h"
 #include "platform/clock.h"
 #include "protocol/report.h"
-#include "session/run/cell.h"
+#include "session/run/session_cgroup.h"
 #include "session/run/exec_state.h"
 
 /* Milliseconds in a second, and microseconds in a millisecond. */
@@ -21,7 +21,8 @@ static bool
 exec_end_is_oom(const struct exec *exec, const struct relay_end *end)
 {
 	return end->reason == RELAY_EXITED && end->end.signaled && end->end.signal == SIGKILL &&
-	       !end->was_killed && cell_count_oom_kills(exec->cell_fd) > exec->oom_kills;
+	       !end->was_killed &&
+	       session_cgroup_count_oom_kills(exec->cgroup_fd) > exec->oom_kills;
 }
 
 static void
@@ -95,9 +96,9 @@ static void
 exec_end_measure(const struct exec *exec, struct report_exited *report)
 {
 	report->has_memory_peak =
-	    cgroup_read_number(exec->cell_fd, "memory.peak", &report->memory_peak_bytes) == 0;
+	    cgroup_read_number(exec->cgroup_fd, "memory.peak", &report->memory_peak_bytes) == 0;
 	report->has_oom_kills =
-	    cgroup_read_key(exec->cell_fd, "memory.events", "oom_kill", &report->oom_kills) == 0;
+	    cgroup_read_key(exec->cgroup_fd, "memory.events", "oom_kill", &report->oom_kills) == 0;
 	report->oom_kills -= report->has_oom_kills ? exec->oom_kills : 0;
 }
 
@@ -120,7 +121,7 @@ exec_end_report_exited(struct exec *exec, const struct relay_end *end, const str
 
 	if (!exec->request.report)
 		return;
-	if (exec->cell_fd >= 0)
+	if (exec->cgroup_fd >= 0)
 		exec_end_measure(exec, &report);
 	text = report_exited_format(&report, &len);
 	exec_end_send_status(exec, text, len);

@@ -27,7 +27,7 @@ struct exec {
 	enum spawn_stage spawn_stage; /* that the child was in last */
 	bool was_cut;		      /* its start took too long */
 	uint64_t started_ms;
-	int cell_fd;	    /* borrowed; -1: no cgroups */
+	int cgroup_fd;	    /* borrowed; -1: no cgroups */
 	uint64_t oom_kills; /* in the cell, before */
 };
 

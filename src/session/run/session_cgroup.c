@@ -1,7 +1,7 @@
 /*
- * cell: the cgroup that a session's program is born in.
+ * session_cgroup: the cgroup that a session's program is born in.
  */
-#include "session/run/cell.h"
+#include "session/run/session_cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,24 +16,24 @@
 #include "platform/fd.h"
 #include "shared/cell_number.h"
 
-#define CELL_CPU_PERIOD_US 100000
-#define CELL_PERCENT 100
+#define SESSION_CGROUP_CPU_PERIOD_US 100000
+#define SESSION_CGROUP_PERCENT 100
 
 /* The worker's own. */
-static int cell_fd = -1;
+static int cgroup_fd = -1;
 
 /* ---- those that were left behind --------------------------------------- */
 
 static bool
-cell_is_named(const struct scoreboard *board, uint64_t number)
+session_cgroup_is_named(const struct scoreboard *board, uint64_t number)
 {
 	for (uint32_t i = 0; i < board->workers; i++) {
-		if (atomic_load(&board->slots[i].cell) == number)
+		if (atomic_load(&board->slots[i].cgroup) == number)
 			return true;
 	}
 	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
 		if (atomic_load(&board->detached[i].state) != SCOREBOARD_FREE &&
-		    atomic_load(&board->detached[i].cell) == number)
+		    atomic_load(&board->detached[i].cgroup) == number)
 			return true;
 	}
 	return false;
@@ -42,86 +42,87 @@ cell_is_named(const struct scoreboard *board, uint64_t number)
 /* Removes what nobody names and nobody is in. What could not be read is left to the
  * next that collects. */
 static void
-cell_collect(const struct session *session)
+session_cgroup_collect(const struct session *session)
 {
 	DIR CLEANUP_DIR *dir = NULL;
 	struct dirent *entry;
 
-	if (dir_open(session->settings->cells_fd, ".", 0, &dir) < 0)
+	if (dir_open(session->settings->session_cgroups_fd, ".", 0, &dir) < 0)
 		return;
 	while (dir_next(dir, &entry) == 0 && entry != NULL) {
 		const char *problem;
 		long long number = strtonum(entry->d_name, 1, INT64_MAX, &problem);
 
 		if (problem == NULL && entry->d_type == DT_DIR &&
-		    !cell_is_named(session->board, (uint64_t)number))
-			(void)cgroup_remove(session->settings->cells_fd, entry->d_name);
+		    !session_cgroup_is_named(session->board, (uint64_t)number))
+			(void)cgroup_remove(session->settings->session_cgroups_fd, entry->d_name);
 	}
 }
 
 /* ---- this worker's ----------------------------------------------------- */
 
 static void
-cell_drop(struct session *session)
+session_cgroup_drop(struct session *session)
 {
-	fd_close(&cell_fd);
-	atomic_store(&session->slot->cell, 0);
+	fd_close(&cgroup_fd);
+	atomic_store(&session->slot->cgroup, 0);
 }
 
 int
-cell_enter(struct session *session, bool is_fresh, int *ret_fd)
+session_cgroup_enter(struct session *session, bool is_fresh, int *ret_fd)
 {
 	uint64_t number = atomic_load(&session->slot->session);
-	char name[CELL_NUMBER_NAME_MAX];
+	char name[SESSION_CGROUP_NUMBER_NAME_MAX];
 	int r;
 
 	*ret_fd = -1;
-	if (session->settings->cells_fd < 0)
+	if (session->settings->session_cgroups_fd < 0)
 		return 0;
-	if (cell_fd >= 0 && (is_fresh || !cgroup_is_vacant(cell_fd)))
-		cell_drop(session);
-	if (cell_fd < 0) {
-		cell_collect(session);
+	if (cgroup_fd >= 0 && (is_fresh || !cgroup_is_vacant(cgroup_fd)))
+		session_cgroup_drop(session);
+	if (cgroup_fd < 0) {
+		session_cgroup_collect(session);
 		cell_number_name(number, name);
-		atomic_store(&session->slot->cell, number);
-		r = cgroup_make(session->settings->cells_fd, name, &cell_fd);
+		atomic_store(&session->slot->cgroup, number);
+		r = cgroup_make(session->settings->session_cgroups_fd, name, &cgroup_fd);
 		if (r < 0) {
-			atomic_store(&session->slot->cell, 0);
+			atomic_store(&session->slot->cgroup, 0);
 			return r;
 		}
 	}
-	*ret_fd = cell_fd;
+	*ret_fd = cgroup_fd;
 	return 0;
 }
 
 void
-cell_leave(struct session *session, bool is_used_up)
+session_cgroup_leave(struct session *session, bool is_used_up)
 {
-	if (cell_fd < 0)
+	if (cgroup_fd < 0)
 		return;
 	/* A session that is root may have set limits itself. */
-	if (is_used_up || cgroup_is_populated(cell_fd) || cgroup_is_limited(cell_fd)) {
-		cell_drop(session);
-		cell_collect(session);
+	if (is_used_up || cgroup_is_populated(cgroup_fd) || cgroup_is_limited(cgroup_fd)) {
+		session_cgroup_drop(session);
+		session_cgroup_collect(session);
 	}
 }
 
 /* ---- limits ------------------------------------------------------------ */
 
 static int
-cell_set_cpu(int fd, uint64_t percent)
+session_cgroup_set_cpu(int fd, uint64_t percent)
 {
 	char text[64];
 
 	if (percent == 0 || percent > UINT32_MAX)
 		return -ERANGE;
 	(void)snprintf(text, sizeof(text), "%" PRIu64 " %d",
-	    percent * CELL_CPU_PERIOD_US / CELL_PERCENT, CELL_CPU_PERIOD_US);
+	    percent * SESSION_CGROUP_CPU_PERIOD_US / SESSION_CGROUP_PERCENT,
+	    SESSION_CGROUP_CPU_PERIOD_US);
 	return cgroup_write(fd, "cpu.max", text);
 }
 
 static int
-cell_set_limit(int fd, enum start_limit limit, uint64_t value)
+session_cgroup_set_limit(int fd, enum start_limit limit, uint64_t value)
 {
 	switch (limit) {
 	case START_LIMIT_MEMORY_BYTES:
@@ -131,27 +132,28 @@ cell_set_limit(int fd, enum start_limit limit, uint64_t value)
 	case START_LIMIT_PIDS:
 		return cgroup_write_number(fd, "pids.max", value);
 	case START_LIMIT_CPU_PERCENT:
-		return cell_set_cpu(fd, value);
+		return session_cgroup_set_cpu(fd, value);
 	default:
 		return 0; /* not a cgroup's */
 	}
 }
 
 static bool
-cell_keeps(const struct start_limits *limits, int limit)
+session_cgroup_keeps(const struct start_limits *limits, int limit)
 {
 	return (limits->have & 1u << limit) != 0 && limit <= START_LIMIT_CPU_PERCENT;
 }
 
 int
-cell_set_limits(int fd, const struct start_limits *limits, enum start_limit *ret_limit)
+session_cgroup_set_limits(int fd, const struct start_limits *limits, enum start_limit *ret_limit)
 {
 	for (int i = 0; i < START_LIMIT_COUNT; i++) {
 		int r;
 
-		if (!cell_keeps(limits, i))
+		if (!session_cgroup_keeps(limits, i))
 			continue;
-		r = fd < 0 ? -ENOTSUP : cell_set_limit(fd, (enum start_limit)i, limits->value[i]);
+		r = fd < 0 ? -ENOTSUP
+			   : session_cgroup_set_limit(fd, (enum start_limit)i, limits->value[i]);
 		if (r < 0) {
 			*ret_limit = (enum start_limit)i;
 			return r;
@@ -161,7 +163,7 @@ cell_set_limits(int fd, const struct start_limits *limits, enum start_limit *ret
 }
 
 uint64_t
-cell_count_oom_kills(int fd)
+session_cgroup_count_oom_kills(int fd)
 {
 	uint64_t kills = 0;
 
