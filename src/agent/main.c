@@ -70,7 +70,7 @@ main_configure(struct config *config, int argc, char **argv, bool is_init)
 static const char *
 main_find_home(void)
 {
-	static struct user user;
+	static struct run_as user;
 	const char *problem;
 	char uid[16];
 

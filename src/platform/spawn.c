@@ -88,7 +88,7 @@ spawn_set_rlimits(struct spawn_child *child)
 }
 
 SPAWN_CHILD static bool
-spawn_set_ids(const struct user *user)
+spawn_set_ids(const struct run_as *user)
 {
 	/* glibc's wrappers would tell other threads of it; there are none, and its
 	 * bookkeeping is not meant for a child that shares our memory. */

@@ -29,7 +29,7 @@ struct spawn_options {
 	const char *path;	 /* where it is looked up, colons between */
 	const char *working_dir;
 	bool working_dir_optional; /* "/" where it can't be entered */
-	const struct user *user;   /* NULL: keep our ids */
+	const struct run_as *user; /* NULL: keep our ids */
 	int stdin_fd;
 	int stdout_fd;
 	int stderr_fd;

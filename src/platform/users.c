@@ -87,7 +87,7 @@ users_is_compat(const char *name)
 }
 
 static void
-users_take_passwd(struct user *user, const struct passwd *entry)
+users_take_passwd(struct run_as *user, const struct passwd *entry)
 {
 	user->uid = entry->pw_uid;
 	user->gid = entry->pw_gid;
@@ -101,7 +101,7 @@ users_take_passwd(struct user *user, const struct passwd *entry)
 /* Looks for the line of NAME, or where there is none, the first one of uid NAME.
  * Returns 1 if found, 0 if not, or -errno. */
 static int
-users_find_passwd(const char *directory, const char *name, struct user *user)
+users_find_passwd(const char *directory, const char *name, struct run_as *user)
 {
 	FILE *CLEANUP_FILE file = NULL;
 	struct passwd storage;
@@ -175,7 +175,7 @@ users_is_member(const struct group *entry, const char *name)
 
 /* All groups that list the user. */
 static int
-users_collect_groups(const char *directory, struct user *user)
+users_collect_groups(const char *directory, struct run_as *user)
 {
 	FILE *CLEANUP_FILE file = NULL;
 	struct group storage;
@@ -195,7 +195,7 @@ users_collect_groups(const char *directory, struct user *user)
 }
 
 static int
-users_resolve(const char *directory, char *name, const char *group, struct user *user,
+users_resolve(const char *directory, char *name, const char *group, struct run_as *user,
     const char **ret_problem)
 {
 	uint32_t uid;
@@ -227,7 +227,7 @@ users_resolve(const char *directory, char *name, const char *group, struct user 
 }
 
 int
-users_lookup(const char *directory, const char *spec, struct user *ret, const char **ret_problem)
+users_lookup(const char *directory, const char *spec, struct run_as *ret, const char **ret_problem)
 {
 	char name[USERS_NAME_MAX];
 	char *group;

@@ -13,7 +13,7 @@
 #define USERS_NAME_MAX 256
 #define USERS_GROUPS_MAX 1024
 
-struct user {
+struct run_as {
 	uid_t uid;
 	gid_t gid;
 	size_t groups_count; /* supplementary groups, GID not among them */
@@ -33,6 +33,6 @@ struct user {
  * malformed SPEC or an id of -1 in the user's line, -ESRCH for a user or group
  * that is not there, or what reading DIRECTORY's files gave. */
 int users_lookup(
-    const char *directory, const char *spec, struct user *ret, const char **ret_problem);
+    const char *directory, const char *spec, struct run_as *ret, const char **ret_problem);
 
 #endif

@@ -10,7 +10,7 @@
 
 #include "session/run/environment.h"
 
-static struct user user = { .name = "worker", .home = "/home/worker", .shell = "/bin/zsh" };
+static struct run_as user = { .name = "worker", .home = "/home/worker", .shell = "/bin/zsh" };
 static struct environment made;
 
 static int
@@ -22,7 +22,8 @@ teardown(void **state)
 }
 
 static void
-make(const struct start_request *request, const struct user *as, const char *home, const char *term)
+make(const struct start_request *request, const struct run_as *as, const char *home,
+    const char *term)
 {
 	assert_int_equal(environment_make(request, as, home, term, &made), 0);
 }

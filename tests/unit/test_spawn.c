@@ -367,7 +367,7 @@ test_a_cgroup_that_is_none_fails_before_there_is_a_child(void **state)
 static void
 test_ids_that_cannot_be_had_are_told_by_their_stage(void **state)
 {
-	static struct user user = { .groups_count = 70000 }; /* above NGROUPS_MAX */
+	static struct run_as user = { .groups_count = 70000 }; /* above NGROUPS_MAX */
 	struct spawn_options options = plain(self_argv);
 
 	(void)state;
@@ -380,7 +380,7 @@ test_ids_that_cannot_be_had_are_told_by_their_stage(void **state)
 static void
 test_a_program_runs_with_the_ids_of_its_user(void **state)
 {
-	static struct user user = { .uid = SOMEBODY, .gid = SOMEBODY, .groups_count = 2 };
+	static struct run_as user = { .uid = SOMEBODY, .gid = SOMEBODY, .groups_count = 2 };
 	struct spawn_options options = plain(self_argv);
 	const char *const copy_argv[] = { scratch_path("report"), REPORT_ARG, NULL };
 	const char *const cp_argv[] = { "cp", self, copy_argv[0], NULL };
@@ -436,7 +436,7 @@ test_a_file_without_an_x_bit_or_a_directory_is_not_executable(void **state)
 static void
 test_a_program_for_others_is_one_we_have_no_right_to(void **state)
 {
-	static const struct user user = { .uid = SOMEBODY, .gid = SOMEBODY };
+	static const struct run_as user = { .uid = SOMEBODY, .gid = SOMEBODY };
 	const char *const argv[] = { "theirs", NULL };
 	struct spawn_options options = plain(argv);
 

@@ -31,7 +31,7 @@
 	"50:x:51:\n"                                                                               \
 	"empty:x:60:"
 
-static struct user user;
+static struct run_as user;
 static const char *problem;
 
 static int

@@ -24,7 +24,7 @@ static struct {
 } file_user_own;
 
 /* Too large for a stack that should stay small. */
-static struct user file_user_found;
+static struct run_as file_user_found;
 
 static int
 file_user_remember_own(void)
@@ -46,7 +46,7 @@ file_user_remember_own(void)
 
 /* The uid goes last, as it takes the right to change the others with it. */
 static int
-file_user_take(const struct user *user)
+file_user_take(const struct run_as *user)
 {
 	gid_t groups[1 + USERS_GROUPS_MAX];
 

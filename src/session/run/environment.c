@@ -58,7 +58,7 @@ environment_write(
 }
 
 int
-environment_make(const struct start_request *request, const struct user *user, const char *home,
+environment_make(const struct start_request *request, const struct run_as *user, const char *home,
     const char *term, struct environment *ret)
 {
 	struct environment_list ours = { .count = 0 };

@@ -19,8 +19,8 @@ struct environment {
  * own user, whose home is HOME. TERM is the agent's own terminal type or NULL; a
  * session on a tty has xterm-256color. Returns 0 with *RET for
  * environment_done(), or -ENOMEM. */
-int environment_make(const struct start_request *request, const struct user *user, const char *home,
-    const char *term, struct environment *ret);
+int environment_make(const struct start_request *request, const struct run_as *user,
+    const char *home, const char *term, struct environment *ret);
 
 void environment_done(struct environment *environment);
 

@@ -25,7 +25,7 @@
 
 /* A user's groups and paths are too much for the stack, and one session runs at
  * a time. */
-static struct user exec_user;
+static struct run_as exec_user;
 
 /* ---- what STATUS shows ------------------------------------------------- */
 

@@ -20,7 +20,7 @@
 struct exec {
 	struct session *session;
 	struct start_request request;
-	const struct user *user; /* NULL: the agent's own */
+	const struct run_as *user; /* NULL: the agent's own */
 	struct environment environment;
 	struct streams streams;
 	struct process_tree tree;

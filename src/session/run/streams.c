@@ -59,7 +59,7 @@ streams_prepare(void)
 }
 
 static int
-streams_open_pipe(const struct user *user, int number, int *ret_ours_fd, int *ret_child_fd)
+streams_open_pipe(const struct run_as *user, int number, int *ret_ours_fd, int *ret_child_fd)
 {
 	int r = streams_make_pipe(number);
 
@@ -73,7 +73,7 @@ streams_open_pipe(const struct user *user, int number, int *ret_ours_fd, int *re
 }
 
 static int
-streams_open_stdin(const struct start_request *request, const struct user *user,
+streams_open_stdin(const struct start_request *request, const struct run_as *user,
     struct streams *streams, const char **ret_what)
 {
 	if (!request->stdin_open || request->detach)
@@ -83,7 +83,7 @@ streams_open_stdin(const struct start_request *request, const struct user *user,
 }
 
 static int
-streams_open_pipes(const struct start_request *request, const struct user *user,
+streams_open_pipes(const struct start_request *request, const struct run_as *user,
     struct streams *streams, const char **ret_what)
 {
 	int r = streams_open_stdin(request, user, streams, ret_what);
@@ -114,7 +114,7 @@ streams_dup(int fd, int *ret_fd, const char **ret_what)
 }
 
 static int
-streams_open_tty(const struct start_request *request, const struct user *user,
+streams_open_tty(const struct start_request *request, const struct run_as *user,
     struct streams *streams, const char **ret_what)
 {
 	int r = pty_open(&streams->tty_fd, &streams->tty_slave_fd, ret_what);
@@ -138,7 +138,7 @@ streams_open_tty(const struct start_request *request, const struct user *user,
 }
 
 int
-streams_open(const struct start_request *request, const struct user *user, struct streams *ret,
+streams_open(const struct start_request *request, const struct run_as *user, struct streams *ret,
     const char **ret_what)
 {
 	struct streams streams = STREAMS_NONE;

@@ -34,8 +34,8 @@ void streams_prepare(void);
 /* Opens what REQUEST asks for; with USER (or NULL) the program's ends are his, so
  * that he can open /dev/stdout. Returns 0 with *RET for streams_close(), or -errno with
  * the name of what could not be opened in *RET_WHAT (static). */
-int streams_open(const struct start_request *request, const struct user *user, struct streams *ret,
-    const char **ret_what);
+int streams_open(const struct start_request *request, const struct run_as *user,
+    struct streams *ret, const char **ret_what);
 
 /* Closes the program's ends, once it has them. */
 void streams_close_child(struct streams *streams);
