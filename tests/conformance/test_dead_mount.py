@@ -65,15 +65,15 @@ def dead_file(start_agent, monkeypatch, tmp_path):
 
 @pytest.fixture
 def fuse_file(start_agent, monkeypatch, tmp_path):
-    """A function: an agent with a stall timeout of 1 s, and the path of a file of
-    fuse_file.py."""
+    """A function: an agent with a stall timeout of 1 s or STALL, and the path of a file
+    of fuse_file.py."""
     servers = []
     path = tmp_path / "file"
     path.touch()
     mounted(monkeypatch, tmp_path, ":")
 
-    def start(size, answered, seconds=0):
-        agent = start_agent("--workers=3", "--reserved=1", "--stall-timeout=1")
+    def start(size, answered, seconds=0, stall=1):
+        agent = start_agent("--workers=3", "--reserved=1", "--stall-timeout=%d" % stall)
         servers.append(server_beside(
             agent, sys.executable, FUSE_FILE, path, str(size), str(answered), str(seconds)))
         return agent, str(path), servers[0]
@@ -281,12 +281,12 @@ def test_the_end_does_not_wait_for_who_was_given_up(fuse_file):
 
 
 def test_a_file_that_is_slow_but_moves_is_read_and_written_whole(fuse_file):
-    agent, path, _ = fuse_file(10 * MIB, 16 * MIB, 0.02)
+    agent, path, _ = fuse_file(10 * MIB, 16 * MIB, 0.05, stall=3)
     begun = time.monotonic()
     assert agent.read_file(path) == bytes(10 * MIB)
-    assert time.monotonic() - begun > 1.5
+    assert time.monotonic() - begun > 3.5
     agent.write_file(path, bytes(10 * MIB))
-    time.sleep(1.5)
+    time.sleep(3.5)
     assert agent.status()["worker_deaths"]["total"] == 0
 
 
