@@ -263,6 +263,8 @@ host_settle(const struct host *host, struct host_state *ret)
 		host_look(host, ret);
 		is_settled = ret->processes == host->workers && host_is_renewed(host, before);
 	}
+	/* What was seen last may have been of some who have left since. */
+	host_look(host, ret);
 	if (!is_settled)
 		host_show(host);
 	return is_settled;

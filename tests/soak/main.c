@@ -223,6 +223,8 @@ main_report_sessions(const struct soak *soak, const struct chaos *chaos, double 
 	    chaos->hups);
 	main_tell(main_count(soak, OUTCOME_UNANSWERED) == 0, "unanswered: %" PRIu64,
 	    main_count(soak, OUTCOME_UNANSWERED));
+	main_tell(main_count(soak, OUTCOME_REFUSED) <= total / 100 + 3,
+	    "refused for want of a worker: %" PRIu64, main_count(soak, OUTCOME_REFUSED));
 	main_tell(main_count(soak, OUTCOME_WRONG) == 0, "wrong bytes or answers: %" PRIu64,
 	    main_count(soak, OUTCOME_WRONG));
 	main_tell(

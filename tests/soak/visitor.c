@@ -135,6 +135,8 @@ visitor_judge_exec(struct visitor *visitor, int32_t code, const void *data, size
 		return visitor_complain(visitor, "%u frames after EXIT", answer->after_last);
 	if (visitor_is_told(answer))
 		return OUTCOME_TOLD;
+	if (answer->code == VMM_GUEST_EXIT_AGENT && strncmp(answer->text, "busy: ", 6) == 0)
+		return OUTCOME_REFUSED;
 	if (answer->code != code || !visitor_has(visitor, data, len, true))
 		return visitor_complain(visitor,
 		    "EXIT %d, not %d, after %zu bytes of %zu: '%.200s'", answer->code, code,
@@ -172,6 +174,8 @@ visitor_judge_file(struct visitor *visitor, uint8_t last, const void *data, size
 		return outcome;
 	if (strstr(answer->text, "worker lost") != NULL)
 		return OUTCOME_TOLD;
+	if (strncmp(answer->text, "EBUSY: busy: ", 13) == 0)
+		return OUTCOME_REFUSED;
 	if (answer->last != last || !visitor_has(visitor, data, len, true))
 		return visitor_complain(visitor, "0x%02x after %zu bytes of %zu: '%.200s'",
 		    answer->last, answer->data_len, len, answer->text);

@@ -15,6 +15,7 @@
 enum outcome {
 	OUTCOME_WELL,
 	OUTCOME_TOLD,	     /* that its worker was lost */
+	OUTCOME_REFUSED,     /* in words, for want of a worker */
 	OUTCOME_TURNED_AWAY, /* closed in its handshake, or right behind it */
 	OUTCOME_BROKEN,	     /* ended in the middle of a frame, or of much data */
 	OUTCOME_LEFT,	     /* by us, on purpose */
