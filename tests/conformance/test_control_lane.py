@@ -35,10 +35,11 @@ def full(agent):
         let_go(conn)
 
 
-# What takes ten times as long as on an agent with nothing to do was held up: what is not
-# held up takes a fraction of a millisecond more, and what waits for a place, or for a
-# connection's time to be up, a second and more.
-HELD_UP = 10
+def is_held_up(seconds, idle_seconds):
+    """What waits for a place, or for the time of a connection to be up, takes a second and
+    more; what is not held up, what it takes on an agent with nothing to do: a fraction of
+    a millisecond, or as long as a busy machine likes, on which luck may be ten times that."""
+    return seconds > 10 * idle_seconds + 0.2
 
 
 def see_that_it_is_not_held_up(busy, idle, times=9):
@@ -50,7 +51,7 @@ def see_that_it_is_not_held_up(busy, idle, times=9):
             begun = time.monotonic()
             function()
             seconds.append(time.monotonic() - begun)
-    assert sorted(took[busy])[times // 2] < HELD_UP * sorted(took[idle])[times // 2], took
+    assert not is_held_up(sorted(took[busy])[times // 2], sorted(took[idle])[times // 2]), took
 
 
 def ask_for_status(agent):
@@ -252,7 +253,7 @@ def test_full_pool_acts_on_a_shutdown_as_one_with_room_does(start_agent):
         for workers, seconds in took.items():
             agent = start_agent("--workers=%d" % workers, "--reserved=2")
             seconds.append(seconds_to_the_end_of_all(agent, 2))
-    assert min(took[4]) < HELD_UP * max(took[8]), took
+    assert not is_held_up(min(took[4]), max(took[8])), took
 
 
 @pytest.mark.ends_agent

@@ -22,10 +22,12 @@ def test_stdin_false_is_dev_null(agent):
     assert result.stdout == b"/dev/null\n"
 
 
-def test_stdin_false_ignores_stdin_frames(agent):
-    conn = agent.start(["sh", "-c", "cat; sleep 0.5; echo end"], stdin=False)
+def test_stdin_false_ignores_stdin_frames(agent, tmp_path):
+    script = "cat; until test -e %s; do sleep 0.05; done; echo end" % (tmp_path / "go")
+    conn = agent.start(["sh", "-c", script], stdin=False)
     data = codec.encode(codec.STDIN, b"x" * 1048576) * 8
     assert conn.send_reading(data) == len(data), "frames were not taken"
+    (tmp_path / "go").touch()
     conn.send(codec.EOF)
     assert conn.result().stdout == b"end\n"
 

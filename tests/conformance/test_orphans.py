@@ -70,5 +70,5 @@ def test_thousands_of_orphans_a_second_do_not_delay_exit(agent, orphans):
     # A busy machine has us wait as long as the orphans; had they to be reaped first, there
     # would have been a session or two in all their time.
     assert len(took) > COUNT // 10000, took
-    assert usual(took) < 10 * before[0], (before, sorted(took)[-5:])
-    assert usual(asked) < 10 * before[1], (before, sorted(asked)[-5:])
+    assert usual(took) < 10 * before[0] + 0.1, (before, sorted(took)[-5:])
+    assert usual(asked) < 10 * before[1] + 0.1, (before, sorted(asked)[-5:])

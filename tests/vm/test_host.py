@@ -129,7 +129,7 @@ def test_status_answers_while_a_fork_bomb_is_at_its_limit(hosted):
     state.wait_until(lambda: hosted.guest.run(full).status == 0)
     took = milliseconds(30, ask)
     # A busy machine may hold one of them up; a guest that is in want of it all.
-    assert took[15] < 10 * before[15] and took[26] < 10 * before[26], (before, took)
+    assert took[15] < 10 * before[15] + 100 and took[26] < 10 * before[26] + 100, (before, took)
     assert conn.result().code == 137
 
 
