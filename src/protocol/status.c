@@ -117,7 +117,9 @@ status_read_by_signal(const struct message_member *member, struct json_object *v
 		return;
 	}
 	json_object_object_foreach(value, signal, count)
-	    status_read_signal(base, signal, count, error);
+	{
+		status_read_signal(base, signal, count, error);
+	}
 }
 
 static struct json_object *

@@ -8,7 +8,7 @@
 
 #include "platform/cgroup.h"
 #include "platform/fd.h"
-#include "shared/cell_number.h"
+#include "shared/cgroup_number.h"
 
 struct scoreboard_detached *
 detached_enlist(struct scoreboard *board, const struct slot *slot, int32_t pid)
@@ -53,11 +53,11 @@ void
 detached_strike_if_empty(struct scoreboard_detached *entry, int session_cgroups_fd)
 {
 	int CLEANUP_FD cgroup_fd =
-	    cell_number_open(session_cgroups_fd, atomic_load(&entry->cgroup));
+	    cgroup_number_open(session_cgroups_fd, atomic_load(&entry->cgroup));
 
 	if (atomic_load(&entry->pid) != 0 || (cgroup_fd >= 0 && cgroup_is_populated(cgroup_fd)))
 		return;
-	cell_number_remove(session_cgroups_fd, atomic_load(&entry->cgroup));
+	cgroup_number_remove(session_cgroups_fd, atomic_load(&entry->cgroup));
 	atomic_store(&entry->session, 0);
 	atomic_store(&entry->cgroup, 0);
 	atomic_store(&entry->state, SCOREBOARD_FREE);

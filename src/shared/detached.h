@@ -21,7 +21,7 @@ struct scoreboard_detached *detached_enlist(
 struct scoreboard_detached *detached_find(struct scoreboard *board, uint64_t number);
 
 /* Strikes ENTRY off where its main process is gone and nobody is left in its cell
- * below CELLS_FD (-1: no session cgroups), and removes that. For the supervisor alone: as
+ * below SESSION_CGROUPS_FD (-1: no session cgroups), and removes that. For the supervisor alone: as
  * soon as it is struck off, a worker may enter another in its place. */
 void detached_strike_if_empty(struct scoreboard_detached *entry, int session_cgroups_fd);
 

@@ -9,7 +9,7 @@
 
 #include "platform/cgroup.h"
 #include "platform/fd.h"
-#include "shared/cell_number.h"
+#include "shared/cgroup_number.h"
 #include "shared/detached.h"
 #include "shared/signal_request.h"
 
@@ -41,7 +41,7 @@ detached_child_strike(struct scoreboard *board, int session_cgroups_fd)
 static bool
 detached_child_signal(const struct scoreboard_detached *entry, struct pool *pool, int signal)
 {
-	int CLEANUP_FD cgroup_fd = cell_number_open(
+	int CLEANUP_FD cgroup_fd = cgroup_number_open(
 	    pool->options.settings->session.session_cgroups_fd, atomic_load(&entry->cgroup));
 	pid_t pid = atomic_load(&entry->pid);
 	siginfo_t info;

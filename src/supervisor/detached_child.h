@@ -15,7 +15,7 @@
  * of them, that is listed by its cell alone from now on. */
 void detached_child_bury(struct scoreboard *board, pid_t pid);
 
-/* Strikes off the list whose main process has ended and whose cell below CELLS_FD
+/* Strikes off the list whose main process has ended and whose cell below SESSION_CGROUPS_FD
  * (-1: no session cgroups) is empty. To be called when children were reaped: the last of a
  * cell has become our child before it ended. */
 void detached_child_strike(struct scoreboard *board, int session_cgroups_fd);

@@ -15,7 +15,7 @@
 #include "platform/fd.h"
 #include "platform/fdpass.h"
 #include "platform/log.h"
-#include "shared/cell_number.h"
+#include "shared/cgroup_number.h"
 #include "shared/admission.h"
 #include "supervisor/cut.h"
 #include "supervisor/lost_reply.h"
@@ -209,7 +209,7 @@ pool_kill_cgroup_of(struct pool *pool, uint32_t index, uint64_t number)
 		if (i != index && atomic_load(&pool->board->slots[i].cgroup) == number)
 			return;
 	}
-	fd = cell_number_open(pool->options.settings->session.session_cgroups_fd, number);
+	fd = cgroup_number_open(pool->options.settings->session.session_cgroups_fd, number);
 	if (fd >= 0)
 		(void)pool_kill_cgroup(pool, fd);
 }

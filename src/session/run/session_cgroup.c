@@ -14,7 +14,7 @@
 #include "platform/cgroup.h"
 #include "platform/dir.h"
 #include "platform/fd.h"
-#include "shared/cell_number.h"
+#include "shared/cgroup_number.h"
 
 #define SESSION_CGROUP_CPU_PERIOD_US 100000
 #define SESSION_CGROUP_PERCENT 100
@@ -72,7 +72,7 @@ int
 session_cgroup_enter(struct session *session, bool is_fresh, int *ret_fd)
 {
 	uint64_t number = atomic_load(&session->slot->session);
-	char name[SESSION_CGROUP_NUMBER_NAME_MAX];
+	char name[CGROUP_NUMBER_NAME_MAX];
 	int r;
 
 	*ret_fd = -1;
@@ -82,7 +82,7 @@ session_cgroup_enter(struct session *session, bool is_fresh, int *ret_fd)
 		session_cgroup_drop(session);
 	if (cgroup_fd < 0) {
 		session_cgroup_collect(session);
-		cell_number_name(number, name);
+		cgroup_number_name(number, name);
 		atomic_store(&session->slot->cgroup, number);
 		r = cgroup_make(session->settings->session_cgroups_fd, name, &cgroup_fd);
 		if (r < 0) {
