@@ -35,6 +35,8 @@ ALLOWED = [
      "what was removed meanwhile is neither listed nor copied nor there to be removed"),
     (FALSE, "worker", "write splice", "EPIPE",
      "the program has closed its standard input: what it did not want is dropped"),
+    (HANGS, "worker", "write", "EIO",
+     "on a terminal this is the end: what is typed has no reader any more"),
     (FALSE + HANGS, "worker", "read splice", "EIO",
      "on a terminal this is the end: the last process has closed its side"),
     (FALSE + HANGS, "worker", "ioctl", "*",
