@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Compiler and linker flags of this project; each is asked for, none is assumed.
 
 # VGA_TRY_CFLAG(VARIABLE, FLAG): append FLAG to VARIABLE where the compiler takes it.

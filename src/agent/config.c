@@ -1,5 +1,7 @@
 /*
  * config: what the operator set, from argv and the kernel command line.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "agent/config.h"
 

@@ -1,6 +1,8 @@
 /*
  * config: what the operator set, from argv and the kernel command line. One table
  * (config_table.c) has names, ranges, defaults and help.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef AGENT_CONFIG_H
 #define AGENT_CONFIG_H

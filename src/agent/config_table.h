@@ -1,6 +1,8 @@
 /*
  * config_table: the one table of options, from which the parsers and --help take
  * names, ranges and defaults.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef AGENT_CONFIG_TABLE_H
 #define AGENT_CONFIG_TABLE_H

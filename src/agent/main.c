@@ -1,6 +1,8 @@
 /*
  * main: the agent begins: what it is (PID 1 or a service), what the operator set,
  * then the supervisor.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <fcntl.h>
 #include <linux/magic.h>

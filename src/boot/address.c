@@ -1,5 +1,7 @@
 /*
  * boot_address: the guest's address from ip=, where the kernel has not set it.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "boot/step.h"
 

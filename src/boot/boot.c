@@ -1,5 +1,7 @@
 /*
  * boot: the steps in their order, and how long each took.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "boot/boot.h"
 

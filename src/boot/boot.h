@@ -2,6 +2,8 @@
  * boot: what the agent makes of the guest as PID 1, or where it is told to
  * (--boot), before it serves. Each step can be done again without harm, logs
  * its own failure, and stops none of the others.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef BOOT_BOOT_H
 #define BOOT_BOOT_H

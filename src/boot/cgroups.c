@@ -1,5 +1,7 @@
 /*
  * boot_cgroups: the two halves of the guest.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "boot/cgroups.h"
 

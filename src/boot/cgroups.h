@@ -1,6 +1,8 @@
 /*
  * boot_cgroups: the two halves of the guest: "agent" for us, which memory.min
  * protects, and "sessions" for all that is run, which can't take every pid.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef BOOT_CGROUPS_H
 #define BOOT_CGROUPS_H

@@ -1,5 +1,7 @@
 /*
  * boot_console: standard descriptors for an init that got none.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "boot/step.h"
 

@@ -1,5 +1,7 @@
 /*
  * boot_dns: the guest's name servers, from the kernel command line.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "boot/step.h"
 

@@ -1,5 +1,7 @@
 /*
  * boot_hostname: the guest's name. Source: hostname(5), sethostname(2).
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "boot/step.h"
 

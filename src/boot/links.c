@@ -1,5 +1,7 @@
 /*
  * boot_links: the links in /dev that programs expect.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "boot/step.h"
 

@@ -1,5 +1,7 @@
 /*
  * boot_mounts: the table of file systems, in the order in which they are mounted.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "boot/step.h"
 

@@ -1,6 +1,8 @@
 /*
  * boot_sysctl: the kernel's protection against planted links, its limit for logs, and
  * whom its terminals are for.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "boot/step.h"
 

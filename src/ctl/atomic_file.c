@@ -1,5 +1,7 @@
 /*
  * atomic_file: a file of this machine that is being received.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/atomic_file.h"
 

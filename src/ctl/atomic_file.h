@@ -8,6 +8,8 @@
  * bytes are copied into it once all of them are there.
  *
  * The names may come from a guest: nothing is followed out of the directory.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef CTL_ATOMIC_FILE_H
 #define CTL_ATOMIC_FILE_H

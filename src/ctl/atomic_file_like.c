@@ -1,5 +1,7 @@
 /*
  * atomic_file_like: a new file made like the one whose place it is to take.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/atomic_file_like.h"
 

@@ -5,6 +5,8 @@
  * on its way to a output. While a piece waits for its reader nothing is received,
  * which is the back pressure that stops the program; while the outbox waits for
  * the agent nothing is read from standard input.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/attach.h"
 

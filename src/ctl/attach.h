@@ -11,6 +11,8 @@
  * second one within ATTACH_FORCE_MS ends the connection instead, and with it the
  * program. With a terminal, what is typed reaches the program, and these signals
  * end the connection at once.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef CTL_ATTACH_H
 #define CTL_ATTACH_H

@@ -1,5 +1,7 @@
 /*
  * client: one connection to the agent.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/client.h"
 

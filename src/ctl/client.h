@@ -5,6 +5,8 @@
  * A connection is used by one thread. Every wait also ends when a signal that is
  * caught comes in (see ctl/signals.h), with -ECANCELED, and at the connection's
  * deadline, with -ETIMEDOUT.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef CTL_CLIENT_H
 #define CTL_CLIENT_H

@@ -1,5 +1,7 @@
 /*
  * client_io: bytes and frames of a connection to the agent.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <poll.h>

@@ -1,5 +1,7 @@
 /*
  * command: what the commands have in common.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/command.h"
 

@@ -2,6 +2,8 @@
  * command: what the commands of vmm-guest-ctl have in common: their entries in
  * main's table, help, complaints about wrong use, and arguments that are numbers.
  * Each command is in a file of its own name.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef CTL_COMMAND_H
 #define CTL_COMMAND_H

@@ -1,5 +1,7 @@
 /*
  * control: requests of port 52 that are one frame.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/control.h"
 

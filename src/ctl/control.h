@@ -1,5 +1,7 @@
 /*
  * control: requests of port 52 that are one frame, and end with EXIT.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef CTL_CONTROL_H
 #define CTL_CONTROL_H

@@ -1,5 +1,7 @@
 /*
  * copy: the threads of a copy, and its directories.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/copy.h"
 

@@ -2,6 +2,8 @@
  * copy: what both directions of "vmm-guest-ctl cp" have in common: the settings of
  * one run, its threads and the files that wait for one, directories that are under
  * way, and complaints.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef CTL_COPY_H
 #define CTL_COPY_H

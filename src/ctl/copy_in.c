@@ -1,5 +1,7 @@
 /*
  * copy_in: files and directories of this machine, into the guest.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <fcntl.h>

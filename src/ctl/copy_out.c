@@ -3,6 +3,8 @@
  *
  * Nobody trusts a guest: a name with a slash in it is refused, no link that is there
  * is followed below the directory that was asked for, set-id bits don't come along.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <fcntl.h>

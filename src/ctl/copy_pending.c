@@ -1,6 +1,8 @@
 /*
  * copy_pending: the directories of one level that are still to be gone into, packed:
  * of each the record, and its name behind that.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/copy_pending.h"
 

@@ -3,6 +3,8 @@
  * All else of a level is done and forgotten before that, so that a deep tree takes no
  * more memory than the names of these. They may be a guest's: of all levels together
  * there are no more than COPY_PENDING_MAX bytes.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef CTL_COPY_PENDING_H
 #define CTL_COPY_PENDING_H

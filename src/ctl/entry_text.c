@@ -1,5 +1,7 @@
 /*
  * entry_text: a file's entry in the words of ls(1).
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/entry_text.h"
 

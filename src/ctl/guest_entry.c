@@ -1,5 +1,7 @@
 /*
  * guest_entry: what the agent tells of the guest's files.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/guest_entry.h"
 

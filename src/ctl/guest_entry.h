@@ -1,6 +1,8 @@
 /*
  * guest_entry: what the agent tells of the guest's files, as structs, with the rights
  * of USER ("": its own). Returns and errors as in ctl/guest_file.h.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef CTL_GUEST_ENTRY_H
 #define CTL_GUEST_ENTRY_H

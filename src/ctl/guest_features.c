@@ -1,5 +1,7 @@
 /*
  * guest_features: what the agent can do.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/guest_features.h"
 

@@ -1,6 +1,8 @@
 /*
  * guest_features: what the agent can do. Members of a request that an agent does not
  * know it passes over: where that would lose what was asked for, it is asked first.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef CTL_GUEST_FEATURES_H
 #define CTL_GUEST_FEATURES_H

@@ -1,5 +1,7 @@
 /*
  * guest_file: the requests of port 53.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/guest_file.h"
 

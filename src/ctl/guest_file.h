@@ -5,6 +5,8 @@
  * errno that the agent named, -EBUSY where it had no worker to spare, -EREMOTEIO for
  * one that we do not know, -ECANCELED when a caught signal came in, or what
  * client.h says.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef CTL_GUEST_FILE_H
 #define CTL_GUEST_FILE_H

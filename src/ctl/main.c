@@ -1,6 +1,8 @@
 /*
  * main: vmm-guest-ctl, the host's client of the agent in a microVM: the options
  * that all commands share, and the table of commands.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <getopt.h>
 #include <stdbool.h>

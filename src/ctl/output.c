@@ -5,6 +5,8 @@
  * So a pipe or a terminal is opened anew by /proc/self/fd, a socket is sent to with
  * MSG_DONTWAIT, a file never waits for a reader. Where none of these can be had, so
  * little is written after poll(2) as a pipe promises to take (pipe(7)).
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/output.h"
 

@@ -1,6 +1,8 @@
 /*
  * output: standard output or error, written to without ever waiting for whoever
  * reads it, and without making it non-blocking for others that have it open.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef CTL_OUTPUT_H
 #define CTL_OUTPUT_H

@@ -1,5 +1,7 @@
 /*
  * program: a program that is run in the guest.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/program.h"
 

@@ -1,6 +1,8 @@
 /*
  * program: a program that is run in the guest: as the user's own, tied to our
  * standard streams, or for a command's own ends.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef CTL_PROGRAM_H
 #define CTL_PROGRAM_H

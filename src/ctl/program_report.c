@@ -1,5 +1,7 @@
 /*
  * program_report: what the agent tells of a program that is run.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/program_report.h"
 

@@ -1,6 +1,8 @@
 /*
  * program_report: what the agent tells of a program that is run: that it started,
  * how it ended, and what it took.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef CTL_PROGRAM_REPORT_H
 #define CTL_PROGRAM_REPORT_H

@@ -1,5 +1,7 @@
 /*
  * progress: a line on the terminal that tells how far a copy is.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/progress.h"
 

@@ -1,6 +1,8 @@
 /*
  * progress: a line on the terminal that tells how far a copy is; none where
  * standard error is no terminal.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef CTL_PROGRESS_H
 #define CTL_PROGRESS_H

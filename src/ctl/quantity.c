@@ -1,5 +1,7 @@
 /*
  * quantity: numbers of bytes, and durations, as people write them.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/quantity.h"
 

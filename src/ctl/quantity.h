@@ -1,5 +1,7 @@
 /*
  * quantity: numbers of bytes, and durations, as people write them.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef CTL_QUANTITY_H
 #define CTL_QUANTITY_H

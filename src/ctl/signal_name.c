@@ -1,5 +1,7 @@
 /*
  * signal_name: signals by name and number.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/signal_name.h"
 

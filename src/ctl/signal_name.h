@@ -1,5 +1,7 @@
 /*
  * signal_name: signals by name and number. See signal(7).
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef CTL_SIGNAL_NAME_H
 #define CTL_SIGNAL_NAME_H

@@ -1,5 +1,7 @@
 /*
  * signals: signals as bytes that can be polled for.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/signals.h"
 

@@ -1,6 +1,8 @@
 /*
  * signals: signals as bytes that can be polled for, so that whoever waits for
  * anything wakes up, cleans up, and then ends as the signal would have ended it.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef CTL_SIGNALS_H
 #define CTL_SIGNALS_H

@@ -1,6 +1,8 @@
 /*
  * status_metrics: the agent's STATUS for Prometheus. The format is that of
  * https://prometheus.io/docs/instrumenting/exposition_formats/
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,7 @@
 /*
  * status_text: the agent's STATUS as a table for people.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/status_text.h"
 

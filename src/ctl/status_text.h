@@ -1,6 +1,8 @@
 /*
  * status_text: the agent's STATUS, asked for and printed: as a table for people, or
  * for Prometheus.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef CTL_STATUS_TEXT_H
 #define CTL_STATUS_TEXT_H

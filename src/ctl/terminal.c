@@ -1,6 +1,8 @@
 /*
  * terminal: the terminal that this program was started on. See termios(3),
  * ioctl_tty(2).
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/terminal.h"
 

@@ -1,6 +1,8 @@
 /*
  * terminal: the terminal that this program was started on: its size, and raw mode,
  * which is taken back whatever ends the program (but SIGKILL).
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef CTL_TERMINAL_H
 #define CTL_TERMINAL_H

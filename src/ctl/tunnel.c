@@ -3,6 +3,8 @@
  *
  * As in attach.c: one frame at a time is on its way to the agent, one piece of a
  * frame on its way to TCP, and what waits is what holds back its sender.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/tunnel.h"
 

@@ -6,6 +6,8 @@
  *   STDOUT -> TCP, and an empty STDOUT -> the end of that direction
  *
  * Either direction may end first; neither waits for the other.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef CTL_TUNNEL_H
 #define CTL_TUNNEL_H

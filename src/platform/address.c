@@ -1,5 +1,7 @@
 /*
  * address: where an agent listens or is found.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/address.h"
 

@@ -1,6 +1,8 @@
 /*
  * address: where an agent listens or is found: "vsock", "vsock:CID" or
  * "unix:PATH". Pure.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_ADDRESS_H
 #define PLATFORM_ADDRESS_H

@@ -1,5 +1,7 @@
 /*
  * cgroup: control groups of version 2.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/cgroup.h"
 

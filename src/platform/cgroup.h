@@ -1,6 +1,8 @@
 /*
  * cgroup: control groups of version 2, by descriptors of their directories.
  * Source: the kernel's Documentation/admin-guide/cgroup-v2.rst.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_CGROUP_H
 #define PLATFORM_CGROUP_H

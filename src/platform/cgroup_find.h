@@ -1,6 +1,8 @@
 /*
  * cgroup_find: where the cgroup2 hierarchy is mounted, and where in it we are.
  * Source: cgroups(7), proc(5).
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_CGROUP_FIND_H
 #define PLATFORM_CGROUP_FIND_H

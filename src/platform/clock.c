@@ -1,5 +1,7 @@
 /*
  * clock: the time that only goes forward, and the wall clock.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/clock.h"
 

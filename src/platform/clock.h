@@ -1,6 +1,8 @@
 /*
  * clock: the time that only goes forward, for every duration; and the wall
  * clock, which the host sets.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_CLOCK_H
 #define PLATFORM_CLOCK_H

@@ -1,5 +1,7 @@
 /*
  * dial: connections with a time limit.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/dial.h"
 

@@ -1,6 +1,8 @@
 /*
  * dial: connections to a port of an agent, or of the host: within a time limit, or
  * begun and looked at later.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_DIAL_H
 #define PLATFORM_DIAL_H

@@ -1,5 +1,7 @@
 /*
  * dir: directories, read to their end.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/dir.h"
 

@@ -1,6 +1,8 @@
 /*
  * dir: directories, read to their end. readdir(3) says NULL at the end and for an
  * error alike; who takes the one for the other has a list that is silently short.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_DIR_H
 #define PLATFORM_DIR_H

@@ -1,5 +1,7 @@
 /*
  * entropy: the kernel's random pool, fed by the host. See random(4).
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_ENTROPY_H
 #define PLATFORM_ENTROPY_H

@@ -1,6 +1,8 @@
 /*
  * fd: descriptors that close themselves, and the few reads and writes that
  * must be whole. Not here: anything that knows what the bytes mean.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_FD_H
 #define PLATFORM_FD_H

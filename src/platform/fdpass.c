@@ -1,5 +1,7 @@
 /*
  * fdpass: a descriptor put into the queue of a socket pair and taken out again.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/fdpass.h"
 

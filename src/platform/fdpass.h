@@ -2,6 +2,8 @@
  * fdpass: a descriptor put into the queue of a socket pair and taken out again.
  * While it lies there the file behind it stays open, whoever dies. See unix(7),
  * SCM_RIGHTS.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_FDPASS_H
 #define PLATFORM_FDPASS_H

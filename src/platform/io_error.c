@@ -1,5 +1,7 @@
 /*
  * io_error: what an errno means, by what is on the other side.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/io_error.h"
 

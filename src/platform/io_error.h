@@ -2,6 +2,8 @@
  * io_error: what an errno of read(2), write(2), send(2), recv(2), sendfile(2) and
  * their kin means, by what is on the other side. The one table of it, for the agent
  * and for the client: want of memory is not a host that has gone.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_IO_ERROR_H
 #define PLATFORM_IO_ERROR_H

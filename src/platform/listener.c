@@ -1,5 +1,7 @@
 /*
  * listener: the agent's listening sockets, and who may come in by them.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/listener.h"
 

@@ -1,6 +1,8 @@
 /*
  * listener: the agent's listening sockets, and who may come in by them.
  * Sources: vsock(7), unix(7), accept(2).
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_LISTENER_H
 #define PLATFORM_LISTENER_H

@@ -3,6 +3,8 @@
  * the process and the session in front. Nothing here is ever on the path of a
  * reply: callers log after they have sent; and a reader who does not read makes
  * nobody wait (log_output.h).
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_LOG_H
 #define PLATFORM_LOG_H

@@ -1,6 +1,8 @@
 /*
  * log_output: where lines of the log go, and that nobody waits for whoever reads
  * them: a console can be stopped, a pipe can be full, and the agent must serve.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_LOG_OUTPUT_H
 #define PLATFORM_LOG_OUTPUT_H

@@ -1,5 +1,7 @@
 /*
  * memory: what a process takes of the kernel's pages, and gives back.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/memory.h"
 

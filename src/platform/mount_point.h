@@ -1,6 +1,8 @@
 /*
  * mount_point: one file system on its mount point. The one file that calls
  * mount(2).
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_MOUNT_POINT_H
 #define PLATFORM_MOUNT_POINT_H

@@ -1,5 +1,7 @@
 /*
  * netif: network interfaces and IPv4 routes, by ioctl(2).
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/netif.h"
 

@@ -2,6 +2,8 @@
  * netif: network interfaces and IPv4 routes, by ioctl(2): the guest may hold no
  * program but ours. Source: netdevice(7); route changes as in the kernel's
  * net/ipv4/fib_frontend.c, ip_rt_ioctl().
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_NETIF_H
 #define PLATFORM_NETIF_H

@@ -1,5 +1,7 @@
 /*
  * oom_score: how ready the kernel is to kill this process for memory.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/oom_score.h"
 

@@ -7,6 +7,8 @@
  * own twice through a descriptor that is open already.
  * Sources: proc(5), /proc/[pid]/oom_score_adj; oom_score_adj in the kernel's
  * Documentation/filesystems/proc.rst.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_OOM_SCORE_H
 #define PLATFORM_OOM_SCORE_H

@@ -1,5 +1,7 @@
 /*
  * pidfd: processes by descriptor.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/pidfd.h"
 

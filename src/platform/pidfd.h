@@ -1,6 +1,8 @@
 /*
  * pidfd: processes by descriptor, so that a number that was used again is never
  * signalled. See pidfd_open(2), pidfd_send_signal(2).
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_PIDFD_H
 #define PLATFORM_PIDFD_H

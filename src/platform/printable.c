@@ -1,5 +1,7 @@
 /*
  * printable: what a terminal obeys rather than shows.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/printable.h"
 

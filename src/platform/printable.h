@@ -6,6 +6,8 @@
  * paragraph separator, and what changes the direction of the text around it (Unicode
  * Standard Annex 9: embeddings, overrides and isolates), as a line must not read as
  * another than it is. In UTF-8 that is longer than it has to be they count as well.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_PRINTABLE_H
 #define PLATFORM_PRINTABLE_H

@@ -1,6 +1,8 @@
 /*
  * proc: a descriptor of /proc that is kept for the agent's life, as a workload
  * may unmount /proc or mount something over it.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_PROC_H
 #define PLATFORM_PROC_H

@@ -1,5 +1,7 @@
 /*
  * procs: the processes of the guest, as /proc shows them.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/procs.h"
 

@@ -1,6 +1,8 @@
 /*
  * procs: the processes of the guest, as /proc shows them. Slow; for the ends of
  * things alone.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_PROCS_H
 #define PLATFORM_PROCS_H

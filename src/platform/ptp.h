@@ -2,6 +2,8 @@
  * ptp: the host's clock, where KVM lends it to its guests as a PTP device.
  * Sources: the kernel's Documentation/driver-api/ptp.rst, drivers/ptp/ptp_kvm_*.c;
  * clock_getres(2), "Dynamic clocks".
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_PTP_H
 #define PLATFORM_PTP_H

@@ -1,5 +1,7 @@
 /*
  * pty: a pseudo-terminal and the few things that are done to it.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/pty.h"
 

@@ -1,6 +1,8 @@
 /*
  * pty: a pseudo-terminal and the few things that are done to it. See pty(7),
  * ioctl_tty(2).
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_PTY_H
 #define PLATFORM_PTY_H

@@ -1,5 +1,7 @@
 /*
  * resolv_conf: /etc/resolv.conf, replaced whole.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/resolv_conf.h"
 

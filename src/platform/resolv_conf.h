@@ -1,5 +1,7 @@
 /*
  * resolv_conf: /etc/resolv.conf, replaced whole. Not here: what stands in it.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_RESOLV_CONF_H
 #define PLATFORM_RESOLV_CONF_H

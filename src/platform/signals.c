@@ -1,5 +1,7 @@
 /*
  * signals: the dispositions of this process.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/signals.h"
 

@@ -1,5 +1,7 @@
 /*
  * signals: the dispositions of this process.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_SIGNALS_H
 #define PLATFORM_SIGNALS_H

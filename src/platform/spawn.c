@@ -4,6 +4,8 @@
  * Between clone and exec the child is us on another stack: it may write to its
  * own variables, to the struct spawn_child, and to nothing else; it allocates
  * nothing and leaves by exec or _exit alone.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/spawn.h"
 

@@ -3,6 +3,8 @@
  * (as vfork(2) does), so that the cost does not grow with the agent and an
  * error of any step comes back as a plain value.
  * Sources: clone(2) (clone3), execve(2), setsid(2), close_range(2).
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_SPAWN_H
 #define PLATFORM_SPAWN_H

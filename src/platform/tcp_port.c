@@ -1,5 +1,7 @@
 /*
  * tcp_port: who listens on a TCP port.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/tcp_port.h"
 

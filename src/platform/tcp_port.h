@@ -1,5 +1,7 @@
 /*
  * tcp_port: who listens on a TCP port, by /proc/net/tcp and tcp6 (proc(5)).
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_TCP_PORT_H
 #define PLATFORM_TCP_PORT_H

@@ -1,5 +1,7 @@
 /*
  * tracee: who has made us its tracer.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/tracee.h"
 

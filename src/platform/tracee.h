@@ -2,6 +2,8 @@
  * tracee: who has made us its tracer. Any process or thread may do so to its parent
  * (PTRACE_TRACEME of ptrace(2)), which is never asked: it then stops for us at each
  * signal, and a thread that ends waits for us to reap it, and its process with it.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_TRACEE_H
 #define PLATFORM_TRACEE_H

@@ -1,5 +1,7 @@
 /*
  * users: who a session runs as, from passwd and group files.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/users.h"
 

@@ -2,6 +2,8 @@
  * users: who a session runs as, from the guest's own /etc/passwd and /etc/group,
  * read without NSS: its modules would be the guest's code in our process.
  * Sources: passwd(5), group(5), fgetpwent_r(3).
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_USERS_H
 #define PLATFORM_USERS_H

@@ -1,5 +1,7 @@
 /*
  * watchdog: a timer that this process sets, and that its supervisor waits for.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/watchdog.h"
 

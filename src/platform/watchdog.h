@@ -3,6 +3,8 @@
  * then kills it. For what may block where no signal of ours gets through, as vfork's
  * parent does while its child's exec waits for a dead file system; or where not even
  * SIGKILL does, as who waits for an answer of a FUSE server. See timerfd_create(2).
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PLATFORM_WATCHDOG_H
 #define PLATFORM_WATCHDOG_H

@@ -1,6 +1,8 @@
 /*
  * base64: the standard alphabet with padding, both ways. Source: RFC 4648,
  * section 4. Pure.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PROTOCOL_BASE64_H
 #define PROTOCOL_BASE64_H

@@ -1,5 +1,7 @@
 /*
  * control_request: the JSON of SHUTDOWN and KILL, both ways.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PROTOCOL_CONTROL_REQUEST_H
 #define PROTOCOL_CONTROL_REQUEST_H

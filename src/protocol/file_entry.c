@@ -1,5 +1,7 @@
 /*
  * file_entry: entries, lists and events of port 53 as JSON.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "protocol/file_entry.h"
 

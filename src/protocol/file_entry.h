@@ -5,6 +5,8 @@
  * Names are bytes; what is not UTF-8 in them is sent with U+FFFD in place of each
  * bad byte. What comes from a guest is no more trusted than a host is by the agent:
  * numbers are in range, strings have no NUL; what names hold is the caller's to check.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PROTOCOL_FILE_ENTRY_H
 #define PROTOCOL_FILE_ENTRY_H

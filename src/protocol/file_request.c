@@ -1,6 +1,8 @@
 /*
  * file_request: the JSON of port 53's requests, both ways, by one table of which
  * request has which member.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "protocol/file_request.h"
 

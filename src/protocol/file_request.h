@@ -1,5 +1,7 @@
 /*
  * file_request: the JSON of port 53's requests, both ways.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PROTOCOL_FILE_REQUEST_H
 #define PROTOCOL_FILE_REQUEST_H

@@ -1,6 +1,8 @@
 /*
  * frame: headers and the payloads of fixed shape, bytes to numbers and back.
  * Pure: it opens nothing, keeps nothing and reads no clock.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PROTOCOL_FRAME_H
 #define PROTOCOL_FRAME_H

@@ -1,5 +1,7 @@
 /*
  * handshake: the CONNECT line of a vsock device's Unix socket, and its answer.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "protocol/handshake.h"
 

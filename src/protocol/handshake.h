@@ -4,6 +4,8 @@
  * Source: Firecracker's docs/vsock.md, "Host-initiated connections", and what its
  * device takes: the verb in any case, white space before, between and behind the
  * words, further words, a port with a "+" or zeros in front.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PROTOCOL_HANDSHAKE_H
 #define PROTOCOL_HANDSHAKE_H

@@ -1,5 +1,7 @@
 /*
  * ip_param: the value of the kernel's `ip=`.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "protocol/ip_param.h"
 

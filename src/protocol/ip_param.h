@@ -4,6 +4,8 @@
  * without); here it is read for what the kernel does not do: name servers and
  * the hostname. Pure.
  * Source: Documentation/admin-guide/nfs/nfsroot.rst.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PROTOCOL_IP_PARAM_H
 #define PROTOCOL_IP_PARAM_H

@@ -1,5 +1,7 @@
 /*
  * json: objects as the contract takes them, by json-c.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "protocol/json.h"
 

@@ -22,6 +22,8 @@
  * request takes 9 MiB at most, and so does an answer.
  *
  * It refuses an integer that 64 bits do not hold, by the name of its member.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PROTOCOL_JSON_H
 #define PROTOCOL_JSON_H

@@ -1,5 +1,7 @@
 /*
  * kcmdline: the kernel command line as words.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "protocol/kcmdline.h"
 

@@ -5,6 +5,8 @@
  * Pure; nothing is copied, nothing is allocated.
  * Source: next_arg() and parse_args() in the kernel's lib/cmdline.c and
  * kernel/params.c.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PROTOCOL_KCMDLINE_H
 #define PROTOCOL_KCMDLINE_H

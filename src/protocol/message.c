@@ -1,5 +1,7 @@
 /*
  * message: members read and written by a table.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "protocol/message.h"
 

@@ -3,6 +3,8 @@
  * and written. For protocol/ alone, as json.h.
  *
  * A message is read whole or refused, and written whole or not at all.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PROTOCOL_MESSAGE_H
 #define PROTOCOL_MESSAGE_H

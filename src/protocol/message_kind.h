@@ -1,5 +1,7 @@
 /*
  * message_kind: how members of one value are read and made. For message.c alone.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PROTOCOL_MESSAGE_KIND_H
 #define PROTOCOL_MESSAGE_KIND_H

@@ -1,5 +1,7 @@
 /*
  * message_value: members of one value.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "protocol/message_kind.h"
 

@@ -1,5 +1,7 @@
 /*
  * name_servers: which name servers a guest gets.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "protocol/name_servers.h"
 

@@ -7,6 +7,8 @@
  *   off          resolv.conf is left alone
  *   gateway      the gateway, whatever name servers ip= has
  *   ADDR[,ADDR]  these, IPv4 or IPv6, at most three
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PROTOCOL_NAME_SERVERS_H
 #define PROTOCOL_NAME_SERVERS_H

@@ -1,5 +1,7 @@
 /*
  * net_request: NET_RECONFIG's JSON, and the EXIT with times.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "protocol/net_request.h"
 

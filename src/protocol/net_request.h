@@ -1,6 +1,8 @@
 /*
  * net_request: NET_RECONFIG's JSON, which is RESTORED's "net" too; and the EXIT
  * with times that answers the former.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PROTOCOL_NET_REQUEST_H
 #define PROTOCOL_NET_REQUEST_H

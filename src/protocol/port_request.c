@@ -1,5 +1,7 @@
 /*
  * port_request: the JSON of WAIT_PORT and CONNECT.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "protocol/port_request.h"
 

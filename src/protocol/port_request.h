@@ -1,5 +1,7 @@
 /*
  * port_request: the JSON of WAIT_PORT and CONNECT, both ways.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PROTOCOL_PORT_REQUEST_H
 #define PROTOCOL_PORT_REQUEST_H

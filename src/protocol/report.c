@@ -1,5 +1,7 @@
 /*
  * report: STATUS of a session that asked for it.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "protocol/report.h"
 

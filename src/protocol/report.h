@@ -1,5 +1,7 @@
 /*
  * report: STATUS of a session that asked for it: that it started, how it ended.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PROTOCOL_REPORT_H
 #define PROTOCOL_REPORT_H

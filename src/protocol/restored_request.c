@@ -1,5 +1,7 @@
 /*
  * restored_request: RESTORED's JSON, and the STATUS that answers it.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "protocol/restored_request.h"
 

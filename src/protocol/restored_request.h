@@ -1,5 +1,7 @@
 /*
  * restored_request: RESTORED's JSON, both ways, and the STATUS that answers it.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PROTOCOL_RESTORED_REQUEST_H
 #define PROTOCOL_RESTORED_REQUEST_H

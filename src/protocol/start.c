@@ -1,5 +1,7 @@
 /*
  * start: START's JSON, both ways.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "protocol/start.h"
 

@@ -1,5 +1,7 @@
 /*
  * start: START's JSON, both ways. The agent parses it, the client writes it.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PROTOCOL_START_H
 #define PROTOCOL_START_H

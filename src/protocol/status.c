@@ -1,5 +1,7 @@
 /*
  * status: STATUS's JSON, both ways.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "protocol/status.h"
 

@@ -1,5 +1,7 @@
 /*
  * status: STATUS's JSON, as the agent answers STATUS_REQ with it, both ways.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PROTOCOL_STATUS_H
 #define PROTOCOL_STATUS_H

@@ -1,5 +1,7 @@
 /*
  * utf8: names that a guest chose, made fit for JSON.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PROTOCOL_UTF8_H
 #define PROTOCOL_UTF8_H

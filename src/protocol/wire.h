@@ -1,6 +1,8 @@
 /*
  * wire: integers in the byte order of the wire, little endian, at any
  * alignment. See include/vmm-guest/protocol.h.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef PROTOCOL_WIRE_H
 #define PROTOCOL_WIRE_H

@@ -1,6 +1,8 @@
 /*
  * conn: the connection of one session: its buffer, and what is received. What is
  * sent is conn_send.c's, the end conn_end.c's.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/conn.h"
 

@@ -11,6 +11,8 @@
  *     conn_parse_header(), conn_take(), conn_push(). They never wait.
  *
  * A worker has one session at a time, and the buffers are the worker's.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_CONN_H
 #define SESSION_CONN_H

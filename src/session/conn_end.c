@@ -1,5 +1,7 @@
 /*
  * conn_end: the end of a session's connection; see "Closing" in the contract.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <stdbool.h>

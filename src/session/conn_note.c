@@ -1,5 +1,7 @@
 /*
  * conn_note: what the slot is told of a frame on its way.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/conn_note.h"
 

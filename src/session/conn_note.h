@@ -8,6 +8,8 @@
  * send in_frame is set, and cleared when all has gone. The last frame of a connection
  * is kept in the slot, if it is short, with how much of it went: where that is known
  * (between two sends) in_frame is not set.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_CONN_NOTE_H
 #define SESSION_CONN_NOTE_H

@@ -1,5 +1,7 @@
 /*
  * conn_send: what is sent on the connection of a session: frames, whole.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <poll.h>

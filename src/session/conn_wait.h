@@ -1,5 +1,7 @@
 /*
  * conn_wait: how the parts of conn wait; for them alone.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_CONN_WAIT_H
 #define SESSION_CONN_WAIT_H

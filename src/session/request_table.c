@@ -1,5 +1,7 @@
 /*
  * request_table: the table of what a connection may ask for first.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/request_table.h"
 

@@ -1,6 +1,8 @@
 /*
  * request_table: the table of what a connection may ask for first, through which a worker
  * finds the kind of session that serves it.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_REQUEST_TABLE_H
 #define SESSION_REQUEST_TABLE_H

@@ -1,5 +1,7 @@
 /*
  * session: how a session ends, in the words that every kind shares.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/session.h"
 

@@ -2,6 +2,8 @@
  * session: what every kind of session is given, and how one ends. A kind is a
  * file with one serve function; kinds do not know each other. request_table.h has the
  * table through which a worker finds them.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_SESSION_H
 #define SESSION_SESSION_H

@@ -1,5 +1,7 @@
 /*
  * stop: how a worker is told to go.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/stop.h"
 

@@ -4,6 +4,8 @@
  *
  *   SIGHUP   leave when the session under way has ended
  *   SIGTERM  end the session now ("shutdown" is its reason), then leave
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_STOP_H
 #define SESSION_STOP_H

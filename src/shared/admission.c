@@ -1,5 +1,7 @@
 /*
  * admission: the control lane.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "shared/admission.h"
 

@@ -6,6 +6,8 @@
  * A place is a word of shared memory that names the slot that holds it, taken by
  * compare-and-swap: whoever counts them counts what is true, and the supervisor
  * can free those of a dead worker.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SHARED_ADMISSION_H
 #define SHARED_ADMISSION_H

@@ -1,5 +1,7 @@
 /*
  * detached: the programs that were let go.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "shared/detached.h"
 

@@ -3,6 +3,8 @@
  * share. A worker enlists one and leaves; from there on the program is the
  * supervisor's child, and the supervisor alone signals it and strikes it off
  * (supervisor/detached_child.h).
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SHARED_DETACHED_H
 #define SHARED_DETACHED_H

@@ -1,5 +1,7 @@
 /*
  * host_clock: the guest's wall clock, as the host has it.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "shared/host_clock.h"
 

@@ -6,6 +6,8 @@
  * looked at at start and whenever a connection comes, and stepped where it is
  * off by more than 100 ms. A host that gives a time which is further off its
  * own clock than that means it: from there on only what it says counts.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SHARED_HOST_CLOCK_H
 #define SHARED_HOST_CLOCK_H

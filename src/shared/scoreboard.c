@@ -1,5 +1,7 @@
 /*
  * scoreboard: what the workers tell of themselves, in shared memory.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "shared/scoreboard.h"
 

@@ -5,6 +5,8 @@
  * It is advisory. A worker writes its own slot only; of deaths the supervisor believes
  * wait(2) and its own kill(2) alone, and takes what stands here as it would a
  * stranger's word; and STATUS copies before it looks.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SHARED_SCOREBOARD_H
 #define SHARED_SCOREBOARD_H

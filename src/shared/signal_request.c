@@ -1,5 +1,7 @@
 /*
  * signal_request: how KILL asks for a signal.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "shared/signal_request.h"
 

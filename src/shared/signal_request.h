@@ -3,6 +3,8 @@
  * send it, and who says so there when it has. The word names its session, so that
  * one that comes too late does nothing; it stays where it is when it was dealt with,
  * or its session would be over before the one who asked had looked.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SHARED_SIGNAL_REQUEST_H
 #define SHARED_SIGNAL_REQUEST_H

@@ -1,5 +1,7 @@
 /*
  * backoff: when a worker that has left is replaced.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "supervisor/backoff.h"
 

@@ -1,6 +1,8 @@
 /*
  * backoff: when a worker that has left is replaced. Pure: the caller has the
  * clock.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SUPERVISOR_BACKOFF_H
 #define SUPERVISOR_BACKOFF_H

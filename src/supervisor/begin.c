@@ -1,5 +1,7 @@
 /*
  * begin: the signals, the scoreboard, and how many workers there are to be.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "supervisor/begin.h"
 

@@ -1,5 +1,7 @@
 /*
  * reaper: cgroups that the supervisor kills.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "supervisor/cgroup_reaper.h"
 

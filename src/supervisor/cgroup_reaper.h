@@ -1,6 +1,8 @@
 /*
  * reaper: cgroups that the supervisor kills. One write to cgroup.kill can miss a
  * child that is being forked, so each is killed again until nobody is left in it.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SUPERVISOR_CGROUP_REAPER_H
 #define SUPERVISOR_CGROUP_REAPER_H

@@ -1,5 +1,7 @@
 /*
  * cut: a program whose start takes too long is ended in place of its worker.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "supervisor/cut.h"
 

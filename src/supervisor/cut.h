@@ -1,6 +1,8 @@
 /*
  * cut: a program whose start takes too long is ended in place of its worker: a user's
  * lease on it, or a file system that does not answer, is no fault of ours.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SUPERVISOR_CUT_H
 #define SUPERVISOR_CUT_H

@@ -1,5 +1,7 @@
 /*
  * detached_child: the supervisor's care for detached programs.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "supervisor/detached_child.h"
 

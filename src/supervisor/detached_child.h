@@ -3,6 +3,8 @@
  * nobody else may signal them, as nobody else knows that a number is still
  * theirs. What the list says is believed only of unreaped children of our own
  * that are no workers.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SUPERVISOR_DETACHED_CHILD_H
 #define SUPERVISOR_DETACHED_CHILD_H

@@ -1,5 +1,7 @@
 /*
  * ending: the stages, and the step from one to the next.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "supervisor/ending.h"
 

@@ -1,5 +1,7 @@
 /*
  * listeners: the sockets that all workers accept on.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "supervisor/listeners.h"
 

@@ -1,5 +1,7 @@
 /*
  * listeners: the sockets that all workers accept on.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SUPERVISOR_LISTENERS_H
 #define SUPERVISOR_LISTENERS_H

@@ -1,5 +1,7 @@
 /*
  * lost_reply: the last words to the host of a session whose worker has died.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "supervisor/lost_reply.h"
 

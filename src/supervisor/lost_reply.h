@@ -5,6 +5,8 @@
  * only where the host is at a frame's boundary for sure, or where it is known how much
  * of the last frame is missing: where in doubt it is silent. Then it shuts the connection
  * down, whatever the phase. What stands in the slot is checked as a stranger's word.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SUPERVISOR_LOST_REPLY_H
 #define SUPERVISOR_LOST_REPLY_H

@@ -1,5 +1,7 @@
 /*
  * own_fd: the descriptors that are the supervisor's own.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "supervisor/own_fd.h"
 

@@ -2,6 +2,8 @@
  * own_fd: the descriptors that are the supervisor's own. They lie together, from a
  * number on, so that a worker can close them in two calls; a worker's, the listeners'
  * and those of standard error and the like lie below. All close-on-exec.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SUPERVISOR_OWN_FD_H
 #define SUPERVISOR_OWN_FD_H

@@ -1,5 +1,7 @@
 /*
  * pool: the workers: forked, buried, replaced.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "supervisor/pool.h"
 

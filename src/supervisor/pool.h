@@ -1,6 +1,8 @@
 /*
  * pool: the workers: forked, buried, replaced. It believes wait(2) alone; of the
  * scoreboard it takes only what it can check.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SUPERVISOR_POOL_H
 #define SUPERVISOR_POOL_H

@@ -1,5 +1,7 @@
 /*
  * power_key: the power key.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "supervisor/power_key.h"
 

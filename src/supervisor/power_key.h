@@ -1,6 +1,8 @@
 /*
  * power_key: the power key, by which QEMU and Cloud Hypervisor ask a guest for
  * its end. Source: the kernel's Documentation/input/input.rst.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SUPERVISOR_POWER_KEY_H
 #define SUPERVISOR_POWER_KEY_H

@@ -1,5 +1,7 @@
 /*
  * readiness: tells whoever waits for it that the agent serves.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "supervisor/readiness.h"
 

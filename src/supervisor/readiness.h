@@ -2,6 +2,8 @@
  * readiness: tells whoever waits for it that the agent serves: the host by vsock,
  * a service manager by sd_notify(3)'s protocol. Nobody listening is no error, and
  * nothing here ever waits: what is under way joins the supervisor's poll.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SUPERVISOR_READINESS_H
 #define SUPERVISOR_READINESS_H

@@ -1,5 +1,7 @@
 /*
  * scoreboard_log: what the workers are at, for who reads the log.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "supervisor/scoreboard_log.h"
 

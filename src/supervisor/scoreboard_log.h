@@ -1,6 +1,8 @@
 /*
  * scoreboard_log: what the workers are at, for who reads the log and can't ask for
  * STATUS.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SUPERVISOR_SCOREBOARD_LOG_H
 #define SUPERVISOR_SCOREBOARD_LOG_H

@@ -1,5 +1,7 @@
 /*
  * shutdown_choice: what ends this machine.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "supervisor/shutdown_choice.h"
 

@@ -1,6 +1,8 @@
 /*
  * shutdown_choice: what ends the machine that the agent is PID 1 of: each monitor
  * understands something else.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SUPERVISOR_SHUTDOWN_CHOICE_H
 #define SUPERVISOR_SHUTDOWN_CHOICE_H

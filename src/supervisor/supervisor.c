@@ -4,6 +4,8 @@
  * One loop, whether it serves or ends: what is due is done, then one turn (turn.h) waits
  * for whatever comes next. Nothing that it meets after it began makes it exit but a
  * shutdown.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "supervisor/supervisor.h"
 

@@ -1,6 +1,8 @@
 /*
  * supervisor: the process that keeps the pool, as PID 1 or as a service. It never
  * reads a byte that a host or a session sent.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SUPERVISOR_SUPERVISOR_H
 #define SUPERVISOR_SUPERVISOR_H

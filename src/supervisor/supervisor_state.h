@@ -1,6 +1,8 @@
 /*
  * supervisor_state: what the supervisor's parts share: begin.c has what it needs first,
  * supervisor.c serves, turn.c waits and acts, ending.c ends.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SUPERVISOR_SUPERVISOR_STATE_H
 #define SUPERVISOR_SUPERVISOR_STATE_H

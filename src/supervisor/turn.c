@@ -1,5 +1,7 @@
 /*
  * turn: one turn of the supervisor's loop.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "supervisor/turn.h"
 

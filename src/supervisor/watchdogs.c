@@ -1,5 +1,7 @@
 /*
  * watchdogs: the supervisor's side of the workers' watchdogs.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "supervisor/watchdogs.h"
 

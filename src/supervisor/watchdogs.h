@@ -4,6 +4,8 @@
  * stuck in the kernel, is given up: it will never run in user space again, but nobody
  * knows when it will be gone. That is not done for more than half of them at a time,
  * which keep their places then: a guest could fill itself with them.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SUPERVISOR_WATCHDOGS_H
 #define SUPERVISOR_WATCHDOGS_H

@@ -1,5 +1,7 @@
 /*
  * first_frame: the first words of a connection.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "worker/first_frame.h"
 

@@ -1,6 +1,8 @@
 /*
  * first_frame: the first words of a connection: who it is, which port it wants, and
  * the whole of its first frame, within the time that is given for that.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef WORKER_FIRST_FRAME_H
 #define WORKER_FIRST_FRAME_H

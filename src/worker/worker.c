@@ -4,6 +4,8 @@
  * The listeners have an epoll of their own (EPOLLEXCLUSIVE), on which a worker
  * waits only when it is idle: a busy one must not swallow a wake-up that an idle
  * one could follow. Signals are blocked outside of waiting.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "worker/worker.h"
 

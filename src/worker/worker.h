@@ -1,6 +1,8 @@
 /*
  * worker: a process of the pool. It accepts on the shared listeners, serves one
  * session, and accepts again. The supervisor knows this one name of it.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef WORKER_WORKER_H
 #define WORKER_WORKER_H

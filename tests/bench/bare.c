@@ -1,5 +1,7 @@
 /*
  * bare: a server that does nothing but what no server can do without.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "bare.h"
 

@@ -3,6 +3,8 @@
  * start the program on three pipes, wait for it, answer. It reads no request, checks
  * nobody, and is lost with the first thing that goes wrong. What an agent takes beyond
  * this is what its promises cost.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef BENCH_BARE_H
 #define BENCH_BARE_H

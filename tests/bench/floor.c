@@ -1,5 +1,7 @@
 /*
  * floor: the same work with nobody in between but a copy.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "floor.h"
 

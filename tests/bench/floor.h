@@ -1,6 +1,8 @@
 /*
  * floor: what the kernel asks for the same work when nobody is in between but a
  * copy with 64 KiB of memory: the figure that an agent can at best come near to.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef BENCH_FLOOR_H
 #define BENCH_FLOOR_H

@@ -7,6 +7,8 @@
  * be compared between machines. With an ADDRESS (an agent that stands on this
  * same machine, with 64 workers) what needs a start of its own is left out.
  * PART is sessions, streams, files or start; --quick is a tenth of the rounds.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <err.h>
 #include <getopt.h>

@@ -1,5 +1,7 @@
 /*
  * measure: the groups of figures, one file each. Each adds its rows to the report.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H

@@ -1,5 +1,7 @@
 /*
  * measure_files: one large file, read and written; many small ones.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <err.h>
 #include <fcntl.h>

@@ -1,5 +1,7 @@
 /*
  * measure_memory: what the agent's processes hold, as /proc says it.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <err.h>
 #include <fcntl.h>

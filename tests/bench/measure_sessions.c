@@ -1,5 +1,7 @@
 /*
  * measure_sessions: programs started, one after the other and side by side.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <err.h>
 #include <signal.h>

@@ -1,6 +1,8 @@
 /*
  * measure_start: from exec to listening; and what an agent is before it has served
  * anybody: its memory, and its size.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <elf.h>
 #include <err.h>

@@ -1,5 +1,7 @@
 /*
  * measure_streams: bytes from and to a program.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <err.h>
 #include <fcntl.h>

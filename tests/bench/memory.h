@@ -1,5 +1,7 @@
 /*
  * memory: what /proc says of the agent's processes. Failures end the program.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef BENCH_MEMORY_H
 #define BENCH_MEMORY_H

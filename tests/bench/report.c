@@ -1,5 +1,7 @@
 /*
  * report: what was measured, as a table for people or as JSON for programs.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "report.h"
 

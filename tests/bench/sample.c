@@ -1,5 +1,7 @@
 /*
  * sample: many measurements of one thing, and the one number that stands for them.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "sample.h"
 

@@ -1,5 +1,7 @@
 /*
  * sample: many measurements of one thing, and the one number that stands for them.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef BENCH_SAMPLE_H
 #define BENCH_SAMPLE_H

@@ -1,5 +1,7 @@
 /*
  * talk: the host's side of one connection, no more than measuring needs.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "talk.h"
 

@@ -1,5 +1,7 @@
 /*
  * target: the agent that is measured.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "target.h"
 

@@ -1,6 +1,8 @@
 /*
  * target: the agent that is measured: one that this program starts on a socket of
  * its own, or one that stands at an address already.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef BENCH_TARGET_H
 #define BENCH_TARGET_H

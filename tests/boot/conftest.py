@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Roots for a guest that is booted in name spaces of its own.
 
     root            a tmpfs with the driver, a shell, a /dev of its own

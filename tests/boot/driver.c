@@ -6,6 +6,8 @@
  *
  * STEP: close, mounts, links, console, loopback, address, hostname=NAME, dns=OPTION;
  * ip=VALUE stands for the kernel's in the steps behind it.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """File systems and links, and what is left alone."""
 
 import os

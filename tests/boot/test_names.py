@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Host name, name servers and addresses of a guest."""
 
 import os

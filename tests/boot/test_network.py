@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """NET_RECONFIG and RESTORED's net, in a network name space with a card."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Process 1 whose system calls fail as it starts: whichever it is, it comes to serve,
 or goes on trying; it never ends, which would be the machine's end.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The real agent, started on a Unix socket, and a host that talks to it.
 
     with Agent("--workers=4") as agent:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What answers of the agent's own must look like."""
 
 import codec

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The real client, driven from outside; and an agent that says what a test wants.
 
     ctl = Ctl(agent.path)

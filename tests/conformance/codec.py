@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The wire contract as a host in Python sees it.
 
 An independent second reading of the contract: nothing here is generated from,

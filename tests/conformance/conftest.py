@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Fixtures, and the look at the agent that follows every test.
 
     agent           one agent for all tests of a file

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a guest may have that this machine has not: other mounts, and system calls
 that fail, or kill, at one certain point.
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """fuse_file.py PATH SIZE ANSWERED SECONDS: a FUSE file system of one file over PATH, of
 SIZE bytes. Each request for bytes is answered after SECONDS; one for bytes behind
 ANSWERED never. Says "up", and goes when its standard input ends. See fuse(4) and

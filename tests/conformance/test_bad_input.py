@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What no decent host sends. Nobody may crash, spin, hang or take memory."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Rule 8: what follows the last frame, on both ports."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """CLOCK_SYNC and STATUS_REQ.
 
 The clock is this machine's own: it is set only to the time that it has, and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Places: what may hold a worker for days, and what always finds one."""
 
 import os

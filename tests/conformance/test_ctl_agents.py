@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """vmm-guest-ctl against agents that are old, broken, gone or hostile."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """vmm-guest-ctl cp and the other commands for files, against the real agent. The
 guest's files are this machine's, so that a test can look at both sides."""
 

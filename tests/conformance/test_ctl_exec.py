@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """vmm-guest-ctl exec, against the real agent: streams, signals, endings."""
 
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """vmm-guest-ctl where a system call of its own fails: what is not done is told, and want
 of memory is not a host or an agent that has gone."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """vmm-guest-ctl against a guest that means harm: what it may not do to the terminal, to
 files of output, to the exit status, to memory, or to the time of whoever asks."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """vmm-guest-ctl cp onto a file of this machine that is there: what it keeps."""
 
 import os

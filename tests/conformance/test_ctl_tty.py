@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """vmm-guest-ctl exec -t and shell, on a pseudo-terminal, against the real agent."""
 
 import os

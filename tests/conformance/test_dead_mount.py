@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A file system that does not answer: a FUSE mount whose server never reads a
 request. Who starts a program there blocks in the kernel, and so does the vfork's
 parent; neither outlives the timeout, nor holds its place."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A worker that is killed around a send: what its host has read is whole, and it is
 told how it ended, but where the contract allows that it is not."""
 

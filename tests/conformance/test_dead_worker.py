@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A worker that dies takes one session with it, and its host is told."""
 
 import contextlib

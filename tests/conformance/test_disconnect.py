@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The host goes away: closed, half-closed or reset, at every moment."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The end of a session: when it comes, what was sent before, what it says."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What WRITE, and MOVE to another file system, keep of a file: its ACL, its user attributes."""
 
 import os

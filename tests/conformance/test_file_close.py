@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Who has the answer of a file request finds no file of the agent's open, and has heard
 what close(2) had to say."""
 

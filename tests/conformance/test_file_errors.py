@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """FILE_ERR: what is said, and that the host gets to read it."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """WRITE where a file can't be replaced, where there is no room, and with a user."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """READ: content, ranges, and files that would block or never end."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """SYMLINK and SET, and what WRITE and MKDIR set themselves: owner, mode and time."""
 
 import os

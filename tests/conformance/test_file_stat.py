@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """STAT and LIST: entries, their members, and lists of every length."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """MKDIR, REMOVE and MOVE, on trees made to hurt."""
 
 import os

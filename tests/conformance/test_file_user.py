@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Requests of the file port with a user: done with his rights, and with the agent's own again after."""
 
 import os

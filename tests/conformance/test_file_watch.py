@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """WATCH: what is told, in which order, and how a watch ends."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """WATCH of a tree that somebody makes who does not want to be watched: one directory is
 left out, in words, and not the end of the watch; and a host that is slow loses nothing."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Workers that serve files: killed at any point, stalled, told to stop; how much
 memory they take."""
 

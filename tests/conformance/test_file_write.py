@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """WRITE: what stands at the path afterwards, byte by byte, mode and owner."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The client's forward and the agent's CONNECT together: a port of this machine that
 leads to a server as if there were nothing in between."""
 

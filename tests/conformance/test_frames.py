@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Frames on port 52: lengths, cuts, order, and what is skipped."""
 
 import hashlib

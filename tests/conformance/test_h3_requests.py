@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """KILL, WAIT_PORT, CONNECT, RESTORED and SHUTDOWN."""
 
 import hashlib

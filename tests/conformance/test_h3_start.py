@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """START's members that only hosts of our own day send."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Guests and hosts that mean harm, or behave as if they did."""
 
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A kernel that has no memory for a call is no host that has gone; and what goes wrong
 with a program's own streams is said."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The first frame: once it has begun, its host is owed an answer."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Whoever makes thousands of orphans a second holds up nobody. As a service the
 supervisor is their reaper too."""
 

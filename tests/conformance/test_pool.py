@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The supervisor and its workers: first frame, recycling, signals, load."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Two things in the same moment, many times: VGA_RACE_ROUNDS of each, 100 by
 default, which is what CI runs. A race has no more rounds the faster the machine is,
 and none is left out."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Who is told that the agent serves, and that it stops."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A worker that runs wild over the memory that it shares with the supervisor: what
 stands there is a stranger's word to all others."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """START: its members, their errors, and what the child starts with."""
 
 import os

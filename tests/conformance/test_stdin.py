@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Standard input, SIGNAL and RESIZE of a session on pipes."""
 
 import select

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A log that nobody reads any more: a pipe that is full, a console that was halted.
 Lines are lost; nobody waits."""
 

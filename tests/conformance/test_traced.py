@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Programs that make their worker their tracer, without asking it."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """unix:PATH: the host side of a vsock device in one socket, and who may connect."""
 
 import os

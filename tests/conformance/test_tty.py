@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Sessions on a pseudo-terminal."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """START's user: who the program is, and what it is told of itself."""
 
 import grp

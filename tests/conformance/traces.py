@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What processes ask the kernel for, and in what order: that is the same on a busy
 machine, where nothing is said by how long it takes.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """WATCH as a host sees it."""
 
 import os

@@ -1,6 +1,8 @@
 /*
  * calls: the system calls that inject.c can make fail. What each may fail with is
  * errnos.py's.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef FAULT_CALLS_H
 #define FAULT_CALLS_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the client does while something of it fails. The agent is whole.
 
 A scenario is a function of a lab that makes what is needed and gives a Call: the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What each system call may fail with, by its page in section 2 of the manual, where
 that is no mistake of the caller's (EBADF, EFAULT, EINVAL for a flag): each of these a
 right program meets some day.

@@ -21,6 +21,8 @@
  * program of their own). A fault on the command line is there from the start, but for what
  * the dynamic loader does; with 0 for NTH all calls are counted and none fails. At the end
  * SOCKET.end then has what "stop" is answered with.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <err.h>
 #include <errno.h>

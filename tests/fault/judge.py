@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What may be wrong with how the agent, or the client, took a fault; and what of it the
 contract allows."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """An agent in which what one wants can be made to fail, and the look at it afterwards.
 
     with Lab(tools) as lab:

@@ -10,6 +10,8 @@
  * What fails does not happen, but for close: that closes, as Linux does whatever it returns.
  * Roles are those of inject.c. A connection that is accepted has FAULT_SHORT_CALLS calls
  * that are cut short, and then all the room it wants: a test has an end.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <dlfcn.h>
 #include <errno.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is done while something fails: each kind of session once, so short that a fault
 costs some milliseconds.
 

@@ -1,6 +1,8 @@
 /*
  * fuzz: what every fuzzer has: the entry that libFuzzer calls, and a check that
  * stops it. A fuzzer is one file that feeds bytes to one kind of parser.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef TESTS_FUZZ_FUZZ_H
 #define TESTS_FUZZ_FUZZ_H

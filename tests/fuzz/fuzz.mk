@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Builds the fuzzers with clang, apart from the rest, and runs each for
 # FUZZ_SECONDS. "make fuzz" calls it in the build directory, with srcdir,
 # FUZZ_CPPFLAGS and FUZZ_LIBS. What is found stays in fuzz/.

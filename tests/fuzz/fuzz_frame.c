@@ -1,5 +1,7 @@
 /*
  * Payloads of fixed shape: what is read is written as it was.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "fuzz.h"
 

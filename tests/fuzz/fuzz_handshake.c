@@ -1,6 +1,8 @@
 /*
  * The CONNECT line: once it is refused more bytes do not help, and once it is
  * taken they change nothing.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "fuzz.h"
 

@@ -1,5 +1,7 @@
 /*
  * ip= and vmm_agent.dns=, a newline between, to the text of a resolv.conf.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "fuzz.h"
 

@@ -1,6 +1,8 @@
 /*
  * Objects that go to json-c piece by piece are what json-c makes of the whole text, and
  * nothing is refused that it takes but what the contract says.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "fuzz.h"
 

@@ -1,5 +1,7 @@
 /*
  * The kernel command line as words, and as configuration.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "fuzz.h"
 

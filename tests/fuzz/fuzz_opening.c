@@ -2,6 +2,8 @@
  * The first words of a connection, over a socket pair, and then whatever else
  * comes as frames. Nothing is served: a session does what it is asked to do, and
  * would set this machine's clock.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "fuzz.h"
 

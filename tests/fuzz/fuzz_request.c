@@ -1,6 +1,8 @@
 /*
  * The JSON of the other requests, and of what the agent answers. The first byte
  * says which: a frame's type.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "fuzz.h"
 

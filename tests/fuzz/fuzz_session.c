@@ -5,6 +5,8 @@
  *
  * The program is cat in a session of its own, which SIGNAL may stop or kill; the
  * timeout ends it then.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "fuzz.h"
 

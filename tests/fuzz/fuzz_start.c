@@ -1,6 +1,8 @@
 /*
  * START: what is taken has every promise of start.h, and is formatted to JSON
  * that is taken as the same request.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "fuzz.h"
 

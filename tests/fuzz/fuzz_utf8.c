@@ -1,6 +1,8 @@
 /*
  * Names made fit for JSON: what comes out is left as it is the second time, and
  * json-c takes it.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "fuzz.h"
 

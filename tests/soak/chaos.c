@@ -1,6 +1,8 @@
 /*
  * chaos: what happens to the workers meanwhile. In each slot one dies no more often than
  * the back-off forgets: the next is to start at once, each time.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "chaos.h"
 

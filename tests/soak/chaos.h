@@ -1,5 +1,7 @@
 /*
  * chaos: what happens to the workers meanwhile.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SOAK_CHAOS_H
 #define SOAK_CHAOS_H

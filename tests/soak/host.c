@@ -1,5 +1,7 @@
 /*
  * host: the agent that is soaked, from outside.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "host.h"
 

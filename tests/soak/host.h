@@ -1,5 +1,7 @@
 /*
  * host: the agent that is soaked, from outside: started, looked at, ended.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SOAK_HOST_H
 #define SOAK_HOST_H

@@ -1,5 +1,7 @@
 /*
  * kinds_exec: sessions of port 52 by a host that behaves.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <stdarg.h>
 #include <stdio.h>

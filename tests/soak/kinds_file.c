@@ -1,5 +1,7 @@
 /*
  * kinds_file: sessions of port 53 by a host that behaves.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <fcntl.h>

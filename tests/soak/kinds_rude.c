@@ -1,5 +1,7 @@
 /*
  * kinds_rude: sessions by hosts that vanish, stall and lie.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <stdio.h>

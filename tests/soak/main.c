@@ -5,6 +5,8 @@
  *     soak --agent PROGRAM [--sessions N] [--seconds S] [--seed N] [--visitors N]
  *
  * It ends with the first of N sessions or S seconds; 0 seconds are no bound.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <err.h>
 #include <fcntl.h>

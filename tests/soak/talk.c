@@ -1,5 +1,7 @@
 /*
  * talk: the host's side of one connection to an agent that may die meanwhile.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "talk.h"
 

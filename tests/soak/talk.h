@@ -1,6 +1,8 @@
 /*
  * talk: the host's side of one connection to an agent that may die meanwhile. It knows
  * frames and no more, and shares no code with the agent.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SOAK_TALK_H
 #define SOAK_TALK_H

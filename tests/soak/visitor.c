@@ -1,5 +1,7 @@
 /*
  * visitor: one client of the soak.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "visitor.h"
 

@@ -1,6 +1,8 @@
 /*
  * visitor: one client of the soak. It opens sessions, one after the other, of all kinds
  * and by lot, and holds each byte that comes against what it must be.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SOAK_VISITOR_H
 #define SOAK_VISITOR_H

@@ -2,6 +2,8 @@
  * failing_memory: malloc(3) and its like as this program wants them: they fail when told
  * to, for the libraries too, and what is taken and lost is counted. For one file of a
  * program; memory_begin() comes first in main().
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef TESTS_UNIT_FAILING_MEMORY_H
 #define TESTS_UNIT_FAILING_MEMORY_H

@@ -1,6 +1,8 @@
 /*
  * scratch: a directory of a test's own, made empty and removed with all that is
  * in it. Not here: anything that asserts what the code under test did.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef TESTS_UNIT_SCRATCH_H
 #define TESTS_UNIT_SCRATCH_H

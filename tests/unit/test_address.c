@@ -1,5 +1,7 @@
 /*
  * Where an agent listens or is found.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

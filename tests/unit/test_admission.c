@@ -1,6 +1,8 @@
 /*
  * The control lane: never more places than there are, however many race for them,
  * and none lost.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <sched.h>
 #include <setjmp.h>

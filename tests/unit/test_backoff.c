@@ -1,5 +1,7 @@
 /*
  * When a worker that has left is replaced.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <setjmp.h>
 #include <stdarg.h>

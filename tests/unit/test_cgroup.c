@@ -1,6 +1,8 @@
 /*
  * Where a cgroup is to be found, and how one is killed where the kernel has no
  * cgroup.kill: by files that are like a cgroup's.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

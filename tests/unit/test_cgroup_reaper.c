@@ -1,5 +1,7 @@
 /*
  * Cgroups that are killed until nobody is left in them: by files like a cgroup's.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <setjmp.h>
 #include <stdarg.h>

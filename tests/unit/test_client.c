@@ -1,5 +1,7 @@
 /*
  * Frames out of what the agent sends, however it is cut.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

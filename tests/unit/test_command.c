@@ -1,5 +1,7 @@
 /*
  * What the commands of the client have in common.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,7 @@
 /*
  * What the operator set, from argv and the kernel command line.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,7 @@
 /*
  * The connection of one session, over a socket pair whose other end is the host.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,8 @@
 /*
  * What a slot is told of a frame on its way, and what want of memory does to it. The
  * connection is a socket pair whose other end is the host.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,5 +1,7 @@
 /*
  * The directories that a copy has still to go into.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

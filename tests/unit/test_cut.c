@@ -1,6 +1,8 @@
 /*
  * Whom the supervisor kills when a worker's time has passed. The worker is this process
  * here, and the program that it starts a child that waits.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,7 @@
 /*
  * Directories, read to their end.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

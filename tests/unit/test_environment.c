@@ -1,5 +1,7 @@
 /*
  * What a session's program finds in its environment.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,7 @@
 /*
  * Descriptors that close themselves, and reads and writes that must be whole.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,5 +1,7 @@
 /*
  * A descriptor put into the queue of a socket pair and taken out again.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <fcntl.h>

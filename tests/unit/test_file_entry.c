@@ -1,5 +1,7 @@
 /*
  * What port 53 tells of files, written by the agent and read by the client.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

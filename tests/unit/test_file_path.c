@@ -1,5 +1,7 @@
 /*
  * Paths as requests have them, taken apart.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,5 +1,7 @@
 /*
  * Where a path leads: a directory, a name, and what stands there.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,5 +1,7 @@
 /*
  * The JSON of port 53's requests, both ways.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

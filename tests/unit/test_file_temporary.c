@@ -1,5 +1,7 @@
 /*
  * Temporary names: how they are recorded, and which of them are unlinked.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <setjmp.h>
 #include <stdarg.h>

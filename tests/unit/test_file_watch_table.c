@@ -1,5 +1,7 @@
 /*
  * Which directory each inotify watch is on, as directories move.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,5 +1,7 @@
 /*
  * Frame headers and the payloads of fixed shape.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

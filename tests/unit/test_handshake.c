@@ -1,5 +1,7 @@
 /*
  * The line by which a client of a vsock device's Unix socket names a port.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,5 +1,7 @@
 /*
  * Standard input that the program has not yet taken.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <setjmp.h>
 #include <stdarg.h>

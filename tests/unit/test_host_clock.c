@@ -1,6 +1,8 @@
 /*
  * When the guest's clock is stepped to the host's. The clocks are this file's: it
  * stands in for platform/clock.c and platform/ptp.c.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <limits.h>

@@ -1,5 +1,7 @@
 /*
  * What an errno means, by what is on the other side.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

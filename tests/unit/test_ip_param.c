@@ -1,6 +1,8 @@
 /*
  * The kernel's ip=, the name servers that follow from it, and what the operator
  * may say instead.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,5 +1,7 @@
 /*
  * Objects as the contract takes them, and the errors that name a member.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

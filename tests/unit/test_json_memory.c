@@ -1,5 +1,7 @@
 /*
  * What a message takes of memory, whatever is in it.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,5 +1,7 @@
 /*
  * The kernel command line as words, with the kernel's quoting.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

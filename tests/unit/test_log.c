@@ -1,5 +1,7 @@
 /*
  * One line each, whatever a guest puts into it, and no more than the budget.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <fcntl.h>

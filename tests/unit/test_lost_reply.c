@@ -1,5 +1,7 @@
 /*
  * The last words to the host of a session whose worker has died.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,5 +1,7 @@
 /*
  * What a process gives back to the kernel.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <setjmp.h>
 #include <stdarg.h>

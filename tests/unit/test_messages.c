@@ -2,6 +2,8 @@
  * Every message of the contract, both ways: what is written is read as the same, and
  * where memory fails, at any point, it is read whole or refused and written whole or
  * not at all. The allocations of json-c are failed with ours: malloc(3) is this program's.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <arpa/inet.h>
 #include <errno.h>

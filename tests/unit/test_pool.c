@@ -1,6 +1,8 @@
 /*
  * What a worker that has died leaves behind is killed by what its slot says. The
  * cgroup is a plain directory here, in which a kill is a file that is written.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,7 @@
 /*
  * What the power key's device says; a pipe stands for the device.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,7 @@
 /*
  * What a terminal obeys, and what it shows.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <setjmp.h>
 #include <stdarg.h>

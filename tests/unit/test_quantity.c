@@ -1,5 +1,7 @@
 /*
  * Numbers of bytes, and durations, as people write them.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <setjmp.h>
 #include <stdarg.h>

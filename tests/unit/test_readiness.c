@@ -1,6 +1,8 @@
 /*
  * Who is told that the agent serves, and when that is tried again. The clock and
  * the network are this file's: it stands in for platform/clock.c and dial.c.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

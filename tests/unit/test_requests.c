@@ -1,5 +1,7 @@
 /*
  * The JSON of NET_RECONFIG, WAIT_PORT, CONNECT and RESTORED, and base64.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,6 +1,8 @@
 /*
  * /etc/resolv.conf below a root of our own. What needs mount(2) is proved by
  * tests/boot.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,7 @@
 /*
  * What the workers tell of themselves, in shared memory.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,7 @@
 /*
  * How a machine ends, by what it says that it is.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <setjmp.h>
 #include <stdarg.h>

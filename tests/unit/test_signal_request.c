@@ -1,5 +1,7 @@
 /*
  * The word by which KILL asks for a signal.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,6 +1,8 @@
 /*
  * A program is started with nothing of ours, and where it can't be, why is told.
  * The program that looks at what it was given is this one, with an argument.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

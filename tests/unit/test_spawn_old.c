@@ -1,6 +1,8 @@
 /*
  * All that holds of a start (test_spawn) holds too where the kernel, or a filter,
  * lacks a call that it would rather use. A filter of seccomp(2) plays that kernel.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <limits.h>

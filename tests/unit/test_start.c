@@ -1,5 +1,7 @@
 /*
  * START's JSON: each rule of the contract, and that what is formatted is parsed.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,5 +1,7 @@
 /*
  * STATUS's JSON: what is formatted is JSON, and says what stands in the struct.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,7 @@
 /*
  * How large the pool is, and how much of it is kept for control.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,7 @@
 /*
  * Who a session runs as, from passwd and group files.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <setjmp.h>

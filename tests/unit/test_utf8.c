@@ -1,5 +1,7 @@
 /*
  * Names that a guest chose, made fit for JSON.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,7 @@
 /*
  * What the agent tells, read back by the client.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,8 @@
 /*
  * Unit tests of platform/watchdog. The clock is this file's, and so is the kernel's timer:
  * no machine is too busy for them. That a timer shows is test_watchdogs' to see.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "platform/watchdog.h"
 

@@ -1,5 +1,7 @@
 /*
  * Unit tests of supervisor/watchdogs.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "supervisor/watchdogs.h"
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Guests for the tests, and what is known of one when a test fails."""
 
 import contextlib

@@ -4,6 +4,8 @@
  * into its LEAF, and becomes the service.
  *
  *     delegate ATTRIBUTE CGROUP[//LEAF] COMMAND [ARGUMENT...]
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <err.h>
 #include <errno.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A guest in QEMU: started, driven by its second serial port, and ended.
 
 The first serial port is the guest's console and goes to a file. On the second

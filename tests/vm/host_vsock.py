@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The host's end of a guest's vsock device, with no help of the machine's kernel.
 
     host = HostVsock(folder)      Guest(…, machine="q35", devices=host.devices(256))

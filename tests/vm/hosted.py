@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A guest and its host, which sees the guest from the other end of a vsock device."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The file system of a test guest, as the cpio archive that the kernel unpacks.
 
 It writes the archive itself, so that nothing needs root. It knows what a guest

@@ -5,6 +5,8 @@
  * the root read-only instead of the latter (what runs keeps it busy once it has no
  * name), test_close=1 leaves the agent without any descriptor.
  * Static, as it has no other file to go by.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <err.h>
 #include <fcntl.h>

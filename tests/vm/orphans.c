@@ -1,6 +1,8 @@
 /*
  * orphans: makes COUNT processes whose parent ends without having waited for
  * them, one after the other, as fast as it can: whoever is process 1 has to.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <err.h>
 #include <stdlib.h>

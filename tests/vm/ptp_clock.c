@@ -3,6 +3,8 @@
  * an argument it is set to the guest's own time and so many seconds, which may be a
  * fraction, or negative; then its time is printed. For the VM tests; it shares no
  * code with what they test.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <err.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Sessions of a guest, as frames: what the client would hide."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the tests ask a guest about itself."""
 
 import json

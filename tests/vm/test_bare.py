@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Guests that hold nothing but the static agent, and have even less."""
 
 import json

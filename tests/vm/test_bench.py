@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The benchmark, over AF_VSOCK: that it measures, not how fast a software CPU is."""
 
 import json

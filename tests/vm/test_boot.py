@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the agent has made of the guest when it answers as PID 1."""
 
 import pytest

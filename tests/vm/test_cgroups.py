@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A cgroup for each session: what is killed, limited, measured and left behind."""
 
 import time

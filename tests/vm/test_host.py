@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A host at the other end of a real vsock device: the peer is CID 2, nothing of it is
 a process of the guest, and it sees how the guest ends."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A guest that lives: forwarding, orphans, and many sessions of every kind, after
 which all is as before."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a guest's agent says, where, and how much of it."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A whole machine: a network card, a keyboard, and ACPI, so that the guest can
 really power off."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Boots of their own: other command lines, other hands on the transport."""
 
 import sessions

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The clock that a host lends its guests, by a device of the kernel's: a network card
 that has a clock of its own, under the name of KVM's, which only KVM can give.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The agent as a service, under an init that is not the agent: it puts its sessions
 into the cgroup that was delegated to it, and touches no other."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Sessions in a guest whose PID 1 is the agent, over real AF_VSOCK."""
 
 import struct

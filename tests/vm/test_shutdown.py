@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How a guest ends: by the agent's own hand, and never by a panic."""
 
 import base64

@@ -4,6 +4,8 @@
  * which make their frames in Python; it shares no code with what they test.
  * With -l it listens instead, in a process of its own that has begun to when this
  * one ends, and writes what one caller says.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <err.h>
 #include <poll.h>

@@ -1,5 +1,7 @@
 /*
  * cp: "vmm-guest-ctl cp": which way a copy goes, and under which names.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <getopt.h>

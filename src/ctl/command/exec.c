@@ -1,5 +1,7 @@
 /*
  * exec: "vmm-guest-ctl exec": a program of the guest, run as if it were here.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <getopt.h>

@@ -1,6 +1,8 @@
 /*
  * forward: "vmm-guest-ctl forward": a port of this machine that leads to one of the
  * guest.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <arpa/inet.h>
 #include <errno.h>

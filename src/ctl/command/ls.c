@@ -1,5 +1,7 @@
 /*
  * ls: "vmm-guest-ctl ls": what is in a directory of the guest.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <getopt.h>

@@ -1,5 +1,7 @@
 /*
  * mkdir: "vmm-guest-ctl mkdir": directories in the guest.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <getopt.h>
 #include <stdlib.h>

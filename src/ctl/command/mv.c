@@ -1,5 +1,7 @@
 /*
  * mv: "vmm-guest-ctl mv": a file of the guest under another name.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <getopt.h>
 #include <stdlib.h>

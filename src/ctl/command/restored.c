@@ -1,6 +1,8 @@
 /*
  * restored: "vmm-guest-ctl restored": what a guest needs after its snapshot was
  * restored, in one round trip.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,5 +1,7 @@
 /*
  * rm: "vmm-guest-ctl rm": files of the guest, removed.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <getopt.h>

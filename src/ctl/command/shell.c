@@ -1,5 +1,7 @@
 /*
  * shell: "vmm-guest-ctl shell": a login shell in the guest.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <getopt.h>
 #include <stddef.h>

@@ -1,5 +1,7 @@
 /*
  * stat: "vmm-guest-ctl stat": what the guest knows of a file.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <getopt.h>
 #include <stdio.h>

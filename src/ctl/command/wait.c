@@ -1,5 +1,7 @@
 /*
  * wait: "vmm-guest-ctl wait": until the agent answers.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <getopt.h>

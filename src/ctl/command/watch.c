@@ -1,5 +1,7 @@
 /*
  * watch: "vmm-guest-ctl watch": what happens to files of the guest, as it happens.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <getopt.h>
 #include <stdio.h>

@@ -1,6 +1,8 @@
 /*
  * connect: CONNECT: a TCP connection inside the guest, for the host. What then
  * goes back and forth is forward.c's.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/control/connect.h"
 

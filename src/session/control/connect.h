@@ -1,5 +1,7 @@
 /*
  * connect: CONNECT: a TCP connection inside the guest, for the host.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_CONTROL_CONNECT_H
 #define SESSION_CONTROL_CONNECT_H

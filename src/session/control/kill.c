@@ -2,6 +2,8 @@
  * kill: KILL: a signal for a running session, by its number. It is the session's
  * own worker that sends it: nobody else knows that the number of the process
  * group is still the group's.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/control/kill.h"
 

@@ -1,5 +1,7 @@
 /*
  * kill: KILL: a signal for a running session, by its number.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_CONTROL_KILL_H
 #define SESSION_CONTROL_KILL_H

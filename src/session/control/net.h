@@ -1,5 +1,7 @@
 /*
  * net: NET_RECONFIG: another address for the guest.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_CONTROL_NET_H
 #define SESSION_CONTROL_NET_H

@@ -1,5 +1,7 @@
 /*
  * net_apply: a new address, netmask, default route and resolv.conf.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/control/net_apply.h"
 

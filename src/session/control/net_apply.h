@@ -1,6 +1,8 @@
 /*
  * net_apply: a new address, netmask, default route and resolv.conf for the guest,
  * for the kinds of session that ask for it.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_CONTROL_NET_APPLY_H
 #define SESSION_CONTROL_NET_APPLY_H

@@ -1,6 +1,8 @@
 /*
  * restored: RESTORED: clock, entropy and network in one round trip, each if it is
  * given, and each though another has failed.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/control/restored.h"
 

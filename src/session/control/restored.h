@@ -1,5 +1,7 @@
 /*
  * restored: RESTORED: all that a guest needs after its snapshot was restored.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_CONTROL_RESTORED_H
 #define SESSION_CONTROL_RESTORED_H

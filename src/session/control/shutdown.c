@@ -1,5 +1,7 @@
 /*
  * shutdown: SHUTDOWN: the host asks for the end.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/control/shutdown.h"
 

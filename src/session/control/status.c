@@ -1,5 +1,7 @@
 /*
  * status: STATUS_REQ: what the agent is doing, copied from the scoreboard.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/control/status.h"
 

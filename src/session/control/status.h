@@ -1,5 +1,7 @@
 /*
  * status: STATUS_REQ: what the agent is doing.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_CONTROL_STATUS_H
 #define SESSION_CONTROL_STATUS_H

@@ -11,6 +11,8 @@
  *     what of a frame had been sent is then sent to its end.
  *   - What ends before the host's EOF was passed on is a reset for the guest: an end
  *     in order would make a whole of what was cut.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/control/tcp_relay.h"
 

@@ -1,6 +1,8 @@
 /*
  * tcp_relay: bytes between the host and a TCP connection of the guest, both ways,
  * until both directions are closed. Its rules stand in forward.c.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_CONTROL_TCP_RELAY_H
 #define SESSION_CONTROL_TCP_RELAY_H

@@ -4,6 +4,8 @@
  * The kernel tells nobody that a socket has begun to listen, so its tables are
  * looked at again and again: soon at first, for a service that is just coming
  * up, then ten times a second.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/control/wait_port.h"
 

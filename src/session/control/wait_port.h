@@ -1,5 +1,7 @@
 /*
  * wait_port: WAIT_PORT: until somebody in the guest listens on a TCP port.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_CONTROL_WAIT_PORT_H
 #define SESSION_CONTROL_WAIT_PORT_H

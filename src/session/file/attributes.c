@@ -1,5 +1,7 @@
 /*
  * file_attributes: owner, mode and modification time as a request asks for them.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/attributes.h"
 

@@ -1,5 +1,7 @@
 /*
  * file_attributes: owner, mode and modification time as a request asks for them.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_ATTRIBUTES_H
 #define SESSION_FILE_ATTRIBUTES_H

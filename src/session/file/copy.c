@@ -3,6 +3,8 @@
  *
  * By sendfile(2): copy_file_range(2) refuses two file systems of different kinds,
  * and was wrong between some of them until Linux 5.19.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/copy.h"
 

@@ -1,5 +1,7 @@
 /*
  * file_copy: the bytes of one file into another, inside the kernel.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_COPY_H
 #define SESSION_FILE_COPY_H

@@ -1,5 +1,7 @@
 /*
  * file_in_place: writing over what can't be replaced.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/in_place.h"
 

@@ -7,6 +7,8 @@
  * here or in another file, room is made sure of (fallocate(2)) while the old content
  * stands; then it is written over, and the rest of it cut off. What is longer, and
  * has no other file to wait in, takes the old content's place as it comes.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_IN_PLACE_H
 #define SESSION_FILE_IN_PLACE_H

@@ -1,5 +1,7 @@
 /*
  * file_keep: the extended attributes that a file keeps which is replaced.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/keep.h"
 

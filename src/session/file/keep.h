@@ -4,6 +4,8 @@
  *
  * Not those of "security": file capabilities are taken away by every write to a file,
  * and are not to survive new content; labels are the policy's to give.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_KEEP_H
 #define SESSION_FILE_KEEP_H

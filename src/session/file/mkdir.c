@@ -4,6 +4,8 @@
  * Whoever owns a directory on the way may swap what we have just made for something
  * else. So the path is walked once; what is made is opened below the descriptor that
  * the walk ended at, and given a mode, an owner or a time only if it is ours.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/mkdir.h"
 

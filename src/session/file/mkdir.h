@@ -1,5 +1,7 @@
 /*
  * file_mkdir: MKDIR of port 53.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_MKDIR_H
 #define SESSION_FILE_MKDIR_H

@@ -1,5 +1,7 @@
 /*
  * file_move: MOVE of port 53.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/move.h"
 

@@ -1,5 +1,7 @@
 /*
  * file_move: MOVE of port 53.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_MOVE_H
 #define SESSION_FILE_MOVE_H

@@ -1,6 +1,8 @@
 /*
  * file_path: paths as requests have them, taken apart. Pure; where a path leads
  * is file_place's to find out.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_PATH_H
 #define SESSION_FILE_PATH_H

@@ -1,5 +1,7 @@
 /*
  * file_place: where a path leads.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/place.h"
 

@@ -2,6 +2,8 @@
  * file_place: where a path leads: a descriptor of the directory, and the name in
  * it. From then on nobody who renames directories or plants links can lead a
  * request elsewhere.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_PLACE_H
 #define SESSION_FILE_PLACE_H

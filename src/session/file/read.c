@@ -1,5 +1,7 @@
 /*
  * file_read: READ of port 53.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/read.h"
 

@@ -1,5 +1,7 @@
 /*
  * file_read: READ of port 53.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_READ_H
 #define SESSION_FILE_READ_H

@@ -9,6 +9,8 @@
  * ".." must be the directory that we came from, else a directory was moved and
  * we stop. Names are only ever looked up in an open directory, links never
  * followed; a directory that is swapped for a link is unlinked as the link.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/remove.h"
 

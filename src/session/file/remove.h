@@ -1,5 +1,7 @@
 /*
  * file_remove: REMOVE of port 53.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_REMOVE_H
 #define SESSION_FILE_REMOVE_H

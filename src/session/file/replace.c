@@ -1,5 +1,7 @@
 /*
  * file_replace: new content for a name, all of it or nothing.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/replace.h"
 

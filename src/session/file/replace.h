@@ -3,6 +3,8 @@
  * file that has no name (O_TMPFILE, open(2)), in the directory of the name, and
  * gets the name when it is whole. Where a file system has no such files it has
  * a temporary name from the start; see file_temporary.h for what collects it.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_REPLACE_H
 #define SESSION_FILE_REPLACE_H

@@ -1,5 +1,7 @@
 /*
  * file_reply: how a file session answers.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/reply.h"
 

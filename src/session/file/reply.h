@@ -1,5 +1,7 @@
 /*
  * file_reply: how a file session answers, in the words that all its kinds share.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_REPLY_H
 #define SESSION_FILE_REPLY_H

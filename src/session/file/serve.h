@@ -1,6 +1,8 @@
 /*
  * file_serve: the course of the requests of port 53 that are answered by one frame:
  * all but READ, WRITE and WATCH.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_SERVE_H
 #define SESSION_FILE_SERVE_H

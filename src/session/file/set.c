@@ -1,5 +1,7 @@
 /*
  * file_set: SET of port 53.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/set.h"
 

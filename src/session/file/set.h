@@ -1,5 +1,7 @@
 /*
  * file_set: SET of port 53.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_SET_H
 #define SESSION_FILE_SET_H

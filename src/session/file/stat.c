@@ -1,5 +1,7 @@
 /*
  * file_stat: STAT and LIST of port 53.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/stat.h"
 

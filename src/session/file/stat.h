@@ -1,5 +1,7 @@
 /*
  * file_stat: STAT and LIST of port 53: looking at files without touching them.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_STAT_H
 #define SESSION_FILE_STAT_H

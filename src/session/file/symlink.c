@@ -1,5 +1,7 @@
 /*
  * file_symlink: SYMLINK of port 53.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/symlink.h"
 

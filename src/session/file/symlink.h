@@ -1,5 +1,7 @@
 /*
  * file_symlink: SYMLINK of port 53.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_SYMLINK_H
 #define SESSION_FILE_SYMLINK_H

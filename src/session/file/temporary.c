@@ -1,5 +1,7 @@
 /*
  * file_temporary: the temporary names that replacing a file takes for a moment.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/temporary.h"
 

@@ -4,6 +4,8 @@
  * its slot. The record is in the scoreboard, which outlives both.
  *
  * Not by the supervisor: unlinking on a dead FUSE server may hang for ever.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_TEMPORARY_H
 #define SESSION_FILE_TEMPORARY_H

@@ -4,6 +4,8 @@
  * and the kernel decides; its real and saved ids stay 0, by which it gets back,
  * and which keep that user from signalling or tracing it meanwhile.
  * Source: credentials(7), capabilities(7) on what a change of ids does to them.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_USER_H
 #define SESSION_FILE_USER_H

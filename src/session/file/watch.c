@@ -1,5 +1,7 @@
 /*
  * file_watch: WATCH of port 53: from the kernel's events to ours.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/watch.h"
 

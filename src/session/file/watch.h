@@ -1,5 +1,7 @@
 /*
  * file_watch: WATCH of port 53.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_WATCH_H
 #define SESSION_FILE_WATCH_H

@@ -1,5 +1,7 @@
 /*
  * file_watch_queue: what the kernel tells a WATCH.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/watch_queue.h"
 

@@ -1,5 +1,7 @@
 /*
  * file_watch_queue: what the kernel tells a WATCH. See inotify(7).
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_WATCH_QUEUE_H
 #define SESSION_FILE_WATCH_QUEUE_H

@@ -6,6 +6,8 @@
  * says whether it is the one we mean, and from there on by descriptor. We do stand in
  * directories for that: inotify_add_watch(2) takes no descriptor, and /proc, which has
  * paths for them, may have been unmounted.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/watch_reach.h"
 

@@ -2,6 +2,8 @@
  * file_watch_reach: finding directories in a tree that is renamed meanwhile, and
  * putting the kernel's watches on them. All with the rights of the user for whom it is
  * watched, and without a wait for the host.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_WATCH_REACH_H
 #define SESSION_FILE_WATCH_REACH_H

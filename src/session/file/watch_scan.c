@@ -5,6 +5,8 @@
  * twice, and nothing is missed. It may be moved meanwhile, it or one above it. That it is
  * not found is no error then: the directory that it was in is marked as incomplete, and
  * read again when the event of the move comes.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/watch_scan.h"
 

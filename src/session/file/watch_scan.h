@@ -6,6 +6,8 @@
  * file_watch_leave_out(), and not the end of the watch: they are made by whoever is
  * watched. So are file systems such as /proc, which tell of no changes, without a word.
  * Links below the top are not followed.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_WATCH_SCAN_H
 #define SESSION_FILE_WATCH_SCAN_H

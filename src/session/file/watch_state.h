@@ -1,6 +1,8 @@
 /*
  * file_watch_state: one WATCH, for its parts alone: file_watch.c hears of what happens,
  * file_watch_scan.c puts the watches on, file_watch_tell.c tells the host.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_WATCH_STATE_H
 #define SESSION_FILE_WATCH_STATE_H

@@ -1,5 +1,7 @@
 /*
  * file_watch_table: which directory each inotify watch is on.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/watch_table.h"
 

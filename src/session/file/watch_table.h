@@ -5,6 +5,8 @@
  *
  * The tree is a guest's: it may be as wide and as deep as that likes. So what it may
  * take is bounded, and nothing here goes down it by calling itself.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_WATCH_TABLE_H
 #define SESSION_FILE_WATCH_TABLE_H

@@ -4,6 +4,8 @@
  * A host that does not read is waited for without a limit, as with a program's output.
  * What happens meanwhile is in the kernel's queue, and whether that overflows decides
  * how the watch goes on.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/watch_tell.h"
 

@@ -4,6 +4,8 @@
  *
  * All return 0; -EPIPE if the host has gone; -ECANCELED if this worker was told to
  * stop while it waited for the host; or -ENOMEM.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_WATCH_TELL_H
 #define SESSION_FILE_WATCH_TELL_H

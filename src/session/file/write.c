@@ -1,5 +1,7 @@
 /*
  * file_write: WRITE of port 53: its course, and how the bytes come.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/file/write.h"
 

@@ -1,5 +1,7 @@
 /*
  * file_write: WRITE of port 53.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_WRITE_H
 #define SESSION_FILE_WRITE_H

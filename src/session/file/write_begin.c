@@ -5,6 +5,8 @@
  *   a file that can't be replaced, in a   an unnamed file next to it takes the
  *   directory where one can be made       bytes, and is copied into it on DONE
  *   anything else that can be written     written over as the bytes come
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,7 @@
 /*
  * file_write_commit: what a WRITE does when DONE has come.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <fcntl.h>

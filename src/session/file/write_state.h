@@ -2,6 +2,8 @@
  * file_write_state: what the parts of one WRITE share: file_write_begin.c decides
  * where the bytes go, file_write.c receives them, file_write_commit.c does what is to
  * be done on DONE.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_FILE_WRITE_STATE_H
 #define SESSION_FILE_WRITE_STATE_H

@@ -1,5 +1,7 @@
 /*
  * environment: what a session's program finds in its environment.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/run/environment.h"
 

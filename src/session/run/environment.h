@@ -1,6 +1,8 @@
 /*
  * environment: what a session's program finds in its environment: a few variables
  * of ours, the user's, and those that the host asked for, which win.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_RUN_ENVIRONMENT_H
 #define SESSION_RUN_ENVIRONMENT_H

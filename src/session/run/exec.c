@@ -1,6 +1,8 @@
 /*
  * exec: START: a program, run for the host, on pipes or a terminal. What happens
  * while it runs is relay.c's.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/run/exec.h"
 

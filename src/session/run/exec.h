@@ -1,5 +1,7 @@
 /*
  * exec: START: a program, run for the host, on pipes or a terminal.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_RUN_EXEC_H
 #define SESSION_RUN_EXEC_H

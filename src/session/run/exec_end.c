@@ -1,5 +1,7 @@
 /*
  * exec_end: how a program's session ended: counted, reported, and said in EXIT.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <signal.h>
 #include <stdatomic.h>

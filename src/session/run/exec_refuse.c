@@ -1,5 +1,7 @@
 /*
  * exec_refuse: why a program could not be run, in words that a person can act on.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <stdatomic.h>

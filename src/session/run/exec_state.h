@@ -1,6 +1,8 @@
 /*
  * exec_state: what the parts of one START share: exec.c takes the steps,
  * exec_refuse.c says why one could not be taken, exec_end.c tells how it ended.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_RUN_EXEC_STATE_H
 #define SESSION_RUN_EXEC_STATE_H

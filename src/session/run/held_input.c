@@ -1,5 +1,7 @@
 /*
  * held_input: standard input that the program has not yet taken.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/run/held_input.h"
 

@@ -1,6 +1,8 @@
 /*
  * held_input: standard input that the host has sent and the program has not yet
  * taken, up to VMM_GUEST_STDIN_HELD_MAX bytes, first in first out.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_RUN_HELD_INPUT_H
 #define SESSION_RUN_HELD_INPUT_H

@@ -1,5 +1,7 @@
 /*
  * input: from the host to the program.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/run/input.h"
 

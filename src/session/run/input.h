@@ -12,6 +12,8 @@
  *     end-of-file character is typed.
  *   - A program that has closed its standard input loses it: what comes for it
  *     is read and dropped. Where it fails in another way that is told: error.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_RUN_INPUT_H
 #define SESSION_RUN_INPUT_H

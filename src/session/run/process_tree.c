@@ -1,5 +1,7 @@
 /*
  * group: everything that one session started.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/run/process_tree.h"
 

@@ -4,6 +4,8 @@
  *
  * The main process is waited for with WNOWAIT and reaped last (process_tree_reap), so
  * that the group's number can't be used again while anything still signals it.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_RUN_PROCESS_TREE_H
 #define SESSION_RUN_PROCESS_TREE_H

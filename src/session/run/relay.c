@@ -32,6 +32,8 @@
  *     session of 500 ms begins to listen to it, and the shorter ones need not.
  *   - A main process that outlives SIGKILL by 2 s is stuck in the kernel; it is
  *     given up, and so is this worker after the session.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/run/relay.h"
 

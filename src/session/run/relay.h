@@ -1,6 +1,8 @@
 /*
  * relay: the one loop that moves bytes between the host and a running program, on
  * pipes or a terminal, until the session has ended. Its rules stand in relay.c.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_RUN_RELAY_H
 #define SESSION_RUN_RELAY_H

@@ -1,6 +1,8 @@
 /*
  * relay_end: the ends of a session, by its program, its host, its timeout or a
  * shutdown, and the deadlines on the way there. The rules stand in relay.c.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <poll.h>
 #include <signal.h>

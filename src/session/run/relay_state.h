@@ -1,6 +1,8 @@
 /*
  * relay_state: what the relay's two halves share: relay.c moves the bytes,
  * relay_end.c knows when it is over. Times are of CLOCK_MONOTONIC, in ms.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_RUN_RELAY_STATE_H
 #define SESSION_RUN_RELAY_STATE_H

@@ -1,5 +1,7 @@
 /*
  * session_cgroup: the cgroup that a session's program is born in.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/run/session_cgroup.h"
 

@@ -7,6 +7,8 @@
  * A cell is named by the number of the session that it was made for, which the
  * slot shows before the cell is made: whoever collects those that were left
  * behind leaves alone what a slot or a detached program names.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_RUN_SESSION_CGROUP_H
 #define SESSION_RUN_SESSION_CGROUP_H

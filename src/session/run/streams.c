@@ -1,5 +1,7 @@
 /*
  * streams: the three standard streams of a session's program.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "session/run/streams.h"
 

@@ -1,6 +1,8 @@
 /*
  * streams: the three standard streams of a session's program, both ends of each:
  * pipes, a terminal, or /dev/null.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #ifndef SESSION_RUN_STREAMS_H
 #define SESSION_RUN_STREAMS_H
