@@ -102,7 +102,7 @@ int client_send(struct client *client, uint8_t type, const void *payload, size_t
 int client_send_bytes(struct client *client, const void *data, size_t len);
 
 /* One recv(2) that does not block. Returns 0, -EAGAIN, -ENODATA when the agent has
- * closed, or -errno. */
+ * closed, whether or not it had read all that was sent to it, or -errno. */
 int client_fill(struct client *client);
 
 /* The next piece out of what was received. Returns 0, -EAGAIN if more has to be

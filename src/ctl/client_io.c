@@ -139,6 +139,10 @@ client_fill(struct client *client)
 	}
 	n = client_try_recv(
 	    client, client->fd, client->buffer + client->end, CLIENT_BUFFER_LEN - client->end);
+	/* unix(7): an agent that closes before it has read all of what we sent resets the
+	 * connection. It has closed, no more and no less. */
+	if (n == -ECONNRESET)
+		n = 0;
 	if (n < 0)
 		return (int)n;
 	client->end += (size_t)n;

@@ -228,7 +228,8 @@ tunnel_run(int tcp_fd, const char *host, uint16_t port, struct client_error *err
 		if (r == 0 && tunnel->is_whole)
 			tunnel_set_reset(tcp_fd, false);
 		if (r < 0 && error->text[0] == '\0')
-			client_fail(error, "a connection broke: %s", strerror(-r));
+			client_fail(error, "a connection broke: %s",
+			    r == -ENODATA ? "the agent closed it" : strerror(-r));
 		client_close(&tunnel->client);
 	}
 	free(tunnel);

@@ -91,6 +91,24 @@ test_a_frame_is_given_out_when_it_is_whole(void **state)
 }
 
 static void
+test_an_agent_that_closes_before_it_has_read_all_has_closed(void **state)
+{
+	struct client client;
+	struct client_piece piece;
+	int agent_fd;
+
+	(void)state;
+	make_pair(&client, &agent_fd);
+	assert_int_equal(client_send(&client, 0x01, "unread", 6), 0);
+	put(agent_fd, 0x10, "words", 5);
+	fd_close(&agent_fd);
+	assert_int_equal(client_receive(&client, &piece), 0);
+	assert_memory_equal(piece.data, "words", 5);
+	assert_int_equal(client_receive(&client, &piece), -ENODATA);
+	client_close(&client);
+}
+
+static void
 test_a_large_frame_comes_in_pieces(void **state)
 {
 	static uint8_t bytes[CLIENT_WHOLE_MAX];
@@ -185,6 +203,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_frames_that_came_together_are_given_out_one_by_one),
 		cmocka_unit_test(test_a_frame_is_given_out_when_it_is_whole),
+		cmocka_unit_test(test_an_agent_that_closes_before_it_has_read_all_has_closed),
 		cmocka_unit_test(test_a_large_frame_comes_in_pieces),
 		cmocka_unit_test(test_a_length_above_the_limit_is_refused),
 		cmocka_unit_test(test_a_deadline_ends_the_wait),
