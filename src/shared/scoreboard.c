@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "platform/bell.h"
+
 static size_t
 scoreboard_slots_end(uint32_t workers)
 {
@@ -29,16 +31,20 @@ scoreboard_new(uint32_t workers, uint32_t reserved, struct scoreboard **ret)
 	size_t size = scoreboard_slots_end(workers) + workers * sizeof(struct scoreboard_temporary);
 	struct scoreboard *board =
 	    mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int bell_fd;
 
 	if (board == MAP_FAILED)
 		return -errno;
 	if (mmap(board->own, sizeof(board->own), PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) {
-		int error = errno;
-
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+		bell_fd = -errno;
+	else
+		bell_fd = bell_open();
+	if (bell_fd < 0) {
 		(void)munmap(board, size);
-		return -error;
+		return bell_fd;
 	}
+	board->bell_fd = bell_fd;
 	board->workers = workers;
 	board->reserved = reserved;
 	atomic_store(&board->shutdown.grace_ms, SCOREBOARD_GRACE_MS);

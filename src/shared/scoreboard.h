@@ -151,6 +151,7 @@ struct scoreboard {
 			uint32_t workers; /* N */
 			uint32_t reserved;
 			int32_t supervisor_pid;
+			int32_t bell_fd;     /* rung when word was left for the supervisor */
 			uint64_t started_ms; /* CLOCK_MONOTONIC */
 		};
 		char own[SCOREBOARD_OWN_SIZE];
@@ -185,7 +186,8 @@ struct scoreboard_temporary {
 struct scoreboard_temporary *scoreboard_temporary(struct scoreboard *board, uint32_t index);
 
 /* A new scoreboard for WORKERS slots, all zero, in memory that fork(2) shares but
- * for its first members. Never freed. Returns 0 with *RET, or -errno of mmap(2). */
+ * for its first members; and the supervisor's bell (platform/bell.h). Never freed. Returns
+ * 0 with *RET, or -errno. */
 int scoreboard_new(uint32_t workers, uint32_t reserved, struct scoreboard **ret);
 
 /* Puts a slot back to idle: phase, session, child and texts. */

@@ -59,7 +59,7 @@ supervisor_block_signals(void)
 void
 supervisor_take_signals(struct supervisor *supervisor)
 {
-	static const int wanted[] = { SIGTERM, SIGINT, SIGPWR, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD };
+	static const int wanted[] = { SIGTERM, SIGINT, SIGPWR, SIGHUP, SIGUSR1, SIGCHLD };
 
 	supervisor_block_signals();
 	(void)sigemptyset(&supervisor->signals);

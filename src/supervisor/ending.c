@@ -88,11 +88,12 @@ ending_end_sessions(struct supervisor *supervisor)
 	detached_child_signal_all(supervisor->board, &supervisor->pool, SIGTERM);
 }
 
-/* Lets the askers answer; then every worker is to leave. */
+/* Lets the askers answer, who wait for a signal; then every worker is to leave. */
 static void
 ending_allow_last_words(struct supervisor *supervisor)
 {
 	atomic_store(&supervisor->board->shutdown.stage, SCOREBOARD_LAST_WORDS);
+	pool_signal(&supervisor->pool, SIGHUP);
 }
 
 static void
@@ -206,7 +207,7 @@ ending_choose_action(const struct supervisor *supervisor)
 		[CONTROL_HALT] = SHUTDOWN_HALT,
 	};
 
-	if (supervisor->stop_signal == SIGUSR2 &&
+	if (supervisor->stop_signal == SUPERVISOR_IS_ASKED &&
 	    supervisor->end_action < sizeof(asked) / sizeof(asked[0]))
 		return shutdown_resolve(asked[supervisor->end_action]);
 	return shutdown_resolve(supervisor->settings->on_exit);
@@ -231,7 +232,7 @@ ending_begin(struct supervisor *supervisor)
 	bool is_init = supervisor->settings->is_init;
 	uint32_t grace_ms = SCOREBOARD_GRACE_MS;
 
-	if (supervisor->stop_signal == SIGUSR2) {
+	if (supervisor->stop_signal == SUPERVISOR_IS_ASKED) {
 		log_info("shutting down: the host asked for it");
 		grace_ms = supervisor->end_grace_ms;
 	} else {

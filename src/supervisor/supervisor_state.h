@@ -23,6 +23,9 @@
 /* Before what could not be had is tried again. */
 #define SUPERVISOR_AGAIN_MS 100
 
+/* In place of a signal: the host has asked for the end. */
+#define SUPERVISOR_IS_ASKED (-1)
+
 /* How far the end is; see ending.h. */
 struct ending {
 	const struct ending_stage *stage; /* NULL: it has not begun */
@@ -48,7 +51,7 @@ struct supervisor {
 	uint64_t listen_at_ms;
 	uint64_t show_after_ms;
 	uint64_t replace_log_after_ms;
-	int stop_signal;    /* 0: none yet; SIGUSR2: what the next two say */
+	int stop_signal;    /* 0: none yet; SUPERVISOR_IS_ASKED: what the next two say */
 	uint8_t end_action; /* enum control_action, or a worker's nonsense */
 	uint32_t end_grace_ms;
 	struct ending ending;

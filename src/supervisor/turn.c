@@ -12,6 +12,7 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
+#include "platform/bell.h"
 #include "platform/clock.h"
 #include "platform/log.h"
 #include "platform/tracee.h"
@@ -94,14 +95,6 @@ turn_on_signal(struct supervisor *supervisor, int signal)
 	case SIGPWR:
 		supervisor->stop_signal = signal;
 		break;
-	case SIGUSR2:
-		/* Workers have left word in the scoreboard. */
-		if (scoreboard_is_end_asked(
-			supervisor->board, &supervisor->end_action, &supervisor->end_grace_ms))
-			supervisor->stop_signal = signal;
-		if (supervisor->is_serving)
-			detached_child_obey(supervisor->board, &supervisor->pool);
-		break;
 	case SIGHUP:
 		if (turn_may_log(&supervisor->replace_log_after_ms))
 			log_info("replacing all workers");
@@ -115,6 +108,18 @@ turn_on_signal(struct supervisor *supervisor, int signal)
 	default:
 		break; /* SIGCHLD is looked at in any case; others are nothing to us */
 	}
+}
+
+/* Workers have left word in the scoreboard. */
+static void
+turn_on_bell(struct supervisor *supervisor)
+{
+	bell_silence(supervisor->board->bell_fd);
+	if (scoreboard_is_end_asked(
+		supervisor->board, &supervisor->end_action, &supervisor->end_grace_ms))
+		supervisor->stop_signal = SUPERVISOR_IS_ASKED;
+	if (supervisor->is_serving)
+		detached_child_obey(supervisor->board, &supervisor->pool);
 }
 
 /* Whether there is a descriptor that wakes us for a signal. Without one we look for
@@ -138,21 +143,22 @@ turn_is_woken(struct supervisor *supervisor)
 void
 supervisor_turn(struct supervisor *supervisor, uint64_t next_ms)
 {
-	struct pollfd polls[2 + POWER_KEY_POLLS_MAX + READINESS_DIALS];
+	struct pollfd polls[3 + POWER_KEY_POLLS_MAX + READINESS_DIALS];
 	uint64_t give_up_ms = readiness_step(&supervisor->readiness);
 	uint64_t again_ms = pool_kill_again(&supervisor->pool, clock_mono_ms());
 	uint64_t watch_ms = CLOCK_NEVER;
 	const struct timespec at_once = { 0 };
-	int count = 2;
+	int count = 3;
 	int signal;
 
 	if (!turn_is_woken(supervisor))
 		next_ms = clock_sooner(next_ms, clock_mono_ms() + SUPERVISOR_AGAIN_MS);
 	polls[0] = (struct pollfd){ .fd = supervisor->signal_fd, .events = POLLIN };
-	polls[1] = (struct pollfd){ .fd = -1, .events = POLLIN };
+	polls[1] = (struct pollfd){ .fd = supervisor->board->bell_fd, .events = POLLIN };
+	polls[2] = (struct pollfd){ .fd = -1, .events = POLLIN };
 	if (supervisor->is_serving) {
 		watch_ms = pool_watch(&supervisor->pool, clock_mono_ms());
-		polls[1].fd = supervisor->pool.watchdogs.wait_fd;
+		polls[2].fd = supervisor->pool.watchdogs.wait_fd;
 	}
 	count += power_key_list(&supervisor->power_key, polls + count);
 	count += readiness_list(&supervisor->readiness, polls + count);
@@ -171,5 +177,7 @@ supervisor_turn(struct supervisor *supervisor, uint64_t next_ms)
 			break;
 		turn_on_signal(supervisor, signal);
 	}
+	if (polls[1].revents != 0)
+		turn_on_bell(supervisor);
 	turn_reap(supervisor);
 }

@@ -13,6 +13,7 @@ import codec
 from agent import is_running, kill_hard, together, wait_until
 from answers import control_failed
 from faults import Fault
+from traces import Trace, timed_out
 
 BAD_JSON = [b"", b"{", b"[]", b"null", b"\xff", b"x" * 2000]
 
@@ -446,11 +447,24 @@ def test_shutdown_kills_what_outlives_its_grace(start_agent):
 
 
 @pytest.mark.ends_agent
+def test_who_asked_for_the_end_sleeps_until_it_comes(start_agent):
+    agent = start_agent("--workers=4")
+    conn = agent.start(["sh", "-c", "trap 'sleep 1; exit 3' TERM; echo up; while :; do sleep 0.05; done"])
+    conn.read_output(b"up\n")
+    with Trace(agent.worker_pids(), "poll,ppoll") as trace:
+        assert agent.request(codec.SHUTDOWN, {"grace_seconds": 20}).code == 0
+        assert conn.result(timeout=20).code == 3
+        assert agent.process.wait(20) == 0
+    waits = [call for calls in trace.calls().values() for call in calls if "poll(NULL, 0" in call]
+    assert waits and not any(map(timed_out, waits)), waits
+
+
+@pytest.mark.ends_agent
 @pytest.mark.kills_workers
 def test_shutdown_works_though_who_was_asked_first_died_of_it(start_agent):
-    """Between its word and its signal to the supervisor."""
+    """Between its word and its ring at the supervisor's."""
     agent = start_agent("--workers=4")
-    with Fault(agent.worker_pids(), "kill", "signal=SIGKILL"):
+    with Fault(agent.worker_pids(), "write", "signal=SIGKILL"):
         assert agent.request(codec.SHUTDOWN, {"grace_seconds": 5}).code != 0
     assert agent.is_alive()
     assert agent.request(codec.SHUTDOWN, {"grace_seconds": 5}).code == 0

@@ -252,7 +252,7 @@ def test_sigusr1_logs_the_scoreboard(agent):
 
 
 # What the supervisor waits for besides.
-TAKEN = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD)
+TAKEN = (signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
 
 
 def test_the_supervisor_survives_every_other_signal(agent):
@@ -262,6 +262,17 @@ def test_the_supervisor_survives_every_other_signal(agent):
         wait_until(lambda: not signals_that_wait(agent.pid, TAKEN), message="signal %d is taken" % number)
     assert agent.is_alive()
     assert agent.run(["echo", "x"]).stdout == b"x\n"
+
+
+def test_sigusr2_means_nothing(agent):
+    start = len(agent.log())
+    with Trace(agent.pid, "rt_sigtimedwait") as trace:
+        os.kill(agent.pid, signal.SIGUSR2)
+        os.kill(agent.pid, signal.SIGUSR1)
+        wait_until(lambda: "scoreboard:" in agent.log()[start:], message="the one after it")
+    calls = trace.calls()[agent.pid]
+    assert any("SIGUSR1" in call.rpartition("=")[2] for call in calls), calls
+    assert not any("SIGUSR2" in call.rpartition("=")[2] for call in calls), calls
 
 
 def test_workers_survive_the_signals_of_a_terminal(agent):

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 
+#include "platform/bell.h"
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/log.h"
@@ -44,7 +45,7 @@ kill_ask_supervisor(struct scoreboard *board, uint64_t number, int signal)
 	if (entry == NULL ||
 	    signal_request_ask(&entry->signal_request, number, signal, deadline) < 0)
 		return -ESRCH;
-	(void)kill(board->supervisor_pid, SIGUSR2);
+	bell_ring(board->bell_fd);
 	return signal_request_await(
 	    &entry->signal_request, &entry->session, number, signal, deadline);
 }

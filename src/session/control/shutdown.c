@@ -6,13 +6,13 @@
 #include "session/control/shutdown.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <stdatomic.h>
 
+#include "platform/bell.h"
 #include "platform/log.h"
 #include "protocol/control_request.h"
+#include "session/stop.h"
 
-#define SHUTDOWN_LOOK_MS 10
 #define SHUTDOWN_MS_PER_S 1000
 
 /* The host holds its end open until it has seen ours close, at most so long. */
@@ -38,9 +38,10 @@ shutdown_serve(struct session *session, uint8_t type, const uint8_t *payload, si
 	 * may have died before it could signal. */
 	scoreboard_ask_end(session->board, (uint8_t)request.action,
 	    grace_ms < UINT32_MAX ? (uint32_t)grace_ms : UINT32_MAX);
-	(void)kill(session->board->supervisor_pid, SIGUSR2);
+	bell_ring(session->board->bell_fd);
+	/* Its signals tell us of each stage. They are blocked but for this wait. */
 	while (atomic_load(&session->board->shutdown.stage) != SCOREBOARD_LAST_WORDS)
-		(void)poll(NULL, 0, SHUTDOWN_LOOK_MS);
+		(void)ppoll(NULL, 0, NULL, stop_wait_mask());
 	session_send_exit(session, VMM_GUEST_EXIT_OK, 0);
 	conn_hang_up(&session->conn, SHUTDOWN_HOST_MS);
 }
