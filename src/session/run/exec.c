@@ -1,35 +1,36 @@
 /*
- * exec: START: a program, run for the host, on pipes or a terminal. What happens
- * while it runs is relay.c's.
+ * exec: START: a program, run for the host, on pipes or a terminal. How it is started
+ * is launch.c's; what happens while it runs, relay.c's.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "session/run/exec.h"
 
-#include <errno.h>
-#include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "platform/cgroup.h"
 #include "platform/clock.h"
 #include "platform/fd.h"
-#include "platform/watchdog.h"
+#include "protocol/report.h"
+#include "protocol/start.h"
+#include "session/run/launch.h"
+#include "session/run/relay.h"
 #include "session/run/session_cgroup.h"
 #include "shared/detached.h"
-#include "session/run/exec_state.h"
 
-#define EXEC_MS_PER_S 1000
-#define EXEC_RLIMITS_MAX 4
-#define EXEC_SPAWN_MAX_S 10
+/* Milliseconds in a second, and microseconds in a millisecond. */
+#define EXEC_PER_S 1000
 
-/* For a child that was killed to end. */
-#define EXEC_DEATH_MS 1000
+struct exec {
+	struct session *session;
+	struct start_request request;
+	struct program program;
+};
 
-/* A user's groups and paths are too much for the stack, and one session runs at
- * a time. */
-static struct run_as exec_user;
-
-/* ---- what STATUS shows ------------------------------------------------- */
+/* ---- the request ------------------------------------------------------- */
 
 static void
 exec_describe(struct exec *exec)
@@ -46,10 +47,6 @@ exec_describe(struct exec *exec)
 	session_describe(exec->session, exec->request.user, command);
 }
 
-/* ---- the steps --------------------------------------------------------- */
-
-/* Each step returns true, or false when it has refused the session. */
-
 static bool
 exec_parse(struct exec *exec, const uint8_t *payload, size_t len)
 {
@@ -62,210 +59,151 @@ exec_parse(struct exec *exec, const uint8_t *payload, size_t len)
 	return false;
 }
 
+/* ---- what the host is told ---------------------------------------------- */
+
+/* The main process died of a SIGKILL that was not ours, and the kernel killed for
+ * memory in the cell. */
 static bool
-exec_find_user(struct exec *exec)
+exec_is_oom(const struct exec *exec, const struct relay_end *end)
 {
-	const char *problem;
-	int r;
-
-	if (exec->request.user[0] == '\0')
-		return true;
-	r = users_lookup(USERS_DIRECTORY, exec->request.user, &exec_user, &problem);
-	if (r < 0) {
-		session_refuse_exec(exec->session, VMM_GUEST_EXIT_CANNOT_RUN, "user '%.64s': %s",
-		    exec->request.user, problem);
-		return false;
-	}
-	exec->user = &exec_user;
-	return true;
+	return end->reason == RELAY_EXITED && end->end.signaled && end->end.signal == SIGKILL &&
+	       !end->was_killed &&
+	       session_cgroup_count_oom_kills(exec->program.tree.cgroup_fd) >
+		   exec->program.oom_kills;
 }
 
-static bool
-exec_prepare(struct exec *exec)
-{
-	const struct session_settings *settings = exec->session->settings;
-	const char *what;
-	int r = environment_make(
-	    &exec->request, exec->user, settings->home, settings->term, &exec->environment);
-
-	if (r < 0) {
-		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
-		    "can't make the program's environment: %s", strerror(-r));
-		return false;
-	}
-	r = streams_open(&exec->request, exec->user, &exec->streams, &what);
-	if (r < 0)
-		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
-		    "can't open %s for the program: %s", what, strerror(-r));
-	return r == 0;
-}
-
-/* A cell of its own for who is measured or limited: the peak of its memory can't
- * be reset on most kernels. */
-static bool
-exec_needs_fresh_cgroup(const struct exec *exec)
-{
-	return exec->request.limits.have != 0 || exec->request.report || exec->request.detach;
-}
-
-static bool
-exec_enter_cgroup(struct exec *exec)
-{
-	const struct start_limits *limits = &exec->request.limits;
-	enum start_limit limit;
-	int r =
-	    session_cgroup_enter(exec->session, exec_needs_fresh_cgroup(exec), &exec->cgroup_fd);
-
-	if (r < 0) {
-		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
-		    "can't make a cgroup for the session: %s", strerror(-r));
-		return false;
-	}
-	r = session_cgroup_set_limits(exec->cgroup_fd, limits, &limit);
-	if (r < 0) {
-		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
-		    "limit '%s' can't be had: %s", start_limit_name(limit),
-		    r == -ENOENT || r == -ENOTSUP ? "the guest has no such cgroup controller"
-						  : strerror(-r));
-		return false;
-	}
-	exec->oom_kills = session_cgroup_count_oom_kills(exec->cgroup_fd);
-	return true;
-}
-
-/* The limits of a process: the agent's raised one is put back, then what the host
- * asked for. Returns how many. */
-static size_t
-exec_collect_rlimits(const struct exec *exec, struct spawn_rlimit *rlimits)
-{
-	static const struct {
-		enum start_limit limit;
-		unsigned resource;
-	} table[] = {
-		{ START_LIMIT_NOFILE, RLIMIT_NOFILE },
-		{ START_LIMIT_CORE_BYTES, RLIMIT_CORE },
-		{ START_LIMIT_FSIZE_BYTES, RLIMIT_FSIZE },
-	};
-	const struct start_limits *limits = &exec->request.limits;
-	const struct rlimit *nofile = &exec->session->settings->nofile;
-	size_t count = 0;
-
-	if (nofile->rlim_cur > 0)
-		rlimits[count++] = (struct spawn_rlimit){ RLIMIT_NOFILE, *nofile };
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		rlim_t value = limits->value[table[i].limit];
-
-		if (limits->have & 1u << table[i].limit)
-			rlimits[count++] =
-			    (struct spawn_rlimit){ table[i].resource, { value, value } };
-	}
-	return count;
-}
-
-/* Starts the program, if need be in another session_cgroup: the one that was kept has had a
- * session in it, which may have made a cgroup of it that nobody can be born in. */
-static int
-exec_spawn_in_cgroup(
-    struct exec *exec, struct spawn_options *options, struct spawn_failure *ret_failure)
-{
-	int r = spawn_run(options, &exec->tree.pid, &exec->tree.pid_fd, ret_failure);
-
-	if (r == 0 || ret_failure->stage != SPAWN_CLONE || exec->cgroup_fd < 0 ||
-	    exec_needs_fresh_cgroup(exec) ||
-	    session_cgroup_enter(exec->session, true, &exec->cgroup_fd) < 0)
-		return r;
-	options->cgroup_fd = exec->tree.cgroup_fd = exec->cgroup_fd;
-	exec->oom_kills = 0;
-	return spawn_run(options, &exec->tree.pid, &exec->tree.pid_fd, ret_failure);
-}
-
-static bool
-exec_spawn(struct exec *exec)
-{
-	const struct session_settings *settings = exec->session->settings;
-	const char *dir = exec->request.working_dir;
-	bool at_home = strcmp(dir, "~") == 0;
-	struct spawn_rlimit rlimits[EXEC_RLIMITS_MAX];
-	struct spawn_options options = {
-		.argv = exec->request.argv,
-		.envp = (const char *const *)exec->environment.variables,
-		.path = exec->environment.path,
-		.working_dir = dir[0] != '\0' ? dir : "/",
-		.working_dir_optional = at_home,
-		.user = exec->user,
-		.stdin_fd = exec->streams.child[0],
-		.stdout_fd = exec->streams.child[1],
-		.stderr_fd = exec->streams.child[2],
-		.tty_fd = exec->streams.tty_slave_fd,
-		.rlimits = rlimits,
-		.rlimits_count = exec_collect_rlimits(exec, rlimits),
-		.cgroup_fd = exec->cgroup_fd,
-		.child_pid = &exec->session->slot->child_pid,
-	};
-	struct spawn_failure failure;
-	int r;
-
-	if (at_home)
-		options.working_dir = exec->user != NULL ? exec->user->home : settings->home;
-	exec->tree = (struct process_tree){
-		.pid_fd = -1, .cgroup_fd = exec->cgroup_fd, .slot = exec->session->slot
-	};
-	exec->started_ms = clock_mono_ms();
-	r = exec_spawn_in_cgroup(exec, &options, &failure);
-	exec->spawn_stage = failure.stage;
-	streams_close_child(&exec->streams);
-	if (r < 0)
-		exec_refuse_spawn(exec, &failure);
-	return r == 0;
-}
-
-/* How long the steps may block on a file system that does not answer, which may hold
- * the program, its directory, /etc/passwd or /dev: then the supervisor kills the child; and
- * where that was not it, or does not die, this worker, and tells the host. */
-static uint32_t
-exec_start_limit_ms(const struct exec *exec)
-{
-	uint32_t timeout = exec->request.timeout_seconds;
-
-	if (timeout > 0 && timeout < EXEC_SPAWN_MAX_S)
-		return timeout * EXEC_MS_PER_S;
-	return EXEC_SPAWN_MAX_S * EXEC_MS_PER_S;
-}
-
-/* The child was killed, as its start took too long; but may have begun to run just then.
- * One that does not end is left to the supervisor: the worker leaves. */
 static void
-exec_give_up(struct exec *exec)
+exec_count_end(struct exec *exec, const struct relay_end *end)
 {
-	struct pollfd end = { .fd = exec->tree.pid_fd, .events = POLLIN };
-	struct process_tree_end how;
-	struct rusage usage;
+	struct scoreboard_counts *counts = &exec->session->board->counts;
 
-	process_tree_kill(&exec->tree);
-	(void)poll(&end, 1, EXEC_DEATH_MS);
-	if (process_tree_has_ended(&exec->tree, &how))
-		process_tree_reap(&exec->tree, &usage);
-	atomic_store(&exec->session->slot->child_pid, 0);
-	fd_close(&exec->tree.pid_fd);
-	exec_refuse_stalled(exec);
+	if (end->end.signaled)
+		(void)atomic_fetch_add(&counts->signaled, 1);
+	else
+		(void)atomic_fetch_add(&counts->exited, 1);
+	if (end->reason == RELAY_TIMEOUT)
+		(void)atomic_fetch_add(&counts->timeouts, 1);
+	if (exec_is_oom(exec, end))
+		(void)atomic_fetch_add(&counts->oom, 1);
 }
 
-static bool
-exec_start(struct exec *exec)
+static const char *
+exec_reason(const struct exec *exec, const struct relay_end *end)
 {
-	struct slot *slot = exec->session->slot;
-	bool is_started;
+	static const char *const names[] = {
+		[RELAY_EXITED] = "exited",
+		[RELAY_TIMEOUT] = "timeout",
+		[RELAY_DISCONNECTED] = "disconnected",
+		[RELAY_SHUTDOWN] = "shutdown",
+		[RELAY_PROTOCOL] = "disconnected",
+		[RELAY_BROKEN] = "disconnected",
+	};
 
-	atomic_store(&slot->spawning, SLOT_SPAWNING);
-	watchdog_set(exec_start_limit_ms(exec));
-	is_started = exec_find_user(exec) && exec_prepare(exec) && exec_enter_cgroup(exec) &&
-		     exec_spawn(exec);
-	watchdog_set(0);
-	exec->was_cut = atomic_exchange(&slot->spawning, SLOT_SPAWN_NONE) == SLOT_SPAWN_CUT;
-	if (!is_started || !exec->was_cut)
-		return is_started;
-	exec_give_up(exec);
-	return false;
+	/* As PID 1 the supervisor ends what is in the guest, and we see it end. */
+	if (end->reason == RELAY_EXITED &&
+	    atomic_load(&exec->session->board->shutdown.stage) >= SCOREBOARD_ENDING)
+		return names[RELAY_SHUTDOWN];
+	if (exec_is_oom(exec, end))
+		return "oom";
+	if (end->reason == RELAY_EXITED && end->end.signaled)
+		return "signaled";
+	return names[end->reason];
+}
+
+static uint64_t
+exec_to_ms(struct timeval time)
+{
+	return (uint64_t)time.tv_sec * EXEC_PER_S + (uint64_t)time.tv_usec / EXEC_PER_S;
+}
+
+/* Sends one STATUS, if the host asked for them. */
+static void
+exec_send_status(struct exec *exec, char *text, size_t len)
+{
+	if (text != NULL)
+		(void)conn_send(&exec->session->conn, VMM_GUEST_STATUS, text, len, -1);
+	free(text);
+}
+
+static void
+exec_report_started(struct exec *exec)
+{
+	size_t len = 0;
+	char *text;
+
+	if (!exec->request.report)
+		return;
+	text = report_started_format(exec->program.tree.pid, &len);
+	exec_send_status(exec, text, len);
+}
+
+/* Not each kernel counts each: memory.peak is of Linux 5.19, and a service may have
+ * been given no controller. */
+static void
+exec_measure(const struct exec *exec, struct report_exited *report)
+{
+	report->has_memory_peak = cgroup_read_number(exec->program.tree.cgroup_fd, "memory.peak",
+				      &report->memory_peak_bytes) == 0;
+	report->has_oom_kills = cgroup_read_key(exec->program.tree.cgroup_fd, "memory.events",
+				    "oom_kill", &report->oom_kills) == 0;
+	report->oom_kills -= report->has_oom_kills ? exec->program.oom_kills : 0;
+}
+
+static void
+exec_report_exited(struct exec *exec, const struct relay_end *end, const struct rusage *usage)
+{
+	struct report_exited report = {
+		.code = end->end.signaled ? VMM_GUEST_EXIT_SIGNAL_BASE + end->end.signal
+					  : end->end.code,
+		.signal = end->end.signal,
+		.reason = exec_reason(exec, end),
+		.wall_ms = clock_mono_ms() - exec->program.started_ms,
+		.user_ms = exec_to_ms(usage->ru_utime),
+		.system_ms = exec_to_ms(usage->ru_stime),
+		.max_rss_kb = (uint64_t)usage->ru_maxrss,
+		.output_held = end->output_held,
+	};
+	size_t len = 0;
+	char *text;
+
+	if (!exec->request.report)
+		return;
+	if (exec->program.tree.cgroup_fd >= 0)
+		exec_measure(exec, &report);
+	text = report_exited_format(&report, &len);
+	exec_send_status(exec, text, len);
+}
+
+static void
+exec_send_exit(struct exec *exec, const struct relay_end *end)
+{
+	int code = end->end.code;
+
+	if (end->reason == RELAY_PROTOCOL) {
+		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
+		    "a frame was announced with more than %u bytes: the session was killed",
+		    VMM_GUEST_FRAME_MAX);
+		return;
+	}
+	if (end->reason == RELAY_BROKEN) {
+		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
+		    "a stream of the program can't be used: %s: the session was killed",
+		    strerror(-end->error));
+		return;
+	}
+	if (end->end.signaled)
+		code = VMM_GUEST_EXIT_SIGNAL_BASE + end->end.signal;
+	session_send_exit(exec->session, code, end->end.signal);
+}
+
+static void
+exec_tell_end(struct exec *exec, const struct relay_end *end, const struct rusage *usage)
+{
+	exec_count_end(exec, end);
+	if (end->is_gone)
+		return;
+	exec_report_exited(exec, end, usage);
+	exec_send_exit(exec, end);
 }
 
 /* ---- while it runs, and after ------------------------------------------ */
@@ -273,24 +211,24 @@ exec_start(struct exec *exec)
 /* Lets the program go: from here on it is not this session's. The worker leaves
  * after the session, since it has a child, which is then the supervisor's. */
 static void
-exec_release(struct exec *exec)
+exec_detach(struct exec *exec)
 {
 	struct slot *slot = exec->session->slot;
 
-	if (detached_enlist(exec->session->board, slot, exec->tree.pid) == NULL) {
+	if (detached_enlist(exec->session->board, slot, exec->program.tree.pid) == NULL) {
 		/* Nobody waits for its end here, which a tracer may hide. */
-		process_tree_kill(&exec->tree);
+		process_tree_kill(&exec->program.tree);
 		atomic_store(&slot->child_pid, 0);
-		fd_close(&exec->tree.pid_fd);
+		fd_close(&exec->program.tree.pid_fd);
 		session_cgroup_leave(exec->session, true);
 		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
 		    "%d detached programs are running already", SCOREBOARD_DETACHED_MAX);
 		return;
 	}
 	atomic_store(&slot->child_pid, 0);
-	fd_close(&exec->tree.pid_fd);
+	fd_close(&exec->program.tree.pid_fd);
 	(void)atomic_fetch_add(&exec->session->board->counts.started, 1);
-	exec_end_report_started(exec);
+	exec_report_started(exec);
 	session_send_exit(exec->session, VMM_GUEST_EXIT_OK, 0);
 	session_cgroup_leave(exec->session, true);
 }
@@ -301,10 +239,10 @@ static void
 exec_bury(struct exec *exec, struct relay_end *end, struct rusage *usage)
 {
 	relay_close();
-	if (!end->is_stuck || process_tree_has_ended(&exec->tree, &end->end))
-		process_tree_reap(&exec->tree, usage);
+	if (!end->is_stuck || process_tree_has_ended(&exec->program.tree, &end->end))
+		process_tree_reap(&exec->program.tree, usage);
 	else
-		fd_close(&exec->tree.pid_fd);
+		fd_close(&exec->program.tree.pid_fd);
 }
 
 /* To bury takes longer than to send EXIT, and a host that reads need not wait for it.
@@ -324,7 +262,7 @@ exec_end(struct exec *exec, struct relay_end *end)
 
 	if (!tells_first)
 		exec_bury(exec, end, &usage);
-	exec_end_tell(exec, end, &usage);
+	exec_tell_end(exec, end, &usage);
 	if (tells_first)
 		exec_bury(exec, end, &usage);
 }
@@ -332,55 +270,42 @@ exec_end(struct exec *exec, struct relay_end *end)
 static void
 exec_run(struct exec *exec)
 {
-	struct streams *streams = &exec->streams;
+	struct streams *streams = &exec->program.streams;
 	struct relay_options options = {
 		.conn = &exec->session->conn,
-		.tree = &exec->tree,
+		.tree = &exec->program.tree,
 		.stdin_fd = fd_steal(&streams->stdin_fd),
 		.stdout_fd = fd_steal(&streams->stdout_fd),
 		.stderr_fd = fd_steal(&streams->stderr_fd),
 		.tty_fd = fd_steal(&streams->tty_fd),
 		.tty_slave_fd = fd_steal(&streams->tty_slave_fd),
-		.timeout_ms = (uint64_t)exec->request.timeout_seconds * EXEC_MS_PER_S,
-		.grace_ms = (uint64_t)exec->request.kill_grace_seconds * EXEC_MS_PER_S,
+		.timeout_ms = (uint64_t)exec->request.timeout_seconds * EXEC_PER_S,
+		.grace_ms = (uint64_t)exec->request.kill_grace_seconds * EXEC_PER_S,
 	};
 	struct relay_end end;
 
 	(void)atomic_fetch_add(&exec->session->board->counts.started, 1);
-	exec_end_report_started(exec);
+	exec_report_started(exec);
 	relay_run(&options, &end);
 	exec_end(exec, &end);
 	session_cgroup_leave(exec->session, exec->request.limits.have != 0 || end.was_killed);
 }
 
-static void
-exec_attend(struct exec *exec)
-{
-	if (exec->request.detach)
-		exec_release(exec);
-	else
-		exec_run(exec);
-}
-
 void
 exec_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
-	struct exec exec = {
-		.session = session,
-		.streams = STREAMS_NONE,
-		.tree.pid_fd = -1,
-		.cgroup_fd = -1,
-	};
+	struct exec exec = { .session = session };
 
 	(void)type;
 	if (!exec_parse(&exec, payload, len))
 		return;
 	exec_describe(&exec);
-	if (exec_start(&exec))
-		exec_attend(&exec);
-	else
-		session_cgroup_leave(session, exec.request.limits.have != 0 || exec.was_cut);
-	streams_close(&exec.streams);
-	environment_done(&exec.environment);
+	if (launch_program(session, &exec.request, &exec.program)) {
+		if (exec.request.detach)
+			exec_detach(&exec);
+		else
+			exec_run(&exec);
+		streams_close(&exec.program.streams);
+	}
 	start_done(&exec.request);
 }

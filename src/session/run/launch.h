@@ -1,0 +1,31 @@
+/*
+ * launch: from a request to a running program, or to the words in which it is refused.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef SESSION_RUN_LAUNCH_H
+#define SESSION_RUN_LAUNCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "protocol/start.h"
+#include "session/run/process_tree.h"
+#include "session/run/streams.h"
+#include "session/session.h"
+
+/* A program that runs. */
+struct program {
+	struct process_tree tree;
+	struct streams streams; /* our ends */
+	uint64_t started_ms;	/* CLOCK_MONOTONIC */
+	uint64_t oom_kills;	/* in its cgroup, before it began */
+};
+
+/* Starts the program of REQUEST. Returns true with *RET, whose streams and pidfd are the
+ * caller's; or false where it could not be started: the host has been told why, and EXIT
+ * 125, 126 or 127. */
+bool launch_program(
+    struct session *session, const struct start_request *request, struct program *ret);
+
+#endif
