@@ -27,7 +27,7 @@
 
 /* We stand there again at the end of a scope: declared before the user, who may not be
  * allowed to. */
-#define FILE_WATCH_HOME __attribute__((cleanup(file_watch_go_home)))
+#define FILE_WATCH_HOME __attribute__((cleanup(file_watch_go_home), unused))
 
 static void
 file_watch_go_home(const int *home_fd)
