@@ -6,9 +6,11 @@
 #include "session/session.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "platform/log.h"
 #include "shared/admission.h"
 
 /* The agent's own words to the host; longer ones are cut. */
@@ -32,6 +34,44 @@ session_refuse_exec(struct session *session, int code, const char *format, ...)
 	if (conn_send(&session->conn, VMM_GUEST_STDERR, text, len, -1) < 0)
 		return;
 	session_send_exit(session, code, 0);
+}
+
+void
+session_refuse(struct session *session, _Atomic uint64_t *count, int error, const char *format, ...)
+{
+	const char *name = strerrorname_np(-error);
+	char text[SESSION_TEXT_MAX];
+	int file_len;
+	va_list args;
+
+	if (count != NULL)
+		(void)atomic_fetch_add(count, 1);
+	file_len = snprintf(text, sizeof(text), "%s: ", name);
+	va_start(args, format);
+	(void)vsnprintf(text + file_len, sizeof(text) - (size_t)file_len, format, args);
+	va_end(args);
+	switch (atomic_load(&session->slot->reply_style)) {
+	case SLOT_REPLY_EXEC:
+		session_refuse_exec(session, VMM_GUEST_EXIT_AGENT, "%s", text + file_len);
+		break;
+	case SLOT_REPLY_CONTROL:
+		session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);
+		log_warnx("%s", text + file_len);
+		break;
+	case SLOT_REPLY_FILE:
+		(void)session_send_last(session, VMM_GUEST_FILE_ERR, text, strlen(text));
+		break;
+	default:
+		break;
+	}
+}
+
+void
+session_discard_upload(struct session *session, int max_ms)
+{
+	/* It is the last that is said: a host that waits for our end sees it. */
+	conn_shut_down(&session->conn);
+	conn_discard(&session->conn, max_ms, VMM_GUEST_FILE_DONE);
 }
 
 int

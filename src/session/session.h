@@ -35,6 +35,17 @@ typedef void session_serve_fn(
 void session_refuse_exec(struct session *session, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Refuses the request, the one way for all: counts it in COUNT of the scoreboard (NULL: not
+ * at all), answers in the slot's reply style, and only then logs. The text is what FORMAT
+ * says; for FILE_ERR, the name of ERROR (-errno, a known one) stands in front. CONTROL
+ * has no text in its answer, so that it goes into the log. */
+void session_refuse(struct session *session, _Atomic uint64_t *count, int error, const char *format,
+    ...) __attribute__((format(printf, 4, 5)));
+
+/* After a refusal of an upload, which the host may still be sending: reads and drops it up to
+ * FILE_DONE, for MAX_MS at most, so that the host sees the answer and not a reset. */
+void session_discard_upload(struct session *session, int max_ms);
+
 /* Sends the last frame of the connection, with LEN bytes of PAYLOAD, as
  * conn_send_last() does. The session's place is free from here on: who reads the
  * answer and asks for the next must not find it taken. */

@@ -46,6 +46,10 @@
 /* A request above this has left much behind it in the heap, for the next session. */
 #define WORKER_LARGE_REQUEST (64 * 1024)
 
+/* Of an upload that was refused, what the host has on its way is read; not for longer, as this
+ * worker may be the last one. */
+#define WORKER_DISCARD_BUSY_MS 1000
+
 /* What a stranger may make us write into the log, and what want of anything may. */
 static struct log_limit worker_accept_limit = { .burst = 1, .period_ms = 60000 };
 static struct log_limit worker_log_limit = { .burst = 2, .period_ms = 10000 };
@@ -68,86 +72,74 @@ worker_set_title(const struct worker *worker, const char *doing)
 	setproctitle("worker %u: %s", worker->options->index, doing);
 }
 
-static enum slot_reply_style
-worker_voice(const struct first_frame *frame)
+/* How the request that FRAME begins is refused, which the supervisor goes by as well. */
+static void
+worker_set_reply_style(struct session *session, const struct first_frame *frame)
 {
-	const struct request *kind = request_table_find(frame->is_file_port, frame->type);
+	const struct request *request = request_table_find(frame->is_file_port, frame->type);
+	uint8_t style = frame->is_file_port ? SLOT_REPLY_FILE : SLOT_REPLY_EXEC;
 
-	if (kind != NULL)
-		return kind->reply_style;
-	return frame->is_file_port ? SLOT_REPLY_FILE : SLOT_REPLY_EXEC;
+	if (request != NULL)
+		style = request->reply_style;
+	atomic_store(&session->slot->reply_style, style);
 }
 
-/* The refusals that need no kind of session. */
+/* A request that was begun and could not be read to its end, because of ERROR. */
 static void
-worker_refuse_bad(struct session *session, enum slot_reply_style reply_style, const char *text)
+worker_refuse_unread(struct session *session, int error)
 {
-	(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
-	request_table_refuse(session, reply_style, false, "EPROTO", text);
-}
-
-/* What was begun to be asked for and could not be read to its end, as of ERROR. */
-static void
-worker_refuse_unread(struct session *session, const struct first_frame *frame, int error)
-{
-	enum slot_reply_style reply_style = worker_voice(frame);
-
 	if (error == -EMSGSIZE)
-		worker_refuse_bad(session, reply_style, "the frame is longer than a frame may be");
+		session_refuse(session, &session->board->counts.bad_requests, -EPROTO,
+		    "the frame is longer than a frame may be");
 	else if (error == -ETIMEDOUT)
-		request_table_refuse(session, reply_style, false, "ETIMEDOUT",
-		    "the request did not come whole in the time for it");
+		session_refuse(
+		    session, NULL, -ETIMEDOUT, "the request did not come whole in the time for it");
 	else
-		request_table_refuse(
-		    session, reply_style, false, "ECANCELED", "the agent is stopping");
+		session_refuse(session, NULL, -ECANCELED, "the agent is stopping");
 }
 
 static void
-worker_refuse_busy(struct session *session, const struct request *kind)
+worker_refuse_busy(struct session *session, const struct request *request)
 {
-	uint32_t total = admission_total(session->board, kind->places);
-	uint32_t taken = admission_count_taken(session->board, kind->places);
-	char text[128];
+	_Atomic uint64_t *count = &session->board->counts.refused;
+	uint32_t total = admission_total(session->board, request->admission);
+	uint32_t taken = admission_count_taken(session->board, request->admission);
 
 	/* What was full may have emptied by now; it was full all the same. */
-	if (kind->places == ADMISSION_EXEC && taken == total)
-		(void)snprintf(
-		    text, sizeof(text), "busy: %u of %u exec workers are in use", taken, total);
+	if (request->admission == ADMISSION_EXEC && taken == total)
+		session_refuse(
+		    session, count, -EBUSY, "busy: %u of %u exec workers are in use", taken, total);
 	else
-		(void)snprintf(text, sizeof(text),
+		session_refuse(session, count, -EBUSY,
 		    "busy: all %u workers that may serve this are in use",
 		    admission_total(session->board, ADMISSION_FILE));
-	(void)atomic_fetch_add(&session->board->counts.refused, 1);
-	request_table_refuse(
-	    session, kind->reply_style, kind->type == VMM_GUEST_FILE_WRITE_REQ, "EBUSY", text);
+	if (request->type == VMM_GUEST_FILE_WRITE_REQ)
+		session_discard_upload(session, WORKER_DISCARD_BUSY_MS);
 }
 
 static void
 worker_dispatch(struct worker *worker, struct session *session, const struct first_frame *frame)
 {
-	const struct request *kind = request_table_find(frame->is_file_port, frame->type);
-	char text[64];
+	const struct request *request = request_table_find(frame->is_file_port, frame->type);
+	_Atomic uint64_t *bad = &session->board->counts.bad_requests;
 
-	if (kind == NULL) {
-		(void)snprintf(
-		    text, sizeof(text), "no request begins with frame 0x%02x", frame->type);
-		worker_refuse_bad(session, worker_voice(frame), text);
+	if (request == NULL) {
+		session_refuse(
+		    session, bad, -EPROTO, "no request begins with frame 0x%02x", frame->type);
 		return;
 	}
-	atomic_store(&session->slot->reply_style, kind->reply_style);
-	(void)strlcpy(session->slot->kind, kind->name, sizeof(session->slot->kind));
+	(void)strlcpy(session->slot->kind, request->name, sizeof(session->slot->kind));
 	if (frame->is_too_long) {
-		(void)snprintf(
-		    text, sizeof(text), "the request is above %u bytes", VMM_GUEST_JSON_MAX);
-		worker_refuse_bad(session, kind->reply_style, text);
+		session_refuse(
+		    session, bad, -EPROTO, "the request is above %u bytes", VMM_GUEST_JSON_MAX);
 		return;
 	}
-	if (!admission_take(session->board, session->slot_index, kind->places)) {
-		worker_refuse_busy(session, kind);
+	if (!admission_take(session->board, session->slot_index, request->admission)) {
+		worker_refuse_busy(session, request);
 		return;
 	}
-	worker_set_title(worker, kind->name);
-	kind->serve(session, frame->type, frame->payload, frame->len);
+	worker_set_title(worker, request->name);
+	request->serve(session, frame->type, frame->payload, frame->len);
 	watchdog_set(0);
 	if (frame->len > WORKER_LARGE_REQUEST)
 		(void)malloc_trim(0);
@@ -176,10 +168,12 @@ worker_converse(struct worker *worker, struct session *session, enum worker_port
 	uint32_t peer = 0;
 	int r = first_frame_read(session, port, settings, &frame, &peer);
 
+	if (r == 0 || (frame.is_begun && r != -EPIPE))
+		worker_set_reply_style(session, &frame);
 	if (r == 0) {
 		worker_dispatch(worker, session, &frame);
 	} else if (frame.is_begun && r != -EPIPE) {
-		worker_refuse_unread(session, &frame, r);
+		worker_refuse_unread(session, r);
 	} else {
 		worker_drop_duplicate(worker);
 		conn_close(&session->conn);

@@ -6,7 +6,6 @@
 #include "session/control/clock_sync.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 
 #include "platform/entropy.h"
 #include "platform/log.h"
@@ -22,9 +21,8 @@ clock_sync_serve(struct session *session, uint8_t type, const uint8_t *payload, 
 
 	(void)type;
 	if (r < 0) {
-		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
-		session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);
-		log_warnx("clock sync: %zu bytes are too few, %d are needed", len,
+		session_refuse(session, &session->board->counts.bad_requests, -EINVAL,
+		    "clock sync: %zu bytes are too few, %d are needed", len,
 		    VMM_GUEST_CLOCK_SYNC_LEN);
 		return;
 	}

@@ -98,8 +98,8 @@ connect_serve(struct session *session, uint8_t type, const uint8_t *payload, siz
 
 	(void)type;
 	if (port_target_parse((const char *)payload, len, &target, &error) < 0) {
-		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
-		session_refuse_exec(session, VMM_GUEST_EXIT_AGENT, "bad CONNECT: %s", error.text);
+		session_refuse(session, &session->board->counts.bad_requests, -EINVAL,
+		    "bad CONNECT: %s", error.text);
 		return;
 	}
 	session_describe(session, "", target.name);

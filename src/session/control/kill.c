@@ -14,7 +14,6 @@
 #include "platform/bell.h"
 #include "platform/clock.h"
 #include "platform/fd.h"
-#include "platform/log.h"
 #include "platform/pidfd.h"
 #include "protocol/control_request.h"
 #include "shared/detached.h"
@@ -80,9 +79,8 @@ kill_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t
 
 	(void)type;
 	if (control_kill_parse((const char *)payload, len, &request, &error) < 0) {
-		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
-		session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);
-		log_warnx("bad KILL: %s", error.text);
+		session_refuse(session, &session->board->counts.bad_requests, -EINVAL,
+		    "bad KILL: %s", error.text);
 		return;
 	}
 	slot = kill_find(session->board, request.session);

@@ -5,9 +5,8 @@
  */
 #include "session/control/net.h"
 
-#include <stdatomic.h>
+#include <errno.h>
 
-#include "platform/log.h"
 #include "protocol/net_request.h"
 #include "session/control/net_apply.h"
 
@@ -29,9 +28,8 @@ net_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t 
 
 	(void)type;
 	if (net_request_parse((const char *)payload, len, &request, &error) < 0) {
-		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
-		session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);
-		log_warnx("bad NET_RECONFIG: %s", error.text);
+		session_refuse(session, &session->board->counts.bad_requests, -EINVAL,
+		    "bad NET_RECONFIG: %s", error.text);
 		return;
 	}
 	if (net_apply(&request, session->settings->dns, &result) == 0)

@@ -5,11 +5,11 @@
  */
 #include "session/control/shutdown.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
 
 #include "platform/bell.h"
-#include "platform/log.h"
 #include "protocol/control_request.h"
 #include "session/stop.h"
 
@@ -27,9 +27,8 @@ shutdown_serve(struct session *session, uint8_t type, const uint8_t *payload, si
 
 	(void)type;
 	if (control_shutdown_parse((const char *)payload, len, &request, &error) < 0) {
-		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
-		session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);
-		log_warnx("bad SHUTDOWN: %s", error.text);
+		session_refuse(session, &session->board->counts.bad_requests, -EINVAL,
+		    "bad SHUTDOWN: %s", error.text);
 		return;
 	}
 	grace_ms = (uint64_t)request.grace_seconds * SHUTDOWN_MS_PER_S;

@@ -10,7 +10,6 @@
 #include "session/control/wait_port.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 
 #include "platform/clock.h"
@@ -71,9 +70,8 @@ wait_port_serve(struct session *session, uint8_t type, const uint8_t *payload, s
 
 	(void)type;
 	if (port_wait_parse((const char *)payload, len, &wait, &error) < 0) {
-		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
-		session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);
-		log_warnx("bad WAIT_PORT: %s", error.text);
+		session_refuse(session, &session->board->counts.bad_requests, -EINVAL,
+		    "bad WAIT_PORT: %s", error.text);
 		return;
 	}
 	(void)snprintf(what, sizeof(what), "port %u", wait.port);

@@ -9,7 +9,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -95,8 +94,7 @@ file_reply_parse(struct session *session, uint8_t type, const uint8_t *payload, 
 		file_reply_limit(session, 1);
 		return 0;
 	}
-	file_reply_text(session, r, "%s", error.text);
-	atomic_fetch_add(&session->board->counts.bad_requests, 1);
+	session_refuse(session, &session->board->counts.bad_requests, r, "%s", error.text);
 	return r;
 }
 

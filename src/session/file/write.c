@@ -90,14 +90,12 @@ file_write_receive(struct file_write *write)
 	}
 }
 
-void
+static void
 file_write_discard(struct session *session)
 {
 	/* No file has a part in what follows. */
 	watchdog_set(0);
-	/* It is the last that is said: a host that waits for our end sees it. */
-	conn_shut_down(&session->conn);
-	conn_discard(&session->conn, VMM_GUEST_DISCARD_MS, VMM_GUEST_FILE_DONE);
+	session_discard_upload(session, VMM_GUEST_DISCARD_MS);
 }
 
 static int

@@ -13,8 +13,4 @@
  * VMM_GUEST_DISCARD_MS, so that it does not meet a broken pipe first. */
 session_serve_fn file_write_serve;
 
-/* That end of a WRITE for whoever refused it in words of his own: FILE_ERR has
- * been sent; reads and drops up to FILE_DONE. */
-void file_write_discard(struct session *session);
-
 #endif

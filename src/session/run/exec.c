@@ -6,6 +6,7 @@
  */
 #include "session/run/exec.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -54,8 +55,8 @@ exec_parse(struct exec *exec, const uint8_t *payload, size_t len)
 
 	if (start_parse((const char *)payload, len, &exec->request, &error) == 0)
 		return true;
-	(void)atomic_fetch_add(&exec->session->board->counts.bad_requests, 1);
-	session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT, "bad START: %s", error.text);
+	session_refuse(exec->session, &exec->session->board->counts.bad_requests, -EINVAL,
+	    "bad START: %s", error.text);
 	return false;
 }
 
