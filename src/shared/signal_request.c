@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "platform/backoff.h"
 #include "platform/clock.h"
 
 /* A word: whether it was sent, the signal, the number of the session. 0: none yet. */
@@ -18,7 +19,16 @@
 #define SIGNAL_REQUEST_SIGNAL_MASK UINT64_C(0x7f)
 #define SIGNAL_REQUEST_SESSION_MASK ((UINT64_C(1) << SIGNAL_REQUEST_SIGNAL_SHIFT) - 1)
 
-#define SIGNAL_REQUEST_LOOK_MS 1
+/* Between two looks: nobody tells us. */
+#define SIGNAL_REQUEST_FIRST_MS 1
+#define SIGNAL_REQUEST_MAX_MS 16
+
+static void
+signal_request_pause(struct backoff *backoff)
+{
+	(void)poll(
+	    NULL, 0, (int)backoff_next_ms(backoff, SIGNAL_REQUEST_FIRST_MS, SIGNAL_REQUEST_MAX_MS));
+}
 
 static uint64_t
 signal_request_word(uint64_t session, int signal)
@@ -38,6 +48,7 @@ int
 signal_request_ask(_Atomic uint64_t *place, uint64_t session, int signal, uint64_t deadline_ms)
 {
 	uint64_t word = atomic_load(place);
+	struct backoff backoff = { 0 };
 
 	for (;;) {
 		bool is_pending =
@@ -49,7 +60,7 @@ signal_request_ask(_Atomic uint64_t *place, uint64_t session, int signal, uint64
 		if (clock_mono_ms() >= deadline_ms)
 			return -ETIMEDOUT;
 		if (is_pending)
-			(void)poll(NULL, 0, SIGNAL_REQUEST_LOOK_MS);
+			signal_request_pause(&backoff);
 		word = atomic_load(place);
 	}
 }
@@ -66,6 +77,7 @@ signal_request_await(const _Atomic uint64_t *place, const _Atomic uint64_t *curr
     uint64_t session, int signal, uint64_t deadline_ms)
 {
 	uint64_t wanted = signal_request_word(session, signal);
+	struct backoff backoff = { 0 };
 
 	for (;;) {
 		/* In this order: what was sent is said before the session is over. */
@@ -76,7 +88,7 @@ signal_request_await(const _Atomic uint64_t *place, const _Atomic uint64_t *curr
 			return 0;
 		if (is_over || word != wanted)
 			return -ESRCH;
-		(void)poll(NULL, 0, SIGNAL_REQUEST_LOOK_MS);
+		signal_request_pause(&backoff);
 	}
 }
 

@@ -51,13 +51,8 @@ listeners_open(struct listeners *listeners, const struct address *address, uint3
 {
 	int r = listeners_open_all(listeners, address, exec_port, file_port);
 
-	if (r == 0)
-		return 0;
-	listeners_drop(listeners);
-	listeners->retry_ms =
-	    listeners->retry_ms == 0 ? LISTENERS_RETRY_FIRST_MS : 2 * listeners->retry_ms;
-	if (listeners->retry_ms > LISTENERS_RETRY_MAX_MS)
-		listeners->retry_ms = LISTENERS_RETRY_MAX_MS;
+	if (r < 0)
+		listeners_drop(listeners);
 	return r;
 }
 

@@ -11,17 +11,13 @@
 #include "platform/address.h"
 #include "worker/worker.h"
 
-#define LISTENERS_RETRY_FIRST_MS 10
-#define LISTENERS_RETRY_MAX_MS 1000
-
 struct listeners {
 	struct worker_listener list[WORKER_LISTENERS_MAX];
 	int count;
-	uint32_t retry_ms; /* before the next try; doubles up to LISTENERS_RETRY_MAX_MS */
 };
 
 /* Opens what ADDRESS asks for: two vsock ports, or one Unix socket. Returns 0, or
- * -errno with nothing open; then RETRY_MS says when to try again. */
+ * -errno with nothing open. */
 int listeners_open(struct listeners *listeners, const struct address *address, uint32_t exec_port,
     uint32_t file_port);
 

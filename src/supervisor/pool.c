@@ -268,7 +268,7 @@ pool_bury_worker(
 	atomic_store(&slot->worker_pid, 0);
 	atomic_store(&slot->sessions_served, 0);
 	worker->pid = 0;
-	worker->start_at_ms = now + backoff_next_ms(&worker->backoff, is_clean || was_killed, now);
+	worker->start_at_ms = now + restart_delay_ms(&worker->restart, is_clean || was_killed, now);
 	if (is_clean)
 		return;
 	/* That a file of the guest's does not answer says nothing of us. */

@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 #include "shared/scoreboard.h"
-#include "supervisor/backoff.h"
+#include "supervisor/restart.h"
 #include "supervisor/cgroup_reaper.h"
 #include "supervisor/watchdogs.h"
 #include "worker/worker.h"
@@ -24,7 +24,7 @@ struct pool_worker {
 	uint64_t start_at_ms;
 	uint64_t cut_session; /* see cut.h */
 	bool is_stale;	      /* to be replaced by a SIGHUP that came */
-	struct backoff backoff;
+	struct restart restart;
 };
 
 struct pool {

@@ -54,11 +54,9 @@ readiness_hang_up(struct readiness_dial *dial, int r)
 {
 	fd_close(&dial->fd);
 	if (readiness_is_too_early(r)) {
-		dial->retry_ms =
-		    dial->retry_ms == 0 ? READINESS_RETRY_FIRST_MS : 2 * dial->retry_ms;
-		if (dial->retry_ms > READINESS_RETRY_MAX_MS)
-			dial->retry_ms = READINESS_RETRY_MAX_MS;
-		dial->due_ms = clock_mono_ms() + dial->retry_ms;
+		dial->due_ms =
+		    clock_mono_ms() + backoff_next_ms(&dial->backoff, READINESS_RETRY_FIRST_MS,
+					  READINESS_RETRY_MAX_MS);
 		log_limited(&readiness_limit, "can't tell vsock:%u:%u yet: %s; trying again",
 		    dial->to.cid, dial->to.port, strerror(-r));
 		return;

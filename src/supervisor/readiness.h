@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "platform/address.h"
+#include "platform/backoff.h"
 
 #define READINESS_DIALS 2
 
@@ -25,7 +26,7 @@ struct readiness_dial {
 	struct address_port to;
 	int fd;		 /* of the attempt that is under way; -1: none is */
 	uint64_t due_ms; /* it is given up then; the next one begins then */
-	uint32_t retry_ms;
+	struct backoff backoff;
 };
 
 struct readiness {

@@ -31,6 +31,10 @@
 #define SUPERVISOR_FORKS_MAX 8
 #define SUPERVISOR_FORKS_FIRST 1
 
+/* Between two tries to listen. */
+#define SUPERVISOR_LISTEN_FIRST_MS 10
+#define SUPERVISOR_LISTEN_MAX_MS 1000
+
 static struct log_limit supervisor_listen_limit = { .burst = 1, .period_ms = 60000 };
 
 /* ---- serving ----------------------------------------------------------- */
@@ -58,6 +62,13 @@ supervisor_tell_ready(struct supervisor *supervisor)
 	    supervisor->board->reserved, (double)ready_us / SUPERVISOR_US_PER_MS);
 }
 
+static void
+supervisor_listen_later(struct supervisor *supervisor, uint64_t now)
+{
+	supervisor->listen_at_ms = now + backoff_next_ms(&supervisor->listen_backoff,
+					     SUPERVISOR_LISTEN_FIRST_MS, SUPERVISOR_LISTEN_MAX_MS);
+}
+
 /* Opens the listeners if it is time; the first success begins the service. */
 static void
 supervisor_try_listen(struct supervisor *supervisor, uint64_t now)
@@ -74,7 +85,7 @@ supervisor_try_listen(struct supervisor *supervisor, uint64_t now)
 		fatal("can't listen on unix:%s", settings->listen.path);
 	}
 	if (r < 0) {
-		supervisor->listen_at_ms = now + supervisor->listeners.retry_ms;
+		supervisor_listen_later(supervisor, now);
 		log_limited(
 		    &supervisor_listen_limit, "can't listen yet: %s; trying again", strerror(-r));
 		return;
@@ -83,7 +94,7 @@ supervisor_try_listen(struct supervisor *supervisor, uint64_t now)
 	    supervisor->listeners.list, supervisor->listeners.count);
 	if (r < 0) {
 		listeners_close(&supervisor->listeners, &settings->listen);
-		supervisor->listen_at_ms = now + LISTENERS_RETRY_MAX_MS;
+		supervisor_listen_later(supervisor, now);
 		log_limited(&supervisor_listen_limit, "no memory for the pool; trying again");
 		return;
 	}

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "platform/backoff.h"
 #include "shared/scoreboard.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pool.h"
@@ -49,6 +50,7 @@ struct supervisor {
 	sigset_t signals;
 	int signal_fd; /* readable when one of them is there; -1: we look for them */
 	uint64_t listen_at_ms;
+	struct backoff listen_backoff;
 	uint64_t show_after_ms;
 	uint64_t replace_log_after_ms;
 	int stop_signal;    /* 0: none yet; SUPERVISOR_IS_ASKED: what the next two say */

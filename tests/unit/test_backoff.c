@@ -1,5 +1,5 @@
 /*
- * When a worker that has left is replaced.
+ * Delays between tries.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,81 +9,51 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "supervisor/backoff.h"
+#include "platform/backoff.h"
 
 static void
-test_the_first_death_is_replaced_at_once(void **state)
+test_each_delay_is_twice_the_one_before_up_to_the_limit(void **state)
 {
+	const uint32_t expected[] = { 100, 200, 400, 800, 1600, 3200, 5000, 5000 };
 	struct backoff backoff = { 0 };
 
 	(void)state;
-	assert_int_equal(backoff_next_ms(&backoff, false, 0), 0);
-}
-
-static void
-test_each_death_that_follows_doubles_the_wait_up_to_a_limit(void **state)
-{
-	const uint32_t expected[] = { 0, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000 };
-	struct backoff backoff = { 0 };
-	uint64_t now = 1000000;
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
-		assert_int_equal(backoff_next_ms(&backoff, false, now), expected[i]);
-		now += expected[i] + 10;
-	}
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
+		assert_int_equal(backoff_next_ms(&backoff, 100, 5000), expected[i]);
 	for (int i = 0; i < 100000; i++)
-		(void)backoff_next_ms(&backoff, false, now += 10);
-	assert_int_equal(backoff_next_ms(&backoff, false, now), BACKOFF_MAX_MS);
+		assert_int_equal(backoff_next_ms(&backoff, 100, 5000), 5000);
 }
 
 static void
-test_a_slot_without_a_death_for_long_has_put_them_behind_it(void **state)
+test_a_limit_that_no_doubling_can_reach_is_reached_all_the_same(void **state)
 {
-	struct backoff backoff = { .deaths = 6, .died_ms = 5000 };
-	uint64_t now = 5000 + BACKOFF_FORGET_MS;
+	struct backoff backoff = { 0 };
 
 	(void)state;
-	assert_int_equal(backoff_next_ms(&backoff, false, now), 0);
-	now += BACKOFF_FORGET_MS - 1;
-	assert_int_equal(backoff_next_ms(&backoff, false, now), BACKOFF_FIRST_MS);
+	for (int i = 0; i < 100; i++)
+		(void)backoff_next_ms(&backoff, 3, UINT32_MAX);
+	assert_int_equal(backoff_next_ms(&backoff, 3, UINT32_MAX), UINT32_MAX);
 }
 
 static void
-test_workers_that_leave_of_their_own_accord_do_not_keep_the_deaths_alive(void **state)
+test_after_a_success_it_begins_anew(void **state)
 {
-	struct backoff backoff = { .deaths = 6, .died_ms = 5000 };
-	uint64_t now = 5000;
+	struct backoff backoff = { 0 };
 
 	(void)state;
-	/* Each lives for less than it takes to forget. */
-	for (int i = 0; i < 10; i++)
-		assert_int_equal(backoff_next_ms(&backoff, true, now += BACKOFF_FORGET_MS / 5), 0);
-	assert_int_equal(backoff_next_ms(&backoff, false, now), 0);
-}
-
-static void
-test_a_worker_that_left_of_its_own_accord_is_replaced_at_once(void **state)
-{
-	struct backoff backoff = { .deaths = 6, .died_ms = 5000 };
-
-	(void)state;
-	assert_int_equal(backoff_next_ms(&backoff, true, 5000), 0);
-	assert_int_equal(backoff_next_ms(&backoff, true, UINT64_MAX), 0);
-	/* And counts for nothing. */
-	assert_int_equal(backoff_next_ms(&backoff, false, 5000), 3200);
+	(void)backoff_next_ms(&backoff, 10, 1000);
+	(void)backoff_next_ms(&backoff, 10, 1000);
+	backoff_reset(&backoff);
+	assert_int_equal(backoff_next_ms(&backoff, 10, 1000), 10);
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_the_first_death_is_replaced_at_once),
-		cmocka_unit_test(test_each_death_that_follows_doubles_the_wait_up_to_a_limit),
-		cmocka_unit_test(test_a_slot_without_a_death_for_long_has_put_them_behind_it),
-		cmocka_unit_test(
-		    test_workers_that_leave_of_their_own_accord_do_not_keep_the_deaths_alive),
-		cmocka_unit_test(test_a_worker_that_left_of_its_own_accord_is_replaced_at_once),
+		cmocka_unit_test(test_each_delay_is_twice_the_one_before_up_to_the_limit),
+		cmocka_unit_test(test_a_limit_that_no_doubling_can_reach_is_reached_all_the_same),
+		cmocka_unit_test(test_after_a_success_it_begins_anew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

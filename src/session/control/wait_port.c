@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "platform/backoff.h"
 #include "platform/clock.h"
 #include "platform/log.h"
 #include "platform/tcp_port.h"
@@ -41,7 +42,7 @@ wait_port_run(struct conn *conn, const struct port_wait *wait)
 	uint64_t now = clock_mono_ms();
 	uint64_t deadline =
 	    wait->timeout_ms < CLOCK_NEVER - now ? now + wait->timeout_ms : CLOCK_NEVER;
-	uint64_t pause = WAIT_PORT_FIRST_MS;
+	struct backoff backoff = { 0 };
 
 	for (;;) {
 		uint64_t next;
@@ -52,11 +53,10 @@ wait_port_run(struct conn *conn, const struct port_wait *wait)
 		now = clock_mono_ms();
 		if (now >= deadline)
 			return 0;
-		next = deadline - now < pause ? deadline : now + pause;
-		r = wait_port_pause(conn, next);
+		next = now + backoff_next_ms(&backoff, WAIT_PORT_FIRST_MS, WAIT_PORT_MAX_MS);
+		r = wait_port_pause(conn, clock_sooner(deadline, next));
 		if (r < 0)
 			return r;
-		pause = pause * 2 < WAIT_PORT_MAX_MS ? pause * 2 : WAIT_PORT_MAX_MS;
 	}
 }
 
