@@ -409,8 +409,8 @@ test_where_an_allocation_fails_no_object_is_understood_in_part(void **state)
 {
 	static const char *const texts[] = {
 		"{\"a\":[{\"b\":1},2,{\"c\":{\"d\":3}},4,[5],6,\"e\",7,true,\"f\",null]}",
-		"{\"a\":{\"b\":{\"c\":{\"d\":\"e\"},\"f\":1},\"g\":2},\"h\":{},\"i\":[],\"j\":-"
-		"1e5}",
+		"{\"a\":{\"b\":{\"c\":{\"d\":\"e\"},\"f\":1},\"g\":2},\"h\":{},\"i\":[],\"j\":-1}",
+		"{\"a\":-1e5}",
 		"{\"a\":1,\"a\":\"x\",\"a\":{\"a\":[],\"a\":2},\"a\":[{\"a\":3,\"a\":4},5]}",
 		"{\"a\\n\\u00e9\\ud83d\\ude00 and so on, up to more than 32 bytes\":0,\"b\":1}",
 		"{\"a\":[\"a\\n\\u00e9\\ud83d\\ude00 and so on, up to more than 32 bytes\",2]}",
