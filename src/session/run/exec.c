@@ -29,6 +29,7 @@ struct exec {
 	struct session *session;
 	struct start_request request;
 	struct program program;
+	struct relay relay;
 };
 
 /* ---- the request ------------------------------------------------------- */
@@ -239,7 +240,7 @@ exec_detach(struct exec *exec)
 static void
 exec_bury(struct exec *exec, struct relay_end *end, struct rusage *usage)
 {
-	relay_close();
+	relay_close(&exec->relay);
 	if (!end->is_stuck || process_tree_has_ended(&exec->program.tree, &end->end))
 		process_tree_reap(&exec->program.tree, usage);
 	else
@@ -287,7 +288,7 @@ exec_run(struct exec *exec)
 
 	(void)atomic_fetch_add(&exec->session->board->counts.started, 1);
 	exec_report_started(exec);
-	relay_run(&options, &end);
+	relay_run(&exec->relay, &options, &end);
 	exec_end(exec, &end);
 	session_cgroup_leave(exec->session, exec->request.limits.have != 0 || end.was_killed);
 }
@@ -295,9 +296,10 @@ exec_run(struct exec *exec)
 void
 exec_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
-	struct exec exec = { .session = session };
+	struct exec exec;
 
 	(void)type;
+	exec.session = session;
 	if (!exec_parse(&exec, payload, len))
 		return;
 	exec_describe(&exec);

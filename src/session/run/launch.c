@@ -29,7 +29,7 @@ struct launch {
 	const struct start_request *request;
 	const struct run_as *user; /* NULL: the agent's own */
 	struct environment environment;
-	struct program program;
+	struct program *program;
 	enum spawn_stage spawn_stage; /* that the child was in last */
 };
 
@@ -154,7 +154,7 @@ static bool
 launch_prepare(struct launch *launch)
 {
 	const struct session_settings *settings = launch->session->settings;
-	struct streams *streams = &launch->program.streams;
+	struct streams *streams = &launch->program->streams;
 	const char *what;
 	int r = environment_make(
 	    launch->request, launch->user, settings->home, settings->term, &launch->environment);
@@ -171,7 +171,7 @@ launch_prepare(struct launch *launch)
 	return r == 0;
 }
 
-/* A cell of its own for who is measured or limited: the peak of its memory can't
+/* What is measured or limited has a cgroup of its own: the peak of its memory can't
  * be reset on most kernels. */
 static bool
 launch_needs_fresh_cgroup(const struct launch *launch)
@@ -186,14 +186,14 @@ launch_enter_cgroup(struct launch *launch)
 	const struct start_limits *limits = &launch->request->limits;
 	enum start_limit limit;
 	int r = session_cgroup_enter(
-	    launch->session, launch_needs_fresh_cgroup(launch), &launch->program.tree.cgroup_fd);
+	    launch->session, launch_needs_fresh_cgroup(launch), &launch->program->tree.cgroup_fd);
 
 	if (r < 0) {
 		session_refuse_exec(launch->session, VMM_GUEST_EXIT_AGENT,
 		    "can't make a cgroup for the session: %s", strerror(-r));
 		return false;
 	}
-	r = session_cgroup_set_limits(launch->program.tree.cgroup_fd, limits, &limit);
+	r = session_cgroup_set_limits(launch->program->tree.cgroup_fd, limits, &limit);
 	if (r < 0) {
 		session_refuse_exec(launch->session, VMM_GUEST_EXIT_AGENT,
 		    "limit '%s' can't be had: %s", start_limit_name(limit),
@@ -201,7 +201,8 @@ launch_enter_cgroup(struct launch *launch)
 						  : strerror(-r));
 		return false;
 	}
-	launch->program.oom_kills = session_cgroup_count_oom_kills(launch->program.tree.cgroup_fd);
+	launch->program->oom_kills =
+	    session_cgroup_count_oom_kills(launch->program->tree.cgroup_fd);
 	return true;
 }
 
@@ -234,23 +235,23 @@ launch_collect_rlimits(const struct launch *launch, struct spawn_rlimit *rlimits
 	return count;
 }
 
-/* Starts the program, if need be in another session_cgroup: the one that was kept has had a
- * session in it, which may have made a cgroup of it that nobody can be born in. */
+/* Starts the program, if need be in another cgroup: a session before this one may have
+ * made the kept one a cgroup that no process can be born in. */
 static int
 launch_spawn_in_cgroup(
     struct launch *launch, struct spawn_options *options, struct spawn_failure *ret_failure)
 {
 	int r = spawn_run(
-	    options, &launch->program.tree.pid, &launch->program.tree.pid_fd, ret_failure);
+	    options, &launch->program->tree.pid, &launch->program->tree.pid_fd, ret_failure);
 
-	if (r == 0 || ret_failure->stage != SPAWN_CLONE || launch->program.tree.cgroup_fd < 0 ||
+	if (r == 0 || ret_failure->stage != SPAWN_CLONE || launch->program->tree.cgroup_fd < 0 ||
 	    launch_needs_fresh_cgroup(launch) ||
-	    session_cgroup_enter(launch->session, true, &launch->program.tree.cgroup_fd) < 0)
+	    session_cgroup_enter(launch->session, true, &launch->program->tree.cgroup_fd) < 0)
 		return r;
-	options->cgroup_fd = launch->program.tree.cgroup_fd;
-	launch->program.oom_kills = 0;
+	options->cgroup_fd = launch->program->tree.cgroup_fd;
+	launch->program->oom_kills = 0;
 	return spawn_run(
-	    options, &launch->program.tree.pid, &launch->program.tree.pid_fd, ret_failure);
+	    options, &launch->program->tree.pid, &launch->program->tree.pid_fd, ret_failure);
 }
 
 static bool
@@ -267,13 +268,13 @@ launch_spawn(struct launch *launch)
 		.working_dir = dir[0] != '\0' ? dir : "/",
 		.working_dir_optional = at_home,
 		.user = launch->user,
-		.stdin_fd = launch->program.streams.child[0],
-		.stdout_fd = launch->program.streams.child[1],
-		.stderr_fd = launch->program.streams.child[2],
-		.tty_fd = launch->program.streams.tty_slave_fd,
+		.stdin_fd = launch->program->streams.child[0],
+		.stdout_fd = launch->program->streams.child[1],
+		.stderr_fd = launch->program->streams.child[2],
+		.tty_fd = launch->program->streams.tty_slave_fd,
 		.rlimits = rlimits,
 		.rlimits_count = launch_collect_rlimits(launch, rlimits),
-		.cgroup_fd = launch->program.tree.cgroup_fd,
+		.cgroup_fd = launch->program->tree.cgroup_fd,
 		.child_pid = &launch->session->slot->child_pid,
 	};
 	struct spawn_failure failure;
@@ -281,10 +282,10 @@ launch_spawn(struct launch *launch)
 
 	if (at_home)
 		options.working_dir = launch->user != NULL ? launch->user->home : settings->home;
-	launch->program.started_ms = clock_mono_ms();
+	launch->program->started_ms = clock_mono_ms();
 	r = launch_spawn_in_cgroup(launch, &options, &failure);
 	launch->spawn_stage = failure.stage;
-	streams_close_child(&launch->program.streams);
+	streams_close_child(&launch->program->streams);
 	if (r < 0)
 		launch_refuse_spawn(launch, &failure);
 	return r == 0;
@@ -308,16 +309,16 @@ launch_limit_ms(const struct launch *launch)
 static void
 launch_give_up(struct launch *launch)
 {
-	struct pollfd end = { .fd = launch->program.tree.pid_fd, .events = POLLIN };
+	struct pollfd end = { .fd = launch->program->tree.pid_fd, .events = POLLIN };
 	struct process_tree_end how;
 	struct rusage usage;
 
-	process_tree_kill(&launch->program.tree);
+	process_tree_kill(&launch->program->tree);
 	(void)poll(&end, 1, LAUNCH_DEATH_MS);
-	if (process_tree_has_ended(&launch->program.tree, &how))
-		process_tree_reap(&launch->program.tree, &usage);
+	if (process_tree_has_ended(&launch->program->tree, &how))
+		process_tree_reap(&launch->program->tree, &usage);
 	atomic_store(&launch->session->slot->child_pid, 0);
-	fd_close(&launch->program.tree.pid_fd);
+	fd_close(&launch->program->tree.pid_fd);
 	launch_refuse_stalled(launch);
 }
 
@@ -343,23 +344,19 @@ launch_run(struct launch *launch, bool *ret_was_cut)
 bool
 launch_program(struct session *session, const struct start_request *request, struct program *ret)
 {
-	struct launch launch = {
-		.session = session,
-		.request = request,
-		.program = {
-			.tree = { .pid_fd = -1, .cgroup_fd = -1, .slot = session->slot },
-			.streams = STREAMS_NONE,
-		},
-	};
+	struct launch launch = { .session = session, .request = request, .program = ret };
 	bool was_cut;
-	bool is_started = launch_run(&launch, &was_cut);
+	bool is_started;
 
+	*ret = (struct program){
+		.tree = { .pid_fd = -1, .cgroup_fd = -1, .slot = session->slot },
+		.streams = STREAMS_NONE,
+	};
+	is_started = launch_run(&launch, &was_cut);
 	environment_done(&launch.environment);
-	if (is_started) {
-		*ret = launch.program;
-		return true;
+	if (!is_started) {
+		session_cgroup_leave(session, request->limits.have != 0 || was_cut);
+		streams_close(&ret->streams);
 	}
-	session_cgroup_leave(session, request->limits.have != 0 || was_cut);
-	streams_close(&launch.program.streams);
-	return false;
+	return is_started;
 }

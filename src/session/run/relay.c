@@ -1,17 +1,14 @@
 /*
- * relay: the one loop that moves bytes between the host and a running program.
+ * relay: the one loop that moves bytes between the host and a running program, and
+ * the ends of a session.
  *
  * What it waits for, all at once: the host (its frames, room for ours, its
  * going), the program's output, room for the program's input, the end of the
- * main process (pidfd), a signal to this worker, and the next of its deadlines.
+ * main process (pidfd), a signal to this worker, and the next of its timers.
  * It never blocks anywhere else, and never polls without one of them.
  *
- * From the program to the host:
- *   - At most one frame is under way. While the host does not take it, nothing
- *     more is read from the program: back pressure stops the program, not us.
- *   - Standard output and error take turns.
- *
- * From the host to the program: see input.h.
+ * From the program to the host: see output.h. From the host to the program: see
+ * input.h.
  *
  * The end:
  *   - RUNNING until the main process ends. Neither end of file on its output nor
@@ -19,12 +16,12 @@
  *   - Then DRAINING: until end of file on all outputs, or 100 ms with nothing to
  *     read, or 500 ms after the end, whichever is first. Time in which we could
  *     not read because the host takes nothing does not count as nothing to read.
- *   - Then CUT: what each output holds at that moment (FIONREAD; a terminal is
- *     read until it is empty) is sent, however long the host takes.
- *   - A timeout kills the group (with a grace: SIGTERM first, and the kill at its
- *     end or when the main process has ended, whichever is first).
- *   - When the host has gone, the group gets SIGHUP, its input is closed, its
- *     output is read and dropped, and it is killed 2 s later.
+ *   - Then CUT: what each output holds at that moment is sent, however long the host
+ *     takes.
+ *   - A timeout kills the process tree (with a grace: SIGTERM first, and the kill at
+ *     its end or when the main process has ended, whichever is first).
+ *   - When the host has gone, the process group gets SIGHUP, its input is closed, its
+ *     output is read and dropped, and the tree is killed 2 s later.
  *   - In a cgroup the kill is done again every 10 ms until nobody is left, for at
  *     most 2 s.
  *   - A thread that has made us its tracer keeps its process from ending until we
@@ -38,114 +35,275 @@
 #include "session/run/relay.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <unistd.h>
+#include <signal.h>
 
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/tracee.h"
-#include "session/run/relay_state.h"
 #include "session/stop.h"
-
-/* A pipe that gave so much in one read is made larger: the program has volume. */
-#define RELAY_PIPE_FULL (64 * 1024)
-#define RELAY_PIPE_LARGE (1024 * 1024)
 
 /* How long a program runs before what becomes of its threads is looked at. */
 #define RELAY_WATCH_MS 500
+
+/* How long a process that was killed may be stuck in the kernel. */
+#define RELAY_STUCK_MS 2000
+
+/* One write to cgroup.kill can miss a child that is being forked. */
+#define RELAY_KILL_AGAIN_MS 10
+#define RELAY_KILL_MAX_MS 2000
+
+/* Between two looks for what is left of a process tree whose host has gone. */
+#define RELAY_LOOK_MS 100
 
 enum {
 	RELAY_POLL_CONN,
 	RELAY_POLL_PID,
 	RELAY_POLL_INPUT,
-	RELAY_POLL_SOURCE,
-	RELAY_POLL_COUNT = RELAY_POLL_SOURCE + RELAY_SOURCES
+	RELAY_POLL_OUTPUT,
+	RELAY_POLL_COUNT = RELAY_POLL_OUTPUT + OUTPUT_STREAMS
 };
 
-static struct relay relay_running;
+/* ---- the ends ---------------------------------------------------------- */
 
-/* ---- output ------------------------------------------------------------ */
-
-/* A read that gave nothing, with ERROR, or 0 for end of file. */
+/* The first reason stands. */
 static void
-relay_read_nothing(struct relay *relay, struct relay_source *source, int error, uint64_t now)
+relay_set_reason(struct relay *relay, enum relay_reason reason)
 {
-	enum io_side side = relay->options->tty_fd >= 0 ? IO_TERMINAL : IO_PIPE;
-	enum io_meaning meaning = error == 0 ? IO_GONE : io_error_read(side, error);
-
-	if (meaning == IO_NOT_NOW && relay->phase != RELAY_CUT)
-		return;
-	/* What is there and can't be read is not quiet. */
-	relay->quiet_since_ms = meaning == IO_NO_MEMORY ? now : relay->quiet_since_ms;
-	if (meaning == IO_NO_MEMORY && io_lack_bear(&relay->lack))
-		return;
-	if (meaning == IO_NO_MEMORY || meaning == IO_BROKEN)
-		relay_break(relay, error, now);
-	source->ended_fd = fd_steal(&source->fd);
+	if (relay->end.reason == RELAY_EXITED)
+		relay->end.reason = reason;
 }
 
-/* Reads once. Returns how much there was; 0 for nothing now, or nothing ever
- * again. */
-static size_t
-relay_read(struct relay *relay, struct relay_source *source, uint64_t now)
+static void
+relay_set_timer(struct relay *relay, enum relay_timer timer, uint64_t at_ms)
 {
-	size_t max = VMM_GUEST_DATA_MAX;
-	ssize_t n;
+	relay->at_ms[timer] = at_ms;
+	relay->next_ms = clock_sooner(relay->next_ms, at_ms);
+}
 
-	if (relay->phase == RELAY_CUT && source->left < max)
-		max = source->left;
-	do {
-		n = read(source->fd, conn_tx_buffer(), max);
-	} while (n < 0 && errno == EINTR);
-	if (n <= 0) {
-		relay_read_nothing(relay, source, n < 0 ? errno : 0, now);
-		return 0;
+static void
+relay_stop_timer(struct relay *relay, enum relay_timer timer)
+{
+	relay->at_ms[timer] = CLOCK_NEVER;
+}
+
+/* Kills everything that the session started. */
+static void
+relay_kill(struct relay *relay, uint64_t now)
+{
+	process_tree_kill(relay->tree);
+	relay->end.was_killed = true;
+	if (relay->tree->cgroup_fd >= 0) {
+		relay_set_timer(relay, RELAY_TIMER_KILL_AGAIN, now + RELAY_KILL_AGAIN_MS);
+		relay->kill_until_ms = now + RELAY_KILL_MAX_MS;
 	}
-	relay->lack.since_ms = 0;
-	if (relay->phase == RELAY_CUT) {
-		source->left -= (size_t)n;
-		if (source->left == 0)
-			fd_close(&source->fd);
-	} else if (n == RELAY_PIPE_FULL && relay->options->tty_fd < 0) {
-		(void)fcntl(source->fd, F_SETPIPE_SZ, RELAY_PIPE_LARGE);
-	}
-	return (size_t)n;
+	relay_stop_timer(relay, RELAY_TIMER_TIMEOUT);
+	relay_stop_timer(relay, RELAY_TIMER_KILL);
+	if (relay->phase == RELAY_RUNNING)
+		relay_set_timer(relay, RELAY_TIMER_STUCK, now + RELAY_STUCK_MS);
 }
 
-/* Sends what is under way on its way. */
 static void
-relay_push(struct relay *relay, uint64_t now)
+relay_kill_again(struct relay *relay, uint64_t now)
 {
-	int r = conn_push(relay->conn);
-
-	if (r == -EPIPE)
-		relay_lose_host(relay, now);
-	if (r == 0 && relay->phase == RELAY_DRAINING)
-		relay->quiet_since_ms = now;
+	if (process_tree_is_empty(relay->tree) || now >= relay->kill_until_ms)
+		return;
+	process_tree_kill(relay->tree);
+	relay_set_timer(relay, RELAY_TIMER_KILL_AGAIN, now + RELAY_KILL_AGAIN_MS);
 }
 
-/* Reads from each source that is ready, as long as frames go out whole. */
+/* Asks the program to end, with SIGNAL, also where it was stopped. */
 static void
-relay_pump(struct relay *relay, const bool *ready, uint64_t now)
+relay_ask_to_end(struct relay *relay, int signal, uint64_t kill_at_ms)
 {
-	for (int i = 0; i < RELAY_SOURCES; i++) {
-		struct relay_source *source = &relay->sources[i];
-		size_t len;
+	process_tree_signal(relay->tree, signal);
+	process_tree_signal(relay->tree, SIGCONT);
+	if (!relay->end.was_killed && kill_at_ms < relay->at_ms[RELAY_TIMER_KILL])
+		relay_set_timer(relay, RELAY_TIMER_KILL, kill_at_ms);
+}
 
-		if (conn_is_pushing(relay->conn))
+/* A stream of the program fails with ERROR (-errno): what was on it is lost, and an end
+ * as if all were well would hide that. Where the host has gone there is no one to tell. */
+static void
+relay_break(struct relay *relay, int error, uint64_t now)
+{
+	if (error == 0 || relay->end.error < 0 || relay->end.is_gone)
+		return;
+	relay->end.error = error;
+	relay_set_reason(relay, RELAY_BROKEN);
+	if (!relay->end.was_killed)
+		relay_kill(relay, now);
+}
+
+static void
+relay_lose_host(struct relay *relay, uint64_t now)
+{
+	if (relay->end.is_gone)
+		return;
+	relay->end.is_gone = true;
+	relay_set_reason(relay, RELAY_DISCONNECTED);
+	output_drop(&relay->output);
+	input_close(&relay->input);
+	relay_ask_to_end(relay, SIGHUP, now + VMM_GUEST_HANGUP_GRACE_MS);
+	if (relay->phase != RELAY_RUNNING)
+		relay_set_timer(relay, RELAY_TIMER_LOOK, now);
+}
+
+static void
+relay_time_out(struct relay *relay, uint64_t now)
+{
+	uint64_t grace = relay->options->grace_ms;
+
+	relay_set_reason(relay, RELAY_TIMEOUT);
+	if (grace == 0)
+		relay_kill(relay, now);
+	else
+		relay_ask_to_end(relay, SIGTERM, now + grace);
+}
+
+static void
+relay_shut_down(struct relay *relay, uint64_t now)
+{
+	if (relay->is_shut_down)
+		return;
+	relay->is_shut_down = true;
+	/* A program in the grace of its timeout ends by this. */
+	if (relay->end.reason == RELAY_TIMEOUT)
+		relay->end.reason = RELAY_SHUTDOWN;
+	relay_set_reason(relay, RELAY_SHUTDOWN);
+	relay_ask_to_end(relay, SIGTERM, now + stop_grace_ms());
+}
+
+/* With host and main process gone, the rest of the process tree is looked for: only
+ * what is there has its two seconds, and a worker that waits for nobody is wasted. */
+static void
+relay_look_for_rest(struct relay *relay, uint64_t now)
+{
+	if (process_tree_is_empty(relay->tree))
+		relay_stop_timer(relay, RELAY_TIMER_KILL);
+	if (relay->at_ms[RELAY_TIMER_KILL] != CLOCK_NEVER)
+		relay_set_timer(relay, RELAY_TIMER_LOOK, now + RELAY_LOOK_MS);
+}
+
+/* The main process has ended. */
+static void
+relay_begin_drain(struct relay *relay, uint64_t now)
+{
+	relay->phase = RELAY_DRAINING;
+	relay->ended_ms = now;
+	relay->is_watching = false;
+	relay_stop_timer(relay, RELAY_TIMER_WATCH);
+	relay_stop_timer(relay, RELAY_TIMER_TIMEOUT);
+	relay_stop_timer(relay, RELAY_TIMER_STUCK);
+	relay_set_timer(relay, RELAY_TIMER_DRAINED, now + VMM_GUEST_DRAIN_MAX_MS);
+	fd_close(&relay->tty_slave_fd);
+	/* What was to be killed is killed now; only a host that has gone leaves the rest
+	 * of the process tree its two seconds. */
+	if (relay->end.is_gone)
+		relay_set_timer(relay, RELAY_TIMER_LOOK, now);
+	else if (relay->at_ms[RELAY_TIMER_KILL] != CLOCK_NEVER)
+		relay_kill(relay, now);
+}
+
+/* The pidfd has shown something: the main process may have ended. */
+static void
+relay_see_end(struct relay *relay, uint64_t now)
+{
+	if (!process_tree_has_ended(relay->tree, &relay->end.end)) {
+		if (!process_tree_has_ended_hidden(relay->tree, &relay->end.end))
 			return;
-		if (source->fd < 0 || !ready[i])
-			continue;
-		len = relay_read(relay, source, now);
-		if (len == 0)
-			continue;
-		relay->quiet_since_ms = now;
-		if (relay->end.is_gone)
-			continue;
-		conn_begin_push(relay->conn, source->type, len, false);
-		relay_push(relay, now);
+		relay->end.is_stuck = true;
 	}
+	relay_begin_drain(relay, now);
+}
+
+/* The main process is stuck in the kernel. */
+static void
+relay_give_up(struct relay *relay, uint64_t now)
+{
+	relay->end.is_stuck = true;
+	relay->end.end = (struct process_tree_end){ .signaled = true, .signal = SIGKILL };
+	relay_begin_drain(relay, now);
+}
+
+static void
+relay_cut(struct relay *relay, uint64_t now)
+{
+	(void)now;
+	relay->phase = RELAY_CUT;
+	relay_stop_timer(relay, RELAY_TIMER_DRAINED);
+	output_cut(&relay->output);
+}
+
+/* When the output will have been quiet for long enough, if nothing more comes. */
+static uint64_t
+relay_quiet_at(const struct relay *relay)
+{
+	uint64_t since = relay->output.quiet_since_ms;
+
+	if (conn_is_pushing(relay->conn) || !output_is_open(&relay->output))
+		return CLOCK_NEVER;
+	return (since > relay->ended_ms ? since : relay->ended_ms) + VMM_GUEST_DRAIN_QUIET_MS;
+}
+
+static void
+relay_see_quiet(struct relay *relay, uint64_t now)
+{
+	if (relay->phase == RELAY_DRAINING && now >= relay_quiet_at(relay))
+		relay_cut(relay, now);
+}
+
+/* What has become of the children so far is looked at once; from here on each change
+ * wakes us. */
+static void
+relay_begin_watch(struct relay *relay, uint64_t now)
+{
+	(void)now;
+	relay->is_watching = true;
+	tracee_settle(relay->tree->pid);
+}
+
+/* ---- the timers -------------------------------------------------------- */
+
+/* What is done when a timer is due, in this order. It is no longer set by then. */
+static void (*const relay_due[RELAY_TIMERS])(struct relay *relay, uint64_t now) = {
+	[RELAY_TIMER_WATCH] = relay_begin_watch,
+	[RELAY_TIMER_TIMEOUT] = relay_time_out,
+	[RELAY_TIMER_KILL] = relay_kill,
+	[RELAY_TIMER_KILL_AGAIN] = relay_kill_again,
+	[RELAY_TIMER_STUCK] = relay_give_up,
+	[RELAY_TIMER_LOOK] = relay_look_for_rest,
+	[RELAY_TIMER_QUIET] = relay_see_quiet,
+	[RELAY_TIMER_DRAINED] = relay_cut,
+};
+
+static void
+relay_meet_timers(struct relay *relay, uint64_t now)
+{
+	if (now < relay->next_ms)
+		return;
+	for (int i = 0; i < RELAY_TIMERS; i++) {
+		if (now < relay->at_ms[i])
+			continue;
+		relay->at_ms[i] = CLOCK_NEVER;
+		relay_due[i](relay, now);
+	}
+	relay->next_ms = CLOCK_NEVER;
+	for (int i = 0; i < RELAY_TIMERS; i++)
+		relay->next_ms = clock_sooner(relay->next_ms, relay->at_ms[i]);
+}
+
+/* When the next turn is to begin at the latest. */
+static uint64_t
+relay_next_turn(struct relay *relay)
+{
+	/* What was there at the cut is read without asking. */
+	if (relay->phase == RELAY_CUT && !conn_is_pushing(relay->conn) &&
+	    output_is_open(&relay->output))
+		return 0;
+	if (relay->phase == RELAY_DRAINING)
+		relay_set_timer(relay, RELAY_TIMER_QUIET, relay_quiet_at(relay));
+	return relay->next_ms;
 }
 
 /* ---- the loop ---------------------------------------------------------- */
@@ -184,18 +342,44 @@ relay_prepare(const struct relay *relay, struct pollfd *polls)
 	polls[RELAY_POLL_PID].events = POLLIN;
 	polls[RELAY_POLL_INPUT].fd = input_wants_to_write(&relay->input) ? relay->input.fd : -1;
 	polls[RELAY_POLL_INPUT].events = POLLOUT;
-	for (int i = 0; i < RELAY_SOURCES; i++) {
-		polls[RELAY_POLL_SOURCE + i].fd = is_pushing ? -1 : relay->sources[i].fd;
-		polls[RELAY_POLL_SOURCE + i].events = POLLIN;
+	for (int i = 0; i < OUTPUT_STREAMS; i++) {
+		polls[RELAY_POLL_OUTPUT + i].fd = is_pushing ? -1 : relay->output.streams[i].fd;
+		polls[RELAY_POLL_OUTPUT + i].events = POLLIN;
 	}
+}
+
+/* Waits for the next turn. Returns the number of POLLS that show something, or -1. */
+static int
+relay_wait(struct relay *relay, struct pollfd *polls)
+{
+	struct timespec left;
+	int n;
+
+	relay_prepare(relay, polls);
+	/* No watchdog runs: what is waited for is the program. */
+	n = ppoll(polls, RELAY_POLL_COUNT, clock_left(relay_next_turn(relay), &left),
+	    relay->is_watching ? stop_watch_mask() : stop_wait_mask());
+	if (n < 0 && relay->is_watching)
+		tracee_settle(relay->tree->pid);
+	return n;
+}
+
+static void
+relay_pump(struct relay *relay, const struct pollfd *polls, uint64_t now)
+{
+	bool ready[OUTPUT_STREAMS];
+
+	for (int i = 0; i < OUTPUT_STREAMS; i++)
+		ready[i] = polls[RELAY_POLL_OUTPUT + i].revents != 0 || relay->phase == RELAY_CUT;
+	if (output_pump(&relay->output, ready, now) < 0)
+		relay_lose_host(relay, now);
+	relay_break(relay, relay->output.error, now);
 }
 
 static void
 relay_turn(struct relay *relay)
 {
 	struct pollfd polls[RELAY_POLL_COUNT] = { 0 };
-	bool ready[RELAY_SOURCES];
-	struct timespec left;
 	uint64_t now;
 	int n;
 
@@ -203,13 +387,8 @@ relay_turn(struct relay *relay)
 	 * for relay_close(). */
 	if (relay->phase != RELAY_RUNNING)
 		input_close(&relay->input);
-	relay_prepare(relay, polls);
-	/* No watchdog runs: who is waited for is the program. */
-	n = ppoll(polls, RELAY_POLL_COUNT, clock_left(relay_next_deadline(relay), &left),
-	    relay->is_watching ? stop_watch_mask() : stop_wait_mask());
+	n = relay_wait(relay, polls);
 	now = clock_mono_ms();
-	if (n < 0 && relay->is_watching)
-		tracee_settle(relay->tree->pid);
 	if (n > 0) {
 		if (polls[RELAY_POLL_PID].revents != 0)
 			relay_see_end(relay, now);
@@ -219,70 +398,63 @@ relay_turn(struct relay *relay)
 			input_flush(&relay->input);
 			relay_read_host(relay, 0, now);
 		}
-		if (conn_is_pushing(relay->conn))
-			relay_push(relay, now);
+		if (conn_is_pushing(relay->conn) && output_push(&relay->output, now) < 0)
+			relay_lose_host(relay, now);
 	}
-	if (relay->input.error < 0)
-		relay_break(relay, -relay->input.error, now);
-	/* What was there at the cut is read without asking. */
-	for (int i = 0; i < RELAY_SOURCES; i++)
-		ready[i] = polls[RELAY_POLL_SOURCE + i].revents != 0 || relay->phase == RELAY_CUT;
-	relay_pump(relay, ready, now);
-	relay_meet_deadlines(relay, now);
+	relay_break(relay, relay->input.error, now);
+	relay_pump(relay, polls, now);
+	if (stop_is_now())
+		relay_shut_down(relay, now);
+	/* From then on it is as if we had done it: again until nobody is left. */
+	if (process_tree_obey_signal_request(relay->tree))
+		relay_kill(relay, now);
+	relay_meet_timers(relay, now);
 }
 
 static bool
 relay_is_over(const struct relay *relay)
 {
-	if (relay->phase == RELAY_RUNNING || relay->kill_again_ms != CLOCK_NEVER)
+	if (relay->phase == RELAY_RUNNING || relay->at_ms[RELAY_TIMER_KILL_AGAIN] != CLOCK_NEVER)
 		return false;
 	if (relay->end.is_gone)
-		return relay->kill_at_ms == CLOCK_NEVER;
-	return !conn_is_pushing(relay->conn) && !relay_has_output(relay);
-}
-
-static struct relay_source
-relay_make_source(int fd, uint8_t type)
-{
-	return (struct relay_source){ .fd = fd, .ended_fd = -1, .type = type };
+		return relay->at_ms[RELAY_TIMER_KILL] == CLOCK_NEVER;
+	return !conn_is_pushing(relay->conn) && !output_is_open(&relay->output);
 }
 
 void
-relay_run(const struct relay_options *options, struct relay_end *ret)
+relay_run(struct relay *relay, const struct relay_options *options, struct relay_end *ret)
 {
-	struct relay *relay = &relay_running;
-	int out_fd = options->tty_fd >= 0 ? options->tty_fd : options->stdout_fd;
+	int lack_max_ms = options->conn->lack.max_ms;
+	uint64_t now = clock_mono_ms();
 
 	*relay = (struct relay){
 		.options = options,
 		.conn = options->conn,
 		.tree = options->tree,
 		.tty_slave_fd = options->tty_slave_fd,
-		.term_at_ms =
-		    options->timeout_ms > 0 ? clock_mono_ms() + options->timeout_ms : CLOCK_NEVER,
-		.watch_at_ms = clock_mono_ms() + RELAY_WATCH_MS,
-		.kill_at_ms = CLOCK_NEVER,
-		.kill_again_ms = CLOCK_NEVER,
-		.stuck_at_ms = CLOCK_NEVER,
+		.next_ms = CLOCK_NEVER,
 	};
-	relay->sources[0] = relay_make_source(out_fd, VMM_GUEST_STDOUT);
-	relay->sources[1] = relay_make_source(options->stderr_fd, VMM_GUEST_STDERR);
+	for (int i = 0; i < RELAY_TIMERS; i++)
+		relay->at_ms[i] = CLOCK_NEVER;
+	if (options->timeout_ms > 0)
+		relay_set_timer(relay, RELAY_TIMER_TIMEOUT, now + options->timeout_ms);
+	relay_set_timer(relay, RELAY_TIMER_WATCH, now + RELAY_WATCH_MS);
+	output_init(&relay->output, options->conn, options->tty_fd, options->stdout_fd,
+	    options->stderr_fd, lack_max_ms);
 	input_init(&relay->input, options->stdin_fd, options->tty_fd, options->tree);
-	relay->lack.max_ms = relay->input.lack.max_ms = options->conn->lack.max_ms;
+	relay->input.lack.max_ms = lack_max_ms;
 	/* Frames may have come along with START. */
-	relay_read_host(relay, 0, clock_mono_ms());
+	relay_read_host(relay, 0, now);
 	while (!relay_is_over(relay))
 		relay_turn(relay);
+	relay->end.output_held = relay->output.was_held;
 	*ret = relay->end;
 }
 
 void
-relay_close(void)
+relay_close(struct relay *relay)
 {
-	for (int i = 0; i < RELAY_SOURCES; i++) {
-		fd_close(&relay_running.sources[i].fd);
-		fd_close(&relay_running.sources[i].ended_fd);
-	}
-	input_close(&relay_running.input);
-	fd_close(&relay_running.tty_slave_fd);
+	output_close(&relay->output);
+	input_close(&relay->input);
+	fd_close(&relay->tty_slave_fd);
 }

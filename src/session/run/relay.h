@@ -11,6 +11,8 @@
 #include <stdint.h>
 
 #include "session/conn.h"
+#include "session/run/input.h"
+#include "session/run/output.h"
 #include "session/run/process_tree.h"
 
 /* Why a session ended. */
@@ -20,7 +22,7 @@ enum relay_reason {
 	RELAY_DISCONNECTED,
 	RELAY_SHUTDOWN,
 	RELAY_PROTOCOL, /* the host announced a frame above the limit */
-	RELAY_BROKEN,	/* a stream of the program's can't be read or written */
+	RELAY_BROKEN,	/* a stream of the program can't be read or written */
 };
 
 /* Descriptors are given away: the relay closes them, the last in relay_close(). */
@@ -42,18 +44,56 @@ struct relay_end {
 	bool output_held;	     /* a descendant still held the output open */
 	bool is_gone;		     /* there is no host to send anything to */
 	bool was_killed;	     /* by us */
-	int error;		     /* RELAY_BROKEN: -errno of the stream */
+	int error;		     /* -errno of a stream, whatever the reason: output or
+				       input was lost */
 	bool is_stuck;		     /* the main process did not die of SIGKILL, or its tracer hides
 				       its end: don't wait for it */
 };
 
+/* What may be due; see the table in relay.c. */
+enum relay_timer {
+	RELAY_TIMER_WATCH,
+	RELAY_TIMER_TIMEOUT,
+	RELAY_TIMER_KILL,
+	RELAY_TIMER_KILL_AGAIN,
+	RELAY_TIMER_STUCK,
+	RELAY_TIMER_LOOK,
+	RELAY_TIMER_QUIET,
+	RELAY_TIMER_DRAINED,
+	RELAY_TIMERS
+};
+
+enum relay_phase {
+	RELAY_RUNNING,
+	RELAY_DRAINING,
+	RELAY_CUT
+};
+
+/* The relay's own. Times are of CLOCK_MONOTONIC, in ms. */
+struct relay {
+	const struct relay_options *options;
+	struct conn *conn;
+	struct process_tree *tree;
+	struct input input;
+	struct output output;
+	int tty_slave_fd;
+	enum relay_phase phase;
+	struct relay_end end;
+	bool is_watching; /* what becomes of children wakes us */
+	bool is_shut_down;
+	uint64_t at_ms[RELAY_TIMERS]; /* CLOCK_NEVER: not set */
+	uint64_t next_ms;	      /* none of them is due before */
+	uint64_t kill_until_ms;
+	uint64_t ended_ms; /* the main process has */
+};
+
 /* Runs until the session has ended and all of its output has gone to the host.
- * The main process is left unreaped, and what relay_close() closes is left open. A
- * worker runs one at a time. */
-void relay_run(const struct relay_options *options, struct relay_end *ret);
+ * The main process is left unreaped, and what relay_close() closes is left open.
+ * OPTIONS are borrowed until it returns. */
+void relay_run(struct relay *relay, const struct relay_options *options, struct relay_end *ret);
 
 /* Closes our ends of the program's streams: the kernel takes longer to free pipes
  * than to send EXIT, and the host need not wait for that. */
-void relay_close(void);
+void relay_close(struct relay *relay);
 
 #endif
