@@ -109,6 +109,18 @@ def test_output_that_can_not_be_read_is_no_end_as_if_all_were_well(agent):
     assert result.code == 125 and "Input/output error" in result.text, result
 
 
+@pytest.mark.ends_agent
+def test_output_that_can_not_be_read_during_a_shutdown_is_no_end_as_if_all_were_well(agent):
+    conn = agent.start(["sh", "-c", "trap 'echo last; exit 0' TERM; echo up; while :; do sleep 0.1; done"],
+                       report=True)
+    conn.read_output(b"\n")
+    with Fault(agent.worker_pids(), "read", "error=EIO", 1):
+        agent.terminate()
+        result = conn.result(timeout=30)
+    assert result.code == 125 and "Input/output error" in result.text, result
+    assert result.event("exited")["reason"] == "shutdown"
+
+
 def test_a_program_whose_output_can_not_be_read_is_not_left_to_block(agent):
     conn = waiting(agent, "yes | head -c 3000000; echo done >&2; exec sleep 60")
     result = go(agent, conn, "read", "EIO", 1)

@@ -187,7 +187,7 @@ exec_send_exit(struct exec *exec, const struct relay_end *end)
 		    VMM_GUEST_FRAME_MAX);
 		return;
 	}
-	if (end->reason == RELAY_BROKEN) {
+	if (end->error < 0) {
 		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
 		    "a stream of the program can't be used: %s: the session was killed",
 		    strerror(-end->error));
