@@ -6,6 +6,7 @@
 #include "ctl/command.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -21,7 +22,22 @@
 int
 command_help(const struct command *command)
 {
-	(void)fputs(command->help, stdout);
+	const char *usage = command->usage;
+	const char *start = "Usage:";
+
+	for (;;) {
+		int len = (int)strcspn(usage, "\n");
+
+		(void)printf("%s " COMMAND_PROGRAM " %s%s%.*s\n", start, command->name,
+		    len > 0 ? " " : "", len, usage);
+		if (usage[len] == '\0')
+			break;
+		usage += len + 1;
+		start = "      ";
+	}
+	(void)printf("\n%s\n", command->about);
+	options_print(command->options);
+	(void)fputs(command->more != NULL ? command->more : "", stdout);
 	return 0;
 }
 
@@ -42,6 +58,33 @@ command_misuse(const struct command *command, const char *format, ...)
 		    stderr, "The agent's address, -a ADDRESS, goes before '%s'. ", command->name);
 	(void)fprintf(stderr, "Try '" COMMAND_PROGRAM " %s --help' for more.\n", command->name);
 	return command->misused != 0 ? command->misused : COMMAND_MISUSED;
+}
+
+/* How many operands there may be is held here for all commands. */
+int
+command_run(const struct command *command, int argc, char **argv)
+{
+	char name[64];
+
+	(void)snprintf(name, sizeof(name), COMMAND_PROGRAM " %s", command->name);
+	argv[0] = name;
+	if (command->prepare != NULL)
+		argc = command->prepare(argc, argv);
+	optind = 0; /* getopt_long(3): begin anew */
+	switch (options_read(command->options, command->in_order, argc, argv)) {
+	case OPTIONS_HELP:
+		return command_help(command);
+	case OPTIONS_WRONG:
+		return command_misuse(command, NULL);
+	case OPTIONS_READ:
+		break;
+	}
+	argc -= optind;
+	argv += optind;
+	if (argc < command->operands_min || argc > command->operands_max)
+		return command_misuse(command, "%s",
+		    command->operands != NULL ? command->operands : "it takes no arguments");
+	return command->run(argc, argv);
 }
 
 unsigned

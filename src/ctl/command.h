@@ -8,9 +8,13 @@
 #ifndef CTL_COMMAND_H
 #define CTL_COMMAND_H
 
+#include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+
+#include "ctl/options.h"
 
 #define COMMAND_PROGRAM "vmm-guest-ctl"
 
@@ -20,11 +24,24 @@
 struct command {
 	const char *name;
 	const char *summary; /* for the list of commands */
-	const char *help;    /* all that --help says */
-	int misused;	     /* exit status for wrong use; 0: COMMAND_MISUSED */
-	/* argv[0] is "vmm-guest-ctl NAME", for getopt_long(3). Returns the exit status. */
-	int (*run)(int argc, char **argv);
+	const char *usage;   /* what follows the name, one way of use a line */
+	const char *about;   /* for --help, in front of the options: whole lines */
+	const char *more;    /* and behind them, an empty line first; NULL: nothing */
+	const struct options_row *options;
+	bool in_order; /* options end at the first operand */
+	/* How many operands there may be, and what is said where there are others. */
+	int operands_min;
+	int operands_max;
+	const char *operands;
+	int misused; /* exit status for wrong use; 0: COMMAND_MISUSED */
+	/* Looks at ARGV, "vmm-guest-ctl NAME" and all that follows, before the options are
+	 * read. Returns the number of arguments that are left; NULL: nothing to do. */
+	int (*prepare)(int argc, char **argv);
+	/* Does it, with the COUNT operands, behind which is a NULL. Returns the exit status. */
+	int (*run)(int count, char **operands);
 };
+
+#define COMMAND_OPERANDS_ANY INT_MAX
 
 extern const struct command cat_command;
 extern const struct command clock_sync_command;
@@ -49,8 +66,12 @@ extern const struct command watch_command;
 /* Prints the help, and returns the exit status for that. */
 int command_help(const struct command *command);
 
-/* Prints what is wrong, unless FORMAT is NULL (getopt_long has said it), and where
- * help is. Returns the exit status. */
+/* Reads the options of ARGV, whose first string is the command's name, and runs it.
+ * Returns the exit status. */
+int command_run(const struct command *command, int argc, char **argv);
+
+/* Prints what is wrong, unless FORMAT is NULL (that has been said), and where help is.
+ * Returns the exit status. */
 int command_misuse(const struct command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

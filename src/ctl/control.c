@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl/command.h"
 #include "platform/clock.h"
 
 /* An answer is a STATUS and words; a guest that goes on for ever is not listened to. */
@@ -86,31 +85,4 @@ control_ask(uint8_t type, const void *payload, size_t len, int timeout_ms,
 	if (r < 0)
 		client_explain(&client, r, error);
 	return r < 0 ? r : 0;
-}
-
-int
-control_run(
-    uint8_t type, const void *payload, size_t len, const char *what, struct control_answer *ret)
-{
-	struct client_error error = { "" };
-
-	if (control_ask(type, payload, len, -1, ret, &error) < 0)
-		return command_fail("%s", error.text);
-	if (ret->exit.code == VMM_GUEST_EXIT_OK)
-		return 0;
-	if (ret->words[0] != '\0')
-		return command_fail("%s: %s", what, ret->words);
-	return command_fail("%s", what);
-}
-
-int
-control_run_json(uint8_t type, char *json, size_t len, const char *what, struct control_answer *ret)
-{
-	int status;
-
-	if (json == NULL)
-		return command_fail("out of memory");
-	status = control_run(type, json, len, what, ret);
-	free(json);
-	return status;
 }

@@ -29,14 +29,4 @@ void control_answer_done(struct control_answer *answer);
 int control_ask(uint8_t type, const void *payload, size_t len, int timeout_ms,
     struct control_answer *ret, struct client_error *error);
 
-/* control_ask() with no limit for a command: complains about all that is not EXIT 0,
- * with the agent's words or with WHAT, which could not be done. Returns the exit
- * status. */
-int control_run(
-    uint8_t type, const void *payload, size_t len, const char *what, struct control_answer *ret);
-
-/* The same for a payload in JSON, which is freed; NULL: no memory. */
-int control_run_json(
-    uint8_t type, char *json, size_t len, const char *what, struct control_answer *ret);
-
 #endif

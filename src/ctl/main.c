@@ -38,11 +38,24 @@ static const struct command *const main_commands[] = {
 
 #define MAIN_COMMANDS ((int)(sizeof(main_commands) / sizeof(main_commands[0])))
 
-static const struct option main_options[] = {
-	{ "address", required_argument, NULL, 'a' },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'V' },
-	{ 0 },
+static bool main_shows_version;
+
+static int
+main_take_address(const struct options_row *row, char *text)
+{
+	(void)row;
+	client_set_address(text);
+	return 0;
+}
+
+static const struct options_row main_options[] = {
+	OPTIONS_CALL("address", 'a', "ADDRESS", main_take_address, NULL, NULL,
+	    "where the agent is (default: $VMM_GUEST_ADDR):\n"
+	    "  unix:PATH  the Unix socket of the VM's vsock device\n"
+	    "             (Firecracker, Cloud Hypervisor)\n"
+	    "  vsock:CID  the VM's context id (QEMU)"),
+	OPTIONS_FLAG("version", 0, &main_shows_version, "show the version"),
+	OPTIONS_END,
 };
 
 static void
@@ -55,17 +68,9 @@ main_print_help(void)
 		     "Commands:\n");
 	for (int i = 0; i < MAIN_COMMANDS; i++)
 		(void)printf("  %-12s %s\n", main_commands[i]->name, main_commands[i]->summary);
-	(void)printf(
-	    "\n"
-	    "Options:\n"
-	    "  -a, --address ADDRESS  where the agent is (default: $VMM_GUEST_ADDR):\n"
-	    "                           unix:PATH  the Unix socket of the VM's vsock device\n"
-	    "                                      (Firecracker, Cloud Hypervisor)\n"
-	    "                           vsock:CID  the VM's context id (QEMU)\n"
-	    "  -h, --help             show this help\n"
-	    "      --version          show the version\n"
-	    "\n"
-	    "'" COMMAND_PROGRAM " COMMAND --help' tells more of a command.\n");
+	(void)printf("\nOptions:\n");
+	options_print(main_options);
+	(void)printf("\n'" COMMAND_PROGRAM " COMMAND --help' tells more of a command.\n");
 }
 
 static int
@@ -101,19 +106,6 @@ main_close(int status, int failed)
 		return status;
 	(void)fprintf(stderr, COMMAND_PROGRAM ": can't write to standard output\n");
 	return status != 0 ? status : failed;
-}
-
-static int
-main_run(const struct command *command, int argc, char **argv)
-{
-	char name[64];
-
-	(void)snprintf(name, sizeof(name), COMMAND_PROGRAM " %s", command->name);
-	argv[0] = name;
-	optind = 0; /* getopt_long(3): begin anew */
-	/* An exit status of a program must not be taken for ours. */
-	return main_close(
-	    command->run(argc, argv), command->misused != 0 ? command->misused : COMMAND_FAILED);
 }
 
 static const struct command *
@@ -155,30 +147,30 @@ main_command(int argc, char **argv)
 	if (strcmp(argv[0], "help") == 0)
 		return main_help(argv[1]);
 	command = main_find(argv[0]);
-	return command != NULL ? main_run(command, argc, argv) : main_unknown_command(argv[0]);
+	if (command == NULL)
+		return main_unknown_command(argv[0]);
+	/* An exit status of a program must not be taken for ours. */
+	return main_close(command_run(command, argc, argv),
+	    command->misused != 0 ? command->misused : COMMAND_FAILED);
 }
 
 int
 main(int argc, char **argv)
 {
-	int c;
-
 	fd_open_standard(false);
-	while ((c = getopt_long(argc, argv, "+a:h", main_options, NULL)) != -1) {
-		switch (c) {
-		case 'a':
-			client_set_address(optarg);
-			break;
-		case 'h':
-			main_print_help();
-			return main_close(0, COMMAND_FAILED);
-		case 'V':
-			(void)printf(COMMAND_PROGRAM " %s\n", PACKAGE_VERSION);
-			return main_close(0, COMMAND_FAILED);
-		default:
-			(void)fprintf(stderr, "Try '" COMMAND_PROGRAM " --help' for more.\n");
-			return COMMAND_MISUSED;
-		}
+	switch (options_read(main_options, true, argc, argv)) {
+	case OPTIONS_HELP:
+		main_print_help();
+		return main_close(0, COMMAND_FAILED);
+	case OPTIONS_WRONG:
+		(void)fprintf(stderr, "Try '" COMMAND_PROGRAM " --help' for more.\n");
+		return COMMAND_MISUSED;
+	case OPTIONS_READ:
+		break;
+	}
+	if (main_shows_version) {
+		(void)printf(COMMAND_PROGRAM " %s\n", PACKAGE_VERSION);
+		return main_close(0, COMMAND_FAILED);
 	}
 	return main_command(argc - optind, argv + optind);
 }

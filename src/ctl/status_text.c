@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "ctl/command.h"
-#include "ctl/control.h"
 #include "ctl/quantity.h"
+#include "ctl/request.h"
 #include "ctl/signal_name.h"
 #include "ctl/terminal.h"
 #include "platform/clock.h"
@@ -43,17 +43,26 @@ static const struct {
 };
 
 int
+status_text_ask_json(struct control_answer *ret)
+{
+	const struct request request = { .type = VMM_GUEST_STATUS_REQ,
+		.refused = "the agent would not tell its status" };
+	int status = request_run(&request, ret);
+
+	if (status == 0 && ret->status == NULL)
+		return command_fail("the agent is too old to tell its status");
+	return status;
+}
+
+int
 status_text_ask(struct status *ret)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
 	struct json_error error = { 0 };
-	int status = control_run(
-	    VMM_GUEST_STATUS_REQ, NULL, 0, "the agent would not tell its status", &answer);
+	int status = status_text_ask_json(&answer);
 
 	if (status != 0)
 		return status;
-	if (answer.status == NULL)
-		return command_fail("the agent is too old to tell its status");
 	if (status_parse(answer.status, answer.status_len, ret, &error) < 0)
 		return command_fail("the agent's status can't be understood: %s",
 		    error.text[0] != '\0' ? error.text : "out of memory");

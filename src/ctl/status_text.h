@@ -7,11 +7,14 @@
 #ifndef CTL_STATUS_TEXT_H
 #define CTL_STATUS_TEXT_H
 
+#include "ctl/control.h"
 #include "protocol/status.h"
 
-/* Asks for STATUS. Returns the exit status, 0 with *RET for status_done(), or
- * after a complaint. */
+/* Asks for STATUS. Both return the exit status: 0 with *RET, which is for status_done()
+ * or has a STATUS; or another after a complaint. *RET of the second is for
+ * control_answer_done() in any case. */
 int status_text_ask(struct status *ret);
+int status_text_ask_json(struct control_answer *ret);
 
 /* The agent as a whole, and its sessions, one a line. These return the exit status. */
 int status_text_print(const struct status *status);

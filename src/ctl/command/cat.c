@@ -1,39 +1,23 @@
 /*
  * cat: "vmm-guest-ctl cat": files of the guest to standard output.
- *
- * SPDX-License-Identifier: MIT
  */
-#include <errno.h>
-#include <getopt.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "ctl/command.h"
-#include "ctl/guest_entry.h"
 #include "ctl/guest_features.h"
 #include "ctl/guest_file.h"
-#include "ctl/quantity.h"
+#include "ctl/request.h"
 #include "platform/fd.h"
 
-static const char cat_help[] =
-    "Usage: vmm-guest-ctl cat [OPTION]... PATH...\n"
-    "\n"
-    "Writes files of the guest to standard output, one after the other. Files of\n"
-    "/proc and /sys are read as they are.\n"
-    "\n"
-    "      --offset N   begin at byte N (from 0) of each file\n"
-    "      --length N   of each file no more than N bytes; N may end in K, M or G\n"
-    "  -u, --user USER  read with the rights of USER\n"
-    "  -h, --help       show this help\n"
-    "\n"
-    "Exit status: 0, or 1 if a file could not be read to its end.\n";
+static struct file_request cat_request = { .user = "", .length = UINT64_MAX };
 
-static const struct option cat_options[] = {
-	{ "offset", required_argument, NULL, 'o' },
-	{ "length", required_argument, NULL, 'n' },
-	{ "user", required_argument, NULL, 'u' },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
+static const struct options_row cat_options[] = {
+	OPTIONS_BYTES("offset", "N", &cat_request.offset, "begin at byte N (from 0) of each file"),
+	OPTIONS_BYTES("length", "N", &cat_request.length,
+	    "of each file no more than N bytes; N may end in K, M or G"),
+	OPTIONS_TEXT("user", 'u', "USER", &cat_request.user, "read with the rights of USER"),
+	OPTIONS_END,
 };
 
 static int
@@ -48,57 +32,31 @@ cat_write(void *argument, const uint8_t *data, size_t len, struct client_error *
 }
 
 static int
-cat_all(struct file_request *request, char **paths, int count)
+cat_one(struct file_request *request, const char *given, struct client_error *error)
 {
 	const struct guest_file_reader reader = { .write = cat_write };
-	struct client_error error = { "" };
-	int status = 0;
 
-	if (guest_features_check_user(request->user, GUEST_FEATURES_USER_IO, &error) < 0)
-		return command_fail("%s", error.text);
-	for (int i = 0; i < count; i++) {
-		request->path = guest_entry_path(paths[i]);
-		if (guest_file_read(request, &reader, &error) < 0)
-			status = command_fail("%s", error.text);
-	}
-	return status;
+	(void)given;
+	return guest_file_read(request, &reader, error);
 }
 
 static int
-cat_run(int argc, char **argv)
+cat_run(int count, char **operands)
 {
-	struct file_request request = { .user = "", .length = UINT64_MAX };
-	int c;
-
-	while ((c = getopt_long(argc, argv, "u:h", cat_options, NULL)) != -1) {
-		switch (c) {
-		case 'o':
-			if (quantity_parse_bytes(optarg, &request.offset) < 0)
-				return command_misuse(
-				    &cat_command, "--offset: '%s' is no number of bytes", optarg);
-			break;
-		case 'n':
-			if (quantity_parse_bytes(optarg, &request.length) < 0)
-				return command_misuse(
-				    &cat_command, "--length: '%s' is no number of bytes", optarg);
-			break;
-		case 'u':
-			request.user = optarg;
-			break;
-		case 'h':
-			return command_help(&cat_command);
-		default:
-			return command_misuse(&cat_command, NULL);
-		}
-	}
-	if (optind == argc)
-		return command_misuse(&cat_command, "which file?");
-	return cat_all(&request, argv + optind, argc - optind);
+	(void)count;
+	return request_run_paths(&cat_request, GUEST_FEATURES_USER_IO, operands, cat_one);
 }
 
 const struct command cat_command = {
 	.name = "cat",
 	.summary = "write a file of the guest to standard output",
-	.help = cat_help,
+	.usage = "[OPTION]... PATH...",
+	.about = "Writes files of the guest to standard output, one after the other. Files of\n"
+		 "/proc and /sys are read as they are.\n",
+	.more = "\nExit status: 0, or 1 if a file could not be read to its end.\n",
+	.options = cat_options,
+	.operands_min = 1,
+	.operands_max = COMMAND_OPERANDS_ANY,
+	.operands = "which file?",
 	.run = cat_run,
 };

@@ -4,7 +4,6 @@
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,46 +16,20 @@
 #include "ctl/guest_features.h"
 #include "ctl/signals.h"
 
-static const char cp_help[] =
-    "Usage: vmm-guest-ctl cp [OPTION]... SOURCE... TARGET\n"
-    "\n"
-    "Copies files into the guest or out of it. 'vm:' in front of a path marks the\n"
-    "guest's side; a path there starts at / in any case. '-' is our standard input\n"
-    "or output. Where TARGET is a directory, or ends with a slash, the copy gets the\n"
-    "name of its source in it.\n"
-    "\n"
-    "  -r, --recursive  copy directories with all that is in them\n"
-    "  -p, --preserve   keep modes and times of modification; without it new files\n"
-    "                   get the source's permissions less our umask, and files that\n"
-    "                   were there keep their own\n"
-    "  -q, --quiet      no progress line (there is none but on a terminal)\n"
-    "  -u, --user USER  read and write in the guest with the rights of USER, who\n"
-    "                   then owns new files\n"
-    "  -h, --help       show this help\n"
-    "\n"
-    "A target is the old file or the new one, never half of it, whatever happens in\n"
-    "between; a file here that has more names than one is written into at the end.\n"
-    "What is there keeps its owner, and here its ACL and attributes. Below a\n"
-    "directory symbolic links are copied as links, and what is no file, directory or\n"
-    "link is left out. Owners are not copied; set-id bits are, but only into the\n"
-    "guest and with -p. Into a tree that a user of the guest can write, copy with\n"
-    "-u: what is done with the agent's own rights follows the links that the user\n"
-    "puts there.\n"
-    "\n"
-    "Exit status: 0 if all was copied, else 1.\n"
-    "\n"
-    "Examples:\n"
-    "  vmm-guest-ctl cp app.conf vm:/etc/app/\n"
-    "  vmm-guest-ctl cp -rp site vm:/srv/www\n"
-    "  vmm-guest-ctl cp vm:/var/log/syslog - | grep error\n";
+static struct copy cp_main;
 
-static const struct option cp_options[] = {
-	{ "recursive", no_argument, NULL, 'r' },
-	{ "preserve", no_argument, NULL, 'p' },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "user", required_argument, NULL, 'u' },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
+static const struct options_row cp_options[] = {
+	OPTIONS_FLAG(
+	    "recursive", 'r', &cp_main.recursive, "copy directories with all that is in them"),
+	OPTIONS_HIDDEN('R', options_take_flag, &cp_main.recursive),
+	OPTIONS_FLAG("preserve", 'p', &cp_main.preserve,
+	    "keep modes and times of modification; without it new files get the source's "
+	    "permissions less our umask, and files that were there keep their own"),
+	OPTIONS_FLAG(
+	    "quiet", 'q', &cp_main.quiet, "no progress line (there is none but on a terminal)"),
+	OPTIONS_TEXT("user", 'u', "USER", &cp_main.user,
+	    "read and write in the guest with the rights of USER, who then owns new files"),
+	OPTIONS_END,
 };
 
 static bool
@@ -125,7 +98,7 @@ cp_all(struct copy *copy, char **sources, const char *target, bool to_guest)
 	if (is_directory < 0)
 		return command_fail("%s", error.text);
 	if (copy->sources > 1 && !is_directory && !is_stdout)
-		return command_fail("%s%s is no directory, which %d sources need",
+		return command_fail("%s%s is not a directory, which %d sources need",
 		    to_guest ? GUEST_ENTRY_MARK : "", target, copy->sources);
 	if (slash && !is_directory && !to_guest)
 		return command_fail("there is no directory %s", target);
@@ -233,48 +206,53 @@ cp_check_sides(char **paths, int count)
 }
 
 static int
-cp_run(int argc, char **argv)
+cp_prepare(int argc, char **argv)
 {
-	static struct copy copy;
-	bool to_guest;
-	int status;
-	int c;
+	(void)argv;
+	copy_init(&cp_main);
+	return argc;
+}
 
-	copy_init(&copy);
-	while ((c = getopt_long(argc, argv, "rRpqu:h", cp_options, NULL)) != -1) {
-		switch (c) {
-		case 'r':
-		case 'R':
-			copy.recursive = true;
-			break;
-		case 'p':
-			copy.preserve = true;
-			break;
-		case 'q':
-			copy.quiet = true;
-			break;
-		case 'u':
-			copy.user = optarg;
-			break;
-		case 'h':
-			return command_help(&cp_command);
-		default:
-			return command_misuse(&cp_command, NULL);
-		}
-	}
-	if (argc - optind < 2)
-		return command_misuse(&cp_command, "a source and a target are needed");
-	status = cp_check_sides(argv + optind, argc - optind);
+static int
+cp_run(int count, char **operands)
+{
+	bool to_guest = cp_is_guest(operands[count - 1]);
+	int status = cp_check_sides(operands, count);
+
 	if (status >= 0)
 		return status;
-	copy.sources = argc - optind - 1;
-	to_guest = cp_is_guest(argv[argc - 1]);
-	return cp_copy(&copy, argv + optind, guest_entry_path(argv[argc - 1]), to_guest);
+	cp_main.sources = count - 1;
+	return cp_copy(&cp_main, operands, guest_entry_path(operands[count - 1]), to_guest);
 }
 
 const struct command cp_command = {
 	.name = "cp",
 	.summary = "copy files into the guest or out of it",
-	.help = cp_help,
+	.usage = "[OPTION]... SOURCE... TARGET",
+	.about = "Copies files into the guest or out of it. 'vm:' in front of a path marks the\n"
+		 "guest's side; a path there starts at / in any case. '-' is our standard input\n"
+		 "or output. Where TARGET is a directory, or ends with a slash, the copy gets the\n"
+		 "name of its source in it.\n",
+	.more = "\n"
+		"A target is the old file or the new one, never half of it, whatever happens in\n"
+		"between; a file here that has more names than one is written into at the end.\n"
+		"What is there keeps its owner, and here its ACL and attributes. Below a\n"
+		"directory symbolic links are copied as links, and what is not a file, directory\n"
+		"or link is left out. Owners are not copied; set-id bits are, but only into the\n"
+		"guest and with -p. Into a tree that a user of the guest can write, copy with\n"
+		"-u: what is done with the agent's own rights follows the links that the user\n"
+		"puts there.\n"
+		"\n"
+		"Exit status: 0 if all was copied, else 1.\n"
+		"\n"
+		"Examples:\n"
+		"  vmm-guest-ctl cp app.conf vm:/etc/app/\n"
+		"  vmm-guest-ctl cp -rp site vm:/srv/www\n"
+		"  vmm-guest-ctl cp vm:/var/log/syslog - | grep error\n",
+	.options = cp_options,
+	.operands_min = 2,
+	.operands_max = COMMAND_OPERANDS_ANY,
+	.operands = "a source and a target are needed",
+	.prepare = cp_prepare,
 	.run = cp_run,
 };

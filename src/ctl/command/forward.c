@@ -6,7 +6,6 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -27,36 +26,24 @@
 /* Where no descriptor or memory is to be had for one more. */
 #define FORWARD_PAUSE_MS 100
 
-static const char forward_help[] =
-    "Usage: vmm-guest-ctl forward [--host HOST] [ADDRESS:]PORT:GUESTPORT\n"
-    "\n"
-    "Listens on PORT of this machine, and carries each connection to GUESTPORT of the\n"
-    "guest, until it is interrupted. The agent connects there from inside, so that it\n"
-    "needs no network, and reaches what listens on the guest's 127.0.0.1 alone.\n"
-    "\n"
-    "  ADDRESS      of this machine to listen on (default: 127.0.0.1), an IPv6 one in\n"
-    "               brackets; 0.0.0.0 lets other machines in\n"
-    "  PORT         0 takes one that is free\n"
-    "      --host HOST  an address to connect to from inside the guest instead of\n"
-    "                   127.0.0.1: its own, or of another machine that it reaches\n"
-    "  -h, --help   show this help\n"
-    "\n"
-    "Each connection takes one of the agent's workers; where none is to spare, it is\n"
-    "closed with a message here.\n"
-    "\n"
-    "Example: vmm-guest-ctl forward 8080:80\n";
-
-static const struct option forward_options[] = {
-	{ "host", required_argument, NULL, 'H' },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
-};
-
 struct forward {
 	char address[FORWARD_ADDRESS_MAX];
 	uint16_t port;
 	const char *guest_host;
 	uint16_t guest_port;
+};
+
+static struct forward forward_main;
+
+static const struct options_row forward_options[] = {
+	OPTIONS_OPERAND("ADDRESS",
+	    "of this machine to listen on (default: 127.0.0.1), an IPv6 one in brackets; 0.0.0.0 "
+	    "lets other machines in"),
+	OPTIONS_OPERAND("PORT", "0 takes one that is free"),
+	OPTIONS_TEXT("host", 0, "HOST", &forward_main.guest_host,
+	    "an address to connect to from inside the guest instead of 127.0.0.1: its own, or of "
+	    "another machine that it reaches"),
+	OPTIONS_END,
 };
 
 struct forward_connection {
@@ -137,7 +124,7 @@ forward_listen(const struct forward *forward, int *ret_fd)
 	int on = 1;
 
 	if (len == 0)
-		return command_fail("'%s' is no address to listen on", forward->address);
+		return command_fail("'%s' is not an address to listen on", forward->address);
 	fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd >= 0)
 		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
@@ -228,33 +215,31 @@ forward_serve(const struct forward *forward)
 }
 
 static int
-forward_run(int argc, char **argv)
+forward_run(int count, char **operands)
 {
-	struct forward forward = { 0 };
-	int c;
-
-	while ((c = getopt_long(argc, argv, "h", forward_options, NULL)) != -1) {
-		switch (c) {
-		case 'H':
-			forward.guest_host = optarg;
-			break;
-		case 'h':
-			return command_help(&forward_command);
-		default:
-			return command_misuse(&forward_command, NULL);
-		}
-	}
-	if (argc - optind != 1)
-		return command_misuse(&forward_command, "which ports? PORT:GUESTPORT, as 8080:80");
-	if (forward_parse(argv[optind], &forward) < 0)
+	(void)count;
+	if (forward_parse(operands[0], &forward_main) < 0)
 		return command_misuse(
-		    &forward_command, "'%s' is not [ADDRESS:]PORT:GUESTPORT", argv[optind]);
-	return forward_serve(&forward);
+		    &forward_command, "'%s' is not [ADDRESS:]PORT:GUESTPORT", operands[0]);
+	return forward_serve(&forward_main);
 }
 
 const struct command forward_command = {
 	.name = "forward",
 	.summary = "carry connections to a port here to a port of the guest",
-	.help = forward_help,
+	.usage = "[--host HOST] [ADDRESS:]PORT:GUESTPORT",
+	.about =
+	    "Listens on PORT of this machine, and carries each connection to GUESTPORT of the\n"
+	    "guest, until it is interrupted. The agent connects there from inside, so that it\n"
+	    "needs no network, and reaches what listens on the guest's 127.0.0.1 alone.\n",
+	.more =
+	    "\nEach connection takes one of the agent's workers; where none is to spare, it is\n"
+	    "closed with a message here.\n"
+	    "\n"
+	    "Example: vmm-guest-ctl forward 8080:80\n",
+	.options = forward_options,
+	.operands_min = 1,
+	.operands_max = 1,
+	.operands = "which ports? PORT:GUESTPORT, as 8080:80",
 	.run = forward_run,
 };

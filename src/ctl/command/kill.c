@@ -1,90 +1,69 @@
 /*
  * kill: "vmm-guest-ctl kill": a signal for a session of the guest.
- *
- * SPDX-License-Identifier: MIT
  */
-#include <getopt.h>
 #include <signal.h>
-#include <stdlib.h>
+#include <stdio.h>
 
 #include "ctl/command.h"
-#include "ctl/control.h"
+#include "ctl/request.h"
 #include "ctl/signal_name.h"
 #include "protocol/control_request.h"
 
-static const char kill_help[] =
-    "Usage: vmm-guest-ctl kill SESSION [SIGNAL]\n"
-    "       vmm-guest-ctl kill -SIGNAL SESSION\n"
-    "\n"
-    "Sends a signal to the program of a session, detached ones too. SESSION is its\n"
-    "number in 'vmm-guest-ctl ps'; SIGNAL a name or number (default: TERM). It goes\n"
-    "to the session's process group; KILL to all that the session ever started.\n"
-    "\n"
-    "  -h, --help  show this help\n"
-    "\n"
-    "Exit status: 0 when the signal was sent, 1 if there is no such session.\n";
+static struct control_kill kill_request = { .signal = SIGTERM };
 
-static const struct option kill_options[] = {
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
-};
+static const struct options_row kill_options[] = { OPTIONS_END };
 
+/* Takes out "-9" and "-TERM", as kill(1) has them. */
 static int
-kill_send(const struct control_kill *request)
+kill_prepare(int argc, char **argv)
 {
-	struct control_answer CLEANUP_ANSWER answer = { 0 };
-	struct client_error error = { "" };
-	size_t len;
-	char *json = control_kill_format(request, &len);
-	int r;
+	int signal = argc > 1 && argv[1][0] == '-' ? signal_name_parse(argv[1] + 1) : -1;
 
-	if (json == NULL)
-		return command_fail("out of memory");
-	r = control_ask(VMM_GUEST_KILL, json, len, -1, &answer, &error);
-	free(json);
-	if (r < 0)
-		return command_fail("%s", error.text);
-	if (answer.exit.code == VMM_GUEST_EXIT_OK)
-		return 0;
-	if (answer.exit.code == VMM_GUEST_EXIT_NOT_MADE)
-		return command_fail("no program runs in a session %llu (see 'vmm-guest-ctl ps')",
-		    (unsigned long long)request->session);
-	return command_fail("the agent would not do it; its log in the guest says why");
+	if (signal <= 0)
+		return argc;
+	kill_request.signal = signal;
+	for (int i = 1; i < argc; i++)
+		argv[i] = argv[i + 1];
+	return argc - 1;
 }
 
 static int
-kill_run(int argc, char **argv)
+kill_run(int count, char **operands)
 {
-	struct control_kill request = { .signal = SIGTERM };
-	int c;
+	struct control_answer CLEANUP_ANSWER answer = { 0 };
+	char not_made[128];
+	struct request request = {
+		.type = VMM_GUEST_KILL,
+		.refused = "the agent would not do it; its log in the guest says why",
+		.not_made = not_made,
+	};
 
-	/* "-9" and "-TERM", as kill(1) has them. */
-	if (argc > 1 && argv[1][0] == '-' && signal_name_parse(argv[1] + 1) > 0) {
-		request.signal = signal_name_parse(argv[1] + 1);
-		argv[1] = argv[0];
-		argv++;
-		argc--;
-	}
-	while ((c = getopt_long(argc, argv, "h", kill_options, NULL)) != -1) {
-		if (c == 'h')
-			return command_help(&kill_command);
-		return command_misuse(&kill_command, NULL);
-	}
-	if (argc - optind < 1 || argc - optind > 2)
-		return command_misuse(&kill_command, "a session's number is needed");
-	if (command_parse_number(argv[optind], 1, INT64_MAX, &request.session) < 0)
+	if (command_parse_number(operands[0], 1, INT64_MAX, &kill_request.session) < 0)
 		return command_misuse(
-		    &kill_command, "'%s' is no number of a session", argv[optind]);
-	if (argc - optind == 2)
-		request.signal = signal_name_parse(argv[optind + 1]);
-	if (request.signal < 0)
-		return command_misuse(&kill_command, "'%s' is no signal", argv[optind + 1]);
-	return kill_send(&request);
+		    &kill_command, "'%s' is not the number of a session", operands[0]);
+	if (count == 2)
+		kill_request.signal = signal_name_parse(operands[1]);
+	if (kill_request.signal < 0)
+		return command_misuse(&kill_command, "'%s' is not a signal", operands[1]);
+	(void)snprintf(not_made, sizeof(not_made),
+	    "no program runs in a session %llu (see 'vmm-guest-ctl ps')",
+	    (unsigned long long)kill_request.session);
+	return request_run_json(
+	    &request, control_kill_format(&kill_request, &request.len), &answer);
 }
 
 const struct command kill_command = {
 	.name = "kill",
 	.summary = "send a signal to a session",
-	.help = kill_help,
+	.usage = "SESSION [SIGNAL]\n-SIGNAL SESSION",
+	.about = "Sends a signal to the program of a session, detached ones too. SESSION is its\n"
+		 "number in 'vmm-guest-ctl ps'; SIGNAL a name or number (default: TERM). It goes\n"
+		 "to the session's process group; KILL to all that the session ever started.\n",
+	.more = "\nExit status: 0 when the signal was sent, 1 if there is no such session.\n",
+	.options = kill_options,
+	.operands_min = 1,
+	.operands_max = 2,
+	.operands = "a session's number is needed",
+	.prepare = kill_prepare,
 	.run = kill_run,
 };

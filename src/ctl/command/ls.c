@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
-#include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,30 +14,22 @@
 #include "ctl/entry_text.h"
 #include "ctl/guest_entry.h"
 #include "ctl/guest_features.h"
+#include "ctl/request.h"
 
-static const char ls_help[] =
-    "Usage: vmm-guest-ctl ls [-l] [--user USER] [PATH]...\n"
-    "\n"
-    "Lists directories of the guest (default: /), sorted by name, with the names that\n"
-    "begin with a dot; of what is no directory, the name itself.\n"
-    "\n"
-    "  -l, --long       mode, user and group id, size, time of modification, and\n"
-    "                   where a symbolic link leads\n"
-    "      --user USER  look with the rights of USER\n"
-    "  -h, --help       show this help\n"
-    "\n"
-    "Exit status: 0, or 1 if a path could not be listed.\n";
+static struct file_request ls_request = { .user = "" };
+static bool ls_is_long;
+static bool ls_has_titles;
+static unsigned ls_shown; /* of the paths, so far */
 
-static const struct option ls_options[] = {
-	{ "long", no_argument, NULL, 'l' },
-	{ "user", required_argument, NULL, 'U' },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
-};
-
-struct ls_options {
-	bool is_long;
-	const char *user;
+static const struct options_row ls_options[] = {
+	OPTIONS_FLAG("long", 'l', &ls_is_long,
+	    "mode, user and group id, size, time of modification, and where a symbolic link leads"),
+	/* As ls(1) has them; hidden names are always shown. */
+	OPTIONS_HIDDEN('a', options_take_nothing, NULL),
+	OPTIONS_HIDDEN('A', options_take_nothing, NULL),
+	/* -u is another thing in ls(1). */
+	OPTIONS_TEXT("user", 0, "USER", &ls_request.user, "look with the rights of USER"),
+	OPTIONS_END,
 };
 
 struct ls_widths {
@@ -90,82 +82,62 @@ ls_print_long(const struct file_entry *entry, const struct ls_widths *widths)
 }
 
 static void
-ls_print(const struct file_listing *listing, bool is_long)
+ls_print(const struct file_listing *listing)
 {
 	struct ls_widths widths = ls_measure(listing);
 
 	for (size_t i = 0; i < listing->count; i++) {
-		if (is_long)
+		if (ls_is_long)
 			ls_print_long(&listing->entries[i], &widths);
 		else
 			command_print(listing->entries[i].name);
 	}
 }
 
-/* Lists PATH, with its name above if TITLE. Returns the exit status. */
 static int
-ls_show(const char *path, const struct ls_options *options, bool title)
+ls_one(struct file_request *request, const char *given, struct client_error *error)
 {
 	struct file_listing CLEANUP_LISTING listing = { 0 };
-	struct client_error error = { "" };
-	int r = guest_entry_list(path, options->user, &listing, &error);
+	int r;
 
-	if (r == 0 && title) {
-		(void)fputs("vm:", stdout);
-		command_print(path);
+	(void)given;
+	if (ls_shown++ > 0)
+		(void)putchar('\n');
+	r = guest_entry_list(request->path, request->user, &listing, error);
+	if (r == 0 && ls_has_titles) {
+		(void)fputs(GUEST_ENTRY_MARK, stdout);
+		command_print(request->path);
 	}
 	if (r == -ENOTDIR) {
-		r = guest_entry_stat(path, options->user, false, &listing, &error);
+		r = guest_entry_stat(request->path, request->user, false, &listing, error);
 		if (r == 0)
-			listing.entries[0].name = path;
+			listing.entries[0].name = request->path;
 	}
-	if (r < 0)
-		return command_fail("%s", error.text);
-	ls_print(&listing, options->is_long);
-	return 0;
+	if (r == 0)
+		ls_print(&listing);
+	return r;
 }
 
 static int
-ls_run(int argc, char **argv)
+ls_run(int count, char **operands)
 {
-	struct ls_options options = { .user = "" };
-	struct client_error error = { "" };
-	int status = 0;
-	int c;
+	char root[] = "/";
+	char *default_operands[] = { root, NULL };
 
-	while ((c = getopt_long(argc, argv, "laAh", ls_options, NULL)) != -1) {
-		switch (c) {
-		case 'a': /* as ls(1) has them; hidden names are always shown */
-		case 'A':
-			break;
-		case 'l':
-			options.is_long = true;
-			break;
-		case 'U': /* -u is another thing in ls(1) */
-			options.user = optarg;
-			break;
-		case 'h':
-			return command_help(&ls_command);
-		default:
-			return command_misuse(&ls_command, NULL);
-		}
-	}
-	if (guest_features_check_user(options.user, GUEST_FEATURES_SET, &error) < 0)
-		return command_fail("%s", error.text);
-	if (optind == argc)
-		return ls_show("/", &options, false);
-	for (int i = optind; i < argc; i++) {
-		if (i > optind)
-			(void)putchar('\n');
-		if (ls_show(guest_entry_path(argv[i]), &options, argc - optind > 1) != 0)
-			status = COMMAND_FAILED;
-	}
-	return status;
+	ls_has_titles = count > 1;
+	return request_run_paths(
+	    &ls_request, GUEST_FEATURES_SET, count > 0 ? operands : default_operands, ls_one);
 }
 
 const struct command ls_command = {
 	.name = "ls",
 	.summary = "list a directory of the guest",
-	.help = ls_help,
+	.usage = "[-l] [--user USER] [PATH]...",
+	.about =
+	    "Lists directories of the guest (default: /), sorted by name, with the names that\n"
+	    "begin with a dot; of what is not a directory, the name itself.\n",
+	.more = "\nExit status: 0, or 1 if a path could not be listed.\n",
+	.options = ls_options,
+	.operands_max = COMMAND_OPERANDS_ANY,
 	.run = ls_run,
 };

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include <getopt.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,22 +12,15 @@
 #include "ctl/guest_features.h"
 #include "ctl/guest_file.h"
 
-static const char mv_help[] =
-    "Usage: vmm-guest-ctl mv [--user USER] FROM TO\n"
-    "\n"
-    "Gives a file or directory of the guest another name, at once: TO, if it is\n"
-    "there, is replaced. If TO is a directory, FROM moves into it. To another file\n"
-    "system only regular files can be moved.\n"
-    "\n"
-    "  -T, --no-target-directory  TO is the new name, directory or not\n"
-    "      --user USER            move with the rights of USER\n"
-    "  -h, --help                 show this help\n";
+static const char *mv_user = "";
+static bool mv_is_exact;
 
-static const struct option mv_options[] = {
-	{ "no-target-directory", no_argument, NULL, 'T' },
-	{ "user", required_argument, NULL, 'U' },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
+static const struct options_row mv_options[] = {
+	OPTIONS_FLAG(
+	    "no-target-directory", 'T', &mv_is_exact, "TO is the new name, directory or not"),
+	/* -u is another thing in mv(1). */
+	OPTIONS_TEXT("user", 0, "USER", &mv_user, "move with the rights of USER"),
+	OPTIONS_END,
 };
 
 /* TO, or the name that FROM gets within it; NULL: no memory. */
@@ -53,17 +46,20 @@ mv_target(const char *from, const char *to, bool into)
 }
 
 static int
-mv_move(const char *from, const char *to, const char *user, bool may_be_directory)
+mv_run(int count, char **operands)
 {
+	const char *from = guest_entry_path(operands[0]);
+	const char *to = guest_entry_path(operands[1]);
 	enum guest_entry_type type = GUEST_ENTRY_NONE;
-	struct file_request request = { .path = from, .user = user };
+	struct file_request request = { .path = from, .user = mv_user };
 	struct client_error error = { "" };
 	char *target;
 	int r;
 
-	if (guest_features_check_user(user, GUEST_FEATURES_SET, &error) < 0)
+	(void)count;
+	if (guest_features_check_user(mv_user, GUEST_FEATURES_SET, &error) < 0)
 		return command_fail("%s", error.text);
-	if (may_be_directory && guest_entry_type(to, user, &type, &error) < 0)
+	if (!mv_is_exact && guest_entry_type(to, mv_user, &type, &error) < 0)
 		return command_fail("%s", error.text);
 	target = mv_target(from, to, type == GUEST_ENTRY_DIR);
 	if (target == NULL)
@@ -75,36 +71,16 @@ mv_move(const char *from, const char *to, const char *user, bool may_be_director
 	return r < 0 ? command_fail("%s", error.text) : 0;
 }
 
-static int
-mv_run(int argc, char **argv)
-{
-	bool may_be_directory = true;
-	const char *user = "";
-	int c;
-
-	while ((c = getopt_long(argc, argv, "Th", mv_options, NULL)) != -1) {
-		switch (c) {
-		case 'T':
-			may_be_directory = false;
-			break;
-		case 'U': /* -u is another thing in mv(1) */
-			user = optarg;
-			break;
-		case 'h':
-			return command_help(&mv_command);
-		default:
-			return command_misuse(&mv_command, NULL);
-		}
-	}
-	if (argc - optind != 2)
-		return command_misuse(&mv_command, "two paths are needed");
-	return mv_move(guest_entry_path(argv[optind]), guest_entry_path(argv[optind + 1]), user,
-	    may_be_directory);
-}
-
 const struct command mv_command = {
 	.name = "mv",
 	.summary = "rename or move a file of the guest",
-	.help = mv_help,
+	.usage = "[--user USER] FROM TO",
+	.about = "Gives a file or directory of the guest another name, at once: TO, if it is\n"
+		 "there, is replaced. If TO is a directory, FROM moves into it. To another file\n"
+		 "system only regular files can be moved.\n",
+	.options = mv_options,
+	.operands_min = 2,
+	.operands_max = 2,
+	.operands = "two paths are needed",
 	.run = mv_run,
 };

@@ -6,7 +6,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <getopt.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,33 +14,12 @@
 #include <time.h>
 
 #include "ctl/command.h"
-#include "ctl/control.h"
+#include "ctl/request.h"
 #include "protocol/restored_request.h"
 
 #define RESTORED_ENTROPY_LEN 64
 #define RESTORED_NS_PER_S 1000000000ll
 #define RESTORED_PREFIX_MAX 32
-
-static const char restored_help[] =
-    "Usage: vmm-guest-ctl restored [--net IP/PREFIX,GATEWAY] [--json]\n"
-    "\n"
-    "To be called right after a snapshot was restored: sets the guest's clock to this\n"
-    "machine's, feeds its random pool (or it would draw the same numbers as the other\n"
-    "clones of the snapshot), and gives it an address of its own.\n"
-    "\n"
-    "      --net IP/PREFIX,GATEWAY  the address, the length of its network's prefix,\n"
-    "                               and the gateway, as 10.0.3.7/24,10.0.3.1\n"
-    "      --json                   print the agent's answer: how long each step took\n"
-    "  -h, --help                   show this help\n"
-    "\n"
-    "Exit status: 0, or 1 if a step failed; the others are done all the same.\n";
-
-static const struct option restored_options[] = {
-	{ "net", required_argument, NULL, 'n' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
-};
 
 struct restored_net {
 	char ip[INET_ADDRSTRLEN];
@@ -48,10 +27,14 @@ struct restored_net {
 	char gateway[INET_ADDRSTRLEN];
 };
 
+static struct restored_net restored_net; /* "" in all of it: none was given */
+static bool restored_prints;
+
 /* Reads "IP/PREFIX,GATEWAY". Returns 0 or -EINVAL. */
 static int
-restored_parse_net(const char *text, struct restored_net *ret)
+restored_take_net(const struct options_row *row, char *text)
 {
+	struct restored_net *ret = row->into;
 	char *slash;
 	char *comma;
 	char *copy = strdup(text);
@@ -79,7 +62,17 @@ restored_parse_net(const char *text, struct restored_net *ret)
 	return r;
 }
 
-/* Complains of the steps that failed, or that all did. */
+static const struct options_row restored_options[] = {
+	OPTIONS_CALL("net", 0, "IP/PREFIX,GATEWAY", restored_take_net, &restored_net,
+	    "IP/PREFIX,GATEWAY",
+	    "the address, the length of its network's prefix, and the gateway, as "
+	    "10.0.3.7/24,10.0.3.1"),
+	OPTIONS_FLAG(
+	    "json", 0, &restored_prints, "print the agent's answer: how long each step took"),
+	OPTIONS_END,
+};
+
+/* The steps that failed, each by itself. */
 static int
 restored_complain(const struct control_answer *answer)
 {
@@ -87,80 +80,54 @@ restored_complain(const struct control_answer *answer)
 	struct json_error error = { 0 };
 
 	if (answer->status == NULL ||
-	    restored_status_parse(answer->status, answer->status_len, &status, &error) < 0 ||
-	    status.errors_count == 0)
-		return command_fail("the agent could not do it; its log in the guest says why");
+	    restored_status_parse(answer->status, answer->status_len, &status, &error) < 0)
+		return 0;
 	for (unsigned i = 0; i < status.errors_count; i++)
 		(void)command_fail("%s", status.errors[i]);
-	return COMMAND_FAILED;
+	return status.errors_count > 0 ? COMMAND_FAILED : 0;
 }
 
 static int
-restored_send(const struct restored_net *net, bool print)
+restored_run(int count, char **operands)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
 	uint8_t entropy[RESTORED_ENTROPY_LEN];
 	struct restored_format format = { .entropy = entropy, .entropy_len = sizeof(entropy) };
-	struct client_error error = { "" };
+	struct request request = {
+		.type = VMM_GUEST_RESTORED,
+		.refused = "the agent could not do it; its log in the guest says why",
+		.complain = restored_complain,
+	};
 	struct timespec now;
-	size_t len;
-	char *json;
-	int r;
+	int status;
 
+	(void)count;
+	(void)operands;
 	if (getrandom(entropy, sizeof(entropy), 0) != (ssize_t)sizeof(entropy))
 		return command_fail("no randomness to be had: %s", strerror(errno));
-	if (net != NULL) {
-		format.ip = net->ip;
-		format.netmask = net->netmask;
-		format.gateway = net->gateway;
+	if (restored_net.ip[0] != '\0') {
+		format.ip = restored_net.ip;
+		format.netmask = restored_net.netmask;
+		format.gateway = restored_net.gateway;
 	}
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	format.unix_ns = now.tv_sec * RESTORED_NS_PER_S + now.tv_nsec;
-	json = restored_request_format(&format, &len);
-	if (json == NULL)
-		return command_fail("out of memory");
-	r = control_ask(VMM_GUEST_RESTORED, json, len, -1, &answer, &error);
-	free(json);
-	if (r < 0)
-		return command_fail("%s", error.text);
-	if (print && answer.status != NULL)
+	status =
+	    request_run_json(&request, restored_request_format(&format, &request.len), &answer);
+	if (restored_prints && answer.status != NULL)
 		command_print_json(stdout, answer.status, answer.status_len);
-	return answer.exit.code == VMM_GUEST_EXIT_OK ? 0 : restored_complain(&answer);
-}
-
-static int
-restored_run(int argc, char **argv)
-{
-	struct restored_net net;
-	bool has_net = false;
-	bool print = false;
-	int c;
-
-	while ((c = getopt_long(argc, argv, "h", restored_options, NULL)) != -1) {
-		switch (c) {
-		case 'n':
-			if (restored_parse_net(optarg, &net) < 0)
-				return command_misuse(&restored_command,
-				    "--net: '%s' is not IP/PREFIX,GATEWAY", optarg);
-			has_net = true;
-			break;
-		case 'j':
-			print = true;
-			break;
-		case 'h':
-			return command_help(&restored_command);
-		default:
-			return command_misuse(&restored_command, NULL);
-		}
-	}
-	if (optind < argc)
-		return command_misuse(&restored_command, "it takes no arguments");
-	return restored_send(has_net ? &net : NULL, print);
+	return status;
 }
 
 const struct command restored_command = {
 	.name = "restored",
 	.summary = "put the guest right after its snapshot was restored",
-	.help = restored_help,
+	.usage = "[--net IP/PREFIX,GATEWAY] [--json]",
+	.about =
+	    "To be called right after a snapshot was restored: sets the guest's clock to this\n"
+	    "machine's, feeds its random pool (or it would draw the same numbers as the other\n"
+	    "clones of the snapshot), and gives it an address of its own.\n",
+	.more = "\nExit status: 0, or 1 if a step failed; the others are done all the same.\n",
+	.options = restored_options,
 	.run = restored_run,
 };

@@ -4,33 +4,24 @@
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
-#include <getopt.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "ctl/command.h"
-#include "ctl/guest_entry.h"
 #include "ctl/guest_features.h"
 #include "ctl/guest_file.h"
+#include "ctl/request.h"
 
-static const char rm_help[] =
-    "Usage: vmm-guest-ctl rm [-r] [-f] [-u USER] PATH...\n"
-    "\n"
-    "Removes files, symbolic links (not what they lead to) and empty directories of\n"
-    "the guest.\n"
-    "\n"
-    "  -r, --recursive  directories with all that is in them; links are not followed\n"
-    "  -f, --force      what is not there is no error\n"
-    "  -u, --user USER  remove with the rights of USER\n"
-    "  -h, --help       show this help\n"
-    "\n"
-    "Exit status: 0, or 1 if something could not be removed.\n";
+static struct file_request rm_request = { .user = "" };
+static bool rm_forces;
 
-static const struct option rm_options[] = {
-	{ "recursive", no_argument, NULL, 'r' },
-	{ "force", no_argument, NULL, 'f' },
-	{ "user", required_argument, NULL, 'u' },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
+static const struct options_row rm_options[] = {
+	OPTIONS_FLAG("recursive", 'r', &rm_request.recursive,
+	    "directories with all that is in them; links are not followed"),
+	OPTIONS_HIDDEN('R', options_take_flag, &rm_request.recursive),
+	OPTIONS_FLAG("force", 'f', &rm_forces, "what is not there is not an error"),
+	OPTIONS_TEXT("user", 'u', "USER", &rm_request.user, "remove with the rights of USER"),
+	OPTIONS_END,
 };
 
 /* Whether each name of PATH is none, "." or "..": "/", "/.", "//.." */
@@ -48,66 +39,41 @@ rm_is_root(const char *path)
 }
 
 static int
-rm_all(struct file_request *request, bool force, char **paths, int count)
+rm_one(struct file_request *request, const char *given, struct client_error *error)
 {
-	struct client_error error = { "" };
-	int status = 0;
+	int r;
 
-	if (guest_features_check_user(request->user, GUEST_FEATURES_SET, &error) < 0)
-		return command_fail("%s", error.text);
-	for (int i = 0; i < count; i++) {
-		int r;
-
-		request->path = guest_entry_path(paths[i]);
-		if (rm_is_root(request->path)) {
-			status = command_fail("'%s' is left alone: it is the guest's root, or no "
-					      "path",
-			    paths[i]);
-			continue;
-		}
-		r = guest_file_ask(
-		    VMM_GUEST_FILE_REMOVE_REQ, request, VMM_GUEST_FILE_ACK, NULL, NULL, &error);
-		if (r < 0 && !(force && r == -ENOENT))
-			status = command_fail("%s%s", error.text,
-			    r == -ENOTEMPTY && !request->recursive ? " (-r removes it with all)"
-								   : "");
+	if (rm_is_root(request->path)) {
+		client_fail(
+		    error, "'%s' is left alone: it is the guest's root, or not a path", given);
+		return -EPERM;
 	}
-	return status;
+	r = guest_file_ask(
+	    VMM_GUEST_FILE_REMOVE_REQ, request, VMM_GUEST_FILE_ACK, NULL, NULL, error);
+	if (r == -ENOENT && rm_forces)
+		return 0;
+	if (r == -ENOTEMPTY && !request->recursive)
+		(void)strlcat(error->text, " (-r removes it with all)", sizeof(error->text));
+	return r;
 }
 
 static int
-rm_run(int argc, char **argv)
+rm_run(int count, char **operands)
 {
-	struct file_request request = { .user = "" };
-	bool force = false;
-	int c;
-
-	while ((c = getopt_long(argc, argv, "rRfu:h", rm_options, NULL)) != -1) {
-		switch (c) {
-		case 'r':
-		case 'R':
-			request.recursive = true;
-			break;
-		case 'f':
-			force = true;
-			break;
-		case 'u':
-			request.user = optarg;
-			break;
-		case 'h':
-			return command_help(&rm_command);
-		default:
-			return command_misuse(&rm_command, NULL);
-		}
-	}
-	if (optind == argc)
-		return command_misuse(&rm_command, "which file?");
-	return rm_all(&request, force, argv + optind, argc - optind);
+	(void)count;
+	return request_run_paths(&rm_request, GUEST_FEATURES_SET, operands, rm_one);
 }
 
 const struct command rm_command = {
 	.name = "rm",
 	.summary = "remove files of the guest",
-	.help = rm_help,
+	.usage = "[-r] [-f] [-u USER] PATH...",
+	.about = "Removes files, symbolic links (not what they lead to) and empty directories of\n"
+		 "the guest.\n",
+	.more = "\nExit status: 0, or 1 if something could not be removed.\n",
+	.options = rm_options,
+	.operands_min = 1,
+	.operands_max = COMMAND_OPERANDS_ANY,
+	.operands = "which file?",
 	.run = rm_run,
 };

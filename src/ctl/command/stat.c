@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,38 +13,31 @@
 #include "ctl/guest_features.h"
 #include "ctl/guest_file.h"
 #include "ctl/quantity.h"
+#include "ctl/request.h"
 
-static const char stat_help[] =
-    "Usage: vmm-guest-ctl stat [-L] [--json] [-u USER] PATH...\n"
-    "\n"
-    "Shows kind, size, mode, owner and time of modification of files of the guest.\n"
-    "\n"
-    "  -L, --dereference  of a symbolic link, show what it leads to\n"
-    "      --json         the agent's answers as they came, one a line\n"
-    "  -u, --user USER    look with the rights of USER\n"
-    "  -h, --help         show this help\n"
-    "\n"
-    "Exit status: 0, or 1 if a path is not there or can't be looked at.\n";
+static struct file_request stat_request = { .user = "" };
+static bool stat_follows;
+static bool stat_is_json;
+static unsigned stat_shown; /* of the paths, so far */
 
-static const struct option stat_options[] = {
-	{ "dereference", no_argument, NULL, 'L' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "user", required_argument, NULL, 'u' },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
+static const struct options_row stat_options[] = {
+	OPTIONS_FLAG(
+	    "dereference", 'L', &stat_follows, "of a symbolic link, show what it leads to"),
+	OPTIONS_FLAG("json", 0, &stat_is_json, "the agent's answers as they came, one a line"),
+	OPTIONS_TEXT("user", 'u', "USER", &stat_request.user, "look with the rights of USER"),
+	OPTIONS_END,
 };
 
 static int
-stat_show_json(const char *path, const char *user)
+stat_show_json(struct file_request *request, struct client_error *error)
 {
-	struct file_request request = { .path = path, .user = user };
-	struct client_error error = { "" };
 	size_t len;
 	char *text;
+	int r = guest_file_ask(
+	    VMM_GUEST_FILE_STAT_REQ, request, VMM_GUEST_FILE_STAT, &text, &len, error);
 
-	if (guest_file_ask(
-		VMM_GUEST_FILE_STAT_REQ, &request, VMM_GUEST_FILE_STAT, &text, &len, &error) < 0)
-		return command_fail("%s", error.text);
+	if (r < 0)
+		return r;
 	command_print_json(stdout, text, len);
 	free(text);
 	return 0;
@@ -59,22 +52,22 @@ stat_print(const char *name, const char *text)
 }
 
 static int
-stat_show(const char *path, const char *user, bool follow)
+stat_show(struct file_request *request, struct client_error *error)
 {
 	struct file_listing CLEANUP_LISTING listing = { 0 };
 	const struct file_entry *entry;
-	struct client_error error = { "" };
 	char mode[ENTRY_TEXT_MODE_LEN + 1];
 	char when[ENTRY_TEXT_TIME_MAX];
 	char size[QUANTITY_MAX];
+	int r = guest_entry_stat(request->path, request->user, stat_follows, &listing, error);
 
-	if (guest_entry_stat(path, user, follow, &listing, &error) < 0)
-		return command_fail("%s", error.text);
+	if (r < 0)
+		return r;
 	entry = &listing.entries[0];
 	entry_text_format_mode(entry, mode);
 	entry_text_format_time(entry, true, when);
 	quantity_format_bytes(size, entry->size);
-	stat_print("Path:", path);
+	stat_print("Path:", request->path);
 	stat_print("Kind:", entry_text_kind(entry));
 	if (entry->kind == FILE_ENTRY_SYMLINK)
 		stat_print("Leads to:", entry->symlink_target);
@@ -87,52 +80,34 @@ stat_show(const char *path, const char *user, bool follow)
 }
 
 static int
-stat_run(int argc, char **argv)
+stat_one(struct file_request *request, const char *given, struct client_error *error)
 {
-	bool follow = false;
-	bool json = false;
-	const char *user = "";
-	struct client_error error = { "" };
-	int status = 0;
-	int c;
+	(void)given;
+	if (stat_is_json)
+		return stat_show_json(request, error);
+	if (stat_shown++ > 0)
+		(void)putchar('\n');
+	return stat_show(request, error);
+}
 
-	while ((c = getopt_long(argc, argv, "Lu:h", stat_options, NULL)) != -1) {
-		switch (c) {
-		case 'L':
-			follow = true;
-			break;
-		case 'j':
-			json = true;
-			break;
-		case 'u':
-			user = optarg;
-			break;
-		case 'h':
-			return command_help(&stat_command);
-		default:
-			return command_misuse(&stat_command, NULL);
-		}
-	}
-	if (optind == argc)
-		return command_misuse(&stat_command, "which file?");
-	if (follow && json)
+static int
+stat_run(int count, char **operands)
+{
+	(void)count;
+	if (stat_follows && stat_is_json)
 		return command_misuse(&stat_command, "-L and --json don't go together");
-	if (guest_features_check_user(user, GUEST_FEATURES_SET, &error) < 0)
-		return command_fail("%s", error.text);
-	for (int i = optind; i < argc; i++) {
-		const char *path = guest_entry_path(argv[i]);
-
-		if (i > optind && !json)
-			(void)putchar('\n');
-		if ((json ? stat_show_json(path, user) : stat_show(path, user, follow)) != 0)
-			status = COMMAND_FAILED;
-	}
-	return status;
+	return request_run_paths(&stat_request, GUEST_FEATURES_SET, operands, stat_one);
 }
 
 const struct command stat_command = {
 	.name = "stat",
 	.summary = "show what the guest knows of a file",
-	.help = stat_help,
+	.usage = "[-L] [--json] [-u USER] PATH...",
+	.about = "Shows kind, size, mode, owner and time of modification of files of the guest.\n",
+	.more = "\nExit status: 0, or 1 if a path is not there or can't be looked at.\n",
+	.options = stat_options,
+	.operands_min = 1,
+	.operands_max = COMMAND_OPERANDS_ANY,
+	.operands = "which file?",
 	.run = stat_run,
 };

@@ -4,7 +4,6 @@
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -26,31 +25,33 @@
 #define WAIT_TRY_MAX_MS 5000
 #define WAIT_TRY_MIN_MS 250
 
-static const char wait_help[] =
-    "Usage: vmm-guest-ctl wait [--timeout S]\n"
-    "\n"
-    "Waits until the agent answers: the VM has booted, and programs can be run. After\n"
-    "5 s it says once what stands in the way.\n"
-    "\n"
-    "      --timeout S  give up after S seconds (default: never)\n"
-    "  -h, --help       show this help\n"
-    "\n"
-    "Exit status: 0 when it has answered, 1 when the time was up; the message says\n"
-    "what went wrong in the last try.\n";
+static uint64_t wait_deadline_ms = CLOCK_NEVER;
 
-static const struct option wait_options[] = {
-	{ "timeout", required_argument, NULL, 'T' },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
+static int
+wait_take_timeout(const struct options_row *row, char *text)
+{
+	uint64_t seconds;
+	int r = command_parse_number(text, 0, UINT_MAX, &seconds);
+
+	(void)row;
+	if (r == 0)
+		wait_deadline_ms = clock_mono_ms() + seconds * WAIT_MS_PER_S;
+	return r;
+}
+
+static const struct options_row wait_options[] = {
+	OPTIONS_CALL("timeout", 0, "S", wait_take_timeout, NULL, OPTIONS_OF_SECONDS,
+	    "give up after S seconds (default: never)"),
+	OPTIONS_END,
 };
 
 /* An agent of the first day knows no STATUS_REQ: a refusal, or a close after the
  * handshake, is an answer too. */
 static int
-wait_try(uint64_t deadline_ms, struct client_error *error)
+wait_try(struct client_error *error)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
-	int left = clock_poll_timeout(clock_mono_ms(), deadline_ms);
+	int left = clock_poll_timeout(clock_mono_ms(), wait_deadline_ms);
 	int r;
 
 	if (left < 0 || left > WAIT_TRY_MAX_MS)
@@ -62,15 +63,17 @@ wait_try(uint64_t deadline_ms, struct client_error *error)
 }
 
 static int
-wait_until(uint64_t deadline_ms)
+wait_run(int count, char **operands)
 {
 	struct client_error error = { "" };
 	uint64_t tell_ms = clock_mono_ms() + WAIT_TELL_MS;
 	int pause_ms = WAIT_PAUSE_FIRST_MS;
 	int r;
 
-	while ((r = wait_try(deadline_ms, &error)) < 0) {
-		int left = clock_poll_timeout(clock_mono_ms(), deadline_ms);
+	(void)count;
+	(void)operands;
+	while ((r = wait_try(&error)) < 0) {
+		int left = clock_poll_timeout(clock_mono_ms(), wait_deadline_ms);
 
 		if (r == -EINVAL)
 			return command_fail("%s", error.text);
@@ -86,35 +89,15 @@ wait_until(uint64_t deadline_ms)
 	return 0;
 }
 
-static int
-wait_run(int argc, char **argv)
-{
-	uint64_t deadline = CLOCK_NEVER;
-	uint64_t seconds;
-	int c;
-
-	while ((c = getopt_long(argc, argv, "h", wait_options, NULL)) != -1) {
-		switch (c) {
-		case 'T':
-			if (command_parse_number(optarg, 0, UINT_MAX, &seconds) < 0)
-				return command_misuse(&wait_command,
-				    "--timeout: '%s' is no number of seconds", optarg);
-			deadline = clock_mono_ms() + seconds * WAIT_MS_PER_S;
-			break;
-		case 'h':
-			return command_help(&wait_command);
-		default:
-			return command_misuse(&wait_command, NULL);
-		}
-	}
-	if (optind < argc)
-		return command_misuse(&wait_command, "it takes no arguments");
-	return wait_until(deadline);
-}
-
 const struct command wait_command = {
 	.name = "wait",
 	.summary = "wait until the agent answers",
-	.help = wait_help,
+	.usage = "[--timeout S]",
+	.about =
+	    "Waits until the agent answers: the VM has booted, and programs can be run. After\n"
+	    "5 s it says once what stands in the way.\n",
+	.more = "\nExit status: 0 when it has answered, 1 when the time was up; the message says\n"
+		"what went wrong in the last try.\n",
+	.options = wait_options,
 	.run = wait_run,
 };

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,30 +13,15 @@
 #include "ctl/guest_file.h"
 #include "protocol/file_entry.h"
 
-static const char watch_help[] =
-    "Usage: vmm-guest-ctl watch [-r] [--json] [-u USER] PATH\n"
-    "\n"
-    "Prints a line for each thing that happens to a file of the guest, or in a\n"
-    "directory, until it is interrupted:\n"
-    "\n"
-    "  created PATH | modified PATH | removed PATH | renamed PATH -> NEW PATH\n"
-    "  unwatched PATH: ERROR\n"
-    "\n"
-    "  -r, --recursive  in the directories below as well, also those made later\n"
-    "      --json       the agent's events as they came, one a line\n"
-    "  -u, --user USER  watch with the rights of USER\n"
-    "  -h, --help       show this help\n"
-    "\n"
-    "With -r an event may be told twice, and none is missed but below what is said\n"
-    "to be unwatched. Where more happens than can be told, it ends with a message and\n"
-    "exit status 1.\n";
+static struct file_request watch_request = { .user = "", .gaps = true };
+static bool watch_is_json;
 
-static const struct option watch_options[] = {
-	{ "recursive", no_argument, NULL, 'r' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "user", required_argument, NULL, 'u' },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
+static const struct options_row watch_options[] = {
+	OPTIONS_FLAG("recursive", 'r', &watch_request.recursive,
+	    "in the directories below as well, also those made later"),
+	OPTIONS_FLAG("json", 0, &watch_is_json, "the agent's events as they came, one a line"),
+	OPTIONS_TEXT("user", 'u', "USER", &watch_request.user, "watch with the rights of USER"),
+	OPTIONS_END,
 };
 
 static void
@@ -67,7 +52,7 @@ watch_print(const char *text, size_t len)
 }
 
 static int
-watch_follow(const struct file_request *request, bool json)
+watch_run(int count, char **operands)
 {
 	struct client CLEANUP_CLIENT client = CLIENT_INIT;
 	struct client_error error = { "" };
@@ -75,14 +60,16 @@ watch_follow(const struct file_request *request, bool json)
 	size_t len;
 	char *text;
 
-	if (guest_features_check_user(request->user, GUEST_FEATURES_SET, &error) < 0)
+	(void)count;
+	watch_request.path = guest_entry_path(operands[0]);
+	if (guest_features_check_user(watch_request.user, GUEST_FEATURES_SET, &error) < 0)
 		return command_fail("%s", error.text);
-	if (guest_file_watch(request, &client, &error) < 0)
+	if (guest_file_watch(&watch_request, &client, &error) < 0)
 		return command_fail("%s", error.text);
 	while (status == 0) {
-		if (guest_file_next_event(&client, request, &text, &len, &error) < 0)
+		if (guest_file_next_event(&client, &watch_request, &text, &len, &error) < 0)
 			return command_fail("%s", error.text);
-		if (json)
+		if (watch_is_json)
 			command_print_json(stdout, text, len);
 		else
 			status = watch_print(text, len);
@@ -93,39 +80,21 @@ watch_follow(const struct file_request *request, bool json)
 	return status;
 }
 
-static int
-watch_run(int argc, char **argv)
-{
-	struct file_request request = { .user = "", .gaps = true };
-	bool json = false;
-	int c;
-
-	while ((c = getopt_long(argc, argv, "ru:h", watch_options, NULL)) != -1) {
-		switch (c) {
-		case 'r':
-			request.recursive = true;
-			break;
-		case 'j':
-			json = true;
-			break;
-		case 'u':
-			request.user = optarg;
-			break;
-		case 'h':
-			return command_help(&watch_command);
-		default:
-			return command_misuse(&watch_command, NULL);
-		}
-	}
-	if (argc - optind != 1)
-		return command_misuse(&watch_command, "one path is needed");
-	request.path = guest_entry_path(argv[optind]);
-	return watch_follow(&request, json);
-}
-
 const struct command watch_command = {
 	.name = "watch",
 	.summary = "print what happens to files of the guest",
-	.help = watch_help,
+	.usage = "[-r] [--json] [-u USER] PATH",
+	.about = "Prints a line for each thing that happens to a file of the guest, or in a\n"
+		 "directory, until it is interrupted:\n"
+		 "\n"
+		 "  created PATH | modified PATH | removed PATH | renamed PATH -> NEW PATH\n"
+		 "  unwatched PATH: ERROR\n",
+	.more = "\nWith -r an event may be told twice, and none is missed but below what is said\n"
+		"to be unwatched. Where more happens than can be told, it ends with a message and\n"
+		"exit status 1.\n",
+	.options = watch_options,
+	.operands_min = 1,
+	.operands_max = 1,
+	.operands = "one path is needed",
 	.run = watch_run,
 };

@@ -1,0 +1,63 @@
+/*
+ * request: one question, and words for the answer.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "ctl/request.h"
+
+#include <stdlib.h>
+
+#include "ctl/command.h"
+#include "ctl/guest_entry.h"
+#include "ctl/guest_features.h"
+
+int
+request_run(const struct request *request, struct control_answer *ret)
+{
+	struct client_error error = { "" };
+	int status = 0;
+
+	if (control_ask(request->type, request->payload, request->len, -1, ret, &error) < 0)
+		return command_fail("%s", error.text);
+	if (ret->exit.code == VMM_GUEST_EXIT_OK)
+		return 0;
+	if (ret->exit.code == VMM_GUEST_EXIT_NOT_MADE && request->not_made != NULL)
+		return command_fail("%s", request->not_made);
+	if (request->complain != NULL)
+		status = request->complain(ret);
+	if (status != 0)
+		return status;
+	if (ret->words[0] != '\0')
+		return command_fail("%s: %s", request->refused, ret->words);
+	return command_fail("%s", request->refused);
+}
+
+int
+request_run_json(struct request *request, char *json, struct control_answer *ret)
+{
+	int status;
+
+	if (json == NULL)
+		return command_fail("out of memory");
+	request->payload = json;
+	status = request_run(request, ret);
+	free(json);
+	return status;
+}
+
+int
+request_run_paths(struct file_request *request, const char *feature, char **paths,
+    int (*each)(struct file_request *request, const char *given, struct client_error *error))
+{
+	struct client_error error = { "" };
+	int status = 0;
+
+	if (guest_features_check_user(request->user, feature, &error) < 0)
+		return command_fail("%s", error.text);
+	for (; *paths != NULL; paths++) {
+		request->path = guest_entry_path(*paths);
+		if (each(request, *paths, &error) < 0)
+			status = command_fail("%s", error.text);
+	}
+	return status;
+}
