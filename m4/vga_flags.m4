@@ -94,14 +94,17 @@ AC_DEFUN([VGA_HARDENING], [
 ])
 
 # VGA_SMALL: a smaller image; -Oz alone still keeps in registers what costs more code to
-# keep there than to make again. VGA_LTO is for the agent's link alone: the objects have
+# keep there than to make again, puts what is called once into its caller, which then has
+# too few registers for both, and begins each table at a line of the cache. VGA_LTO is for the agent's link alone: the objects have
 # both forms, and what is linked for tests need not wait for the optimizer.
 AC_DEFUN([VGA_SMALL], [
   VGA_LTO=
   VGA_NO_LTO=
   vga_smaller=
   AS_VAR_IF([vga_small], [yes], [
-    m4_foreach_w([vga_flag], [-Oz -fno-move-loop-invariants -fno-caller-saves],
+    m4_foreach_w([vga_flag],
+      [-Oz -fno-move-loop-invariants -fno-caller-saves -fno-inline-functions-called-once
+       -malign-data=abi],
       [VGA_TRY_CFLAG([vga_smaller], vga_flag)])
   ])
   CFLAGS="$CFLAGS$vga_smaller"
@@ -112,7 +115,7 @@ AC_DEFUN([VGA_SMALL], [
     VGA_TRY_CFLAG([vga_lto], [-flto=auto -ffat-lto-objects])
     AS_IF([test -n "$vga_lto"], [
       VGA_CFLAGS="$VGA_CFLAGS $vga_lto"
-      VGA_LTO=-flto=auto
+      VGA_LTO='-flto=auto -flto-partition=one'
       VGA_NO_LTO=-fno-lto])
   ])
   AC_SUBST([VGA_LTO])
