@@ -21,6 +21,7 @@
 #define CONFIG_OPTIONS_MAX 64
 #define CONFIG_NAME_MAX 32
 #define CONFIG_HELP_COLUMN 30
+#define CONFIG_VALUES_MAX 64
 
 static void *
 config_member(struct config *config, const struct config_option *option)
@@ -306,14 +307,14 @@ config_read_argv(struct config *config, int argc, char **argv, config_complaint_
 
 /* The default, and what may be instead unless that is any number. */
 static void
-config_print_values(const struct config_option *option)
+config_format_values(const struct config_option *option, char values[CONFIG_VALUES_MAX])
 {
+	values[0] = '\0';
 	if (option->kind == CONFIG_NUMBER && option->max < UINT32_MAX - 1)
-		(void)printf(
-		    " [%s; %" PRIu32 " to %" PRIu32 "]", option->initial, option->min, option->max);
+		(void)snprintf(values, CONFIG_VALUES_MAX, " [%s; %" PRIu32 " to %" PRIu32 "]",
+		    option->initial, option->min, option->max);
 	else if (option->kind != CONFIG_FLAG && option->initial[0] != '\0')
-		(void)printf(" [%s]", option->initial);
-	(void)printf("\n");
+		(void)snprintf(values, CONFIG_VALUES_MAX, " [%s]", option->initial);
 }
 
 void
@@ -332,11 +333,13 @@ config_print_help(const char *program)
 	for (size_t i = 0; i < config_table_len; i++) {
 		const struct config_option *option = &config_table[i];
 		int left = printf("  --%s", names[i]);
+		char values[CONFIG_VALUES_MAX];
 
 		if (option->value_name != NULL)
 			left += printf("=%s", option->value_name);
-		(void)printf("%*s %s", left < CONFIG_HELP_COLUMN ? CONFIG_HELP_COLUMN - left : 0,
-		    "", option->help);
-		config_print_values(option);
+		config_format_values(option, values);
+		(void)printf("%*s %s%s\n",
+		    left < CONFIG_HELP_COLUMN ? CONFIG_HELP_COLUMN - left : 0, "", option->help,
+		    values);
 	}
 }

@@ -24,9 +24,9 @@ enum config_kind {
 
 struct config_option {
 	const char *name;
-	enum config_kind kind;
-	size_t offset; /* in struct config */
-	uint32_t min;
+	unsigned kind : 4; /* enum config_kind */
+	unsigned min : 4;
+	unsigned offset : 24; /* in struct config */
 	uint32_t max;
 	const char *const *words; /* NULL at the end */
 	const char *initial;	  /* the default, as one would write it */

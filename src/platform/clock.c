@@ -50,6 +50,17 @@ clock_set_wall(int64_t seconds, uint32_t nanoseconds)
 	return clock_settime(CLOCK_REALTIME, &wall) < 0 ? -errno : 0;
 }
 
+void
+clock_sleep_ms(uint32_t ms)
+{
+	const struct timespec pause = {
+		.tv_sec = ms / MS_PER_S,
+		.tv_nsec = (long)(ms % MS_PER_S) * NS_PER_MS,
+	};
+
+	(void)nanosleep(&pause, NULL);
+}
+
 int
 clock_poll_timeout(uint64_t now_ms, uint64_t deadline_ms)
 {

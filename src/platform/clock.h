@@ -31,6 +31,9 @@ int64_t clock_wall_ms(void);
  * -errno of clock_settime(2): -EINVAL for nanoseconds of a second or more. */
 int clock_set_wall(int64_t seconds, uint32_t nanoseconds);
 
+/* Sleeps for MS milliseconds; less if a signal is handled meanwhile. */
+void clock_sleep_ms(uint32_t ms);
+
 /* Milliseconds from NOW_MS to DEADLINE_MS as poll(2) takes them: 0 if it has
  * passed, -1 for CLOCK_NEVER. */
 int clock_poll_timeout(uint64_t now_ms, uint64_t deadline_ms);

@@ -7,14 +7,11 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <time.h>
 
 #include "platform/clock.h"
 
 #define IO_SIDE(side) (1u << (side))
 #define IO_ANY (IO_SIDE(IO_CONNECTION) | IO_SIDE(IO_PIPE) | IO_SIDE(IO_TERMINAL))
-
-#define IO_NS_PER_MS 1000000
 
 struct io_error {
 	int error;
@@ -59,9 +56,7 @@ io_error_read(enum io_side side, int error)
 void
 io_error_pause(void)
 {
-	const struct timespec pause = { .tv_nsec = IO_NO_MEMORY_PAUSE_MS * IO_NS_PER_MS };
-
-	(void)nanosleep(&pause, NULL);
+	clock_sleep_ms(IO_NO_MEMORY_PAUSE_MS);
 }
 
 bool

@@ -11,6 +11,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "platform/clock.h"
 #include "platform/log.h"
 
 static struct log_limit supervisor_board_limit = { .burst = 1, .period_ms = 60000 };
@@ -88,7 +89,7 @@ supervisor_make_board(struct supervisor *supervisor)
 		log_limited(
 		    &supervisor_board_limit, "no memory for %u workers; trying again", workers);
 		workers = workers > 1 ? workers / 2 : 1;
-		(void)usleep(SUPERVISOR_AGAIN_MS * 1000);
+		clock_sleep_ms(SUPERVISOR_AGAIN_MS);
 	}
 	supervisor->board->supervisor_pid = getpid();
 	supervisor->board->started_ms = settings->started_us / 1000;

@@ -83,7 +83,7 @@ watchdogs_kill_due(struct watchdogs *watchdogs, uint64_t now_ms)
 
 	/* A worker that ran wild may have a timer that is always due. */
 	for (uint32_t i = 0;
-	     i < watchdogs->count && epoll_wait(watchdogs->wait_fd, &event, 1, 0) > 0; i++) {
+	     i < watchdogs->count && epoll_pwait(watchdogs->wait_fd, &event, 1, 0, NULL) > 0; i++) {
 		struct watchdogs_entry *entry = &watchdogs->entries[event.data.u32];
 
 		/* Called off in the last moment? */

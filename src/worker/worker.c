@@ -359,7 +359,7 @@ worker_run(const struct worker_options *options)
 			continue;
 		if (r < 0) {
 			log_limited(&worker_accept_limit, "can't accept: %s", strerror(-r));
-			(void)usleep(WORKER_ACCEPT_PAUSE_MS * 1000);
+			clock_sleep_ms(WORKER_ACCEPT_PAUSE_MS);
 			continue;
 		}
 		is_last = worker_has_leaked(&worker, fd);

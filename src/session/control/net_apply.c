@@ -33,8 +33,8 @@ net_apply_interface(const struct net_request *request, struct net_apply_result *
 	int r = netif_find(name);
 
 	if (r < 0) {
-		(void)snprintf(
-		    result->problem, sizeof(result->problem), "there is no network interface");
+		(void)strlcpy(
+		    result->problem, "there is no network interface", sizeof(result->problem));
 		return r;
 	}
 	r = netif_configure(name, &network, times, &failed);

@@ -113,5 +113,5 @@ file_user_leave(struct file_user *user)
 	/* The kernel forgot it with the change of ids; see worker.c. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != file_user_own.parent)
-		(void)raise(SIGTERM);
+		(void)kill(getpid(), SIGTERM);
 }
