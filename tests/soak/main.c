@@ -216,7 +216,7 @@ main_report_sessions(const struct soak *soak, const struct chaos *chaos, double 
 	uint64_t total = 0;
 
 	for (int i = 0; i < OUTCOMES; i++)
-		total += main_count(soak, i);
+		total += main_count(soak, (enum outcome)i);
 	main_tell(main_count(soak, OUTCOME_WELL) > total / 2,
 	    "sessions: %" PRIu64 ", of which %" PRIu64 " went well, %.0f a second", total,
 	    main_count(soak, OUTCOME_WELL), (double)total / seconds);
