@@ -43,5 +43,5 @@ boot_address(const struct boot_settings *settings)
 	(void)ip_param_parse_quad(param.field[IP_PARAM_GATEWAY], &network.gateway);
 	r = netif_configure(card, &network, times, &failed);
 	if (r < 0)
-		log_warnx("boot: can't %s of %s: %s", netif_step_name(failed), card, strerror(-r));
+		log_error(r, "boot: can't %s of %s", netif_step_name(failed), card);
 }

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <stdint.h>
-#include <string.h>
 #include <sys/reboot.h>
 #include <unistd.h>
 
@@ -28,7 +27,7 @@ boot_proc(const struct boot_settings *settings)
 
 	(void)settings;
 	if (r < 0)
-		log_warnx("boot: can't open /proc: %s", strerror(-r));
+		log_error(r, "boot: can't open /proc");
 }
 
 /* Ctrl-Alt-Del, by which Firecracker asks for a clean stop, becomes SIGINT to
@@ -38,7 +37,7 @@ boot_ctrl_alt_del(const struct boot_settings *settings)
 {
 	(void)settings;
 	if (getpid() == 1 && reboot(RB_DISABLE_CAD) < 0)
-		log_warn("boot: can't take Ctrl-Alt-Del");
+		log_error(-errno, "boot: can't take Ctrl-Alt-Del");
 }
 
 static void
@@ -48,7 +47,7 @@ boot_oom_score(const struct boot_settings *settings)
 
 	(void)settings;
 	if (r < 0)
-		log_warnx("boot: can't set oom_score_adj: %s", strerror(-r));
+		log_error(r, "boot: can't set oom_score_adj");
 }
 
 static void
@@ -58,7 +57,7 @@ boot_loopback(const struct boot_settings *settings)
 
 	(void)settings;
 	if (r < 0)
-		log_warnx("boot: can't set lo up: %s", strerror(-r));
+		log_error(r, "boot: can't set lo up");
 }
 
 static struct boot_step boot_first_steps[] = {

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "boot/step.h"
 #include "platform/cgroup.h"
@@ -96,7 +95,7 @@ boot_cgroups_make_sessions(int root_fd)
 		r = cgroup_clear(root_fd, name, timeout_ms);
 		if (r == 0)
 			return cgroup_make(root_fd, name, &boot_cgroups_fd);
-		log_warnx("cgroups: %s of the run before can't be removed: %s", name, strerror(-r));
+		log_error(r, "cgroups: %s of the run before can't be removed", name);
 		(void)snprintf(name, sizeof(name), BOOT_CGROUPS_SESSIONS "-%d", i);
 		timeout_ms = 0;
 	}
@@ -156,7 +155,7 @@ boot_cgroups(const struct boot_settings *settings)
 	if (r == 0)
 		r = boot_cgroups_make(root_fd);
 	if (r < 0)
-		log_warnx("boot: cgroup v2: %s", strerror(-r));
+		log_error(r, "boot: cgroup v2");
 	else
 		boot_cgroups_limit_memory();
 }
@@ -173,7 +172,7 @@ boot_cgroups_as_service(void)
 	if (r == 0)
 		r = boot_cgroups_make(own_fd);
 	if (r < 0)
-		log_warnx("cgroups: can't use what is delegated: %s", strerror(-r));
+		log_error(r, "cgroups: can't use what is delegated");
 }
 
 int

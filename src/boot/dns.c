@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <string.h>
 
 #include "platform/log.h"
 #include "platform/resolv_conf.h"
@@ -32,5 +31,5 @@ boot_dns(const struct boot_settings *settings)
 	if (r == -ENOENT)
 		log_warnx("boot: no /etc/resolv.conf, and none can be made: the root is read-only");
 	else if (r < 0)
-		log_warnx("boot: can't write /etc/resolv.conf: %s", strerror(-r));
+		log_error(r, "boot: can't write /etc/resolv.conf");
 }

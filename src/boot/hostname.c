@@ -37,7 +37,7 @@ static void
 boot_hostname_set(const char *name)
 {
 	if (name[0] != '\0' && sethostname(name, strlen(name)) < 0)
-		log_warn("boot: can't set the hostname '%s'", name);
+		log_error(-errno, "boot: can't set the hostname '%s'", name);
 }
 
 void

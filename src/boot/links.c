@@ -70,6 +70,6 @@ boot_links(const struct boot_settings *settings)
 		int r = boot_links_is_right(link) ? 0 : boot_links_make(link);
 
 		if (r < 0)
-			log_warnx("boot: can't make the link %s: %s", link->path, strerror(-r));
+			log_error(r, "boot: can't make the link %s", link->path);
 	}
 }

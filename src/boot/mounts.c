@@ -5,10 +5,8 @@
  */
 #include "boot/step.h"
 
-#include <errno.h>
 #include <linux/magic.h>
 #include <stddef.h>
-#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -95,8 +93,7 @@ boot_mounts_make(const struct mount_point *point)
 	int r = mount_point_make(point);
 
 	if (r < 0)
-		log_warnx(
-		    "boot: can't mount %s on %s: %s", point->type, point->target, strerror(-r));
+		log_error(r, "boot: can't mount %s on %s", point->type, point->target);
 }
 
 static void

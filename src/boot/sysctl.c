@@ -66,7 +66,6 @@ boot_sysctl(const struct boot_settings *settings)
 		int r = boot_sysctl_set(&boot_sysctl_table[i]);
 
 		if (r < 0)
-			log_warnx("boot: can't set /proc/%s: %s", boot_sysctl_table[i].path,
-			    strerror(-r));
+			log_error(r, "boot: can't set /proc/%s", boot_sysctl_table[i].path);
 	}
 }

@@ -20,6 +20,7 @@
 #include "platform/dir.h"
 #include "platform/fd.h"
 #include "platform/pidfd.h"
+#include "platform/stream.h"
 
 #define CGROUP_FILE_MAX 4096
 #define CGROUP_NUMBER_MAX 32
@@ -151,21 +152,17 @@ cgroup_lists(int cgroup_fd, const char *pid)
 static void
 cgroup_signal_own(int cgroup_fd, int signal)
 {
-	int fd = openat(cgroup_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-	FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+	FILE CLEANUP_FILE *file = NULL;
 	char pid[CGROUP_NUMBER_MAX];
 
-	if (file == NULL) {
-		fd_close(&fd);
+	if (stream_open(cgroup_fd, "cgroup.procs", &file) < 0)
 		return;
-	}
 	while (fscanf(file, "%31s", pid) == 1) {
 		int CLEANUP_FD pid_fd = pidfd_open_process((pid_t)strtonum(pid, 1, INT_MAX, NULL));
 
 		if (pid_fd >= 0 && cgroup_lists(cgroup_fd, pid))
 			(void)pidfd_send(pid_fd, signal);
 	}
-	(void)fclose(file);
 }
 
 /* ---- all of a tree ----------------------------------------------------- */

@@ -17,6 +17,7 @@
 
 #include "platform/fd.h"
 #include "platform/proc.h"
+#include "platform/stream.h"
 
 /* In front of the one line of /proc/PID/cgroup that is of version 2. */
 #define CGROUP_FIND_OWN "0::"
@@ -85,22 +86,19 @@ cgroup_find_path(const char *line, const char *own, char *path, size_t size)
 static int
 cgroup_find_line(const char *name, bool (*see)(char *line, void *context), void *context)
 {
-	int fd = openat(proc_dir_fd(), name, O_RDONLY | O_CLOEXEC);
-	FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+	FILE CLEANUP_FILE *file = NULL;
+	int r = stream_open(proc_dir_fd(), name, &file);
 	bool found = false;
 	char *line = NULL;
 	size_t size = 0;
 
-	if (file == NULL) {
-		fd_close(&fd);
-		return -errno;
-	}
+	if (r < 0)
+		return r;
 	while (!found && getline(&line, &size, file) > 0) {
 		line[strcspn(line, "\n")] = '\0';
 		found = see(line, context);
 	}
 	free(line);
-	(void)fclose(file);
 	return found ? 0 : -ENOENT;
 }
 

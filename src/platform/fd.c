@@ -11,8 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "platform/dir.h"
-
 void
 fd_close(int *fd)
 {
@@ -142,17 +140,4 @@ void
 fd_close_inherited(void)
 {
 	(void)close_range(STDERR_FILENO + 1, ~0U, 0);
-}
-
-int
-fd_count_open(int proc_fd)
-{
-	DIR CLEANUP_DIR *dir = NULL;
-	struct dirent *entry;
-	int count = 0;
-	int r = dir_open(proc_fd, "self/fd", 0, &dir);
-
-	while (r == 0 && (r = dir_next(dir, &entry)) == 0 && entry != NULL)
-		count++;
-	return r < 0 ? r : count - 1;
 }

@@ -70,8 +70,4 @@ void fd_open_standard(bool is_usable);
  * open. Where the kernel has no close_range(2) they stay. */
 void fd_close_inherited(void);
 
-/* The number of open descriptors of this process, by /proc/self/fd below
- * PROC_FD; without the one that looks. Returns it or -errno. */
-int fd_count_open(int proc_fd);
-
 #endif

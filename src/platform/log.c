@@ -5,7 +5,6 @@
  */
 #include "platform/log.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,13 +125,12 @@ log_line(int priority, const char *separator, const char *behind, const char *fo
 #define LOG_PRIORITY_DEBUG 7
 
 void
-log_warn(const char *format, ...)
+log_error(int error, const char *format, ...)
 {
-	const char *error = strerror(errno);
 	va_list args;
 
 	va_start(args, format);
-	log_line(LOG_PRIORITY_ERROR, ": ", error, format, args);
+	log_line(LOG_PRIORITY_ERROR, ": ", strerror(-error), format, args);
 	va_end(args);
 }
 
@@ -171,24 +169,12 @@ log_debug(const char *format, ...)
 }
 
 void
-fatal(const char *format, ...)
-{
-	const char *error = strerror(errno);
-	va_list args;
-
-	va_start(args, format);
-	log_line(LOG_PRIORITY_ERROR, ": ", error, format, args);
-	va_end(args);
-	exit(1);
-}
-
-void
-fatalx(const char *format, ...)
+fatal_error(int error, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	log_line(LOG_PRIORITY_ERROR, "", NULL, format, args);
+	log_line(LOG_PRIORITY_ERROR, ": ", strerror(-error), format, args);
 	va_end(args);
 	exit(1);
 }

@@ -33,16 +33,17 @@ void log_set_process(const char *name);
 /* Names the session in front of each line; 0 for none. */
 void log_set_session(uint64_t session);
 
-/* With errno's text behind a colon (log_warn), or without (log_warnx). */
-void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Logs what has failed, with the text of ERROR, a -errno, behind a colon. */
+void log_error(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Logs what went wrong, where there is no error number; and what is no failure. */
 void log_warnx(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Logs with errno's text, or without, and exits with status 1. Only before the
- * agent is ready. */
-_Noreturn void fatal(const char *format, ...) __attribute__((format(printf, 1, 2)));
-_Noreturn void fatalx(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* log_error(), and exits with status 1. Only before the agent is ready. */
+_Noreturn void fatal_error(int error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* A budget for what a guest program can provoke: PERIOD_MS must pass between
  * BURST lines of it. Zero-initialised but for these two it is ready for use. */

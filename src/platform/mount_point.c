@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mntent.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,15 +18,16 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "platform/fd.h"
 #include "platform/proc.h"
+#include "platform/stream.h"
 
 #define MOUNT_POINT_MODE 0755
 
 /* A mount's line with its options; getmntent_r(3) cuts a longer one short. */
 #define MOUNT_POINT_LINE_MAX 8192
 
-bool
+/* Whether something is mounted on PATH (statx(2), from Linux 5.8). */
+static bool
 mount_point_is_there(const char *path)
 {
 	struct statx status;
@@ -101,16 +103,14 @@ mount_point_list(FILE *mounts, char ***ret_list)
 int
 mount_point_freeze_all(void)
 {
-	int CLEANUP_FD fd = openat(proc_dir_fd(), "self/mounts", O_RDONLY | O_CLOEXEC);
-	FILE *mounts = fd < 0 ? NULL : fdopen(fd, "r");
+	FILE CLEANUP_FILE *mounts = NULL;
+	int r = stream_open(proc_dir_fd(), "self/mounts", &mounts);
 	char **list;
 	size_t count;
 
-	if (mounts == NULL)
-		return -errno;
-	(void)fd_steal(&fd);
+	if (r < 0)
+		return r;
 	count = mount_point_list(mounts, &list);
-	(void)fclose(mounts);
 	while (count-- > 0) {
 		(void)mount(NULL, list[count], NULL, MS_REMOUNT | MS_RDONLY, NULL);
 		free(list[count]);

@@ -7,8 +7,6 @@
 #ifndef PLATFORM_MOUNT_POINT_H
 #define PLATFORM_MOUNT_POINT_H
 
-#include <stdbool.h>
-
 struct mount_point {
 	const char *type;    /* of filesystems(5) */
 	const char *target;  /* absolute; made (0755) where it is missing */
@@ -22,9 +20,6 @@ struct mount_point {
  * devtmpfs has the magic of tmpfs, so that a /dev that somebody else has filled
  * counts as there. Needs no /proc. Returns 0; -errno of mkdir(2) or mount(2). */
 int mount_point_make(const struct mount_point *point);
-
-/* Whether something is mounted on PATH (statx(2), from Linux 5.8). */
-bool mount_point_is_there(const char *path);
 
 /* Binds the file or directory SOURCE over TARGET, which must be there. Returns 0
  * or -errno of mount(2). */

@@ -5,14 +5,12 @@
  */
 #include "platform/tcp_port.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
-#include "platform/fd.h"
 #include "platform/proc.h"
+#include "platform/stream.h"
 
 /* TCP_LISTEN of the kernel's net/tcp_states.h. */
 #define TCP_PORT_LISTEN 0x0a
@@ -33,20 +31,15 @@ tcp_port_is_in_line(const char *line, uint16_t wanted)
 static int
 tcp_port_is_in_table(const char *path, uint16_t port)
 {
-	int CLEANUP_FD fd = openat(proc_dir_fd(), path, O_RDONLY | O_CLOEXEC);
+	FILE CLEANUP_FILE *table = NULL;
+	int r = stream_open(proc_dir_fd(), path, &table);
 	char line[TCP_PORT_LINE_MAX];
 	int found = 0;
-	FILE *table;
 
-	if (fd < 0)
-		return -errno;
-	table = fdopen(fd, "r");
-	if (table == NULL)
-		return -errno;
-	(void)fd_steal(&fd);
+	if (r < 0)
+		return r;
 	while (found == 0 && fgets(line, sizeof(line), table) != NULL)
 		found = tcp_port_is_in_line(line, port);
-	(void)fclose(table);
 	return found;
 }
 

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 
 #include "platform/fd.h"
+#include "platform/stream.h"
 
 /* A line of passwd or group with all its members must fit. */
 #define USERS_LINE_MAX (256 * 1024)
@@ -30,15 +31,6 @@
 
 static char users_line[USERS_LINE_MAX];
 
-static void
-users_close(FILE **file)
-{
-	if (*file != NULL)
-		(void)fclose(*file);
-}
-
-#define CLEANUP_FILE __attribute__((cleanup(users_close)))
-
 /* The guest may have put a FIFO or a device in the file's place. */
 static int
 users_open(const char *directory, const char *name, FILE **ret)
@@ -46,7 +38,6 @@ users_open(const char *directory, const char *name, FILE **ret)
 	int CLEANUP_FD dir_fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int CLEANUP_FD fd = -1;
 	struct stat status;
-	FILE *file;
 
 	if (dir_fd >= 0)
 		fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -56,12 +47,7 @@ users_open(const char *directory, const char *name, FILE **ret)
 		return -errno;
 	if (!S_ISREG(status.st_mode))
 		return -EINVAL;
-	file = fdopen(fd, "r");
-	if (file == NULL)
-		return -ENOMEM;
-	(void)fd_steal(&fd);
-	*ret = file;
-	return 0;
+	return stream_take(fd_steal(&fd), ret);
 }
 
 /* Digits only, and not the id that means "no id". */

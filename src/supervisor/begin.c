@@ -5,9 +5,7 @@
  */
 #include "supervisor/begin.h"
 
-#include <errno.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
@@ -83,9 +81,8 @@ supervisor_make_board(struct supervisor *supervisor)
 		    &supervisor->board);
 		if (r == 0)
 			break;
-		errno = -r;
 		if (!settings->is_init)
-			fatal("no memory for %u workers", workers);
+			fatal_error(r, "no memory for %u workers", workers);
 		log_limited(
 		    &supervisor_board_limit, "no memory for %u workers; trying again", workers);
 		workers = workers > 1 ? workers / 2 : 1;

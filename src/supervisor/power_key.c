@@ -85,7 +85,7 @@ power_key_scan(struct power_key *key)
 			power_key_try(key, dirfd(folder), entry->d_name);
 	}
 	if (r < 0 && r != -ENOENT)
-		log_warnx("%s: %s: a power key may go unnoticed", POWER_KEY_FOLDER, strerror(-r));
+		log_error(r, "a power key may go unnoticed: %s", POWER_KEY_FOLDER);
 }
 
 /* Looks out for devices, or until they have a folder, for that. Adding a watch that

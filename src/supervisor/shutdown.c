@@ -5,6 +5,7 @@
  */
 #include "supervisor/shutdown.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/reboot.h>
@@ -66,7 +67,7 @@ shutdown_sync(void)
 		_exit(0);
 	}
 	if (pid < 0)
-		log_warn("fork, to sync");
+		log_error(-errno, "fork, to sync");
 	return pid;
 }
 
@@ -88,7 +89,7 @@ shutdown_machine(enum shutdown_action action)
 
 	for (;;) {
 		(void)reboot((int)commands[action]);
-		log_warn("reboot");
+		log_error(-errno, "reboot");
 		(void)poll(NULL, 0, SHUTDOWN_AGAIN_MS);
 	}
 }

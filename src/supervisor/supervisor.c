@@ -53,7 +53,7 @@ supervisor_tell_ready(struct supervisor *supervisor)
 	atomic_store(&supervisor->board->ready_us, ready_us);
 	r = readiness_notify(settings->notify_socket, "READY=1");
 	if (r < 0)
-		log_warnx("can't tell %s: %s", settings->notify_socket, strerror(-r));
+		log_error(r, "can't tell %s", settings->notify_socket);
 	if (host.port != 0)
 		readiness_dial(&supervisor->readiness, &host, "R");
 	if (settings->notify.port != 0)
@@ -80,10 +80,8 @@ supervisor_try_listen(struct supervisor *supervisor, uint64_t now)
 		return;
 	r = listeners_open(&supervisor->listeners, &settings->listen, settings->worker.exec_port,
 	    settings->worker.file_port);
-	if (r < 0 && settings->listen.kind == ADDRESS_UNIX && !settings->is_init) {
-		errno = -r;
-		fatal("can't listen on unix:%s", settings->listen.path);
-	}
+	if (r < 0 && settings->listen.kind == ADDRESS_UNIX && !settings->is_init)
+		fatal_error(r, "can't listen on unix:%s", settings->listen.path);
 	if (r < 0) {
 		supervisor_listen_later(supervisor, now);
 		log_limited(
@@ -158,7 +156,7 @@ supervisor_run(const struct supervisor_settings *settings)
 	setproctitle("supervisor");
 	supervisor_take_signals(&supervisor);
 	if (!settings->is_init && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
-		log_warn("can't become the reaper of what sessions leave");
+		log_error(-errno, "can't become the reaper of what sessions leave");
 	supervisor_make_board(&supervisor);
 	readiness_init(&supervisor.readiness,
 	    settings->listen.kind == ADDRESS_UNIX ? settings->listen.path : NULL);
@@ -187,9 +185,8 @@ supervisor_run_once(const struct supervisor_settings *settings)
 	supervisor_make_board(&supervisor);
 	r = listeners_open(&supervisor.listeners, &settings->listen, settings->worker.exec_port,
 	    settings->worker.file_port);
-	errno = -r;
 	if (r < 0)
-		fatal("can't listen");
+		fatal_error(r, "can't listen");
 	options.board = supervisor.board;
 	memcpy(options.listeners, supervisor.listeners.list, sizeof(options.listeners));
 	options.listeners_count = supervisor.listeners.count;
@@ -197,8 +194,7 @@ supervisor_run_once(const struct supervisor_settings *settings)
 	log_info("ready: one connection");
 	r = worker_run_once(&options);
 	listeners_close(&supervisor.listeners, &settings->listen);
-	errno = -r;
 	if (r < 0)
-		fatal("can't serve");
+		fatal_error(r, "can't serve");
 	exit(0);
 }

@@ -334,7 +334,7 @@ worker_set_oom_score(const struct worker_options *options)
 	int r = oom_score_init(options->settings->is_protected ? WORKER_OOM_SCORE : NULL);
 
 	if (r < 0)
-		log_warnx("can't set oom_score_adj: %s", strerror(-r));
+		log_error(r, "can't set oom_score_adj");
 }
 
 _Noreturn void
@@ -346,9 +346,8 @@ worker_run(const struct worker_options *options)
 	worker_set_oom_score(options);
 	worker_init(&worker, options);
 	r = worker_watch_listeners(&worker);
-	errno = -r;
 	if (r < 0)
-		fatal("can't watch the listeners");
+		fatal_error(r, "can't watch the listeners");
 	while (worker_is_wanted(&worker)) {
 		int listener;
 		bool is_last;

@@ -13,6 +13,7 @@
 
 #include "platform/fd.h"
 #include "scratch.h"
+#include "open_fds.h"
 
 #define MUCH (300 * 1024) /* more than a pipe holds */
 
@@ -166,16 +167,16 @@ static void
 test_open_descriptors_are_counted_without_the_one_that_counts(void **state)
 {
 	int CLEANUP_FD proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int before = fd_count_open(proc_fd);
+	int before = open_fds_count(proc_fd);
 	int fd;
 
 	(void)state;
 	assert_true(before >= 1);
 	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	assert_int_equal(fd_count_open(proc_fd), before + 1);
+	assert_int_equal(open_fds_count(proc_fd), before + 1);
 	fd_close(&fd);
-	assert_int_equal(fd_count_open(proc_fd), before);
-	assert_int_equal(fd_count_open(-1), -EBADF);
+	assert_int_equal(open_fds_count(proc_fd), before);
+	assert_int_equal(open_fds_count(-1), -EBADF);
 }
 
 /* In a child: closes the descriptors of MASK and counts what is left open. */

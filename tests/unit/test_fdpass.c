@@ -16,6 +16,7 @@
 
 #include "platform/fd.h"
 #include "platform/fdpass.h"
+#include "open_fds.h"
 
 static void
 test_what_is_put_in_comes_out_close_on_exec(void **state)
@@ -168,10 +169,10 @@ test_of_several_descriptors_one_comes_out_and_the_others_are_closed(void **state
 	memcpy(CMSG_DATA(&control.header), fds, sizeof(fds));
 	assert_int_equal(fdpass_open(&read_fd, &write_fd), 0);
 	assert_int_equal(sendmsg(write_fd, &message, 0), 1);
-	before = fd_count_open(proc_fd);
+	before = open_fds_count(proc_fd);
 	assert_int_equal(fdpass_take(read_fd, &taken_fd), 0);
 	(void)close(taken_fd);
-	assert_int_equal(fd_count_open(proc_fd), before);
+	assert_int_equal(open_fds_count(proc_fd), before);
 }
 
 int

@@ -91,12 +91,11 @@ test_a_line_has_program_process_and_session_in_front(void **state)
 }
 
 static void
-test_a_warning_tells_errno(void **state)
+test_an_error_tells_its_number_in_words(void **state)
 {
 	(void)state;
 	begin_capture();
-	errno = ENOENT;
-	log_warn("open %s", "/x");
+	log_error(-ENOENT, "open %s", "/x");
 	assert_string_equal(end_capture(), "prog: open /x: No such file or directory\n");
 }
 
@@ -162,8 +161,7 @@ test_a_long_line_is_cut_and_still_one_line(void **state)
 	(void)state;
 	memset(longer, 'y', sizeof(longer) - 1);
 	begin_capture();
-	errno = ENOENT;
-	log_warn("%s", longer);
+	log_error(-ENOENT, "%s", longer);
 	log_warnx("next");
 	line = end_capture();
 	assert_int_equal(count_lines(line), 2);
@@ -370,10 +368,8 @@ test_a_fatal_error_ends_the_process_with_status_1(void **state)
 	(void)state;
 	begin_capture();
 	pid = fork();
-	if (pid == 0) {
-		errno = EACCES;
-		fatal("fatal");
-	}
+	if (pid == 0)
+		fatal_error(-EACCES, "fatal");
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_string_equal(end_capture(), "prog: fatal: Permission denied\n");
 	assert_true(WIFEXITED(status));
@@ -385,7 +381,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_a_line_has_program_process_and_session_in_front, setup),
-		cmocka_unit_test_setup(test_a_warning_tells_errno, setup),
+		cmocka_unit_test_setup(test_an_error_tells_its_number_in_words, setup),
 		cmocka_unit_test_setup(test_levels_leave_out_what_is_below, setup),
 		cmocka_unit_test_setup(test_control_characters_do_not_forge_a_line, setup),
 		cmocka_unit_test_setup(

@@ -20,6 +20,7 @@
 #include "platform/signals.h"
 #include "platform/spawn.h"
 #include "scratch.h"
+#include "open_fds.h"
 
 #define REPORT_ARG "--report-on-yourself"
 #define DESCRIPTORS_MAX 256
@@ -143,7 +144,7 @@ static struct spawn_failure
 assert_fails(const struct spawn_options *options, enum spawn_stage stage, int error)
 {
 	struct spawn_failure failure = { .stage = SPAWN_OK };
-	int before = fd_count_open(proc_dir_fd());
+	int before = open_fds_count(proc_dir_fd());
 	int pidfd = -7;
 	pid_t pid = -7;
 	int r = spawn_run(options, &pid, &pidfd, &failure);
@@ -157,7 +158,7 @@ assert_fails(const struct spawn_options *options, enum spawn_stage stage, int er
 	assert_int_equal(atomic_load(&child_pid), 0);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 	assert_int_equal(errno, ECHILD);
-	assert_int_equal(fd_count_open(proc_dir_fd()), before);
+	assert_int_equal(open_fds_count(proc_dir_fd()), before);
 	return failure;
 }
 

@@ -31,10 +31,9 @@ clock_sync_serve(struct session *session, uint8_t type, const uint8_t *payload, 
 		entropy_result = entropy_credit(request.entropy, request.entropy_len);
 	r = clock_result < 0 ? clock_result : entropy_result;
 	session_send_exit(session, r < 0 ? VMM_GUEST_EXIT_CONTROL_FAILED : VMM_GUEST_EXIT_OK, 0);
-	errno = -clock_result;
 	if (clock_result < 0)
-		log_warn("clock sync: can't set the clock");
-	errno = -entropy_result;
+		log_error(clock_result, "clock sync: can't set the clock");
 	if (entropy_result < 0)
-		log_warn("clock sync: can't credit %zu bytes of entropy", request.entropy_len);
+		log_error(entropy_result, "clock sync: can't credit %zu bytes of entropy",
+		    request.entropy_len);
 }

@@ -84,6 +84,5 @@ wait_port_serve(struct session *session, uint8_t type, const uint8_t *payload, s
 		return;
 	}
 	session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);
-	errno = -r;
-	log_warn("WAIT_PORT %u", wait.port);
+	log_error(r, "WAIT_PORT %u", wait.port);
 }
