@@ -41,16 +41,24 @@ static _Alignas(CONN_PAGE) uint8_t conn_rx[CONN_RX_SIZE];
 static size_t conn_rx_touched;
 
 void
-conn_init(struct conn *conn, int fd, struct slot *slot)
+conn_init(
+    struct conn *conn, int fd, struct slot *slot, const struct scoreboard *board, int stall_ms)
 {
 	*conn = (struct conn){
 		.fd = fd,
 		.slot = slot,
-		.rx = conn_rx,
+		.board = board,
+		.stall_ms = stall_ms,
 		.room = CONN_ROOM,
 		.send_max = SIZE_MAX,
-		.lack.max_ms = -1,
+		.lack.max_ms = stall_ms,
 	};
+}
+
+void
+conn_be_patient(struct conn *conn)
+{
+	conn->is_patient = true;
 }
 
 void
@@ -82,7 +90,7 @@ conn_make_room(struct conn *conn)
 	if (len == 0) {
 		conn->rx_head = conn->rx_tail = conn->payload_left > 0 ? 0 : aligned;
 	} else if (conn->rx_tail == CONN_RX_SIZE && conn->rx_head > 0) {
-		memmove(conn->rx, conn->rx + conn->rx_head, len);
+		memmove(conn_rx, conn_rx + conn->rx_head, len);
 		conn->rx_head = 0;
 		conn->rx_tail = len;
 	}
@@ -115,7 +123,7 @@ conn_fill(struct conn *conn)
 	if (room > limit)
 		room = limit;
 	do {
-		n = recv(conn->fd, conn->rx + conn->rx_tail, room, MSG_DONTWAIT);
+		n = recv(conn->fd, conn_rx + conn->rx_tail, room, MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return conn_bear(conn, errno);
@@ -137,11 +145,12 @@ conn_parse_header(struct conn *conn, struct frame_header *ret)
 
 	if (conn->rx_tail - conn->rx_head < VMM_GUEST_HEADER_LEN)
 		return -EAGAIN;
-	r = frame_header_parse(conn->rx + conn->rx_head, &header);
+	r = frame_header_parse(conn_rx + conn->rx_head, &header);
 	if (r < 0)
 		return r;
 	conn->rx_head += VMM_GUEST_HEADER_LEN;
 	conn->payload_left = header.len;
+	conn->saw_eof_frame |= header.type == VMM_GUEST_EOF;
 	atomic_store_explicit(&conn->slot->bytes_in,
 	    atomic_load_explicit(&conn->slot->bytes_in, memory_order_relaxed) + header.len,
 	    memory_order_relaxed);
@@ -158,10 +167,17 @@ conn_take(struct conn *conn, size_t max, const uint8_t **ret)
 		len = conn->payload_left;
 	if (len > max)
 		len = max;
-	*ret = conn->rx + conn->rx_head;
+	*ret = conn_rx + conn->rx_head;
 	conn->rx_head += len;
 	conn->payload_left -= (uint32_t)len;
 	return len;
+}
+
+void
+conn_lose_track(struct conn *conn)
+{
+	conn->rx_head = conn->rx_tail;
+	conn->payload_left = UINT32_MAX;
 }
 
 int
@@ -261,7 +277,7 @@ conn_read_whole(struct conn *conn, uint64_t deadline_ms, const uint8_t **ret)
 	if (conn->payload_left > VMM_GUEST_JSON_MAX)
 		return -EMSGSIZE;
 	if (conn->rx_head > 0 && conn->payload_left > CONN_RX_SIZE - conn->rx_head) {
-		memmove(conn->rx, conn->rx + conn->rx_head, conn->rx_tail - conn->rx_head);
+		memmove(conn_rx, conn_rx + conn->rx_head, conn->rx_tail - conn->rx_head);
 		conn->rx_tail -= conn->rx_head;
 		conn->rx_head = 0;
 	}
@@ -277,7 +293,7 @@ conn_read_whole(struct conn *conn, uint64_t deadline_ms, const uint8_t **ret)
 size_t
 conn_peek(const struct conn *conn, const uint8_t **ret)
 {
-	*ret = conn->rx + conn->rx_head;
+	*ret = conn_rx + conn->rx_head;
 	return conn->rx_tail - conn->rx_head;
 }
 

@@ -10,7 +10,9 @@
  *   - in a loop that waits for several things at once (relay.c): conn_fill(),
  *     conn_parse_header(), conn_take(), conn_push(). They never wait.
  *
- * A worker has one session at a time, and the buffers are the worker's.
+ * A worker has one session at a time, and so one connection: the two buffers are not in
+ * struct conn but the worker's, which another session finds as the last one left them.
+ * Its members are conn's own: tests/includes holds that.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -44,8 +46,9 @@ struct conn {
 	int fd; /* non-blocking, owned */
 	struct slot *slot;
 	const struct scoreboard *board; /* NULL: nobody else waits for this worker */
-	uint8_t *rx; /* what was received and not yet taken: [rx_head, rx_tail) */
-	size_t rx_head;
+	int stall_ms;	 /* a host that does not move for so long is given up; -1: never */
+	bool is_patient; /* this one may pause for as long as it likes */
+	size_t rx_head;	 /* what was received and not yet taken: [rx_head, rx_tail) */
 	size_t rx_tail;
 	uint32_t payload_left; /* bytes of the frame being read, not yet taken */
 	size_t tx_head;	       /* the frame being pushed: [tx_head, tx_tail) of the buffer */
@@ -57,7 +60,7 @@ struct conn {
 	bool tx_last;	      /* it is the connection's last */
 	bool is_broken;	      /* a send has failed: nothing more can be said */
 	bool room_is_renewed; /* ROOM is for each send, and not for all together */
-	bool saw_eof_frame;   /* an EOF frame ends a quick linger */
+	bool saw_eof_frame;   /* of type EOF: it ends a quick linger */
 	size_t room;	      /* so much goes in one send, or nothing of it */
 	size_t send_max;      /* no send asks for more: the kernel lacks memory */
 	struct io_lack lack;  /* of memory for the connection */
@@ -65,9 +68,29 @@ struct conn {
 };
 
 /* Starts on FD, a connected non-blocking stream socket, which conn_close()
- * closes. SLOT is told of phases and bytes; borrowed. Until conn_set_room() the socket
- * is taken for a vsock, of which less is known. */
-void conn_init(struct conn *conn, int fd, struct slot *slot);
+ * closes. SLOT is told of phases and bytes; where no worker of BOARD is idle, less time
+ * is given to the host at the end (NULL: it does not matter). Both are borrowed. A wait
+ * for the host, or for memory, lasts at most STALL_MS (-1: no limit). Until
+ * conn_set_room() the socket is taken for a vsock, of which less is known. */
+void conn_init(
+    struct conn *conn, int fd, struct slot *slot, const struct scoreboard *board, int stall_ms);
+
+/* From here on no wait for the host has a limit. */
+void conn_be_patient(struct conn *conn);
+
+/* The socket, for poll(2). */
+static inline int
+conn_fd(const struct conn *conn)
+{
+	return conn->fd;
+}
+
+/* The STALL_MS that it was given. */
+static inline int
+conn_stall_ms(const struct conn *conn)
+{
+	return conn->stall_ms;
+}
 
 /* Each send of up to ROOM bytes is taken whole or not at all. */
 void conn_set_room(struct conn *conn, size_t room);
@@ -111,9 +134,8 @@ int conn_send_raw(struct conn *conn, const void *bytes, size_t len);
 uint8_t *conn_tx_buffer(void);
 
 /* Sends one frame of at most VMM_GUEST_DATA_MAX bytes, or of any legal length
- * where PAYLOAD is not conn_tx_buffer() (it is then sent without a copy too).
- * Each wait for the host lasts at most STALL_MS (-1: no limit). */
-int conn_send(struct conn *conn, uint8_t type, const void *payload, size_t len, int stall_ms);
+ * where PAYLOAD is not conn_tx_buffer() (it is then sent without a copy too). */
+int conn_send(struct conn *conn, uint8_t type, const void *payload, size_t len);
 
 /* Sends COUNT whole frames, headers and all, that stand in the LEN bytes of FRAMES, in
  * one send if they have room. Waits for the host without a limit. Returns 0; -EPIPE; or
@@ -126,14 +148,13 @@ bool conn_has_room(const struct conn *conn);
 int conn_await_room(struct conn *conn);
 
 /* The same for the last frame of the connection (EXIT, FILE_ERR, …). */
-int conn_send_last(struct conn *conn, uint8_t type, const void *payload, size_t len, int stall_ms);
+int conn_send_last(struct conn *conn, uint8_t type, const void *payload, size_t len);
 
 /* Sends one frame with the next LEN bytes of FILE_FD, at most VMM_GUEST_DATA_MAX,
  * without a copy where the kernel can: sendfile(2). Where the file ends or fails
  * before that, zeros make the frame whole, and *RET_FILE_ERROR is -ENODATA or
  * -errno of read(2), else 0. Uses conn_tx_buffer(). */
-int conn_send_file(
-    struct conn *conn, uint8_t type, int file_fd, size_t len, int stall_ms, int *ret_file_error);
+int conn_send_file(struct conn *conn, uint8_t type, int file_fd, size_t len, int *ret_file_error);
 
 /* Reads and drops what the host still sends, for at most MAX_MS. Returns when
  * the host has closed, or time is up, or at a frame of type UNTIL if that is
@@ -188,5 +209,12 @@ conn_is_pushing(const struct conn *conn)
 {
 	return conn->tx_head < conn->tx_tail;
 }
+
+/* The host has gone: what is being pushed is not sent any more. */
+void conn_stop_pushing(struct conn *conn);
+
+/* The stream makes no sense any more: what is there, and what still comes, is payload of
+ * no frame. */
+void conn_lose_track(struct conn *conn);
 
 #endif

@@ -31,8 +31,7 @@ conn_drop_buffered(struct conn *conn, int until)
 		if (r == -EAGAIN)
 			return false;
 		if (r < 0) {
-			/* Not frames any more: drop bytes as bytes. */
-			conn->payload_left = UINT32_MAX;
+			conn_lose_track(conn);
 			continue;
 		}
 		if (until >= 0 && header.type == until)

@@ -95,6 +95,12 @@ conn_push(struct conn *conn)
 	return 0;
 }
 
+void
+conn_stop_pushing(struct conn *conn)
+{
+	conn->tx_head = conn->tx_tail;
+}
+
 /* Waits until the host takes bytes again. */
 static int
 conn_wait_for_host(struct conn *conn, int stall_ms)
@@ -196,9 +202,15 @@ conn_send_raw(struct conn *conn, const void *bytes, size_t len)
 	return conn_send_bytes(conn, bytes, len, 0);
 }
 
+/* How long a wait for the host may last. */
 static int
-conn_send_frame(
-    struct conn *conn, uint8_t type, const void *payload, size_t len, int stall_ms, bool last)
+conn_patience_ms(const struct conn *conn)
+{
+	return conn->is_patient ? -1 : conn->stall_ms;
+}
+
+static int
+conn_send_frame(struct conn *conn, uint8_t type, const void *payload, size_t len, bool last)
 {
 	uint8_t room[VMM_GUEST_HEADER_LEN];
 	/* Of our own buffer header and payload are one piece, which is cheaper. */
@@ -213,21 +225,21 @@ conn_send_frame(
 	frame_header_format(header, type, (uint32_t)len);
 	r = conn_note_begin(conn, header, payload, len, last);
 	if (r == 0)
-		r = conn_send_pieces(conn, pieces, stall_ms);
+		r = conn_send_pieces(conn, pieces, conn_patience_ms(conn));
 	conn->is_broken = r < 0;
 	return r;
 }
 
 int
-conn_send(struct conn *conn, uint8_t type, const void *payload, size_t len, int stall_ms)
+conn_send(struct conn *conn, uint8_t type, const void *payload, size_t len)
 {
-	return conn_send_frame(conn, type, payload, len, stall_ms, false);
+	return conn_send_frame(conn, type, payload, len, false);
 }
 
 int
-conn_send_last(struct conn *conn, uint8_t type, const void *payload, size_t len, int stall_ms)
+conn_send_last(struct conn *conn, uint8_t type, const void *payload, size_t len)
 {
-	return conn_send_frame(conn, type, payload, len, stall_ms, true);
+	return conn_send_frame(conn, type, payload, len, true);
 }
 
 /* Whether the first SENT bytes of FRAMES are whole frames. */
@@ -298,7 +310,7 @@ conn_send_frames(struct conn *conn, const uint8_t *frames, size_t len, size_t co
  * take, and zeros where the file has no more. Returns how many, or -errno of the
  * connection; what is wrong with the file is in *RET_FILE_ERROR. */
 static ssize_t
-conn_copy_file(struct conn *conn, int file_fd, size_t len, int stall_ms, int *ret_file_error)
+conn_copy_file(struct conn *conn, int file_fd, size_t len, int *ret_file_error)
 {
 	size_t want = len < VMM_GUEST_DATA_MAX ? len : VMM_GUEST_DATA_MAX;
 	ssize_t n = 0;
@@ -313,14 +325,14 @@ conn_copy_file(struct conn *conn, int file_fd, size_t len, int stall_ms, int *re
 		memset(conn_tx, 0, want);
 		n = (ssize_t)want;
 	}
-	r = conn_send_bytes(conn, conn_tx, (size_t)n, stall_ms);
+	r = conn_send_bytes(conn, conn_tx, (size_t)n, conn_patience_ms(conn));
 	return r < 0 ? r : n;
 }
 
 int
-conn_send_file(
-    struct conn *conn, uint8_t type, int file_fd, size_t len, int stall_ms, int *ret_file_error)
+conn_send_file(struct conn *conn, uint8_t type, int file_fd, size_t len, int *ret_file_error)
 {
+	int stall_ms = conn_patience_ms(conn);
 	uint8_t header[VMM_GUEST_HEADER_LEN];
 	size_t left = len;
 	bool by_copy = false;
@@ -332,7 +344,7 @@ conn_send_file(
 		return -EPIPE;
 	r = conn_send_bytes(conn, header, sizeof(header), stall_ms);
 	while (r == 0 && left > 0) {
-		ssize_t n = by_copy ? conn_copy_file(conn, file_fd, left, stall_ms, ret_file_error)
+		ssize_t n = by_copy ? conn_copy_file(conn, file_fd, left, ret_file_error)
 				    : sendfile(conn->fd, file_fd, NULL, left);
 
 		if (n > 0)

@@ -31,7 +31,8 @@ session_refuse_exec(struct session *session, int code, const char *format, ...)
 	if (len > sizeof(text) - 2)
 		len = sizeof(text) - 2;
 	text[len++] = '\n';
-	if (conn_send(&session->conn, VMM_GUEST_STDERR, text, len, -1) < 0)
+	conn_be_patient(&session->conn);
+	if (conn_send(&session->conn, VMM_GUEST_STDERR, text, len) < 0)
 		return;
 	session_send_exit(session, code, 0);
 }
@@ -78,8 +79,7 @@ int
 session_send_last(struct session *session, uint8_t type, const void *payload, size_t len)
 {
 	admission_free(session->board, session->slot_index);
-	return conn_send_last(
-	    &session->conn, type, payload, len, session->settings->stall_timeout_ms);
+	return conn_send_last(&session->conn, type, payload, len);
 }
 
 void
@@ -90,10 +90,11 @@ session_send_exit(struct session *session, int32_t code, int32_t signal)
 	frame_exit_format(payload, (struct frame_exit){ .code = code, .signal = signal });
 	/* A host may pause for as long as it likes, and what it gets then must end in
 	 * EXIT; meanwhile the session keeps its place. */
+	conn_be_patient(&session->conn);
 	if (conn_await_room(&session->conn) < 0)
 		return;
 	admission_free(session->board, session->slot_index);
-	(void)conn_send_last(&session->conn, VMM_GUEST_EXIT, payload, sizeof(payload), -1);
+	(void)conn_send_last(&session->conn, VMM_GUEST_EXIT, payload, sizeof(payload));
 }
 
 void

@@ -130,7 +130,7 @@ first_frame_read(struct session *session, enum worker_port port,
 		.start_ms = now,
 		.end_ms = now + (uint64_t)settings->first_frame_timeout_ms,
 	};
-	int r = settings->any_peer ? 0 : listener_check_peer(session->conn.fd, ret_peer);
+	int r = settings->any_peer ? 0 : listener_check_peer(conn_fd(&session->conn), ret_peer);
 
 	*ret = (struct first_frame){ .is_file_port = port == WORKER_PORT_FILE };
 	if (r == 0 && port == WORKER_PORT_BY_HANDSHAKE)

@@ -208,9 +208,7 @@ worker_serve(struct worker *worker, int fd, enum worker_port port)
 	number = atomic_fetch_add(&board->counts.sessions, 1) + 1;
 	atomic_store(&slot->phase, SLOT_ACCEPTED);
 	atomic_store(&slot->session, number);
-	conn_init(&session.conn, fd, slot);
-	session.conn.board = board;
-	session.conn.lack.max_ms = session.settings->stall_timeout_ms;
+	conn_init(&session.conn, fd, slot, board, session.settings->stall_timeout_ms);
 	if (port == WORKER_PORT_BY_HANDSHAKE)
 		conn_set_room(&session.conn, worker->unix_room);
 	log_set_session(number);

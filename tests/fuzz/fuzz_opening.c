@@ -66,7 +66,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	session.board = board;
 	session.slot = &board->slots[0];
 	session.slot->started_ms = clock_mono_ms();
-	conn_init(&session.conn, pair[1], session.slot);
+	conn_init(&session.conn, pair[1], session.slot, NULL, -1);
 	r = first_frame_read(&session, WORKER_PORT_BY_HANDSHAKE, &settings, &frame, &peer);
 	FUZZ_CHECK(r == 0 || r == -EPIPE || r == -EBADMSG || r == -EMSGSIZE);
 	if (r == 0) {

@@ -100,7 +100,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_CHECK(fd_set_nonblock(pair[1], true) == 0);
 	session.board = board;
 	session.slot = &board->slots[0];
-	conn_init(&session.conn, pair[1], session.slot);
+	conn_init(&session.conn, pair[1], session.slot, NULL, -1);
 	exec_serve(&session, VMM_GUEST_START, (const uint8_t *)start, strlen(start));
 	conn_close(&session.conn);
 	scoreboard_clear_slot(session.slot);

@@ -38,7 +38,7 @@ setup(void **state)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -1;
 	host_fd = pair[0];
-	conn_init(&conn, pair[1], &slot);
+	conn_init(&conn, pair[1], &slot, NULL, SOON_MS);
 	return fd_set_nonblock(conn.fd, true);
 }
 
@@ -359,14 +359,14 @@ static void
 test_a_frame_is_sent_whole_and_the_slot_is_told(void **state)
 {
 	(void)state;
-	assert_int_equal(conn_send(&conn, VMM_GUEST_STDERR, "text", 4, SOON_MS), 0);
+	assert_int_equal(conn_send(&conn, VMM_GUEST_STDERR, "text", 4), 0);
 	assert_int_equal(slot.in_frame, 0);
 	assert_int_equal(slot.phase, SLOT_OPEN);
 	assert_int_equal(slot.bytes_out, 4);
 	memcpy(conn_tx_buffer(), "more", 4);
-	assert_int_equal(conn_send(&conn, VMM_GUEST_STDOUT, conn_tx_buffer(), 4, SOON_MS), 0);
-	assert_int_equal(conn_send(&conn, VMM_GUEST_STDOUT, NULL, 0, SOON_MS), 0);
-	assert_int_equal(conn_send_last(&conn, VMM_GUEST_EXIT, "\0\0\0\0\0\0\0\0", 8, SOON_MS), 0);
+	assert_int_equal(conn_send(&conn, VMM_GUEST_STDOUT, conn_tx_buffer(), 4), 0);
+	assert_int_equal(conn_send(&conn, VMM_GUEST_STDOUT, NULL, 0), 0);
+	assert_int_equal(conn_send_last(&conn, VMM_GUEST_EXIT, "\0\0\0\0\0\0\0\0", 8), 0);
 	assert_int_equal(slot.in_frame, 0);
 	assert_int_equal(slot.phase, SLOT_LAST_SENT);
 	assert_host_gets(VMM_GUEST_STDERR, "text", 4);
@@ -382,8 +382,9 @@ test_a_host_that_takes_nothing_stalls_the_frame_it_is_in(void **state)
 	int r;
 
 	(void)state;
+	conn.stall_ms = 20;
 	do
-		r = conn_send(&conn, VMM_GUEST_STDOUT, much, sizeof(much), 20);
+		r = conn_send(&conn, VMM_GUEST_STDOUT, much, sizeof(much));
 	while (r == 0);
 	assert_int_equal(r, -ETIMEDOUT);
 	/* The supervisor must not speak into the middle of it. */
@@ -399,7 +400,7 @@ test_sending_to_a_host_that_has_gone_raises_no_signal(void **state)
 	(void)state;
 	(void)sigaction(SIGPIPE, &action, NULL);
 	fd_close(&host_fd);
-	assert_int_equal(conn_send(&conn, VMM_GUEST_STDOUT, "x", 1, SOON_MS), -EPIPE);
+	assert_int_equal(conn_send(&conn, VMM_GUEST_STDOUT, "x", 1), -EPIPE);
 	conn_begin_push(&conn, VMM_GUEST_STDOUT, 1, false);
 	assert_int_equal(conn_push(&conn), -EPIPE);
 }
@@ -413,13 +414,15 @@ test_a_host_that_goes_while_it_is_waited_for_ends_the_wait(void **state)
 	int r;
 
 	(void)state;
+	conn.stall_ms = 1;
+	conn_be_patient(&conn);
 	if (pid == 0) {
 		(void)usleep(50000);
 		(void)shutdown(host_fd, SHUT_RDWR);
 		_exit(0);
 	}
 	do
-		r = conn_send(&conn, VMM_GUEST_STDOUT, much, sizeof(much), -1);
+		r = conn_send(&conn, VMM_GUEST_STDOUT, much, sizeof(much));
 	while (r == 0);
 	assert_int_equal(r, -EPIPE);
 	assert_true(clock_mono_ms() - before < SOON_MS);

@@ -37,7 +37,7 @@ setup(void **state)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -1;
 	host_fd = pair[0];
-	conn_init(&conn, pair[1], &slot);
+	conn_init(&conn, pair[1], &slot, NULL, SOON_MS);
 	return fd_set_nonblock(conn.fd, true);
 }
 
@@ -113,12 +113,13 @@ test_nothing_is_said_into_the_middle_of_a_frame_that_was_given_up(void **state)
 	static uint8_t drain[VMM_GUEST_DATA_MAX];
 
 	(void)state;
-	while (conn_send(&conn, VMM_GUEST_STATUS, much, sizeof(much), 20) == 0)
+	conn.stall_ms = 20;
+	while (conn_send(&conn, VMM_GUEST_STATUS, much, sizeof(much)) == 0)
 		continue;
 	assert_int_equal(slot.in_frame, 1);
 	while (recv(host_fd, drain, sizeof(drain), MSG_DONTWAIT) > 0)
 		continue;
-	assert_int_equal(conn_send_last(&conn, VMM_GUEST_EXIT, much, 8, SOON_MS), -EPIPE);
+	assert_int_equal(conn_send_last(&conn, VMM_GUEST_EXIT, much, 8), -EPIPE);
 	conn_begin_push(&conn, VMM_GUEST_STDOUT, 1, false);
 	assert_int_equal(conn_push(&conn), -EPIPE);
 	assert_int_equal(conn_send_frames(&conn, much, VMM_GUEST_HEADER_LEN, 1), -EPIPE);
@@ -238,7 +239,7 @@ test_small_pieces_make_the_same_frames_and_grow_again(void **state)
 	for (size_t i = 0; i < sizeof(payload); i++)
 		payload[i] = (uint8_t)(i * 7);
 	conn.send_max = 3;
-	assert_int_equal(conn_send(&conn, VMM_GUEST_STDERR, payload, sizeof(payload), SOON_MS), 0);
+	assert_int_equal(conn_send(&conn, VMM_GUEST_STDERR, payload, sizeof(payload)), 0);
 	assert_host_gets(VMM_GUEST_STDERR, payload, sizeof(payload));
 	conn.send_max = 3;
 	memcpy(conn_tx_buffer(), payload, sizeof(payload));

@@ -24,7 +24,7 @@ connect_await(const struct conn *conn, int tcp_fd)
 {
 	struct pollfd polls[] = {
 		{ .fd = tcp_fd, .events = POLLOUT },
-		{ .fd = conn->fd, .events = POLLRDHUP },
+		{ .fd = conn_fd(conn), .events = POLLRDHUP },
 	};
 	socklen_t len = sizeof(int);
 	int error;
@@ -68,7 +68,7 @@ static void
 connect_run(struct session *session, int tcp_fd)
 {
 	int r = conn_send(&session->conn, VMM_GUEST_STATUS, PORT_REQUEST_CONNECTED,
-	    strlen(PORT_REQUEST_CONNECTED), session->settings->stall_timeout_ms);
+	    strlen(PORT_REQUEST_CONNECTED));
 
 	if (r < 0)
 		return;

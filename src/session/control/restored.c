@@ -121,14 +121,13 @@ restored_run(struct session *session, const char *text, size_t len, struct resto
 static void
 restored_answer(struct session *session, const struct restored_status *status)
 {
-	int stall_ms = session->settings->stall_timeout_ms;
 	size_t len;
 	char *text = restored_status_format(status, &len);
 	bool is_told = text != NULL;
 	int r = 0;
 
 	if (is_told)
-		r = conn_send(&session->conn, VMM_GUEST_STATUS, text, len, stall_ms);
+		r = conn_send(&session->conn, VMM_GUEST_STATUS, text, len);
 	free(text);
 	if (r < 0)
 		return;

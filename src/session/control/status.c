@@ -170,8 +170,7 @@ status_serve(struct session *session, uint8_t type, const uint8_t *payload, size
 	(void)len;
 	if (slots != NULL && texts != NULL)
 		text = status_collect(session, slots, texts, &text_len);
-	if (text != NULL && conn_send(&session->conn, VMM_GUEST_STATUS, text, text_len,
-				session->settings->stall_timeout_ms) == 0)
+	if (text != NULL && conn_send(&session->conn, VMM_GUEST_STATUS, text, text_len) == 0)
 		session_send_exit(session, VMM_GUEST_EXIT_OK, 0);
 	else if (text == NULL)
 		session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);

@@ -107,7 +107,6 @@ tcp_relay_take(struct tcp_relay *relay)
 		return r;
 	relay->type = header.type;
 	if (header.type == VMM_GUEST_EOF && !relay->host_ended) {
-		relay->conn->saw_eof_frame = true;
 		relay->host_ended = true;
 		relay->is_cut = shutdown(relay->tcp_fd, SHUT_WR) < 0;
 		if (relay->is_cut && relay->send_error == 0)
@@ -193,7 +192,7 @@ tcp_relay_wait(struct tcp_relay *relay)
 	if (!is_pushing && !relay->guest_ended)
 		tcp_events |= POLLIN;
 	polls[0] = (struct pollfd){
-		.fd = relay->conn->fd,
+		.fd = conn_fd(relay->conn),
 		.events = (short)(POLLRDHUP | (is_pushing ? POLLOUT : 0) |
 				  (relay->input_len == 0 ? POLLIN : 0)),
 	};
@@ -216,7 +215,7 @@ tcp_relay_wait(struct tcp_relay *relay)
 static int
 tcp_relay_finish_frame(struct conn *conn, int max_ms)
 {
-	struct pollfd wait = { .fd = conn->fd, .events = POLLOUT | POLLRDHUP };
+	struct pollfd wait = { .fd = conn_fd(conn), .events = POLLOUT | POLLRDHUP };
 
 	while (conn_is_pushing(conn)) {
 		int r = conn_push(conn);
@@ -246,7 +245,7 @@ tcp_relay_run(struct conn *conn, int tcp_fd)
 	struct tcp_relay relay = {
 		.conn = conn,
 		.tcp_fd = tcp_fd,
-		.lack.max_ms = conn->lack.max_ms,
+		.lack.max_ms = conn_stall_ms(conn),
 	};
 	int r;
 

@@ -72,7 +72,7 @@ file_in_place_wait(const struct file_in_place *target)
 	const struct session *session = target->session;
 	struct pollfd wait[] = {
 		{ .fd = target->fd, .events = POLLOUT },
-		{ .fd = session->conn.fd, .events = 0 },
+		{ .fd = conn_fd(&session->conn), .events = 0 },
 	};
 	int n = stop_poll(wait, 2, file_reply_deadline(session), true);
 

@@ -139,8 +139,7 @@ file_read_send_solid(struct file_read *read, size_t len)
 	if (S_ISREG(now.st_mode) && (uint64_t)now.st_size < read->offset + len)
 		return 0;
 	/* Where the connection fails the file is not at fault, and nobody is there. */
-	if (conn_send_file(&session->conn, VMM_GUEST_FILE_DATA, read->fd, len,
-		session->settings->stall_timeout_ms, &file_error) < 0)
+	if (conn_send_file(&session->conn, VMM_GUEST_FILE_DATA, read->fd, len, &file_error) < 0)
 		return -EPIPE;
 	if (file_error < 0)
 		return file_error == -ENODATA ? -EIO : file_error;
@@ -155,8 +154,7 @@ file_read_send_copy(struct file_read *read, size_t len)
 	uint8_t *buf = conn_tx_buffer();
 	ssize_t n = file_read_some(read, buf, len);
 
-	if (n > 0 && conn_send(&session->conn, VMM_GUEST_FILE_DATA, buf, (size_t)n,
-			 session->settings->stall_timeout_ms) < 0)
+	if (n > 0 && conn_send(&session->conn, VMM_GUEST_FILE_DATA, buf, (size_t)n) < 0)
 		return -EPIPE;
 	return n;
 }

@@ -116,7 +116,7 @@ file_reply_path(struct session *session, const char *given, char *ret)
 int
 file_reply_check(struct session *session)
 {
-	struct pollfd host = { .fd = session->conn.fd, .events = POLLRDHUP };
+	struct pollfd host = { .fd = conn_fd(&session->conn), .events = POLLRDHUP };
 	const struct timespec now = { 0 };
 	int n = ppoll(&host, 1, &now, stop_wait_mask());
 

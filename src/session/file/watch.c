@@ -308,7 +308,7 @@ static int
 file_watch_await_room(struct file_watch *watch, int error)
 {
 	struct conn *conn = &watch->session->conn;
-	struct pollfd host = { .fd = conn->fd, .events = POLLOUT | POLLRDHUP };
+	struct pollfd host = { .fd = conn_fd(conn), .events = POLLOUT | POLLRDHUP };
 
 	if (error != -ECANCELED)
 		return conn_await_room(conn);
@@ -372,8 +372,7 @@ file_watch_run(struct file_watch *watch)
 	int r = file_watch_open(watch, &parts);
 
 	if (r == 0)
-		r = conn_send(&watch->session->conn, VMM_GUEST_FILE_ACK, NULL, 0,
-		    watch->session->settings->stall_timeout_ms);
+		r = conn_send(&watch->session->conn, VMM_GUEST_FILE_ACK, NULL, 0);
 	if (r == 0) {
 		watch->stands = true;
 		r = file_watch_loop(watch);

@@ -49,7 +49,7 @@ file_watch_queue_fill(struct file_watch *watch, int timeout_ms)
 {
 	struct pollfd wait[] = {
 		{ .fd = watch->inotify_fd, .events = POLLIN },
-		{ .fd = watch->session->conn.fd, .events = POLLRDHUP },
+		{ .fd = conn_fd(&watch->session->conn), .events = POLLRDHUP },
 	};
 	uint64_t deadline = timeout_ms < 0 ? CLOCK_NEVER : clock_mono_ms() + (uint64_t)timeout_ms;
 	ssize_t n;

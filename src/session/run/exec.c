@@ -123,7 +123,7 @@ static void
 exec_send_status(struct exec *exec, char *text, size_t len)
 {
 	if (text != NULL)
-		(void)conn_send(&exec->session->conn, VMM_GUEST_STATUS, text, len, -1);
+		(void)conn_send(&exec->session->conn, VMM_GUEST_STATUS, text, len);
 	free(text);
 }
 
@@ -303,6 +303,8 @@ exec_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t
 	if (!exec_parse(&exec, payload, len))
 		return;
 	exec_describe(&exec);
+	/* A host may pause for as long as it likes. */
+	conn_be_patient(&session->conn);
 	if (launch_program(session, &exec.request, &exec.program)) {
 		if (exec.request.detach)
 			exec_detach(&exec);

@@ -17,9 +17,15 @@
 #define INPUT_PIPE_LARGE (1024 * 1024)
 
 void
-input_init(struct input *input, int fd, int tty_fd, const struct process_tree *tree)
+input_init(struct input *input, int fd, int tty_fd, const struct process_tree *tree, int stall_ms)
 {
-	*input = (struct input){ .fd = fd, .tty_fd = tty_fd, .tree = tree, .last_typed = '\n' };
+	*input = (struct input){
+		.fd = fd,
+		.tty_fd = tty_fd,
+		.tree = tree,
+		.last_typed = '\n',
+		.lack.max_ms = stall_ms,
+	};
 	held_input_init(&input->held);
 }
 
@@ -181,17 +187,18 @@ input_take_frames(struct input *input, struct conn *conn)
 		r = conn_parse_header(conn, &header);
 		if (r == -EAGAIN)
 			return 0;
-		if (r < 0)
+		if (r < 0) {
+			input->type = 0;
+			conn_lose_track(conn);
 			return r;
+		}
 		input->type = header.type;
 		input->control_len = 0;
 		if (header.type == VMM_GUEST_STDIN && header.len > 0 && input->eof_pending &&
 		    input->tty_fd >= 0 && input->fd >= 0)
 			input_type_eof(input);
-		if (header.type == VMM_GUEST_EOF) {
-			conn->saw_eof_frame = true;
+		if (header.type == VMM_GUEST_EOF)
 			input_take_eof(input);
-		}
 	}
 }
 

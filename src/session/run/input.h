@@ -46,14 +46,17 @@ struct input {
 };
 
 /* FD becomes INPUT's, non-blocking already; -1 where the program has no standard
- * input of the host's. TTY_FD and GROUP are borrowed. */
-void input_init(struct input *input, int fd, int tty_fd, const struct process_tree *tree);
+ * input of the host's. TTY_FD and TREE are borrowed. Want of memory is borne for STALL_MS
+ * (-1: no limit). */
+void input_init(
+    struct input *input, int fd, int tty_fd, const struct process_tree *tree, int stall_ms);
 
 /* Closes the program's standard input, and forgets what is held. */
 void input_close(struct input *input);
 
 /* Takes all frames that stand in CONN's buffer. Returns 0, or -EMSGSIZE where the
- * host announced a frame above the limit. Never waits. */
+ * host announced a frame above the limit: all that it sends after that is dropped.
+ * Never waits. */
 int input_take_frames(struct input *input, struct conn *conn);
 
 /* Delivers what is held, as far as the program takes it. Never waits. */

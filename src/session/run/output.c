@@ -28,8 +28,7 @@ output_make_stream(int fd, uint8_t type)
 }
 
 void
-output_init(struct output *output, struct conn *conn, int tty_fd, int stdout_fd, int stderr_fd,
-    int lack_max_ms)
+output_init(struct output *output, struct conn *conn, int tty_fd, int stdout_fd, int stderr_fd)
 {
 	*output = (struct output){
 		.conn = conn,
@@ -38,7 +37,7 @@ output_init(struct output *output, struct conn *conn, int tty_fd, int stdout_fd,
 			output_make_stream(stderr_fd, VMM_GUEST_STDERR),
 		},
 		.is_tty = tty_fd >= 0,
-		.lack.max_ms = lack_max_ms,
+		.lack.max_ms = conn_stall_ms(conn),
 	};
 }
 
@@ -162,7 +161,7 @@ void
 output_drop(struct output *output)
 {
 	output->is_dropped = true;
-	output->conn->tx_head = output->conn->tx_tail = 0;
+	conn_stop_pushing(output->conn);
 }
 
 void

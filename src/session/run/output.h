@@ -45,8 +45,8 @@ struct output {
 
 /* The descriptors become OUTPUT's, non-blocking already: the terminal's master, or -1
  * and the two pipes. CONN is borrowed. */
-void output_init(struct output *output, struct conn *conn, int tty_fd, int stdout_fd, int stderr_fd,
-    int lack_max_ms);
+void output_init(
+    struct output *output, struct conn *conn, int tty_fd, int stdout_fd, int stderr_fd);
 
 /* Reads from each stream that is READY, as long as frames go out whole. Never waits.
  * Returns 0, or -EPIPE where the host has gone. */

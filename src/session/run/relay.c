@@ -322,9 +322,6 @@ relay_read_host(struct relay *relay, short shown, uint64_t now)
 	if (input_take_frames(&relay->input, relay->conn) == -EMSGSIZE) {
 		relay_set_reason(relay, RELAY_PROTOCOL);
 		relay_kill(relay, now);
-		relay->input.type = 0;
-		relay->conn->payload_left = 0;
-		relay->conn->rx_head = relay->conn->rx_tail = 0;
 	}
 }
 
@@ -332,10 +329,9 @@ static void
 relay_prepare(const struct relay *relay, struct pollfd *polls)
 {
 	bool is_pushing = conn_is_pushing(relay->conn);
-	bool reads_host =
-	    relay->end.reason != RELAY_PROTOCOL && !input_is_full(&relay->input, relay->conn);
+	bool reads_host = !input_is_full(&relay->input, relay->conn);
 
-	polls[RELAY_POLL_CONN].fd = relay->end.is_gone ? -1 : relay->conn->fd;
+	polls[RELAY_POLL_CONN].fd = relay->end.is_gone ? -1 : conn_fd(relay->conn);
 	polls[RELAY_POLL_CONN].events =
 	    (short)(POLLRDHUP | (reads_host ? POLLIN : 0) | (is_pushing ? POLLOUT : 0));
 	polls[RELAY_POLL_PID].fd = relay->phase == RELAY_RUNNING ? relay->tree->pid_fd : -1;
@@ -424,7 +420,6 @@ relay_is_over(const struct relay *relay)
 void
 relay_run(struct relay *relay, const struct relay_options *options, struct relay_end *ret)
 {
-	int lack_max_ms = options->conn->lack.max_ms;
 	uint64_t now = clock_mono_ms();
 
 	*relay = (struct relay){
@@ -439,10 +434,10 @@ relay_run(struct relay *relay, const struct relay_options *options, struct relay
 	if (options->timeout_ms > 0)
 		relay_set_timer(relay, RELAY_TIMER_TIMEOUT, now + options->timeout_ms);
 	relay_set_timer(relay, RELAY_TIMER_WATCH, now + RELAY_WATCH_MS);
-	output_init(&relay->output, options->conn, options->tty_fd, options->stdout_fd,
-	    options->stderr_fd, lack_max_ms);
-	input_init(&relay->input, options->stdin_fd, options->tty_fd, options->tree);
-	relay->input.lack.max_ms = lack_max_ms;
+	output_init(
+	    &relay->output, options->conn, options->tty_fd, options->stdout_fd, options->stderr_fd);
+	input_init(&relay->input, options->stdin_fd, options->tty_fd, options->tree,
+	    conn_stall_ms(options->conn));
 	/* Frames may have come along with START. */
 	relay_read_host(relay, 0, now);
 	while (!relay_is_over(relay))
