@@ -64,9 +64,10 @@
 #define VMM_GUEST_COMMAND_MAX 256
 
 /* START's limits of less than this are none that a program could run under: it needs
- * its three descriptors, and to be. */
+ * its three descriptors, to be, and some time. */
 #define VMM_GUEST_NOFILE_MIN 3
 #define VMM_GUEST_PIDS_MIN 1
+#define VMM_GUEST_CPU_PERCENT_MIN 1
 
 /* Port 52: host to agent. */
 enum vmm_guest_exec_request {

@@ -39,6 +39,7 @@ enum message_flag {
 /* The most that an unsigned number is. */
 enum message_most {
 	MESSAGE_ALL = 0, /* that SIZE holds */
+	MESSAGE_U32,	 /* 2^32 - 1 */
 	MESSAGE_PIDS,	 /* 2^31 - 1 */
 	MESSAGE_OFFSETS, /* 2^63 - 1 */
 	MESSAGE_KIB,	 /* what a number of bytes may be */

@@ -83,6 +83,7 @@ static uint64_t
 message_most(const struct message_member *member)
 {
 	static const uint64_t most[] = {
+		[MESSAGE_U32] = UINT32_MAX,
 		[MESSAGE_PIDS] = INT32_MAX,
 		[MESSAGE_OFFSETS] = INT64_MAX,
 		[MESSAGE_KIB] = UINT64_MAX / 1024,

@@ -338,6 +338,7 @@ random_start(size_t *ret_len)
 	}
 	for (int i = 0; i < START_LIMIT_COUNT; i++)
 		request.limits.value[i] = random_number() | VMM_GUEST_NOFILE_MIN;
+	request.limits.value[START_LIMIT_CPU_PERCENT] &= UINT32_MAX;
 	return start_format(&request, ret_len);
 }
 

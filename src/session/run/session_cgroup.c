@@ -115,8 +115,6 @@ session_cgroup_set_cpu(int fd, uint64_t percent)
 {
 	char text[64];
 
-	if (percent == 0 || percent > UINT32_MAX)
-		return -ERANGE;
 	(void)snprintf(text, sizeof(text), "%" PRIu64 " %d",
 	    percent * SESSION_CGROUP_CPU_PERIOD_US / SESSION_CGROUP_PERCENT,
 	    SESSION_CGROUP_CPU_PERIOD_US);
