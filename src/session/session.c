@@ -5,6 +5,7 @@
  */
 #include "session/session.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -47,6 +48,8 @@ session_refuse(struct session *session, _Atomic uint64_t *count, int error, cons
 
 	if (count != NULL)
 		(void)atomic_fetch_add(count, 1);
+	if (error == -ENOMEM)
+		session->is_last = true;
 	file_len = snprintf(text, sizeof(text), "%s: ", name);
 	va_start(args, format);
 	(void)vsnprintf(text + file_len, sizeof(text) - (size_t)file_len, format, args);

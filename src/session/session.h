@@ -8,6 +8,7 @@
 #ifndef SESSION_SESSION_H
 #define SESSION_SESSION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@ struct session {
 	uint32_t slot_index;
 	struct scoreboard *board;
 	const struct session_settings *settings;
+	bool is_last; /* of this worker: json-c up to 0.17 leaks what it had no memory to add */
 };
 
 /* Serves one request whose first frame had TYPE; PAYLOAD (LEN bytes) is borrowed

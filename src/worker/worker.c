@@ -61,6 +61,7 @@ struct worker {
 	int conn_fd_number; /* that a connection has, as long as nothing has leaked */
 	size_t unix_room;   /* see conn_set_room() */
 	bool has_left_duplicate;
+	bool is_used_up; /* see struct session */
 	uint32_t served;
 };
 
@@ -216,6 +217,7 @@ worker_serve(struct worker *worker, int fd, enum worker_port port)
 	if (options->queue_write_fd >= 0 && fdpass_put(options->queue_write_fd, fd) == 0)
 		atomic_store(&slot->phase, SLOT_OPEN);
 	worker_converse(worker, &session, port);
+	worker->is_used_up = session.is_last;
 	host_clock_log();
 	log_set_session(0);
 	atomic_store(&slot->sessions_served, ++worker->served);
@@ -322,7 +324,7 @@ worker_is_due(const struct worker *worker)
 {
 	uint32_t recycle = worker->options->settings->recycle;
 
-	return worker->has_left_duplicate || worker_has_children() ||
+	return worker->has_left_duplicate || worker->is_used_up || worker_has_children() ||
 	       (recycle > 0 && worker->served >= recycle);
 }
 

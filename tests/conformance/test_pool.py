@@ -4,6 +4,7 @@
 import contextlib
 import os
 import re
+import resource
 import signal
 import threading
 import time
@@ -151,6 +152,24 @@ def test_connections_beyond_the_pool_wait_in_the_queue(start_agent):
 
 
 # ---- recycling, HUP, USR1, and other signals ------------------------------------
+
+
+@pytest.mark.parametrize("request_type,members", [
+    (codec.START, {"cmd": ["true"], "env": {f"V{i}": "x" * 40 for i in range(5000)}}),
+    (codec.KILL, {"session": 1, "signal": 1, "more": ["x" * 40] * 5000}),
+])
+def test_a_worker_without_memory_for_a_request_is_not_the_next_ones(start_agent, request_type, members):
+    agent = start_agent("--workers=1", "--reserved=0", "--recycle=0")
+    agent.run(["true"])
+    worker, = agent.worker_pids()
+    with open(f"/proc/{worker}/statm") as f:
+        size = int(f.read().split()[0]) * resource.getpagesize()
+    resource.prlimit(worker, resource.RLIMIT_AS, (size, size))
+    conn = agent.connect(codec.EXEC_PORT)
+    conn.send(request_type, codec.to_json(members))
+    assert conn.result().code != 0
+    wait_until(lambda: agent.worker_pids() not in ([], [worker]), message="another worker")
+    assert agent.run(["true"]).code == 0
 
 
 def test_a_worker_leaves_after_recycle_sessions_and_nobody_notices(start_agent):

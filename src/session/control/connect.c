@@ -98,7 +98,7 @@ connect_serve(struct session *session, uint8_t type, const uint8_t *payload, siz
 
 	(void)type;
 	if (port_target_parse((const char *)payload, len, &target, &error) < 0) {
-		session_refuse(session, &session->board->counts.bad_requests, -EINVAL,
+		session_refuse(session, &session->board->counts.bad_requests, error.code,
 		    "bad CONNECT: %s", error.text);
 		return;
 	}

@@ -5,8 +5,6 @@
  */
 #include "session/control/net.h"
 
-#include <errno.h>
-
 #include "protocol/net_request.h"
 #include "session/control/net_apply.h"
 
@@ -28,7 +26,7 @@ net_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t 
 
 	(void)type;
 	if (net_request_parse((const char *)payload, len, &request, &error) < 0) {
-		session_refuse(session, &session->board->counts.bad_requests, -EINVAL,
+		session_refuse(session, &session->board->counts.bad_requests, error.code,
 		    "bad NET_RECONFIG: %s", error.text);
 		return;
 	}

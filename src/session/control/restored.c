@@ -6,6 +6,7 @@
  */
 #include "session/control/restored.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -105,6 +106,7 @@ restored_run(struct session *session, const char *text, size_t len, struct resto
 
 	if (restored_request_parse(text, len, request, &error) < 0) {
 		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
+		session->is_last = error.code == -ENOMEM;
 		restored_fail(status, "bad RESTORED: %s", error.text);
 		return;
 	}

@@ -5,7 +5,6 @@
  */
 #include "session/control/shutdown.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
 
@@ -27,7 +26,7 @@ shutdown_serve(struct session *session, uint8_t type, const uint8_t *payload, si
 
 	(void)type;
 	if (control_shutdown_parse((const char *)payload, len, &request, &error) < 0) {
-		session_refuse(session, &session->board->counts.bad_requests, -EINVAL,
+		session_refuse(session, &session->board->counts.bad_requests, error.code,
 		    "bad SHUTDOWN: %s", error.text);
 		return;
 	}
