@@ -3,12 +3,14 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 
 import pytest
 
 import codec
-from agent import FileError
+from agent import FileError, wait_until
 from faults import mode_of
 
 NOBODY = (65534, 65534)
@@ -144,3 +146,39 @@ def test_the_worker_has_its_own_rights_again_after_each_of_them(start_agent, yar
                 ids = [line.split()[1:] for line in f if line.startswith(("Uid:", "Gid:"))]
             assert ids == [["0"] * 4, ["0"] * 4], (name, way)
     assert agent.worker_pids() == [pid]
+
+
+def euid_of(pid):
+    with open("/proc/%d/status" % pid) as f:
+        return int(f.read().split("\nUid:")[1].split()[1])
+
+
+# What a process of the same uid could do to another.
+HARM = {
+    "signal": "os.kill(%d, signal.SIGCONT)",
+    "priority": "os.setpriority(os.PRIO_PROCESS, %d, 19)",
+    "CPUs": "os.sched_setaffinity(%d, {0})",
+    "policy": "os.sched_setscheduler(%d, os.SCHED_IDLE, os.sched_param(0))",
+    "memory": "open('/proc/%d/mem', 'rb')",
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_a_user_has_no_power_over_the_worker_that_serves_it(start_agent, yard, harm):
+    agent = start_agent("--workers=1", "--reserved=0")
+    worker, = agent.worker_pids()
+    conn = agent.connect(codec.FILE_PORT)
+    conn.send(codec.FILE_WRITE_REQ, codec.to_json({"path": yard + "/home/new", "mode": 0, "user": "65534"}))
+    wait_until(lambda: euid_of(worker) == NOBODY[0])
+    result = subprocess.run([sys.executable, "-c", "import os, signal; " + HARM[harm] % worker],
+                            user=NOBODY[0], group=NOBODY[1], extra_groups=[], stderr=subprocess.PIPE, check=False)
+    assert result.returncode == 1 and b"PermissionError" in result.stderr
+    conn.send(codec.FILE_DONE)
+    conn.expect(codec.FILE_ACK)
+
+
+def test_what_root_alone_may_read_in_proc_is_not_read_for_a_user(agent):
+    for path in "/proc/sys/kernel/cad_pid", "/proc/%d/environ" % agent.pid:
+        agent.read_file(path)
+        with pytest.raises(FileError, match="EACCES"):
+            agent.read_file(path, user="65534")

@@ -1,8 +1,13 @@
 /*
  * file_user: doing the path calls of a request with a user's rights. A worker is
  * one process with one thread, so its effective ids and its groups are changed
- * and the kernel decides; its real and saved ids stay 0, by which it gets back,
- * and which keep that user from signalling or tracing it meanwhile.
+ * and the kernel decides. Its real and saved ids stay 0, by which it gets back,
+ * and which keep that user from signalling or tracing it meanwhile; its permitted
+ * capabilities stay too, which keep that user from changing its priority or its CPUs.
+ *
+ * Not by setfsuid(2): below /proc/sys the kernel goes by the effective uid, in /proc/PID
+ * by CAP_SYS_PTRACE, for quotas by CAP_SYS_RESOURCE, and a worker would keep all three.
+ *
  * Source: credentials(7), capabilities(7) on what a change of ids does to them.
  *
  * SPDX-License-Identifier: MIT
