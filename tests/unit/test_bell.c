@@ -1,5 +1,7 @@
 /*
  * bell: a ring wakes, and is neither lost nor ever too much.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <setjmp.h>
 #include <stdarg.h>

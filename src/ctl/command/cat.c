@@ -1,5 +1,7 @@
 /*
  * cat: "vmm-guest-ctl cat": files of the guest to standard output.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <string.h>
 #include <unistd.h>

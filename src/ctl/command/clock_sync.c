@@ -1,6 +1,8 @@
 /*
  * clock_sync: "vmm-guest-ctl clock-sync": the host's time and randomness for the
  * guest.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <string.h>

@@ -1,5 +1,7 @@
 /*
  * kill: "vmm-guest-ctl kill": a signal for a session of the guest.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <signal.h>
 #include <stdio.h>

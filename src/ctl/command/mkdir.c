@@ -1,5 +1,7 @@
 /*
  * mkdir: "vmm-guest-ctl mkdir": directories in the guest.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,7 @@
 /*
  * ps: "vmm-guest-ctl ps": the sessions that run.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/command.h"
 #include "ctl/status_text.h"

@@ -1,5 +1,7 @@
 /*
  * shutdown: "vmm-guest-ctl shutdown": the guest's clean end.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/command.h"
 #include "ctl/request.h"

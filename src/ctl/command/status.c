@@ -1,5 +1,7 @@
 /*
  * status: "vmm-guest-ctl status": what the agent is doing.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include "ctl/command.h"
 #include "ctl/status_text.h"

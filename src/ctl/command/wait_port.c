@@ -1,5 +1,7 @@
 /*
  * wait_port: "vmm-guest-ctl wait-port": until something in the guest listens.
+ *
+ * SPDX-License-Identifier: MIT
  */
 #include <stdio.h>
 
