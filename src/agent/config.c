@@ -1,6 +1,4 @@
 /*
- * config: what the operator set, from argv and the kernel command line.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "agent/config.h"

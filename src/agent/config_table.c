@@ -1,6 +1,4 @@
 /*
- * config_table: the one table of options.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "agent/config_table.h"

@@ -33,10 +33,10 @@
 /* The kernel's own terminal type for init says nothing about a session's. */
 #define MAIN_KERNEL_TERM "linux"
 
-/* Who has this as its oom_score_adj is never killed for memory. */
+/* At this oom_score_adj the OOM killer never picks a process. */
 #define MAIN_OOM_SCORE_NEVER (-1000)
 
-/* So many descriptors the supervisor may need: a queue for each worker. */
+/* The supervisor may need this many descriptors: a queue for each worker. */
 #define MAIN_NOFILE 8192
 
 static void
@@ -45,8 +45,8 @@ main_complain(const char *text)
 	log_warnx("%s", text);
 }
 
-/* Reads the configuration. As PID 1 nothing that stands there can stop the boot;
- * as a service a wrong option is an error. */
+/* Reads the configuration. As PID 1, nothing in it can stop the boot; as a service, a
+ * wrong option is an error. */
 static void
 main_configure(struct config *config, int argc, char **argv, bool is_init)
 {
@@ -83,8 +83,8 @@ main_find_home(void)
 	return "/";
 }
 
-/* Whether our manager has protected us from being killed for memory: all of a pool
- * that can't be killed would leave the kernel nothing but the guest. */
+/* Whether the service manager has exempted us from the OOM killer. If the whole pool
+ * inherited that, the kernel could kill only the rest of the guest. */
 static bool
 main_is_protected(void)
 {

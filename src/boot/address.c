@@ -34,7 +34,7 @@ boot_address(const struct boot_settings *settings)
 	int r;
 
 	ip_param_parse(settings->kernel_ip, &param);
-	/* What is wrong with it, the step of the name servers says. */
+	/* The step of the name servers logs what is wrong with it. */
 	if (ip_param_check(&param, problem) < 0 || boot_address_find_card(&param, card) < 0 ||
 	    netif_has_address(card) != 0)
 		return;

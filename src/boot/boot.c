@@ -30,8 +30,8 @@ boot_proc(const struct boot_settings *settings)
 		log_error(r, "boot: can't open /proc");
 }
 
-/* Ctrl-Alt-Del, by which Firecracker asks for a clean stop, becomes SIGINT to
- * PID 1; if that is not us, it is not ours to say. */
+/* Ctrl-Alt-Del, by which Firecracker asks for a clean stop, becomes SIGINT to PID 1. If
+ * that is another process, it decides. */
 static void
 boot_ctrl_alt_del(const struct boot_settings *settings)
 {

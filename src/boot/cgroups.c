@@ -1,6 +1,4 @@
 /*
- * boot_cgroups: the two halves of the guest.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "boot/cgroups.h"
@@ -20,29 +18,28 @@
 #define BOOT_CGROUPS_SESSIONS "sessions"
 #define BOOT_CGROUPS_NAME_MAX 16
 
-/* What a predecessor left has so long to go; what outlives that keeps its name, and
- * we take one of so many others. */
+/* How long what a predecessor left has to go. A cgroup that outlives that keeps its name,
+ * and we take one of so many others. */
 #define BOOT_CGROUPS_CLEAR_MS 2000
 #define BOOT_CGROUPS_NAMES 16
 
 /* Enough for the supervisor and a full pool of small sessions. */
 #define BOOT_CGROUPS_MEMORY_MIN "33554432"
 
-/* Of the kernel's pids, so many eighths may be the sessions'. */
+/* How many eighths of the kernel's pids the sessions may have. */
 #define BOOT_CGROUPS_PIDS_PART 7
 #define BOOT_CGROUPS_PIDS_WHOLE 8
 
-/* Of the memory that is there at boot, what the sessions together leave alone: an
- * eighth, and no more than this. Two tmpfs together are as large as all memory, and
- * what lies in them no kill gives back: without a limit the kernel goes on to kill
- * the workers, and then has a panic for want of anybody else. */
+/* The sessions together leave alone an eighth of the memory that is there at boot, at most
+ * this much. Two tmpfs together are as large as all memory, and no kill frees what is in
+ * them: without a limit the kernel would go on to kill the workers, and then panic. */
 #define BOOT_CGROUPS_MEMORY_PART 8
 #define BOOT_CGROUPS_MEMORY_LEFT (64ull * 1024 * 1024)
 #define BOOT_CGROUPS_BYTES_PER_KIB 1024
 
 static int boot_cgroups_fd = -1;
 
-/* One at a time: a kernel, or who delegated, may keep any of them. */
+/* One at a time: the kernel, or the manager that delegated, may lack any of them. */
 static void
 boot_cgroups_hand_down(int fd)
 {
@@ -57,8 +54,8 @@ boot_cgroups_hand_down(int fd)
 	}
 }
 
-/* The smallest of the limits for the number of tasks that the kernel has, and that
- * who delegated ROOT_FD has set. */
+/* The smallest of the kernel's limits for the number of tasks, and of that which the
+ * manager that delegated ROOT_FD has set. */
 static uint64_t
 boot_cgroups_max_pids(int root_fd)
 {
@@ -109,7 +106,7 @@ boot_cgroups_make(int root_fd)
 	uint64_t pids = boot_cgroups_max_pids(root_fd);
 	int r;
 
-	/* One that was ever killed as a whole would have what is born from it killed. */
+	/* In a cgroup that was ever killed as a whole, later kernels kill new children. */
 	(void)cgroup_remove(root_fd, BOOT_CGROUPS_AGENT);
 	r = cgroup_make(root_fd, BOOT_CGROUPS_AGENT, &agent_fd);
 	if (r == 0)
@@ -127,7 +124,7 @@ boot_cgroups_make(int root_fd)
 	return 0;
 }
 
-/* A service leaves this to who delegated: it is not alone in the guest. */
+/* A service leaves this to the manager that delegated: it is not alone in the guest. */
 static void
 boot_cgroups_limit_memory(void)
 {

@@ -1,6 +1,6 @@
 /*
- * boot_cgroups: the two halves of the guest: "agent" for us, which memory.min
- * protects, and "sessions" for all that is run, which can't take every pid.
+ * boot_cgroups: the two halves of the guest: "agent" for the agent itself, which
+ * memory.min protects, and "sessions" for all programs, which can't take every pid.
  *
  * SPDX-License-Identifier: MIT
  */

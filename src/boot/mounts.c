@@ -15,8 +15,8 @@
 #include "platform/mount_point.h"
 #include "platform/pty.h"
 
-/* Of the kernel's 4096 terminals /dev/pts has half. What users mount themselves, in name
- * spaces of theirs, has what sysctl.c lets it have; 64 are left for the host. */
+/* /dev/pts has half of the kernel's 4096 terminals. What users mount in their own name
+ * spaces has as many as sysctl.c lets it have; 64 are left for the host. */
 static const struct mount_point boot_mounts_table[] = {
 	{
 	    .type = "proc",
@@ -76,7 +76,7 @@ static const struct mount_point boot_mounts_table[] = {
 	},
 };
 
-/* Only where the one that is there is of no use. */
+/* Used only where the one that is there can't be used. */
 static const struct mount_point boot_mounts_tmp = {
 	.type = "tmpfs",
 	.target = "/tmp",
@@ -101,7 +101,7 @@ boot_mounts_make_tmp(void)
 {
 	const char *path = boot_mounts_tmp.target;
 
-	/* Not by the umask, which would take the others' right to write. */
+	/* mkdir(2) obeys the umask, which would take the others' right to write. */
 	if (mkdir(path, BOOT_MOUNTS_TMP_MODE) == 0 && chmod(path, BOOT_MOUNTS_TMP_MODE) == 0)
 		return;
 	if (access(path, W_OK) < 0)

@@ -34,7 +34,8 @@ boot_step_fn boot_console;
 /* ---- after it ------------------------------------------------------------ */
 
 /* Gives the card that ip= names, else the guest's first, its address, netmask and
- * default route, if it has no address yet and ip= has all three. No card is no error. */
+ * default route, if it has no address yet and ip= has all three. A guest without a card is not an
+ * error. */
 boot_step_fn boot_address;
 
 /* Sets the hostname: the operator's, else the fifth field of ip=, else the first line

@@ -1,6 +1,6 @@
 /*
  * boot_sysctl: the kernel's protection against planted links, its limit for logs, and
- * whom its terminals are for.
+ * how many terminals it reserves for the host.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -21,8 +21,8 @@ struct boot_sysctl {
 	const char *least;
 };
 
-/* The kernel has 4096 terminals, of which those of devpts mounted in name spaces of their
- * own can have all but the reserve. That and the half of /dev/pts leave 64. */
+/* The kernel has 4096 terminals. A devpts that is mounted in another name space can have
+ * all but the reserve. With the half that /dev/pts has, 64 are left. */
 static const struct boot_sysctl boot_sysctl_table[] = {
 	{ "sys/fs/protected_symlinks", "1" },
 	{ "sys/fs/protected_hardlinks", "1" },
@@ -44,8 +44,8 @@ boot_sysctl_set(const struct boot_sysctl *sysctl)
 	return fd_write_file(proc_dir_fd(), sysctl->path, sysctl->least);
 }
 
-/* Whoever logs to the kernel by /dev/kmsg has ten lines in five seconds, which a boot at
- * debug is above; what a guest can provoke we limit ourselves. An operator's own
+/* The kernel takes ten lines in five seconds from /dev/kmsg, and a boot at debug has more;
+ * what a guest can provoke the agent limits itself. An operator's own
  * choice (printk.devkmsg= on the kernel's command line) can't be changed, and stands. */
 static void
 boot_sysctl_let_us_log(void)

@@ -1,6 +1,4 @@
 /*
- * address: where an agent listens or is found.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/address.h"

@@ -1,6 +1,4 @@
 /*
- * cgroup: control groups of version 2.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/cgroup.h"

@@ -27,8 +27,8 @@ int cgroup_read_key(int cgroup_fd, const char *file, const char *key, uint64_t *
  * told. Zombies do not count. */
 bool cgroup_is_populated(int cgroup_fd);
 
-/* Whether a process may be born in it that is to be alone there: nobody is in it or
- * below it, and it is not frozen. False where that can't be told. */
+/* Whether a new process would be alone in it and could run: no process is in it or below
+ * it, and it is not frozen. False where that can't be told. */
 bool cgroup_is_vacant(int cgroup_fd);
 
 /* Whether it has a limit of its own on memory, processes or CPU. */
@@ -44,13 +44,13 @@ int cgroup_kill(int cgroup_fd);
 /* Sends SIGNAL to every process in it and below it. */
 void cgroup_signal(int cgroup_fd, int signal);
 
-/* Removes the cgroup NAME below PARENT_FD and all below it that whoever was in it
- * may have made, unless a live process is still there. Returns 0, -EBUSY where it
+/* Removes the cgroup NAME below PARENT_FD, and all below it, unless a live process is
+ * still there. Returns 0, -EBUSY where it
  * is not empty, or -errno. */
 int cgroup_remove(int parent_fd, const char *name);
 
-/* The same for one that is not to be waited for: kills what is in it, again and
- * again until nothing is, for at most TIMEOUT_MS, and then removes it. Returns 0,
+/* The same, with a kill first: kills every process in it, again and again until none is
+ * left, for at most TIMEOUT_MS, and then removes it. Returns 0,
  * also where there is none of that NAME; -EBUSY where something outlived that. */
 int cgroup_clear(int parent_fd, const char *name, int timeout_ms);
 

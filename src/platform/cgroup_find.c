@@ -1,6 +1,4 @@
 /*
- * cgroup_find: where the cgroup2 hierarchy is mounted, and where in it we are.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/cgroup_find.h"

@@ -12,7 +12,7 @@
 
 /* The path at which the cgroup OWN, as /proc/PID/cgroup names it, is seen by the
  * mount of LINE, one of mountinfo. Returns true with it in PATH (SIZE bytes);
- * false where that is no cgroup2 mount, or OWN does not lie below it. */
+ * false where that is not a cgroup2 mount, or OWN does not lie below it. */
 bool cgroup_find_path(const char *line, const char *own, char *path, size_t size);
 
 /* Opens the root of the cgroup2 hierarchy, wherever /proc/self/mountinfo says that
@@ -22,9 +22,9 @@ int cgroup_find_root(int *ret_fd);
 
 /* Opens the cgroup that was delegated to this process: its own, or where that is
  * called LEAF the one above, into whose leaf our manager, or our predecessor, has
- * put us. Delegated is what bears the extended attribute user.delegate or
- * trusted.delegate with the value 1: so systemd tells it (its document "Control
- * Group APIs and Delegation"), and no other has any business there. Returns 0 with
+ * put us. A delegated cgroup has the extended attribute user.delegate or
+ * trusted.delegate with the value 1, by which systemd marks it (its document "Control
+ * Group APIs and Delegation"); any other cgroup is left alone. Returns 0 with
  * a close-on-exec directory descriptor in *RET_FD, -EPERM where we have none,
  * -ENOENT where there is no cgroup2, or its mount does not show our part of it, or
  * -errno. */

@@ -25,8 +25,8 @@ int dial_begin(const struct address_port *to, int *ret_fd);
 
 /* The same for a PORT of the host whose vsock device has its Unix socket at PATH: the
  * host listens at "PATH_PORT" (Firecracker's docs/vsock.md, "Guest-initiated
- * connections"). Only a socket that is root's or this user's own, and that root or he
- * listens on, is gone to: else -ENOTSOCK or -EPERM. -EAGAIN if the queue of connections
+ * connections"). It connects only to a socket that root or this user owns and listens on:
+ * else -ENOTSOCK or -EPERM. -EAGAIN if the queue of connections
  * is full, -ENAMETOOLONG (unix(7)). */
 int dial_begin_unix(const char *path, uint32_t port, int *ret_fd);
 

@@ -1,6 +1,4 @@
 /*
- * dir: directories, read to their end.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/dir.h"

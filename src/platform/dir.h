@@ -1,6 +1,6 @@
 /*
- * dir: directories, read to their end. readdir(3) says NULL at the end and for an
- * error alike; who takes the one for the other has a list that is silently short.
+ * dir: directories, read to their end. readdir(3) returns NULL at the end and for an error
+ * alike; to take an error for the end makes a list silently short.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,6 +1,4 @@
 /*
- * entropy: the kernel's random pool, fed by the host.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/entropy.h"

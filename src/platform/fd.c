@@ -1,7 +1,4 @@
 /*
- * fd: descriptors that close themselves, and the few reads and writes that
- * must be whole.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/fd.h"

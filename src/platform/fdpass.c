@@ -1,6 +1,4 @@
 /*
- * fdpass: a descriptor put into the queue of a socket pair and taken out again.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/fdpass.h"

@@ -1,6 +1,6 @@
 /*
  * fdpass: a descriptor put into the queue of a socket pair and taken out again.
- * While it lies there the file behind it stays open, whoever dies. See unix(7),
+ * While it lies there the file behind it stays open, whichever process dies. See unix(7),
  * SCM_RIGHTS.
  *
  * SPDX-License-Identifier: MIT
@@ -8,8 +8,8 @@
 #ifndef PLATFORM_FDPASS_H
 #define PLATFORM_FDPASS_H
 
-/* A queue for one: whoever holds the reading end can take out what was put into
- * the writing end. Both non-blocking and close-on-exec, owned by the caller.
+/* Opens a queue: what is put into the writing end can be taken out of the reading end.
+ * Both are non-blocking and close-on-exec, and the caller's.
  * Returns 0 or -errno. */
 int fdpass_open(int *ret_read_fd, int *ret_write_fd);
 

@@ -36,13 +36,13 @@ enum io_meaning io_error_read(enum io_side side, int error);
 /* Sleeps for IO_NO_MEMORY_PAUSE_MS. */
 void io_error_pause(void);
 
-/* How long memory has been lacking for one thing, over many calls. */
+/* How long memory has been lacking for one purpose, over many calls. */
 struct io_lack {
 	uint64_t since_ms; /* of CLOCK_MONOTONIC; 0: it is not */
-	int max_ms;	   /* for so long that is borne; -1: no limit */
+	int max_ms;	   /* how long to bear that; -1: no limit */
 };
 
-/* It is lacking, again: pauses. Returns whether it is to be borne still. */
+/* Memory was lacking again: pauses. Returns whether to try again. */
 bool io_lack_bear(struct io_lack *lack);
 
 #endif

@@ -1,6 +1,4 @@
 /*
- * listener: the agent's listening sockets, and who may come in by them.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/listener.h"

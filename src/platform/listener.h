@@ -19,7 +19,7 @@
  * listener_open_vsock(): any CID, PORT. -EAFNOSUPPORT or -EADDRNOTAVAIL where
  * vsock is not there (yet).
  * listener_open_unix(): a stale socket at PATH is replaced; -EADDRINUSE if
- * somebody listens there; -EEXIST if PATH is no socket. Mode 0600. */
+ * somebody listens there; -EEXIST if PATH is not a socket. Mode 0600. */
 int listener_open_vsock(uint32_t port, int *ret_fd);
 int listener_open_unix(const char *path, int *ret_fd);
 

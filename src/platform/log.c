@@ -1,6 +1,4 @@
 /*
- * log: one line each, to standard error or the kernel's log.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/log.h"

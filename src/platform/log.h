@@ -1,8 +1,8 @@
 /*
- * log: one line each, to standard error or the kernel's log, with the program,
- * the process and the session in front. Nothing here is ever on the path of a
- * reply: callers log after they have sent; and a reader who does not read makes
- * nobody wait (log_output.h).
+ * log: one line each, to standard error or the kernel's log, with the program, the process
+ * and the session in front. Nothing here is ever on the path of a reply: callers log
+ * after they have sent. A log that nobody reads does not hold the agent up
+ * (log_output.h).
  *
  * SPDX-License-Identifier: MIT
  */
@@ -36,7 +36,7 @@ void log_set_session(uint64_t session);
 /* Logs what has failed, with the text of ERROR, a -errno, behind a colon. */
 void log_error(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Logs what went wrong, where there is no error number; and what is no failure. */
+/* The same without an error number: what went wrong, what happened, and details. */
 void log_warnx(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -45,8 +45,8 @@ void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void fatal_error(int error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* A budget for what a guest program can provoke: PERIOD_MS must pass between
- * BURST lines of it. Zero-initialised but for these two it is ready for use. */
+/* A budget for lines that a guest program can provoke: BURST of them in each PERIOD_MS.
+ * All other members are zero at first. */
 struct log_limit {
 	uint32_t burst;
 	uint32_t period_ms;
@@ -55,8 +55,8 @@ struct log_limit {
 	uint32_t dropped;
 };
 
-/* log_warnx() within LIMIT; what was dropped is counted, and told at the end of the
- * first line of the next period. */
+/* log_warnx() within LIMIT. Lines above it are dropped and counted; the first line of the
+ * next period ends with their number. */
 void log_limited(struct log_limit *limit, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

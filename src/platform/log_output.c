@@ -1,6 +1,4 @@
 /*
- * log_output: where lines of the log go.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/log_output.h"

@@ -1,6 +1,6 @@
 /*
- * log_output: where lines of the log go, and that nobody waits for whoever reads
- * them: a console can be stopped, a pipe can be full, and the agent must serve.
+ * log_output: where lines of the log go. Nobody waits for their reader: a console can be
+ * stopped, a pipe can be full, and the agent must serve.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* So long a line may wait for room (milliseconds), once: after one that found none,
+/* How long a line may wait for room, in milliseconds, once: after a line that found none,
  * lines are dropped at once until one gets through. */
 #define LOG_OUTPUT_WAIT_MS 100
 

@@ -1,6 +1,4 @@
 /*
- * memory: what a process takes of the kernel's pages, and gives back.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/memory.h"

@@ -12,8 +12,9 @@
  * pages have; they read as zero from then on. */
 void memory_give_back(void *from, size_t len);
 
-/* Whatever the kernel's defaults say, no huge page in the program's own buffers: most of
- * them are never touched, and one would be 2 MiB in each process that comes to write. */
+/* Keeps huge pages out of the program's own buffers, whatever the kernel's defaults say:
+ * most of a buffer is never touched, and a huge page is 2 MiB in each process that
+ * writes to it. */
 void memory_refuse_huge_pages(void);
 
 #endif

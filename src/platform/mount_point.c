@@ -1,6 +1,4 @@
 /*
- * mount_point: one file system on its mount point.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/mount_point.h"

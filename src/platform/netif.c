@@ -1,6 +1,4 @@
 /*
- * netif: network interfaces and IPv4 routes, by ioctl(2).
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/netif.h"

@@ -15,8 +15,8 @@
 /* Sets the interface NAME up. Returns 0 or -errno. */
 int netif_set_up(const char *name);
 
-/* Finds the guest's interface: eth0, else the one of the lowest index that is no
- * loopback and no tunnel. Returns 0 with its name in *RET, or -ENODEV. */
+/* Finds the guest's interface: eth0, else the one of the lowest index that is
+ * neither a loopback nor a tunnel. Returns 0 with its name in *RET, or -ENODEV. */
 int netif_find(char ret[IFNAMSIZ]);
 
 /* Whether the interface NAME has an IPv4 address. Returns 1, 0, or -errno: -ENODEV

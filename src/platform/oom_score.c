@@ -1,6 +1,4 @@
 /*
- * oom_score: how ready the kernel is to kill this process for memory.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/oom_score.h"

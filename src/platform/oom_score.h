@@ -1,6 +1,6 @@
 /*
- * oom_score: how ready the kernel is to kill this process for memory, and how a
- * child is born without what protects us.
+ * oom_score: how ready the kernel is to kill this process for memory, and how a child is
+ * born without our protection.
  *
  * A child has the value of its parent. To write it in the child means to look up a
  * process that /proc has never shown, which takes ten times as long as to write our
@@ -19,7 +19,7 @@
  * -errno: then the two below do nothing. */
 int oom_score_init(const char *score);
 
-/* Between these two this process, and whoever it clones, has 0. Without the right to
+/* Between these two calls this process, and every child that it clones, has 0. Without the right to
  * raise itself (CAP_SYS_RESOURCE) such a child can't take the old value back.
  * Neither does anything where the value is 0 already. */
 void oom_score_expose(void);

@@ -1,6 +1,4 @@
 /*
- * pidfd: processes by descriptor.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/pidfd.h"

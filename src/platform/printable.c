@@ -1,6 +1,4 @@
 /*
- * printable: what a terminal obeys rather than shows.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/printable.h"

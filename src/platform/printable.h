@@ -16,7 +16,7 @@
 #include <stddef.h>
 
 /* The length of the first character of the LEN bytes of TEXT, 1 to 4; LEN is not 0. A
- * byte that is no part of UTF-8 is one character. *RET_CONTROL: whether it is one of
+ * byte that is not part of UTF-8 is one character. *RET_CONTROL: whether it is one of
  * the above. */
 size_t printable_next(const char *text, size_t len, bool *ret_control);
 

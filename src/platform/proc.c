@@ -1,6 +1,4 @@
 /*
- * proc: a descriptor of /proc that is kept for the agent's life.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/proc.h"

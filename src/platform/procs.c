@@ -1,6 +1,4 @@
 /*
- * procs: the processes of the guest, as /proc shows them.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/procs.h"
@@ -44,7 +42,7 @@ procs_read(int proc_fd, const char *name, struct procs_entry *ret)
 		") %c %*d %d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld",
 		&ret->state, &ret->group, &flags, &threads) != 4)
 		return false;
-	/* Its first thread has ended, and others go on: it is no zombie yet. */
+	/* Its first thread has ended, and others go on: it is not a zombie yet. */
 	if (ret->state == 'Z' && threads > 1)
 		ret->state = 'S';
 	ret->is_kernel_thread = (flags & PROCS_KERNEL_THREAD) != 0;

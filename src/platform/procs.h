@@ -32,8 +32,8 @@ int procs_read_status(pid_t pid, int *ret_status);
 /* The parent of PID, or -errno: -ENOENT where there is no such process. */
 pid_t procs_read_parent(pid_t pid);
 
-/* Whether a process that is no zombie is in the process group GROUP; true where
- * /proc can't tell. */
+/* Whether a process that is not a zombie is in the process group GROUP; true where /proc
+ * can't tell. */
 bool procs_group_lives(pid_t group);
 
 #endif

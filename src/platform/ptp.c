@@ -1,6 +1,4 @@
 /*
- * ptp: the host's clock, where KVM lends it to its guests.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/ptp.h"

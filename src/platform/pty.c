@@ -1,6 +1,4 @@
 /*
- * pty: a pseudo-terminal and the few things that are done to it.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/pty.h"

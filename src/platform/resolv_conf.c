@@ -1,6 +1,4 @@
 /*
- * resolv_conf: /etc/resolv.conf, replaced whole.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/resolv_conf.h"

@@ -1,6 +1,4 @@
 /*
- * signals: the dispositions of this process.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/signals.h"

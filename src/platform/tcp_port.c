@@ -1,6 +1,4 @@
 /*
- * tcp_port: who listens on a TCP port.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/tcp_port.h"

@@ -1,6 +1,4 @@
 /*
- * tracee: who has made us its tracer.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/tracee.h"

@@ -1,6 +1,6 @@
 /*
- * users: who a session runs as, from the guest's own /etc/passwd and /etc/group,
- * read without NSS: its modules would be the guest's code in our process.
+ * users: the user that a session runs as, from the guest's /etc/passwd and /etc/group.
+ * They are read without NSS, whose modules would be the guest's code in our process.
  * Sources: passwd(5), group(5), fgetpwent_r(3).
  *
  * SPDX-License-Identifier: MIT
@@ -33,7 +33,7 @@ struct run_as {
  * groups. A uid with no passwd line has gid 0 unless one is given. Returns 0,
  * or -errno with a static text of what is wrong in *RET_PROBLEM: -EINVAL for a
  * malformed SPEC or an id of -1 in the user's line, -ESRCH for a user or group
- * that is not there, or what reading DIRECTORY's files gave. */
+ * that does not exist, or an error of reading DIRECTORY's files. */
 int users_lookup(
     const char *directory, const char *spec, struct run_as *ret, const char **ret_problem);
 

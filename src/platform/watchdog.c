@@ -1,6 +1,4 @@
 /*
- * watchdog: a timer that this process sets, and that its supervisor waits for.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "platform/watchdog.h"

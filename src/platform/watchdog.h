@@ -1,8 +1,8 @@
 /*
- * watchdog: a timer that this process sets, and that its supervisor waits for, which
- * then kills it. For what may block where no signal of ours gets through, as vfork's
- * parent does while its child's exec waits for a dead file system; or where not even
- * SIGKILL does, as who waits for an answer of a FUSE server. See timerfd_create(2).
+ * watchdog: a timer that this process sets. Its supervisor waits for it, and then kills
+ * this process. It guards calls that may block where no signal of ours gets through, as
+ * vfork's parent does while its child's exec waits for a dead file system; or where not
+ * even SIGKILL does, as in a wait for a FUSE server. See timerfd_create(2).
  *
  * SPDX-License-Identifier: MIT
  */
@@ -19,8 +19,8 @@ int watchdog_open(void);
  * process whose it is sets it anew. */
 void watchdog_set_other(int fd, uint32_t timeout_ms);
 
-/* Gives this process the timer FD of watchdog_open(), which is its for good; with an
- * error of that the calls below do nothing. */
+/* Gives this process the timer FD of watchdog_open() for good. If FD is an error, the calls
+ * below do nothing. */
 void watchdog_init(int fd);
 
 /* Time is up in TIMEOUT_MS milliseconds; 0 calls it off. */

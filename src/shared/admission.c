@@ -1,6 +1,4 @@
 /*
- * admission: the control lane.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "shared/admission.h"
@@ -15,7 +13,7 @@ admission_total(const struct scoreboard *board, enum admission_class kind)
 	return kind == ADMISSION_EXEC ? board->workers - board->reserved : board->workers - 1;
 }
 
-/* Starting at the slot's own word, workers seldom meet at one. */
+/* Each worker starts at its own slot's word, so that two seldom meet at one. */
 static bool
 admission_take_word(_Atomic uint32_t *words, uint32_t count, uint32_t index)
 {

@@ -1,11 +1,11 @@
 /*
- * admission: the control lane. What may run for long, and what moves files, needs a
- * place; there are fewer places than workers, so that clock sync, status,
- * restore and shutdown always find a worker.
+ * admission: the control lane. A session that may run for long, or that moves files,
+ * needs a place. There are fewer places than workers, so that clock sync, status, restore
+ * and shutdown always find a worker.
  *
- * A place is a word of shared memory that names the slot that holds it, taken by
- * compare-and-swap: whoever counts them counts what is true, and the supervisor
- * can free those of a dead worker.
+ * A place is a word of shared memory that names the slot that holds it, and is taken by
+ * compare-and-swap. So a count is always true, and the supervisor can free the places of
+ * a dead worker.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,6 +1,4 @@
 /*
- * cgroup_number: the cgroup of a session, by its number.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "shared/cgroup_number.h"

@@ -1,6 +1,4 @@
 /*
- * detached: the programs that were let go.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "shared/detached.h"
@@ -17,8 +15,8 @@ detached_enlist(struct scoreboard *board, const struct slot *slot, int32_t pid)
 {
 	uint64_t first = atomic_load(&slot->session);
 
-	/* Not the one that was struck off last: whoever had asked for a signal there may
-	 * not have looked yet what became of it. */
+	/* Not the entry that was struck off last: a KILL that asked for a signal there may not
+	 * have looked yet what became of it. */
 	for (uint64_t i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
 		struct scoreboard_detached *entry =
 		    &board->detached[(first + i) % SCOREBOARD_DETACHED_MAX];

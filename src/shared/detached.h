@@ -1,7 +1,7 @@
 /*
- * detached: the programs that were let go, in memory that supervisor and workers
- * share. A worker enlists one and leaves; from there on the program is the
- * supervisor's child, and the supervisor alone signals it and strikes it off
+ * detached: the detached programs, in memory that supervisor and workers share. A worker
+ * enlists one and exits. From then on the program is the supervisor's child, and the
+ * supervisor alone signals it and strikes it off
  * (supervisor/detached_child.h).
  *
  * SPDX-License-Identifier: MIT
@@ -22,9 +22,9 @@ struct scoreboard_detached *detached_enlist(
 /* The entry of the session NUMBER, or NULL. */
 struct scoreboard_detached *detached_find(struct scoreboard *board, uint64_t number);
 
-/* Strikes ENTRY off where its main process is gone and nobody is left in its cell
- * below SESSION_CGROUPS_FD (-1: no session cgroups), and removes that. For the supervisor alone: as
- * soon as it is struck off, a worker may enter another in its place. */
+/* Strikes ENTRY off where its main process is gone and its cgroup below SESSION_CGROUPS_FD
+ * (-1: none) is empty, and removes the cgroup. For the supervisor alone: as soon as it is
+ * struck off, a worker may enter another in its place. */
 void detached_strike_if_empty(struct scoreboard_detached *entry, int session_cgroups_fd);
 
 #endif

@@ -1,6 +1,4 @@
 /*
- * host_clock: the guest's wall clock, as the host has it.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "shared/host_clock.h"

@@ -2,10 +2,10 @@
  * host_clock: the guest's wall clock, as the host has it: by what it says, and
  * where KVM lends its clock (platform/ptp.h) by looking.
  *
- * After a snapshot was restored the guest's clock stands where it stood. So it is
- * looked at at start and whenever a connection comes, and stepped where it is
- * off by more than 100 ms. A host that gives a time which is further off its
- * own clock than that means it: from there on only what it says counts.
+ * After a snapshot is restored, the guest's clock shows the time of the snapshot. So it is
+ * checked at the start and whenever a connection comes, and stepped if it is off by more
+ * than 100 ms. A host that sets a time further than that from its own clock does so on
+ * purpose: from then on only what the host says counts.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -22,8 +22,8 @@
 /* Opens KVM's clock if there is one, for this process and those that it forks. */
 void host_clock_init(void);
 
-/* Steps the clock if it is off; a look costs a few microseconds, and logs nothing:
- * the host has just come. */
+/* Steps the clock if it is off. A look costs a few microseconds, and logs nothing, as the
+ * host is waiting. */
 void host_clock_look(const struct scoreboard *board);
 
 /* Logs what the last look has found, if that was anything. */

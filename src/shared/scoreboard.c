@@ -84,8 +84,8 @@ scoreboard_count_idle(const struct scoreboard *board)
 	return idle;
 }
 
-/* The grace, above it the action, above that this; what a worker that ran wild has
- * written there is no word. */
+/* The grace is in the low bits, the action above it, and this mark above that; what a
+ * worker that ran wild has written there does not have it. */
 #define SCOREBOARD_ASKED UINT64_C(0xa5e0d0)
 #define SCOREBOARD_ASKED_SHIFT 40
 #define SCOREBOARD_ACTION_SHIFT 32

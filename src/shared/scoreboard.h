@@ -2,9 +2,9 @@
  * scoreboard: what the workers tell of themselves, in memory that supervisor
  * and workers share. One slot a worker.
  *
- * It is advisory. A worker writes its own slot only; of deaths the supervisor believes
- * wait(2) and its own kill(2) alone, and takes what stands here as it would a
- * stranger's word; and STATUS copies before it looks.
+ * It is advisory. A worker writes its own slot only. Of deaths the supervisor believes
+ * wait(2) and its own kill(2) alone, and it checks everything that it reads here. STATUS
+ * copies text before it looks at it.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -21,20 +21,20 @@
 
 #define SCOREBOARD_WORKERS_MAX 1024
 
-/* At least a page of any kernel we run on: what lies within is not shared. */
+/* A whole number of pages on any kernel; what lies within is not shared. */
 #define SCOREBOARD_OWN_SIZE (64 * 1024)
 #define SCOREBOARD_CACHE_LINE 64
 #define SCOREBOARD_USER_MAX 32
 #define SCOREBOARD_KIND_MAX 16
 
-/* How far a connection is. What the supervisor may still say on the connection
- * of a worker that died follows from it and from in_frame. */
+/* How far a connection is. From this and from in_frame follows what the supervisor may
+ * still send on the connection of a worker that died. */
 enum slot_phase {
 	SLOT_IDLE = 0,
 	SLOT_ACCEPTED,	   /* a connection, not yet in the queue of duplicates */
-	SLOT_OPEN,	   /* in the queue; nothing last has been sent */
-	SLOT_LAST_SENDING, /* EXIT, FILE_ERR and the like are on their way; see struct slot_last */
-	SLOT_LAST_SENT,	   /* they have gone out whole */
+	SLOT_OPEN,	   /* in the queue; no last frame has been sent */
+	SLOT_LAST_SENDING, /* EXIT, FILE_ERR or the like is on its way; see struct slot_last */
+	SLOT_LAST_SENT,	   /* it has gone out whole */
 };
 
 /* Which way of refusing the connection's kind has; see session.h. */
@@ -46,13 +46,13 @@ enum slot_reply_style {
 	SLOT_REPLY_UNKNOWN,  /* EXIT 125 alone: port 52, and no request has been read yet */
 };
 
-/* The last frame of a connection on its way, so that the supervisor can send it in the
- * place of a worker that died over it. */
+/* The last frame of a connection while it is on its way: if the worker dies meanwhile, the
+ * supervisor sends the rest of it. */
 #define SLOT_LAST_MAX 64
 
 struct slot_last {
 	uint8_t len;  /* of the frame, header and all; 0: too long to be kept */
-	uint8_t sent; /* so much of it has gone, unless in_frame says that nobody knows */
+	uint8_t sent; /* bytes of it that have gone, unless in_frame says that nobody knows */
 	uint8_t bytes[SLOT_LAST_MAX];
 };
 
@@ -68,7 +68,7 @@ struct slot {
 	_Atomic uint8_t in_frame;	  /* a part of a frame may have gone, without the rest */
 	_Atomic uint8_t reply_style;	  /* enum slot_reply_style */
 	_Atomic uint8_t spawning;	  /* enum slot_spawning */
-	_Atomic uint8_t asks_end;	  /* waits for the end, to answer who asked for it */
+	_Atomic uint8_t asks_end;	  /* its host asked for the end, and awaits an answer */
 	_Atomic int32_t child_pid;	  /* main process of the session, or 0 */
 	_Atomic uint64_t session;	  /* number, from 1; 0: none */
 	_Atomic uint64_t started_ms;	  /* CLOCK_MONOTONIC, when it was accepted */
@@ -85,7 +85,7 @@ struct slot {
 	struct slot_last last; /* counts in phase SLOT_LAST_SENDING */
 };
 
-/* Counts since the agent's start, by whoever sees the event. */
+/* Counts since the agent's start; the process that sees an event counts it. */
 struct scoreboard_counts {
 	_Atomic uint64_t sessions; /* the last number given out */
 	_Atomic uint64_t started;
@@ -116,12 +116,12 @@ enum scoreboard_detached_state {
 	SCOREBOARD_RUNS,
 };
 
-/* A program that was let go; see detached.h. */
+/* A detached program; see detached.h. */
 struct scoreboard_detached {
 	_Atomic uint32_t state; /* enum scoreboard_detached_state */
-	_Atomic int32_t pid;	/* 0: the main process has ended, not all of its cell */
+	_Atomic int32_t pid;	/* 0: it has ended; others are left in the session cgroup */
 	_Atomic uint64_t session;
-	_Atomic uint64_t cgroup; /* as a slot's, and the next too */
+	_Atomic uint64_t cgroup; /* as a slot's; so is signal_request */
 	_Atomic uint64_t signal_request;
 	uint64_t started_ms;
 	char user[SCOREBOARD_USER_MAX];
@@ -132,7 +132,7 @@ struct scoreboard_detached {
 enum scoreboard_stage {
 	SCOREBOARD_RUNNING = 0,
 	SCOREBOARD_ENDING,     /* the sessions are being ended */
-	SCOREBOARD_LAST_WORDS, /* who asked for it may answer now */
+	SCOREBOARD_LAST_WORDS, /* the sessions that asked for it may answer now */
 };
 
 #define SCOREBOARD_GRACE_MS 5000
@@ -144,8 +144,8 @@ struct scoreboard_shutdown {
 };
 
 struct scoreboard {
-	/* Fixed before the first fork, and from then on each process's own copy: a worker
-	 * that writes here leads nobody else out of the arrays that these bound. */
+	/* Fixed before the first fork; from then on each process has its own copy. A worker
+	 * that overwrites it can't lead another process out of the arrays that these bound. */
 	union {
 		struct {
 			uint32_t workers; /* N */
@@ -157,7 +157,7 @@ struct scoreboard {
 		char own[SCOREBOARD_OWN_SIZE];
 	};
 	_Atomic uint64_t ready_us;	   /* from the agent's start until it listened */
-	_Atomic uint8_t host_time_is_told; /* and no PTP device has a say; see host_clock.h */
+	_Atomic uint8_t host_time_is_told; /* the PTP device is ignored; see host_clock.h */
 	struct scoreboard_counts counts;
 	struct scoreboard_deaths deaths;
 	struct scoreboard_shutdown shutdown;
@@ -168,11 +168,11 @@ struct scoreboard {
 	struct slot slots[];
 };
 
-/* A temporary name that a worker's file session has given, or is about to; what
- * became of it if the worker dies, the next one of the slot looks up. Written
- * and read by file_temporary.c alone. */
+/* A temporary name that a worker's file session has given, or is about to. If the worker
+ * dies, the next one of the slot looks what became of it. Written and read by
+ * session/file/temporary.c alone. */
 struct scoreboard_temporary {
-	_Atomic uint32_t standing; /* the rest counts */
+	_Atomic uint32_t standing; /* whether the rest is valid */
 	uint64_t number;	   /* in the name */
 	uint64_t dev;
 	uint64_t ino; /* 0: not known yet */
@@ -197,8 +197,8 @@ void scoreboard_clear_slot(struct slot *slot);
 uint32_t scoreboard_count_idle(const struct scoreboard *board);
 
 /* Leaves word that the end is asked for: ACTION, of enum control_action, and how many ms
- * lie between SIGTERM and SIGKILL. It is one word of memory, so that who dies leaves all
- * of it or nothing. Does nothing where another has asked before. */
+ * lie between SIGTERM and SIGKILL. A single atomic word: a worker that dies leaves
+ * the whole request or none of it. Does nothing where another has asked before. */
 void scoreboard_ask_end(struct scoreboard *board, uint8_t action, uint32_t grace_ms);
 
 /* Whether the end is asked for; if so, what with. */

@@ -1,6 +1,5 @@
 /*
- * session_settings: what the operator has set for all sessions, from the configuration to
- * those who serve them.
+ * session_settings: the part of the configuration that the sessions need.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,7 +11,7 @@
 
 struct session_settings {
 	uint64_t max_file_bytes; /* largest WRITE */
-	int stall_timeout_ms;	 /* a file request that does not move for so long ends */
+	int stall_timeout_ms;	 /* after this long without progress a file request ends */
 	const char *home;	 /* of the agent's own user */
 	const char *dns;	 /* resolv.conf; see protocol/name_servers.h */
 	const char *term;	 /* the agent's terminal type for its sessions, or NULL */

@@ -1,6 +1,4 @@
 /*
- * signal_request: how KILL asks for a signal.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "shared/signal_request.h"

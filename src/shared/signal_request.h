@@ -1,8 +1,8 @@
 /*
- * signal_request: how KILL asks for a signal: by a word in shared memory, of who alone may
- * send it, and who says so there when it has. The word names its session, so that
- * one that comes too late does nothing; it stays where it is when it was dealt with,
- * or its session would be over before the one who asked had looked.
+ * signal_request: how KILL asks for a signal: by a word in shared memory. The one process
+ * that may send the signal looks at it, and marks it when it has. The word names its
+ * session, so that a late request does nothing. It stays when it has been dealt with, so
+ * that the asker can see that even after the session has ended.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,20 +12,20 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* ---- who asks ------------------------------------------------------------ */
+/* ---- for the asker ------------------------------------------------------- */
 
-/* Asks at PLACE for SIGNAL, 1 to 64, for SESSION. One that was asked for before, for the
- * same session, goes first: waits for that until DEADLINE_MS (CLOCK_MONOTONIC).
+/* Asks at PLACE for SIGNAL, 1 to 64, for SESSION. An earlier request for the same session
+ * goes first: waits for it until DEADLINE_MS (CLOCK_MONOTONIC).
  * Returns 0, or -ETIMEDOUT. */
 int signal_request_ask(_Atomic uint64_t *place, uint64_t session, int signal, uint64_t deadline_ms);
 
-/* Waits until that was sent. CURRENT is the number of the session that PLACE is of
- * now. Returns 0 when it was; -ESRCH where the session was over before, or nobody
- * has sent it by DEADLINE_MS. */
+/* Waits until that signal was sent. CURRENT is the number of the session that PLACE now
+ * belongs to. Returns 0 when it was sent; -ESRCH where the session was over before, or
+ * it was not sent by DEADLINE_MS. */
 int signal_request_await(const _Atomic uint64_t *place, const _Atomic uint64_t *current,
     uint64_t session, int signal, uint64_t deadline_ms);
 
-/* ---- who sends ----------------------------------------------------------- */
+/* ---- for the sender ------------------------------------------------------ */
 
 /* The signal that is wanted for SESSION at PLACE and was not sent yet; 0: none. A word
  * for another session is taken out. */

@@ -40,7 +40,7 @@ supervisor_count_workers(const struct supervisor_settings *settings)
 
 	if (settings->workers > 0)
 		return settings->workers;
-	/* Where it fails it is taken for a small guest. */
+	/* If it fails, the guest is taken for a small one. */
 	(void)sysinfo(&info);
 	return supervisor_default_workers(
 	    (uint64_t)info.totalram * info.mem_unit, settings->reserved);
@@ -67,8 +67,8 @@ supervisor_take_signals(struct supervisor *supervisor)
 	supervisor->signal_fd = -1;
 }
 
-/* A PID 1 that could not be would be the guest's end: it makes do with fewer workers, and
- * waits for the memory of one. */
+/* If PID 1 exits, the guest ends: it makes do with fewer workers, and waits until there is
+ * memory for one. */
 void
 supervisor_make_board(struct supervisor *supervisor)
 {

@@ -1,6 +1,4 @@
 /*
- * reaper: cgroups that the supervisor kills.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "supervisor/cgroup_reaper.h"

@@ -1,6 +1,4 @@
 /*
- * cut: a program whose start takes too long is ended in place of its worker.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "supervisor/cut.h"
@@ -13,7 +11,7 @@
 #include "platform/procs.h"
 #include "platform/watchdog.h"
 
-/* A descriptor of the child that SLOT names; -1 where that is no child of WORKER's. It
+/* A descriptor of the child that SLOT names; -1 where that is not a child of WORKER's. It
  * can't be reaped meanwhile: its parent waits for it in the kernel. */
 static int
 cut_open_child(const struct slot *slot, pid_t worker)
@@ -31,7 +29,8 @@ cut_start(struct slot *slot, pid_t worker, int timer_fd, uint32_t grace_ms, uint
 	uint8_t expected = SLOT_SPAWNING;
 	int CLEANUP_FD child_fd = -1;
 
-	/* The time that we gave it has passed: in a program that runs it means nothing. */
+	/* It was given more time, which has passed too. Once the program runs that means nothing.
+	 */
 	if (current != 0 && current == *session)
 		return atomic_load(&slot->spawning) == SLOT_SPAWN_NONE;
 	child_fd = cut_open_child(slot, worker);

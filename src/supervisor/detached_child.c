@@ -1,6 +1,4 @@
 /*
- * detached_child: the supervisor's care for detached programs.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "supervisor/detached_child.h"

@@ -16,22 +16,22 @@
 #include "protocol/control_request.h"
 #include "supervisor/detached_child.h"
 
-/* What the sessions, and then the workers, have beyond the grace to end. */
+/* The time that the sessions, and then the workers, have to end beyond the grace. */
 #define ENDING_WORKERS_MS 3000
 
 #define ENDING_SYNC_MS 10000
 #define ENDING_KILL_ROUNDS 5
 
-/* Between two looks for what nobody tells us of. */
+/* Between two looks for something that no event tells of. */
 #define ENDING_LOOK_MS 20
 
 struct ending_stage {
 	void (*begin)(struct supervisor *supervisor);
 	bool (*is_over)(struct supervisor *supervisor); /* NULL: begin() does not return */
 	uint32_t max_ms;				/* it lasts no longer */
-	bool has_grace;					/* from the end of the grace on */
-	uint32_t look_ms; /* so often it is looked whether it is over; 0: we are woken */
-	int rounds;	  /* it is begun so often while it is not over; 0 is 1 */
+	bool has_grace;					/* max_ms begins where the grace ends */
+	uint32_t look_ms; /* between two looks whether it is over; 0: we are woken */
+	int rounds;	  /* how often it is begun at most, while it is not over; 0 is 1 */
 	const char *late; /* what the log says where it was not over in time, or NULL */
 };
 

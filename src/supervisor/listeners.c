@@ -1,6 +1,4 @@
 /*
- * listeners: the sockets that all workers accept on.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "supervisor/listeners.h"

@@ -1,6 +1,4 @@
 /*
- * lost_reply: the last words to the host of a session whose worker has died.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "supervisor/lost_reply.h"
@@ -143,8 +141,8 @@ lost_reply_compose(const struct slot *slot, const char *cause, uint8_t *bytes, s
 	return lost_reply_rest_of_last(slot, bytes);
 }
 
-/* Empties the queue. The last in it is the session's; before it is what the worker could
- * not drop, which has no more to hear. */
+/* Empties the queue. The last descriptor is the session's connection. Those before it the
+ * worker could not drop; their hosts have had their last frame. */
 static int
 lost_reply_take(int queue_fd)
 {

@@ -1,10 +1,11 @@
 /*
  * lost_reply: the last words to the host of a session whose worker has died.
  *
- * The supervisor reads nothing from the connection, waits for nobody, and speaks
- * only where the host is at a frame's boundary for sure, or where it is known how much
- * of the last frame is missing: where in doubt it is silent. Then it shuts the connection
- * down, whatever the phase. What stands in the slot is checked as a stranger's word.
+ * The supervisor reads nothing from the connection and waits for nobody. It sends only
+ * where the host is at a frame's boundary for sure, or where it is known how much of the
+ * last frame is missing: in doubt it is silent. Then it shuts the connection down,
+ * whatever the phase. The slot's contents are checked: a broken worker may have written
+ * them.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -20,7 +21,7 @@
  * connection. */
 bool lost_reply_send(int queue_fd, const struct slot *slot, const char *cause);
 
-/* The frames that are said for VOICE, in BYTES of SIZE. Returns their length; 0
+/* The frames that REPLY_STYLE asks for, in BYTES of SIZE. Returns their length; 0
  * where nothing may be said. Pure. */
 size_t lost_reply_format(uint8_t reply_style, const char *cause, uint8_t *bytes, size_t size);
 

@@ -1,6 +1,4 @@
 /*
- * own_fd: the descriptors that are the supervisor's own.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "supervisor/own_fd.h"

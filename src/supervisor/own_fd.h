@@ -1,7 +1,7 @@
 /*
- * own_fd: the descriptors that are the supervisor's own. They lie together, from a
- * number on, so that a worker can close them in two calls; a worker's, the listeners'
- * and those of standard error and the like lie below. All close-on-exec.
+ * own_fd: the descriptors that are the supervisor's own. Their numbers begin at a fixed
+ * one, so that a worker can close them in two calls. What workers keep (the listeners, the
+ * bell, standard error) lies below that. All are close-on-exec.
  *
  * SPDX-License-Identifier: MIT
  */

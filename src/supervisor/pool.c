@@ -1,6 +1,4 @@
 /*
- * pool: the workers: forked, buried, replaced.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "supervisor/pool.h"
@@ -172,8 +170,8 @@ pool_owns(const struct pool *pool, pid_t pid)
 	return pool_find(pool, pid) != NULL || watchdogs_has_lost(&pool->watchdogs, pid);
 }
 
-/* Kills the group of a lost session's main process. The number came from a worker
- * that is dead, so it is believed only if it is now our own unreaped child. */
+/* Kills the process group of a lost session's main process. The number came from a dead
+ * worker, so it is believed only if it is now an unreaped child of ours. */
 static void
 pool_kill_session(struct pool *pool, int32_t child)
 {
@@ -199,9 +197,9 @@ pool_kill_again(struct pool *pool, uint64_t now_ms)
 	return cgroup_reaper_step(&pool->reaper, now_ms);
 }
 
-/* Kills what is in a dead worker's cell, by the number that it left; unless another
- * has that number, whose session is none of ours to end. The worker's successor
- * in any slot collects it. */
+/* Kills what is in a dead worker's session cgroup, by the number that it left, unless
+ * another worker has that number: its session must not end. A later worker, in whatever
+ * slot, removes the cgroup. */
 static void
 pool_kill_cgroup_of(struct pool *pool, uint32_t index, uint64_t number)
 {
@@ -240,7 +238,8 @@ pool_count_death(struct scoreboard *board, const siginfo_t *info)
 	atomic_store(&board->deaths.last_unix_ms, clock_wall_ms());
 }
 
-/* INFO as of waitid(2). One that IS_STUCK has been killed, and is as good as dead. */
+/* INFO as of waitid(2). A worker that IS_STUCK was killed and does not die: it counts as
+ * dead. */
 static void
 pool_bury_worker(
     struct pool *pool, struct pool_worker *worker, const siginfo_t *info, bool is_stuck)
@@ -271,7 +270,7 @@ pool_bury_worker(
 	worker->start_at_ms = now + restart_delay_ms(&worker->restart, is_clean || was_killed, now);
 	if (is_clean)
 		return;
-	/* That a file of the guest's does not answer says nothing of us. */
+	/* A file of the guest's that does not answer is not the agent's fault. */
 	if (was_killed)
 		(void)atomic_fetch_add(&pool->board->counts.stalled, 1);
 	else
@@ -291,8 +290,8 @@ pool_bury(struct pool *pool, const siginfo_t *info)
 		return;
 	}
 	watchdogs_forget(&pool->watchdogs, info->si_pid);
-	/* An orphan. If a slot names it, its worker is dying: kill the group while the
-	 * number is still ours. */
+	/* An orphan. If a slot names it, its worker is dying: kill its process group while the
+	 * number can't be another's. */
 	for (uint32_t i = 0; i < pool->count; i++) {
 		if (atomic_load(&pool->board->slots[i].child_pid) == info->si_pid)
 			pool_kill_session(pool, info->si_pid);
@@ -342,7 +341,7 @@ pool_replace_all(struct pool *pool)
 	pool_replace_step(pool);
 }
 
-/* Whether the one that was told to leave, and was idle, has no successor yet. */
+/* Whether the idle worker that was told to leave has no successor yet. */
 static bool
 pool_is_awaiting(const struct pool *pool)
 {

@@ -23,15 +23,15 @@ struct pool_worker {
 	int queue_fd; /* reading end of its queue of duplicates */
 	uint64_t start_at_ms;
 	uint64_t cut_session; /* see cut.h */
-	bool is_stale;	      /* to be replaced by a SIGHUP that came */
+	bool is_stale;	      /* to be replaced, as SIGHUP asked */
 	struct restart restart;
 };
 
 struct pool {
 	struct worker_options options; /* of every worker, but for the index */
 	struct scoreboard *board;
-	bool is_closing;  /* who leaves is not replaced */
-	bool is_awaiting; /* a replacement is under way: of AWAITED, who was AWAITED_PID */
+	bool is_closing;  /* workers that leave are not replaced */
+	bool is_awaiting; /* worker AWAITED, which was AWAITED_PID, is being replaced */
 	uint32_t awaited;
 	pid_t awaited_pid;
 	uint32_t count;
@@ -40,35 +40,34 @@ struct pool {
 	struct watchdogs watchdogs;
 };
 
-/* Prepares COUNT workers; none is forked yet. SETTINGS and LISTENERS are borrowed
- * for the pool's life. Returns 0 or -errno. */
+/* Prepares a pool of one worker for each slot of BOARD; none is forked yet. SETTINGS and
+ * LISTENERS are borrowed for the pool's life. Returns 0 or -errno. */
 int pool_init(struct pool *pool, const struct worker_settings *settings, struct scoreboard *board,
     const struct worker_listener *listeners, int listeners_count);
 
-/* A child of ours, PID, was stopped by a signal. If it is a worker, it goes on: a
- * session may stop what it finds, but the pool is not its to stop. */
+/* A signal has stopped our child PID. A worker is continued: a session of root's can
+ * stop it, but must not stop the pool. */
 void pool_wake(const struct pool *pool, pid_t pid);
 
-/* Forks workers whose time has come, at most MAX. A fork that fails is tried again.
+/* Forks the workers that are due, at most MAX. A fork that fails is tried again.
  * Returns when the next is due (CLOCK_MONOTONIC ms; NOW_MS where there are more than
  * MAX), or CLOCK_NEVER. */
 uint64_t pool_fork_due(struct pool *pool, uint64_t now_ms, uint32_t max);
 
-/* A child of ours, PID, has ended and is still a zombie. If it is a worker, kills
- * what its session had started, tells the host, and arranges for the next one;
- * if it was the main process of a lost session, kills its group. The caller
- * reaps. */
+/* The child of INFO, as of waitid(2), has ended and is still a zombie. If it is a worker,
+ * kills what its session had started, tells the host, and schedules the next worker. If
+ * it was the main process of a lost session, kills its process group. The caller reaps. */
 void pool_bury(struct pool *pool, const siginfo_t *info);
 
-/* Kills all in the cgroup SESSION_CGROUP_FD, which it takes, and again until nobody is left, at
- * pool_kill_again(), which returns when it is to be called next (CLOCK_MONOTONIC
- * ms), or CLOCK_NEVER. Returns 0, or -errno of the first kill. */
+/* Kills every process in the cgroup CGROUP_FD, and takes the descriptor. Returns 0, or
+ * -errno of that kill. pool_kill_again() kills again until nobody is left; it returns
+ * when it is to be called next (CLOCK_MONOTONIC ms), or CLOCK_NEVER. */
 int pool_kill_cgroup(struct pool *pool, int cgroup_fd);
 uint64_t pool_kill_again(struct pool *pool, uint64_t now_ms);
 
-/* Kills workers that wait too long for a file system, and buries those that do not even
- * die of it. To be called when WATCHDOGS' descriptor is readable, and when it says
- * (CLOCK_MONOTONIC ms, or CLOCK_NEVER): NOW_MS where there is somebody to fork. */
+/* Kills the workers whose watchdog has expired, and gives up those that do not die of it.
+ * To be called when the watchdogs' descriptor is readable, and at the time that it
+ * returns (CLOCK_MONOTONIC ms, or CLOCK_NEVER): NOW_MS if a worker is to be forked. */
 uint64_t pool_watch(struct pool *pool, uint64_t now_ms);
 
 /* Sends SIGNAL to all workers. */

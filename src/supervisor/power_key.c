@@ -1,6 +1,4 @@
 /*
- * power_key: the power key.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "supervisor/power_key.h"
@@ -88,8 +86,8 @@ power_key_scan(struct power_key *key)
 		log_error(r, "a power key may go unnoticed: %s", POWER_KEY_FOLDER);
 }
 
-/* Looks out for devices, or until they have a folder, for that. Adding a watch that
- * is there changes nothing. */
+/* Watches for devices, or for their folder as long as there is none. Adding a watch that
+ * is there already changes nothing. */
 static void
 power_key_watch(const struct power_key *key)
 {
@@ -147,7 +145,7 @@ power_key_read(int fd, bool *ret_pressed)
 	return len < 0 ? -errno : -ENODEV;
 }
 
-/* Whether anything came where devices do; what it is, the scan will see. */
+/* Whether anything appeared in the folder of devices; the scan will see what. */
 static bool
 power_key_has_news(const struct power_key *key)
 {

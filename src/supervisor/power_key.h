@@ -22,11 +22,11 @@ struct power_key {
 /* Watches nothing. */
 void power_key_init(struct power_key *key);
 
-/* Opens each /dev/input/event* that has such a key, and looks out for those to
- * come. Without any, and without inotify, nothing is ever pressed. */
+/* Opens each /dev/input/event* that has such a key, and watches for new ones. With
+ * neither a device nor inotify, no key is ever pressed. */
 void power_key_open(struct power_key *key);
 
-/* Puts what is to be waited for into POLLS, POWER_KEY_POLLS_MAX long. Returns how
+/* Puts the descriptors to wait for into POLLS, POWER_KEY_POLLS_MAX long. Returns how
  * many there are. */
 int power_key_list(const struct power_key *key, struct pollfd *polls);
 
@@ -34,8 +34,8 @@ int power_key_list(const struct power_key *key, struct pollfd *polls);
  * Never waits. */
 bool power_key_is_pressed(struct power_key *key);
 
-/* Reads all that a device, FD (non-blocking), has to say: whether its key was
- * pressed is in *RET_PRESSED. Returns 0, or -errno where FD is of no more use. */
+/* Reads all events of the device FD (non-blocking), and says in *RET_PRESSED whether its
+ * key was pressed. Returns 0, or -errno where FD is of no more use. */
 int power_key_read(int fd, bool *ret_pressed);
 
 #endif

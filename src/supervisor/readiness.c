@@ -1,6 +1,4 @@
 /*
- * readiness: tells whoever waits for it that the agent serves.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "supervisor/readiness.h"
@@ -25,7 +23,7 @@
 
 #define READINESS_RETRY_FIRST_MS 100
 
-/* One line a minute; a dial is not a thing that a guest can provoke. */
+/* One line a minute. */
 static struct log_limit readiness_limit = { .burst = 1, .period_ms = 60000 };
 
 void
@@ -48,7 +46,7 @@ readiness_is_too_early(int error)
 	       error == -EADDRNOTAVAIL;
 }
 
-/* The end of an attempt, well or not. */
+/* Ends an attempt, which has succeeded or failed as R says. */
 static void
 readiness_hang_up(struct readiness_dial *dial, int r)
 {
@@ -66,7 +64,7 @@ readiness_hang_up(struct readiness_dial *dial, int r)
 	dial->text = NULL;
 }
 
-/* A fresh connection takes so little at once. */
+/* A new connection always takes a text as short as this at once. */
 static int
 readiness_say(const struct readiness_dial *dial)
 {

@@ -1,7 +1,7 @@
 /*
  * readiness: tells whoever waits for it that the agent serves: the host by vsock,
- * a service manager by sd_notify(3)'s protocol. Nobody listening is no error, and
- * nothing here ever waits: what is under way joins the supervisor's poll.
+ * a service manager by sd_notify(3)'s protocol. That nobody listens is not an error.
+ * Nothing here ever waits: what is under way joins the supervisor's poll.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -43,7 +43,7 @@ void readiness_init(struct readiness *readiness, const char *host_path);
  * make, it is tried again for ever; nobody listening is the end of it. */
 void readiness_dial(struct readiness *readiness, const struct address_port *to, const char *text);
 
-/* Puts what is to be waited for into POLLS, READINESS_DIALS long. Returns how many
+/* Puts the descriptors to wait for into POLLS, READINESS_DIALS long. Returns how many
  * there are. */
 int readiness_list(const struct readiness *readiness, struct pollfd *polls);
 

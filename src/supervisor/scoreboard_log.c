@@ -1,6 +1,4 @@
 /*
- * scoreboard_log: what the workers are at, for who reads the log.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "supervisor/scoreboard_log.h"

@@ -1,5 +1,5 @@
 /*
- * scoreboard_log: what the workers are at, for who reads the log and can't ask for
+ * scoreboard_log: what the workers are doing, for readers of the log who can't ask for
  * STATUS.
  *
  * SPDX-License-Identifier: MIT

@@ -1,6 +1,4 @@
 /*
- * shutdown: the end of the machine that the agent is PID 1 of.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "supervisor/shutdown.h"

@@ -12,8 +12,8 @@
 
 #include "supervisor/shutdown_choice.h"
 
-/* Sends SIGNAL to every process but kernel threads, ourselves and those for which
- * SPARE says so. Returns how many there were. */
+/* Sends SIGNAL to every process but kernel threads, ourselves and those for which SPARE
+ * returns true. Returns how many processes there were. */
 int shutdown_signal_all(int signal, bool (*spare)(pid_t pid, void *context), void *context);
 
 /* Begins to write everything out and to make the file systems read-only, in a child,

@@ -39,8 +39,8 @@ static struct log_limit supervisor_listen_limit = { .burst = 1, .period_ms = 600
 
 /* ---- serving ----------------------------------------------------------- */
 
-/* Tells all who want to know that they can come: once a worker is there. The others
- * follow while the host is on its way, and connections wait in the listen queue. */
+/* Tells the host and the service manager that the agent serves, once there is a worker.
+ * The other workers follow meanwhile; connections wait in the listen queue. */
 static void
 supervisor_tell_ready(struct supervisor *supervisor)
 {
@@ -99,8 +99,8 @@ supervisor_try_listen(struct supervisor *supervisor, uint64_t now)
 	supervisor->is_serving = true;
 }
 
-/* The end begins when we say so. What a worker that ran wild has written there would
- * send its successors away at once, and theirs. */
+/* The supervisor alone decides that the end begins. What a worker that ran wild has
+ * written there would make every new worker leave at once. */
 static void
 supervisor_deny_end(struct supervisor *supervisor)
 {

@@ -21,7 +21,7 @@
 #include "supervisor/shutdown.h"
 #include "supervisor/supervisor.h"
 
-/* Before what could not be had is tried again. */
+/* The time before memory, or a descriptor, that could not be had is asked for again. */
 #define SUPERVISOR_AGAIN_MS 100
 
 /* In place of a signal: the host has asked for the end. */
@@ -31,7 +31,7 @@
 struct ending {
 	const struct ending_stage *stage; /* NULL: it has not begun */
 	uint64_t until_ms;		  /* of the stage */
-	int rounds;			  /* of it that have been */
+	int rounds;			  /* how often the stage has begun */
 	uint64_t grace_end_ms;
 	enum shutdown_action action; /* as PID 1 */
 	pid_t sync_pid;		     /* the child that writes everything out */
@@ -45,7 +45,7 @@ struct supervisor {
 	struct power_key power_key;
 	struct readiness readiness;
 	bool is_serving;
-	bool is_ready;	/* there has been a worker, and who waits for that was told */
+	bool is_ready;	/* there has been a worker, and those who wait for that were told */
 	bool is_behind; /* there are more children to reap than one turn may hold */
 	sigset_t signals;
 	int signal_fd; /* readable when one of them is there; -1: we look for them */

@@ -1,6 +1,4 @@
 /*
- * turn: one turn of the supervisor's loop.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "supervisor/turn.h"
@@ -28,8 +26,8 @@
 
 static struct log_limit turn_signal_limit = { .burst = 1, .period_ms = 60000 };
 
-/* Buries one child that has ended: a worker, or an orphan of the guest; or wakes one
- * that was stopped. Returns false where there is none. */
+/* Deals with one child: buries it if it has ended (a worker, or an orphan of the guest),
+ * and wakes it if it was stopped. Returns false where there is none. */
 static bool
 turn_reap_one(struct supervisor *supervisor)
 {
@@ -73,8 +71,8 @@ turn_reap(struct supervisor *supervisor)
 		detached_child_obey(supervisor->board, &supervisor->pool);
 }
 
-/* Whether there may be a log of what a signal asked for: not more often than a person
- * could read, as a session of root's can ask too. */
+/* Whether a log that a signal asked for may be written now: not more often than a person
+ * could read, as a session of root's can send the signal too. */
 static bool
 turn_may_log(uint64_t *after_ms)
 {
@@ -123,7 +121,7 @@ turn_on_bell(struct supervisor *supervisor)
 }
 
 /* Whether there is a descriptor that wakes us for a signal. Without one we look for
- * them, and for it. */
+ * signals every now and then, and try to open it again. */
 static bool
 turn_is_woken(struct supervisor *supervisor)
 {

@@ -1,7 +1,7 @@
 /*
  * turn: one turn of the supervisor's loop, the same while it serves and while it ends:
- * what has come is acted on, who has ended is reaped. What the turn is a part of, and
- * whether there is another, is decided by supervisor.c and ending.c.
+ * it acts on what has come, and reaps the children that have ended. supervisor.c and
+ * ending.c decide whether there is another turn.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,8 +12,8 @@
 
 #include "supervisor/supervisor_state.h"
 
-/* Waits until NEXT_MS (CLOCK_MONOTONIC), a signal, the power key, a host that is being
- * told of us, or a watchdog; acts on all that has come, and reaps. */
+/* Waits until NEXT_MS (CLOCK_MONOTONIC), a signal, the bell, the power key, a dial of
+ * readiness, or a watchdog; acts on all that has come, and reaps. */
 void supervisor_turn(struct supervisor *supervisor, uint64_t next_ms);
 
 #endif

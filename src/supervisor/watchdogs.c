@@ -1,6 +1,4 @@
 /*
- * watchdogs: the supervisor's side of the workers' watchdogs.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "supervisor/watchdogs.h"

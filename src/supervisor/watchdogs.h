@@ -1,9 +1,9 @@
 /*
  * watchdogs: the supervisor's side of the workers' watchdogs (platform/watchdog.h). A
- * worker that lets its time pass is killed. One that does not die of that, as it is
- * stuck in the kernel, is given up: it will never run in user space again, but nobody
- * knows when it will be gone. That is not done for more than half of them at a time,
- * which keep their places then: a guest could fill itself with them.
+ * worker whose watchdog expires is killed. One that does not die of that, as it is stuck
+ * in the kernel, is given up and replaced: it will never run in user space again, but
+ * nobody knows when it will be gone. At most half of the workers can be given up at a
+ * time, or a guest could fill itself with them; any beyond that keep their slots.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -14,11 +14,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* How long one that was killed may take to die. */
+/* How long a killed worker may take to die. */
 #define WATCHDOGS_DEATH_MS 2000
 
-/* Whether worker INDEX, whose time has passed, is not to be killed: more of it was given
- * (TIMER_FD, watchdog_set_other()), or that passed without need. */
+/* Whether to spare worker INDEX, whose watchdog has expired: because it was given more
+ * time (TIMER_FD, watchdog_set_other()), or because the time means nothing any more. */
 typedef bool watchdogs_spare_fn(void *context, uint32_t index, int timer_fd);
 
 struct watchdogs_entry {
@@ -31,17 +31,17 @@ struct watchdogs {
 	int wait_fd; /* readable when a time has passed */
 	uint32_t count;
 	struct watchdogs_entry *entries;
-	watchdogs_spare_fn *spare; /* NULL: nobody is */
+	watchdogs_spare_fn *spare; /* NULL: none is spared */
 	void *spare_context;
 	uint32_t lost_count;
 	uint32_t lost_max;
-	pid_t *lost; /* who was given up, and is still there */
+	pid_t *lost; /* workers that were given up and are still there */
 };
 
 /* For COUNT workers, for the life of this process. Returns 0 or -errno. */
 int watchdogs_init(struct watchdogs *watchdogs, uint32_t count);
 
-/* Makes the watchdog of worker INDEX, who is about to be forked. Returns 0 with *RET_FD
+/* Makes the watchdog of worker INDEX, which is about to be forked. Returns 0 with *RET_FD
  * for watchdog_init() in the worker, which the caller closes here; or -errno. */
 int watchdogs_open(struct watchdogs *watchdogs, uint32_t index, int *ret_fd);
 
@@ -49,17 +49,17 @@ int watchdogs_open(struct watchdogs *watchdogs, uint32_t index, int *ret_fd);
 void watchdogs_start(struct watchdogs *watchdogs, uint32_t index, pid_t pid);
 void watchdogs_close(struct watchdogs *watchdogs, uint32_t index);
 
-/* Kills whose time has passed. True with *RET_INDEX where a worker is given up, for
- * watchdogs_close(); to be called again then. NOW_MS as of clock_mono_ms(). */
+/* Kills the workers whose watchdog has expired. Returns true with *RET_INDEX where a worker
+ * is given up: call watchdogs_close() for it, and this again. NOW_MS as of clock_mono_ms(). */
 bool watchdogs_step(struct watchdogs *watchdogs, uint64_t now_ms, uint32_t *ret_index);
 
-/* Whether worker INDEX was killed, as its time had passed. */
+/* Whether worker INDEX was killed because its watchdog had expired. */
 bool watchdogs_has_killed(const struct watchdogs *watchdogs, uint32_t index);
 
-/* When it is to be called again at the latest (CLOCK_MONOTONIC ms), or CLOCK_NEVER. */
+/* When to call watchdogs_step() again at the latest (CLOCK_MONOTONIC ms), or CLOCK_NEVER. */
 uint64_t watchdogs_next_ms(const struct watchdogs *watchdogs);
 
-/* Whether PID is that of one that was given up; and that it has gone at last. */
+/* Whether PID is a worker that was given up; and what to call when it has gone at last. */
 bool watchdogs_has_lost(const struct watchdogs *watchdogs, pid_t pid);
 void watchdogs_forget(struct watchdogs *watchdogs, pid_t pid);
 

@@ -1,6 +1,4 @@
 /*
- * first_frame: the first words of a connection.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "worker/first_frame.h"
@@ -12,8 +10,8 @@
 #include "platform/listener.h"
 #include "protocol/handshake.h"
 
-/* While no worker is idle, a connection has so long for its first frame. The
- * pool may fill up later, so this is looked at again as often. */
+/* How long a connection has for its first frame while no worker is idle. The pool may
+ * fill up later, so this is checked again at this interval. */
 #define FIRST_FRAME_CROWDED_MS 1000
 
 struct first_frame_limit {

@@ -1,6 +1,6 @@
 /*
- * first_frame: the first words of a connection: who it is, which port it wants, and
- * the whole of its first frame, within the time that is given for that.
+ * first_frame: the beginning of a connection: who the peer is, which port it wants, and
+ * the whole of its first frame, within the time limit.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -24,8 +24,8 @@ struct first_frame {
 			   * read and dropped */
 };
 
-/* Reads the opening of SESSION's connection, which came by a listener of PORT, and
- * tells its slot by which reply_style it may be refused. Returns 0 with *RET; -EPERM (not the
+/* Reads the first frame of SESSION's connection, which came by a listener of PORT, and
+ * tells its slot the reply style by which it may be refused. Returns 0 with *RET; -EPERM (not the
  * host; *RET_PEER is who), -EBADMSG (no handshake), -EPIPE, -ETIMEDOUT, -ECANCELED; or
  * -EMSGSIZE: the frame is longer than a frame may be. Where it fails and the host has
  * begun its first frame, *RET has port and type: it is owed an answer, unless it has

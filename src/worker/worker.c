@@ -37,10 +37,10 @@
 
 #define WORKER_NAME_MAX 32
 
-/* Killed for memory after any session, and before the supervisor. */
+/* The OOM killer picks a worker after any session, and before the supervisor. */
 #define WORKER_OOM_SCORE "-900"
 
-/* After an accept that failed for want of something, before the next. */
+/* The pause after an accept that failed for want of memory or descriptors. */
 #define WORKER_ACCEPT_PAUSE_MS 100
 
 /* A request above this has left much behind it in the heap, for the next session. */
@@ -50,7 +50,7 @@
  * worker may be the last one. */
 #define WORKER_DISCARD_BUSY_MS 1000
 
-/* What a stranger may make us write into the log, and what want of anything may. */
+/* Strangers, and want of memory or descriptors, may not fill the log. */
 static struct log_limit worker_accept_limit = { .burst = 1, .period_ms = 60000 };
 static struct log_limit worker_log_limit = { .burst = 2, .period_ms = 10000 };
 

@@ -34,7 +34,7 @@ struct worker_settings {
 	uint32_t file_port;
 	uint32_t recycle; /* sessions after which a worker leaves; 0: never */
 	int first_frame_timeout_ms;
-	bool is_protected; /* from the kernel's choice of whom to kill for memory */
+	bool is_protected; /* from the OOM killer */
 };
 
 /* Everything is borrowed for the worker's life. */
@@ -49,8 +49,8 @@ struct worker_options {
 	int watchdog_fd; /* see watchdog.h; -1: none */
 };
 
-/* Runs until it is told to leave (session/stop.h), has served its share, or finds
- * that a session left something behind; exits with status 0 then. */
+/* Runs until it is told to leave (session/stop.h), has served as many sessions as it may,
+ * or finds that a session left something behind; then it exits with status 0. */
 _Noreturn void worker_run(const struct worker_options *options);
 
 /* For a debugger and the sanitizers: waits for one connection, serves it in this
