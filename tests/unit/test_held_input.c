@@ -16,38 +16,36 @@
 static void
 test_first_in_is_first_out(void **state)
 {
-	struct held_input held;
 
 	(void)state;
-	held_input_init(&held);
-	assert_int_equal(held_input_len(&held), 0);
-	assert_int_equal(held_input_append(&held, "abc", 3), 3);
-	assert_int_equal(held_input_append(&held, "", 0), 0);
-	assert_int_equal(held_input_append(&held, "def", 3), 3);
-	assert_int_equal(held_input_len(&held), 6);
-	assert_memory_equal(held_input_bytes(&held), "abcdef", 6);
-	held_input_drop(&held, 4);
-	assert_memory_equal(held_input_bytes(&held), "ef", 2);
-	held_input_drop(&held, 2);
-	assert_int_equal(held_input_len(&held), 0);
-	held_input_done(&held);
+	held_input_init();
+	assert_int_equal(held_input_len(), 0);
+	assert_int_equal(held_input_append("abc", 3), 3);
+	assert_int_equal(held_input_append("", 0), 0);
+	assert_int_equal(held_input_append("def", 3), 3);
+	assert_int_equal(held_input_len(), 6);
+	assert_memory_equal(held_input_bytes(), "abcdef", 6);
+	held_input_drop(4);
+	assert_memory_equal(held_input_bytes(), "ef", 2);
+	held_input_drop(2);
+	assert_int_equal(held_input_len(), 0);
+	held_input_done();
 }
 
 static void
 test_what_has_no_room_is_not_taken(void **state)
 {
 	static uint8_t much[VMM_GUEST_STDIN_HELD_MAX + 1];
-	struct held_input held;
 
 	(void)state;
-	held_input_init(&held);
-	assert_int_equal(held_input_append(&held, much, sizeof(much)), VMM_GUEST_STDIN_HELD_MAX);
-	assert_int_equal(held_input_append(&held, much, 1), 0);
-	held_input_drop(&held, 1);
-	assert_int_equal(held_input_append(&held, much, 2), 1);
-	assert_int_equal(held_input_len(&held), VMM_GUEST_STDIN_HELD_MAX);
-	held_input_done(&held);
-	assert_int_equal(held_input_len(&held), 0);
+	held_input_init();
+	assert_int_equal(held_input_append(much, sizeof(much)), VMM_GUEST_STDIN_HELD_MAX);
+	assert_int_equal(held_input_append(much, 1), 0);
+	held_input_drop(1);
+	assert_int_equal(held_input_append(much, 2), 1);
+	assert_int_equal(held_input_len(), VMM_GUEST_STDIN_HELD_MAX);
+	held_input_done();
+	assert_int_equal(held_input_len(), 0);
 }
 
 /* Bytes of a known order go in and come out in pieces of uneven size, so that
@@ -56,12 +54,11 @@ static void
 test_order_is_kept_where_the_memory_is_used_again(void **state)
 {
 	static uint8_t piece[100003];
-	struct held_input held;
 	uint32_t in = 0;
 	uint32_t out = 0;
 
 	(void)state;
-	held_input_init(&held);
+	held_input_init();
 	for (int round = 0; round < 200; round++) {
 		size_t want = (size_t)(round * 7919) % sizeof(piece) + 1;
 		size_t took;
@@ -69,35 +66,34 @@ test_order_is_kept_where_the_memory_is_used_again(void **state)
 
 		for (size_t i = 0; i < want; i++)
 			piece[i] = (uint8_t)((in + i) * 2654435761u >> 24);
-		took = held_input_append(&held, piece, want);
+		took = held_input_append(piece, want);
 		in += (uint32_t)took;
-		drop = held_input_len(&held) > want / 2 ? want / 2 : held_input_len(&held);
+		drop = held_input_len() > want / 2 ? want / 2 : held_input_len();
 		for (size_t i = 0; i < drop; i++) {
-			if (held_input_bytes(&held)[i] != (uint8_t)((out + i) * 2654435761u >> 24))
+			if (held_input_bytes()[i] != (uint8_t)((out + i) * 2654435761u >> 24))
 				fail_msg("byte %zu of round %d", i, round);
 		}
-		held_input_drop(&held, drop);
+		held_input_drop(drop);
 		out += (uint32_t)drop;
-		assert_int_equal(held_input_len(&held), in - out);
+		assert_int_equal(held_input_len(), in - out);
 	}
 	assert_true(in > 3 * VMM_GUEST_STDIN_HELD_MAX);
-	held_input_done(&held);
+	held_input_done();
 }
 
 static void
 test_the_next_session_begins_empty(void **state)
 {
-	struct held_input held;
 
 	(void)state;
-	held_input_init(&held);
-	(void)held_input_append(&held, "old", 3);
-	held_input_done(&held);
-	held_input_init(&held);
-	assert_int_equal(held_input_len(&held), 0);
-	assert_int_equal(held_input_append(&held, "new", 3), 3);
-	assert_memory_equal(held_input_bytes(&held), "new", 3);
-	held_input_done(&held);
+	held_input_init();
+	(void)held_input_append("old", 3);
+	held_input_done();
+	held_input_init();
+	assert_int_equal(held_input_len(), 0);
+	assert_int_equal(held_input_append("new", 3), 3);
+	assert_memory_equal(held_input_bytes(), "new", 3);
+	held_input_done();
 }
 
 int

@@ -26,7 +26,7 @@ input_init(struct input *input, int fd, int tty_fd, const struct process_tree *t
 		.last_typed = '\n',
 		.lack.max_ms = stall_ms,
 	};
-	held_input_init(&input->held);
+	held_input_init();
 }
 
 void
@@ -34,7 +34,7 @@ input_close(struct input *input)
 {
 	fd_close(&input->fd);
 	input->eof_pending = false;
-	held_input_done(&input->held);
+	held_input_done();
 }
 
 /* A write has failed. Returns whether it is to be made again later; else the program's
@@ -93,16 +93,15 @@ input_take_stdin(struct input *input, struct conn *conn)
 		(void)conn_take(conn, SIZE_MAX, &bytes);
 		return true;
 	}
-	if (held_input_len(&input->held) == 0) {
+	if (held_input_len() == 0) {
 		len = conn_take(conn, VMM_GUEST_STDIN_HELD_MAX, &bytes);
 		if (len > 0)
 			done = input_write(input, bytes, len);
 	} else {
-		len = conn_take(
-		    conn, VMM_GUEST_STDIN_HELD_MAX - held_input_len(&input->held), &bytes);
+		len = conn_take(conn, VMM_GUEST_STDIN_HELD_MAX - held_input_len(), &bytes);
 	}
 	if (done < len)
-		(void)held_input_append(&input->held, bytes + done, len - done);
+		(void)held_input_append(bytes + done, len - done);
 	return !input_is_full(input, conn);
 }
 
@@ -111,8 +110,8 @@ input_take_stdin(struct input *input, struct conn *conn)
 static void
 input_type_eof(struct input *input)
 {
-	size_t held = held_input_len(&input->held);
-	char last = held > 0 ? (char)held_input_bytes(&input->held)[held - 1] : input->last_typed;
+	size_t held = held_input_len();
+	char last = held > 0 ? (char)held_input_bytes()[held - 1] : input->last_typed;
 	char eof[2];
 	bool canonical = false;
 
@@ -120,8 +119,7 @@ input_type_eof(struct input *input)
 	if (pty_get_eof(input->tty_fd, &eof[0], &canonical) < 0)
 		return;
 	eof[1] = eof[0];
-	(void)held_input_append(
-	    &input->held, eof, canonical && last != '\n' && last != eof[0] ? 2 : 1);
+	(void)held_input_append(eof, canonical && last != '\n' && last != eof[0] ? 2 : 1);
 }
 
 static void
@@ -208,13 +206,13 @@ input_flush(struct input *input)
 	size_t len;
 
 	while (input->fd >= 0) {
-		len = held_input_len(&input->held);
+		len = held_input_len();
 		if (len > 0) {
-			size_t done = input_write(input, held_input_bytes(&input->held), len);
+			size_t done = input_write(input, held_input_bytes(), len);
 
 			if (input->fd < 0)
 				return;
-			held_input_drop(&input->held, done);
+			held_input_drop(done);
 			if (done < len)
 				return;
 		}
@@ -232,5 +230,5 @@ bool
 input_is_full(const struct input *input, const struct conn *conn)
 {
 	return input->fd >= 0 && input->type == VMM_GUEST_STDIN && conn_in_payload(conn) &&
-	       held_input_len(&input->held) == VMM_GUEST_STDIN_HELD_MAX;
+	       held_input_len() == VMM_GUEST_STDIN_HELD_MAX;
 }

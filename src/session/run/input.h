@@ -1,7 +1,7 @@
 /*
  * input: from the host to the program. Takes the frames of a running session out
  * of the connection and acts on them: STDIN goes to the program's standard input,
- * RESIZE to its terminal, SIGNAL to its process group. Others are skipped.
+ * RESIZE to its terminal, SIGNAL to its process group. Other frames are skipped.
  *
  * Rules:
  *   - STDIN is delivered in order and whole, as long as the program has its
@@ -11,7 +11,7 @@
  *   - EOF comes after all STDIN before it: a pipe is closed; on a terminal its
  *     end-of-file character is typed.
  *   - A program that has closed its standard input loses it: what comes for it
- *     is read and dropped. Where it fails in another way that is told: error.
+ *     is read and dropped. Where it fails in another way, that is told: error.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -34,7 +34,6 @@ struct input {
 	int fd;	    /* write end of the pipe, or the terminal's master; owned; -1: closed */
 	int tty_fd; /* the master where there is a terminal, else -1; borrowed */
 	const struct process_tree *tree;
-	struct held_input held;
 	bool eof_pending; /* an EOF waits for the bytes before it */
 	bool pipe_is_large;
 	char last_typed;     /* on the terminal; '\n' at first */
@@ -69,7 +68,7 @@ bool input_is_full(const struct input *input, const struct conn *conn);
 static inline bool
 input_wants_to_write(const struct input *input)
 {
-	return input->fd >= 0 && held_input_len(&input->held) > 0;
+	return input->fd >= 0 && held_input_len() > 0;
 }
 
 #endif
