@@ -28,7 +28,7 @@
  * the payload of a large one then comes by itself, to an aligned address. */
 #define CONN_RECV_HEADERS 4096
 
-/* One recv(2) of payload takes at most so much: a session touches few pages. */
+/* The most that one recv(2) of payload takes: a session touches few pages. */
 #define CONN_RECV_MAX (256u * 1024)
 
 /* What a session may leave in memory for the next one, above which it is given

@@ -46,7 +46,7 @@ struct conn {
 	int fd; /* non-blocking, owned */
 	struct slot *slot;
 	const struct scoreboard *board; /* NULL: nobody else waits for this worker */
-	int stall_ms;	 /* a host that does not move for so long is given up; -1: never */
+	int stall_ms;	 /* a host that does not move for this long is given up; -1: never */
 	bool is_patient; /* this one may pause for as long as it likes */
 	size_t rx_head;	 /* what was received and not yet taken: [rx_head, rx_tail) */
 	size_t rx_tail;
@@ -57,13 +57,13 @@ struct conn {
 	size_t tx_len;	      /* of its payload */
 	bool tx_begun;	      /* some of it has gone */
 	bool tx_is_whole;     /* the send under way takes all of it or nothing */
-	bool tx_last;	      /* it is the connection's last */
+	bool tx_last;	      /* it is the last frame of the connection */
 	bool is_broken;	      /* a send has failed: nothing more can be said */
 	bool room_is_renewed; /* ROOM is for each send, and not for all together */
 	bool saw_eof_frame;   /* of type EOF: it ends a quick linger */
-	size_t room;	      /* so much goes in one send, or nothing of it */
+	size_t room;	      /* a send of this much is taken whole or not at all */
 	size_t send_max;      /* no send asks for more: the kernel lacks memory */
-	struct io_lack lack;  /* of memory for the connection */
+	struct io_lack lack;  /* of memory, while the kernel has none for the connection */
 	uint64_t waited_ms;   /* when sending last had to wait; 0: never */
 };
 
@@ -95,7 +95,7 @@ conn_stall_ms(const struct conn *conn)
 /* Each send of up to ROOM bytes is taken whole or not at all. */
 void conn_set_room(struct conn *conn, size_t room);
 
-/* Closes the socket, without a word. */
+/* Closes the socket. Nothing is sent, and nothing is read. */
 void conn_close(struct conn *conn);
 
 /* ---- waiting calls ----------------------------------------------------
@@ -158,7 +158,7 @@ int conn_send_file(struct conn *conn, uint8_t type, int file_fd, size_t len, int
 
 /* Reads and drops what the host still sends, for at most MAX_MS. Returns when
  * the host has closed, or time is up, or at a frame of type UNTIL if that is
- * not negative; and after 1 s where no worker of BOARD is idle, since others wait.
+ * not negative; and after 1 s where no worker is idle, since others wait.
  * For a refused upload: the host must see the reply, not a reset. */
 void conn_discard(struct conn *conn, int max_ms, int until);
 

@@ -11,7 +11,7 @@
 #include "platform/clock.h"
 #include "session/conn_wait.h"
 
-/* While no worker is idle, a host that was told all has only so long. */
+/* While no worker is idle, this is how long a host that was told all has to close. */
 #define CONN_CROWDED_MS 1000
 
 /* Drops what is buffered, frame by frame. True at a frame of type UNTIL, or where

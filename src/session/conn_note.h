@@ -1,6 +1,6 @@
 /*
  * conn_note: what the slot is told of a frame on its way, from which the supervisor
- * knows what may still be said where this worker dies over it. For the parts of conn
+ * knows what may still be sent where this worker dies over it. For the parts of conn
  * alone.
  *
  * A frame that goes by one send which is taken whole or not at all leaves the stream at

@@ -15,9 +15,9 @@
  * host, or, after a pause, for memory; -EINTR to call again; -EPIPE. */
 int conn_bear(struct conn *conn, int error);
 
-/* Waits until EVENTS, or the host's going, show on the connection. Where a request
- * is waited for, a word to stop ends it; what is to be said at the end is said
- * all the same. */
+/* Waits until EVENTS, or the host's going, show on the connection. Where CAN_STOP,
+ * being told to stop ends the wait: a request need not be waited for then, but the last
+ * frame is sent all the same. */
 int conn_wait(
     struct conn *conn, short events, bool can_stop, uint64_t deadline_ms, short *ret_shown);
 

@@ -92,7 +92,7 @@ session_send_exit(struct session *session, int32_t code, int32_t signal)
 
 	frame_exit_format(payload, (struct frame_exit){ .code = code, .signal = signal });
 	/* A host may pause for as long as it likes, and what it gets then must end in
-	 * EXIT; meanwhile the session keeps its place. */
+	 * EXIT; meanwhile the session keeps its admission. */
 	conn_be_patient(&session->conn);
 	if (conn_await_room(&session->conn) < 0)
 		return;

@@ -49,8 +49,8 @@ void session_refuse(struct session *session, _Atomic uint64_t *count, int error,
 void session_discard_upload(struct session *session, int max_ms);
 
 /* Sends the last frame of the connection, with LEN bytes of PAYLOAD, as
- * conn_send_last() does. The session's place is free from here on: who reads the
- * answer and asks for the next must not find it taken. */
+ * conn_send_last() does. The session's admission is given back before: a host that
+ * reads the answer and asks for the next must not find it taken. */
 int session_send_last(struct session *session, uint8_t type, const void *payload, size_t len);
 
 /* Sends EXIT, 8 bytes, as the last frame. */

@@ -1,5 +1,5 @@
 /*
- * stop: how a worker is told to go.
+ * stop: the signals of a worker.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,6 +1,6 @@
 /*
  * connect: CONNECT: a TCP connection inside the guest, for the host. What then
- * goes back and forth is forward.c's.
+ * goes back and forth is tcp_relay.c's.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -24,8 +24,8 @@
 #include "platform/io_error.h"
 #include "session/stop.h"
 
-/* A host that takes nothing of a last frame for so long is given up, where the agent is
- * to stop. */
+/* Where the agent is to stop, a host that takes nothing of a last frame for this long is
+ * given up. */
 #define TCP_RELAY_FINISH_MS 2000
 
 struct tcp_relay {
@@ -43,7 +43,7 @@ struct tcp_relay {
 	struct io_lack lack; /* of memory for the TCP connection */
 };
 
-/* What ERROR of the TCP connection, a value of errno, comes to: 0 if it is to be tried
+/* What ERROR of the TCP connection, a value of errno, means: 0 if the call is to be made
  * again when poll(2) shows it, else -ERROR. */
 static int
 tcp_relay_bear(struct tcp_relay *relay, int error)

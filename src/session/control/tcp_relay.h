@@ -1,6 +1,6 @@
 /*
  * tcp_relay: bytes between the host and a TCP connection of the guest, both ways,
- * until both directions are closed. Its rules stand in forward.c.
+ * until both directions are closed. Its rules stand in tcp_relay.c.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -64,7 +64,7 @@ exec_parse(struct exec *exec, const uint8_t *payload, size_t len)
 /* ---- what the host is told ---------------------------------------------- */
 
 /* The main process died of a SIGKILL that was not ours, and the kernel killed for
- * memory in the cell. */
+ * memory in the cgroup. */
 static bool
 exec_is_oom(const struct exec *exec, const struct relay_end *end)
 {

@@ -13,7 +13,7 @@
 
 #include "platform/fd.h"
 
-/* A pipe that gave so much in one read is made larger: the program has volume. */
+/* A pipe that gave this much in one read is made larger: the program writes a lot. */
 #define OUTPUT_PIPE_FULL (64 * 1024)
 #define OUTPUT_PIPE_LARGE (1024 * 1024)
 

@@ -1,5 +1,5 @@
 /*
- * group: everything that one session started.
+ * process_tree: what is killed, signalled and reaped of one session.
  *
  * SPDX-License-Identifier: MIT
  */

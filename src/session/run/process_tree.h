@@ -1,9 +1,9 @@
 /*
- * group: everything that one session started, as far as the kernel lets us name
+ * process_tree: everything that one session started, as far as the kernel lets us name
  * it: its cgroup where there is one, else its process group.
  *
  * The main process is waited for with WNOWAIT and reaped last (process_tree_reap), so
- * that the group's number can't be used again while anything still signals it.
+ * that the number of the process group can't be used again while anything still signals it.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -31,7 +31,7 @@ struct process_tree_end {
 	int signal; /* that killed it, if SIGNALED */
 };
 
-/* Sends SIGNAL to the process group. No error: who is gone needs none. */
+/* Sends SIGNAL to the process group. No error: a process that has gone needs no signal. */
 void process_tree_signal(const struct process_tree *tree, int signal);
 
 /* Sends the signal that KILL left in the slot for this session, if there is one;

@@ -379,8 +379,8 @@ relay_turn(struct relay *relay)
 	uint64_t now;
 	int n;
 
-	/* For whoever is left; where nobody is, there is no further turn, and it can wait
-	 * for relay_close(). */
+	/* A process that is left sees the end of its input. Where none is left there is no
+	 * further turn, and relay_close() does it after EXIT. */
 	if (relay->phase != RELAY_RUNNING)
 		input_close(&relay->input);
 	n = relay_wait(relay, polls);

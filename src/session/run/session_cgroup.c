@@ -21,7 +21,7 @@
 #define SESSION_CGROUP_CPU_PERIOD_US 100000
 #define SESSION_CGROUP_PERCENT 100
 
-/* The worker's own. */
+/* The one that this worker keeps; -1: none. */
 static int cgroup_fd = -1;
 
 /* ---- those that were left behind --------------------------------------- */
@@ -41,8 +41,8 @@ session_cgroup_is_named(const struct scoreboard *board, uint64_t number)
 	return false;
 }
 
-/* Removes what nobody names and nobody is in. What could not be read is left to the
- * next that collects. */
+/* Removes each cgroup that no slot names and no process is in. What can't be read is left
+ * to the worker that collects next. */
 static void
 session_cgroup_collect(const struct session *session)
 {

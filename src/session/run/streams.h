@@ -33,8 +33,8 @@ struct streams {
  * session, and no other. Where one can't be made, streams_open() will try again. */
 void streams_prepare(void);
 
-/* Opens what REQUEST asks for; with USER (or NULL) the program's ends are his, so
- * that he can open /dev/stdout. Returns 0 with *RET for streams_close(), or -errno with
+/* Opens what REQUEST asks for; with USER (or NULL) the program's ends are that
+ * user's, who can then open /dev/stdout. Returns 0 with *RET for streams_close(), or -errno with
  * the name of what could not be opened in *RET_WHAT (static). */
 int streams_open(const struct start_request *request, const struct run_as *user,
     struct streams *ret, const char **ret_what);
