@@ -19,7 +19,7 @@
 
 #include <stdbool.h>
 
-#include "ctl/client.h"
+#include "ctl/core/client.h"
 
 #define ATTACH_FORCE_MS 2000
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl/guest_entry.h"
+#include "ctl/core/guest_entry.h"
 #include "ctl/signals.h"
 #include "platform/clock.h"
 #include "platform/fd.h"

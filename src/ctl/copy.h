@@ -14,7 +14,7 @@
 #include <sys/queue.h>
 #include <sys/stat.h>
 
-#include "ctl/client.h"
+#include "ctl/core/client.h"
 #include "ctl/progress.h"
 
 /* So many connections at once. The agent holds a worker for each; where it has none

@@ -12,8 +12,8 @@
 
 #include "ctl/copy.h"
 #include "ctl/copy_pending.h"
-#include "ctl/guest_entry.h"
-#include "ctl/guest_file.h"
+#include "ctl/core/guest_entry.h"
+#include "ctl/core/guest_file.h"
 #include "platform/dir.h"
 #include "platform/fd.h"
 

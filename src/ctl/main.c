@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl/client.h"
+#include "ctl/core/client.h"
 #include "ctl/command.h"
 #include "platform/fd.h"
 

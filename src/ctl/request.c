@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 #include "ctl/command.h"
-#include "ctl/guest_entry.h"
-#include "ctl/guest_features.h"
+#include "ctl/core/guest_entry.h"
+#include "ctl/core/guest_features.h"
 
 int
 request_run(const struct request *request, struct control_answer *ret)

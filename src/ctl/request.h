@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ctl/control.h"
+#include "ctl/core/control.h"
 #include "protocol/file_request.h"
 
 /* A request of port 52 that is one frame, and how it is said that it failed. */

@@ -7,7 +7,7 @@
 #ifndef CTL_STATUS_TEXT_H
 #define CTL_STATUS_TEXT_H
 
-#include "ctl/control.h"
+#include "ctl/core/control.h"
 #include "protocol/status.h"
 
 /* Asks for STATUS. Both return the exit status: 0 with *RET, which is for status_done()

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "ctl/client.h"
+#include "ctl/core/client.h"
 
 /* Whether the end of FD is a reset (socket(7), SO_LINGER), whatever the reason: until
  * all has been carried, it is cut off, and that must not look like an end. */

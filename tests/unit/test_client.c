@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "ctl/client.h"
+#include "ctl/core/client.h"
 #include "platform/fd.h"
 
 /* A client whose agent is the other end of a socket pair. */

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "ctl/command.h"
-#include "ctl/guest_features.h"
-#include "ctl/guest_file.h"
+#include "ctl/core/guest_features.h"
+#include "ctl/core/guest_file.h"
 #include "ctl/request.h"
 #include "platform/fd.h"
 

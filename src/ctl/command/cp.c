@@ -12,8 +12,8 @@
 
 #include "ctl/command.h"
 #include "ctl/copy.h"
-#include "ctl/guest_entry.h"
-#include "ctl/guest_features.h"
+#include "ctl/core/guest_entry.h"
+#include "ctl/core/guest_features.h"
 #include "ctl/signals.h"
 
 static struct copy cp_main;

@@ -12,8 +12,8 @@
 
 #include "ctl/command.h"
 #include "ctl/entry_text.h"
-#include "ctl/guest_entry.h"
-#include "ctl/guest_features.h"
+#include "ctl/core/guest_entry.h"
+#include "ctl/core/guest_features.h"
 #include "ctl/request.h"
 
 static struct file_request ls_request = { .user = "" };

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 #include "ctl/command.h"
-#include "ctl/guest_features.h"
-#include "ctl/guest_file.h"
+#include "ctl/core/guest_features.h"
+#include "ctl/core/guest_file.h"
 #include "ctl/request.h"
 
 #define MKDIR_MODE_MAX 07777

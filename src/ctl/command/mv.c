@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "ctl/command.h"
-#include "ctl/guest_entry.h"
-#include "ctl/guest_features.h"
-#include "ctl/guest_file.h"
+#include "ctl/core/guest_entry.h"
+#include "ctl/core/guest_features.h"
+#include "ctl/core/guest_file.h"
 
 static const char *mv_user = "";
 static bool mv_is_exact;

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "ctl/command.h"
-#include "ctl/guest_features.h"
-#include "ctl/guest_file.h"
+#include "ctl/core/guest_features.h"
+#include "ctl/core/guest_file.h"
 #include "ctl/request.h"
 
 static struct file_request rm_request = { .user = "" };

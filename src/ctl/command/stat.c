@@ -9,9 +9,9 @@
 
 #include "ctl/command.h"
 #include "ctl/entry_text.h"
-#include "ctl/guest_entry.h"
-#include "ctl/guest_features.h"
-#include "ctl/guest_file.h"
+#include "ctl/core/guest_entry.h"
+#include "ctl/core/guest_features.h"
+#include "ctl/core/guest_file.h"
 #include "ctl/quantity.h"
 #include "ctl/request.h"
 

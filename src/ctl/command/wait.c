@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 #include "ctl/command.h"
-#include "ctl/control.h"
+#include "ctl/core/control.h"
 #include "platform/clock.h"
 
 #define WAIT_MS_PER_S 1000

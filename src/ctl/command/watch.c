@@ -8,9 +8,9 @@
 #include <stdlib.h>
 
 #include "ctl/command.h"
-#include "ctl/guest_entry.h"
-#include "ctl/guest_features.h"
-#include "ctl/guest_file.h"
+#include "ctl/core/guest_entry.h"
+#include "ctl/core/guest_features.h"
+#include "ctl/core/guest_file.h"
 #include "protocol/file_entry.h"
 
 static struct file_request watch_request = { .user = "", .gaps = true };

@@ -3,12 +3,12 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "ctl/guest_features.h"
+#include "ctl/core/guest_features.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "ctl/control.h"
+#include "ctl/core/control.h"
 #include "protocol/status.h"
 
 static int

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ctl/client.h"
+#include "ctl/core/client.h"
 #include "protocol/file_request.h"
 
 /* Makes a request of TYPE that is answered by one frame of type ANSWER. Its payload

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ctl/client.h"
+#include "ctl/core/client.h"
 
 struct control_answer {
 	struct frame_exit exit;

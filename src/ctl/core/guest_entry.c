@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "ctl/guest_entry.h"
+#include "ctl/core/guest_entry.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl/guest_file.h"
+#include "ctl/core/guest_file.h"
 #include "protocol/json.h"
 
 /* As many links in a row as the kernel follows: path_resolution(7). */

@@ -7,7 +7,7 @@
 #ifndef CTL_GUEST_FEATURES_H
 #define CTL_GUEST_FEATURES_H
 
-#include "ctl/client.h"
+#include "ctl/core/client.h"
 
 /* Agents that serve these also take "user", owner and time in what they belong to. */
 #define GUEST_FEATURES_USER_IO "FILE_READ_REQ" /* in WRITE and READ */

@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#include "ctl/client.h"
+#include "ctl/core/client.h"
 #include "protocol/file_entry.h"
 
 /* One file; with FOLLOW what a symbolic link leads to. */

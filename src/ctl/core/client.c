@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "ctl/client.h"
+#include "ctl/core/client.h"
 
 #include <errno.h>
 #include <limits.h>

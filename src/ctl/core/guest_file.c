@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "ctl/guest_file.h"
+#include "ctl/core/guest_file.h"
 
 #include <errno.h>
 #include <poll.h>

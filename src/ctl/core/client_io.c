@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "ctl/client.h"
+#include "ctl/core/client.h"
 #include "platform/clock.h"
 #include "platform/io_error.h"
 

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "ctl/control.h"
+#include "ctl/core/control.h"
 
 #include <errno.h>
 #include <stdlib.h>
