@@ -20,7 +20,7 @@
 #define ATOMIC_FILE_TRIES 16
 #define ATOMIC_FILE_COPY_LEN (64 * 1024)
 
-/* Of the target's name so much is in the temporary's, which is ".NAME.12345678". */
+/* This much of the target's name is in the temporary's, which is ".NAME.12345678". */
 #define ATOMIC_FILE_NAME_MAX (NAME_MAX - 10)
 
 static int
@@ -150,7 +150,7 @@ atomic_file_close(int *fd)
 	return close(fd_steal(fd)) < 0 && errno != EINTR ? -errno : 0;
 }
 
-/* Takes the room first: a disk that is full is no reason to have half a file. */
+/* Takes the room first: on a full disk the old file is to stay whole. */
 static int
 atomic_file_reserve(int fd, off_t size)
 {

@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef CTL_LANDING_LIKE_H
-#define CTL_LANDING_LIKE_H
+#ifndef CTL_ATOMIC_FILE_LIKE_H
+#define CTL_ATOMIC_FILE_LIKE_H
 
 #include <sys/stat.h>
 

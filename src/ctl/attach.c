@@ -1,14 +1,21 @@
 /*
- * attach: a program of the guest and this program's standard streams.
+ * attach: the loop between the connection and the standard streams.
  *
  * One frame at a time is on its way out, in the outbox, and one piece of a frame
- * on its way to a output. While a piece waits for its reader nothing is received,
+ * on its way to an output. While a piece waits for its reader nothing is received,
  * which is the back pressure that stops the program; while the outbox waits for
  * the agent nothing is read from standard input.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "ctl/attach.h"
+#include "ctl/output.h"
+#include "ctl/signals.h"
+#include "ctl/target.h"
+#include "ctl/terminal.h"
+#include "platform/clock.h"
+#include "platform/fd.h"
+#include "platform/io_error.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -16,13 +23,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "ctl/signals.h"
-#include "ctl/output.h"
-#include "ctl/terminal.h"
-#include "platform/clock.h"
-#include "platform/fd.h"
-#include "platform/io_error.h"
 
 #define ATTACH_STDIN_LEN (64 * 1024)
 
@@ -75,7 +75,7 @@ attach_lose(struct attach *attach, int error)
 	if (error == -ENODATA)
 		client_fail(&attach->result->error,
 		    "the agent at %s closed the connection without saying how the program ended",
-		    client_address());
+		    target_agent()->address);
 	attach_end(attach, ATTACH_LOST, 0);
 }
 
@@ -87,6 +87,7 @@ attach_put(struct attach *attach, uint8_t type, size_t len)
 	frame_header_format(attach->outbox, type, (uint32_t)len);
 	attach->outbox_sent = 0;
 	attach->outbox_len = VMM_GUEST_HEADER_LEN + len;
+	client_trace_out(attach->client, attach->outbox, attach->outbox_len);
 }
 
 /* Puts what is due into the outbox if it is empty; signals go first. */

@@ -23,8 +23,8 @@
 
 #define ATTACH_FORCE_MS 2000
 
-/* Typed so many times within so long on a raw terminal, ATTACH_ESCAPE ends the
- * connection: the way out where the guest hangs. */
+/* ATTACH_ESCAPE, typed ATTACH_ESCAPE_COUNT times within ATTACH_ESCAPE_MS on a raw
+ * terminal, ends the connection: the way out where the guest hangs. */
 #define ATTACH_ESCAPE 0x1d /* Ctrl-] */
 #define ATTACH_ESCAPE_COUNT 3
 #define ATTACH_ESCAPE_MS 1000
@@ -37,7 +37,7 @@ struct attach_options {
 	void *argument;
 };
 
-/* How the relay came to its end. */
+/* How attach_run() came to its end. */
 enum attach_end {
 	ATTACH_EXITED = 0, /* the agent said how the program ended */
 	ATTACH_LOST,	   /* the connection ended without that, or output failed: ERROR */

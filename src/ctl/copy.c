@@ -135,6 +135,7 @@ copy_thread(void *argument)
 			copy_complain(copy, r, &error);
 		else
 			copy->progress.files++;
+		progress_add(&copy->progress, 0);
 		copy_free_job(copy, job);
 	}
 	return NULL;

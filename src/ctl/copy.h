@@ -17,7 +17,7 @@
 #include "ctl/core/client.h"
 #include "ctl/progress.h"
 
-/* So many connections at once. The agent holds a worker for each; where it has none
+/* Connections at once. The agent holds a worker for each; where it has none
  * to spare it says so, and the file is tried again. */
 #define COPY_THREADS 8
 

@@ -14,10 +14,11 @@
 #include "ctl/copy_pending.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/core/guest_file.h"
+#include "ctl/target.h"
 #include "platform/dir.h"
 #include "platform/fd.h"
 
-/* Of what is no file, such as standard input. */
+/* Of what is not a regular file, such as standard input. */
 #define COPY_IN_STREAM_MODE (S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH)
 
 static void
@@ -28,6 +29,14 @@ copy_in_want_mtime(const struct copy *copy, struct file_request *request, struct
 	request->mtime_nanos = (uint32_t)mtime.tv_nsec;
 }
 
+static void
+copy_in_count(void *argument, int64_t bytes)
+{
+	struct copy *copy = argument;
+
+	progress_add(&copy->progress, bytes);
+}
+
 /* Sends what FD has, a file like ST, to PATH. A file that is there keeps its mode,
  * unless -p. */
 static int
@@ -35,6 +44,9 @@ copy_in_send(struct copy *copy, int fd, const char *here, const char *path, cons
     bool is_new, struct client_error *error)
 {
 	struct file_request request = { .path = path, .user = copy->user };
+	const struct guest_file_source source = {
+		.fd = fd, .name = here, .count = copy_in_count, .argument = copy
+	};
 
 	if (S_ISREG(st->st_mode))
 		copy_in_want_mtime(copy, &request, st->st_mtim);
@@ -44,7 +56,7 @@ copy_in_send(struct copy *copy, int fd, const char *here, const char *path, cons
 	/* 0 would mean the default, which is open to all. */
 	if ((is_new || copy->preserve) && request.mode == 0)
 		request.mode = S_IRUSR;
-	return guest_file_write(&request, fd, here, &copy->progress.bytes, error);
+	return guest_file_write(target_agent(), &request, &source, error);
 }
 
 static int
@@ -82,7 +94,8 @@ copy_in_ask(uint8_t type, const struct file_request *request, struct client_erro
 	int r;
 
 	do
-		r = guest_file_ask(type, request, VMM_GUEST_FILE_ACK, NULL, NULL, error);
+		r = guest_file_ask(
+		    target_agent(), type, request, VMM_GUEST_FILE_ACK, NULL, NULL, error);
 	while (copy_try_again(&patience, &r));
 	return r;
 }
@@ -180,8 +193,8 @@ copy_in_link_job(struct copy *copy, const struct copy_job *job, struct client_er
 	if (r < 0) {
 		client_fail(error, "%s/%s: %s", job->dir->here, job->name, strerror(-r));
 	} else {
-		r = guest_file_ask(
-		    VMM_GUEST_FILE_SYMLINK_REQ, &request, VMM_GUEST_FILE_ACK, NULL, NULL, error);
+		r = guest_file_ask(target_agent(), VMM_GUEST_FILE_SYMLINK_REQ, &request,
+		    VMM_GUEST_FILE_ACK, NULL, NULL, error);
 		/* A first frame that an agent does not know is refused, or ends it. */
 		if (r == -EPROTO || r == -EREMOTEIO || r == -ENODATA)
 			client_fail(
@@ -238,8 +251,8 @@ copy_in_entry(struct copy *copy, struct copy_dir *dir, struct copy_pending *pend
 		job.run = copy_in_link_job;
 		r = copy_put(copy, dir, &job);
 	} else {
-		client_fail(
-		    &error, "%s/%s is left out: no file, directory or link", dir->here, name);
+		client_fail(&error, "%s/%s is left out: it is not a file, directory or link",
+		    dir->here, name);
 		copy_complain(copy, 0, &error);
 		return 0;
 	}
@@ -293,7 +306,8 @@ copy_in_level(struct copy *copy, struct copy_dir *dir, struct copy_pending *pend
 	}
 	if (!dir->is_new) {
 		do
-			r = guest_entry_list(dir->guest, copy->user, &listing, &error);
+			r = guest_entry_list(
+			    target_agent(), dir->guest, copy->user, &listing, &error);
 		while (copy_try_again(&patience, &r));
 		if (r < 0)
 			copy_complain(copy, r, &error);
@@ -327,7 +341,7 @@ copy_in_file(struct copy *copy, int fd, const char *source, const char *target,
     const struct stat *st, struct client_error *error)
 {
 	enum guest_entry_type type;
-	int r = guest_entry_type(target, copy->user, &type, error);
+	int r = guest_entry_type(target_agent(), target, copy->user, &type, error);
 
 	if (r < 0)
 		return r;
@@ -356,7 +370,7 @@ copy_in_tree(struct copy *copy, int fd, const char *source, const char *target,
 		client_fail(error, "out of memory");
 		return -ENOMEM;
 	}
-	r = guest_entry_type(target, copy->user, &type, error);
+	r = guest_entry_type(target_agent(), target, copy->user, &type, error);
 	if (r == 0)
 		r = copy_in_directory(copy, dir, st, type != GUEST_ENTRY_DIR);
 	copy_dir_release(copy, dir);

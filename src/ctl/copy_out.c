@@ -14,11 +14,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ctl/atomic_file.h"
 #include "ctl/copy.h"
 #include "ctl/copy_pending.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/core/guest_file.h"
-#include "ctl/atomic_file.h"
+#include "ctl/target.h"
 #include "platform/fd.h"
 
 #define COPY_OUT_BITS (S_IRWXU | S_IRWXG | S_IRWXO)
@@ -39,7 +40,7 @@ copy_out_write(void *argument, const uint8_t *data, size_t len, struct client_er
 				  : fd_write_full(STDOUT_FILENO, data, len);
 
 	out->received += len;
-	out->copy->progress.bytes += len;
+	progress_add(&out->copy->progress, (int64_t)len);
 	if (r < 0)
 		client_fail(error, "can't write to %s: %s", out->here, strerror(-r));
 	return r;
@@ -52,10 +53,10 @@ copy_out_receive(struct copy_out *out, const char *path, struct client_error *er
 	struct file_request request = {
 		.path = path, .user = out->copy->user, .length = UINT64_MAX
 	};
-	int r = guest_file_read(&request, &reader, error);
+	int r = guest_file_read(target_agent(), &request, &reader, error);
 
 	if (r < 0)
-		out->copy->progress.bytes -= out->received;
+		progress_add(&out->copy->progress, -(int64_t)out->received);
 	return r;
 }
 
@@ -70,7 +71,7 @@ copy_out_land(struct copy *copy, const char *path, int dir_fd, const char *name,
 	int r = atomic_file_open(&file, dir_fd, name, mode, special_too);
 
 	if (r == -EEXIST) {
-		client_fail(error, "%s is in the way, and no regular file", here);
+		client_fail(error, "%s is in the way, and not a regular file", here);
 		return r;
 	}
 	if (r == 0)
@@ -189,7 +190,8 @@ copy_out_entry(struct copy *copy, struct copy_dir *dir, struct copy_pending *pen
 	int r = 0;
 
 	if (!copy_out_is_name(entry->name)) {
-		client_fail(&error, "vm:%s: '%s' is no name of a file", dir->guest, entry->name);
+		client_fail(
+		    &error, "vm:%s: '%s' is not the name of a file", dir->guest, entry->name);
 		copy_complain(copy, 0, &error);
 		return 0;
 	}
@@ -205,8 +207,8 @@ copy_out_entry(struct copy *copy, struct copy_dir *dir, struct copy_pending *pen
 		r = atomic_file_link(dir->fd, entry->name, entry->symlink_target);
 		break;
 	case FILE_ENTRY_OTHER:
-		client_fail(&error, "vm:%s/%s is left out: no file, directory or link", dir->guest,
-		    entry->name);
+		client_fail(&error, "vm:%s/%s is left out: it is not a file, directory or link",
+		    dir->guest, entry->name);
 		copy_complain(copy, 0, &error);
 		break;
 	}
@@ -225,7 +227,7 @@ copy_out_level(struct copy *copy, struct copy_dir *dir, struct copy_pending *pen
 	int r;
 
 	do
-		r = guest_entry_list(dir->guest, copy->user, &listing, &error);
+		r = guest_entry_list(target_agent(), dir->guest, copy->user, &listing, &error);
 	while (copy_try_again(&patience, &r));
 	if (r < 0)
 		copy_complain(copy, r, &error);
@@ -322,7 +324,7 @@ copy_out(struct copy *copy, const char *source, const char *target)
 	struct file_entry entry = { .kind = FILE_ENTRY_FILE,
 		.mode = S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH | S_IWGRP | S_IWOTH };
 	struct client_error error = { "" };
-	int r = guest_entry_stat(source, copy->user, true, &listing, &error);
+	int r = guest_entry_stat(target_agent(), source, copy->user, true, &listing, &error);
 
 	if (r == 0)
 		entry = listing.entries[0];

@@ -11,29 +11,20 @@
 #include <time.h>
 
 static const struct {
-	char letter;
+	mode_t type; /* 0: the agent does not say which */
 	const char *word;
 } entry_text_kinds[] = {
-	[FILE_ENTRY_FILE] = { '-', "file" },
-	[FILE_ENTRY_DIR] = { 'd', "directory" },
-	[FILE_ENTRY_SYMLINK] = { 'l', "symbolic link" },
-	[FILE_ENTRY_OTHER] = { '?', "special file" },
+	[FILE_ENTRY_FILE] = { S_IFREG, "file" },
+	[FILE_ENTRY_DIR] = { S_IFDIR, "directory" },
+	[FILE_ENTRY_SYMLINK] = { S_IFLNK, "symbolic link" },
+	[FILE_ENTRY_OTHER] = { 0, "special file" },
 };
 
 void
 entry_text_format_mode(const struct file_entry *entry, char *text)
 {
-	static const char bits[] = "rwxrwxrwx";
-
-	text[0] = entry_text_kinds[entry->kind].letter;
-	for (int i = 0; i < 9; i++)
-		text[1 + i] = entry->mode & (S_IRUSR >> i) ? bits[i] : '-';
-	if (entry->mode & S_ISUID)
-		text[3] = text[3] == 'x' ? 's' : 'S';
-	if (entry->mode & S_ISGID)
-		text[6] = text[6] == 'x' ? 's' : 'S';
-	if (entry->mode & S_ISVTX)
-		text[9] = text[9] == 'x' ? 't' : 'T';
+	strmode(entry_text_kinds[entry->kind].type | entry->mode, text);
+	/* A blank, where a BSD has a mark for further permissions. */
 	text[ENTRY_TEXT_MODE_LEN] = '\0';
 }
 

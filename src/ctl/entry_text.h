@@ -12,9 +12,10 @@
 #include "protocol/file_entry.h"
 
 #define ENTRY_TEXT_MODE_LEN 10
+#define ENTRY_TEXT_MODE_MAX 12
 #define ENTRY_TEXT_TIME_MAX 64
 
-/* "-rwxr-sr-x" to TEXT of ENTRY_TEXT_MODE_LEN + 1 bytes. */
+/* "-rwxr-sr-x", as strmode(3) has it, to TEXT of ENTRY_TEXT_MODE_MAX bytes. */
 void entry_text_format_mode(const struct file_entry *entry, char *text);
 
 /* The time of modification, in our time zone, to TEXT of ENTRY_TEXT_TIME_MAX bytes:

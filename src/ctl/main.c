@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl/core/client.h"
 #include "ctl/command.h"
+#include "ctl/target.h"
 #include "platform/fd.h"
 
 static const struct command *const main_commands[] = {
@@ -38,18 +38,11 @@ static const struct command *const main_commands[] = {
 
 #define MAIN_COMMANDS ((int)(sizeof(main_commands) / sizeof(main_commands[0])))
 
+static const char *main_address;
 static bool main_shows_version;
 
-static int
-main_take_address(const struct options_row *row, char *text)
-{
-	(void)row;
-	client_set_address(text);
-	return 0;
-}
-
 static const struct options_row main_options[] = {
-	OPTIONS_CALL("address", 'a', "ADDRESS", main_take_address, NULL, NULL,
+	OPTIONS_TEXT("address", 'a', "ADDRESS", &main_address,
 	    "where the agent is (default: $VMM_GUEST_ADDR):\n"
 	    "  unix:PATH  the Unix socket of the VM's vsock device\n"
 	    "             (Firecracker, Cloud Hypervisor)\n"
@@ -172,5 +165,6 @@ main(int argc, char **argv)
 		(void)printf(COMMAND_PROGRAM " %s\n", PACKAGE_VERSION);
 		return main_close(0, COMMAND_FAILED);
 	}
+	target_open(main_address);
 	return main_command(argc - optind, argv + optind);
 }

@@ -19,7 +19,7 @@ struct output {
 	bool may_block;
 };
 
-/* Makes a output of FD, which stays the caller's and open. */
+/* Makes an output of FD, which stays the caller's and open. */
 void output_open(struct output *ret, int fd);
 
 /* Frees what output_open() took. */

@@ -14,6 +14,7 @@
 #include "ctl/command.h"
 #include "ctl/signal_name.h"
 #include "ctl/signals.h"
+#include "ctl/target.h"
 #include "ctl/terminal.h"
 #include "protocol/utf8.h"
 
@@ -51,7 +52,7 @@ program_start(
 		client_fail(error, "the command line has to be UTF-8");
 		return r;
 	}
-	r = client_open(client, VMM_GUEST_EXEC_PORT, CLIENT_CONNECT_MS, error);
+	r = client_open(client, target_agent(), VMM_GUEST_EXEC_PORT, CLIENT_CONNECT_MS, error);
 	if (r < 0)
 		return r;
 	json = start_format(request, &len);
@@ -77,7 +78,7 @@ program_status(const struct frame_exit *end)
 	if (end->signal == 0 && end->code >= -1 && end->code <= PROGRAM_STATUS_MASK)
 		return end->code & PROGRAM_STATUS_MASK;
 	client_fail(&error, "the agent at %s tells an end that no program has: code %d, signal %d",
-	    client_address(), end->code, end->signal);
+	    target_agent()->address, end->code, end->signal);
 	return program_fail(&error);
 }
 

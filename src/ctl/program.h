@@ -12,14 +12,14 @@
 
 /* Runs it by attach_run(), complains where the agent could not be reached or went
  * away, and returns the exit status for this program: the guest program's, 128 plus
- * the signal that ended it, or 125. A signal that ended the relay ends us. */
+ * the signal that ended it, or 125. A signal that ended attach_run() ends us. */
 int program_run(const struct start_request *request, const struct attach_options *options);
 
 /* Has it run on a terminal: ours, if we have one, with its size and TERM, for which
  * ENV has room for one more. */
 void program_use_terminal(struct start_request *request, struct attach_options *attach);
 
-/* -EILSEQ if a string of REQUEST is no UTF-8, which JSON can't carry. */
+/* -EILSEQ if a string of REQUEST is not UTF-8, which JSON can't carry. */
 int program_check(const struct start_request *request);
 
 #endif

@@ -22,7 +22,7 @@ struct program_report {
 	struct report exited; /* the last word, where JSON is NULL */
 };
 
-/* Has REQUEST ask for reports and RELAY give them to REPORT; of a detached program
+/* Has REQUEST ask for reports and ATTACH give them to REPORT; of a detached program
  * the process id is printed. */
 void program_use_report(
     struct start_request *request, struct attach_options *attach, struct program_report *report);

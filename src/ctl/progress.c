@@ -7,7 +7,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ctl/command.h"
@@ -18,7 +17,6 @@
 #define PROGRESS_FIRST_MS 500 /* what is quicker than this needs no line */
 #define PROGRESS_PERIOD_MS 100
 #define PROGRESS_MS_PER_S 1000
-#define PROGRESS_NS_PER_MS 1000000
 #define PROGRESS_LINE_MAX 256
 #define PROGRESS_BAR_MIN 10
 #define PROGRESS_BAR_MAX 40
@@ -109,54 +107,36 @@ progress_erase(struct progress *progress)
 	progress->is_drawn = false;
 }
 
-static void
-progress_sleep(struct progress *progress, uint64_t ms)
-{
-	uint64_t until_ms = clock_mono_ms() + ms;
-	struct timespec until = { .tv_sec = (time_t)(until_ms / PROGRESS_MS_PER_S),
-		.tv_nsec = (long)(until_ms % PROGRESS_MS_PER_S) * PROGRESS_NS_PER_MS };
-
-	(void)pthread_cond_clockwait(&progress->over, &progress->lock, CLOCK_MONOTONIC, &until);
-}
-
-static void *
-progress_thread(void *argument)
-{
-	struct progress *progress = argument;
-
-	(void)pthread_mutex_lock(&progress->lock);
-	if (!progress->is_over)
-		progress_sleep(progress, PROGRESS_FIRST_MS);
-	while (!progress->is_over) {
-		progress_draw(progress);
-		progress_sleep(progress, PROGRESS_PERIOD_MS);
-	}
-	progress_erase(progress);
-	(void)pthread_mutex_unlock(&progress->lock);
-	return NULL;
-}
-
 void
 progress_start(struct progress *progress, bool wanted)
 {
 	*progress = (struct progress){ .started_ms = clock_mono_ms(),
-		.lock = PTHREAD_MUTEX_INITIALIZER,
-		.over = PTHREAD_COND_INITIALIZER };
-	progress->is_shown =
-	    wanted && isatty(STDERR_FILENO) &&
-	    pthread_create(&progress->thread, NULL, progress_thread, progress) == 0;
+		.is_shown = wanted && isatty(STDERR_FILENO),
+		.lock = PTHREAD_MUTEX_INITIALIZER };
+	progress->due_ms = progress->started_ms + PROGRESS_FIRST_MS;
+}
+
+/* One thread draws; the others have better things to do than to wait for that. */
+void
+progress_add(struct progress *progress, int64_t bytes)
+{
+	uint64_t now;
+
+	progress->bytes += (uint64_t)bytes;
+	if (!progress->is_shown)
+		return;
+	now = clock_mono_ms();
+	if (now < progress->due_ms || pthread_mutex_trylock(&progress->lock) != 0)
+		return;
+	progress->due_ms = now + PROGRESS_PERIOD_MS;
+	progress_draw(progress);
+	(void)pthread_mutex_unlock(&progress->lock);
 }
 
 void
 progress_stop(struct progress *progress)
 {
-	if (!progress->is_shown)
-		return;
-	(void)pthread_mutex_lock(&progress->lock);
-	progress->is_over = true;
-	(void)pthread_cond_signal(&progress->over);
-	(void)pthread_mutex_unlock(&progress->lock);
-	(void)pthread_join(progress->thread, NULL);
+	progress_erase(progress);
 	progress->is_shown = false;
 }
 

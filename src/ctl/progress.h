@@ -1,6 +1,6 @@
 /*
  * progress: a line on the terminal that tells how far a copy is; none where
- * standard error is no terminal.
+ * standard error is not a terminal.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -19,19 +19,21 @@ struct progress {
 	_Atomic uint64_t files_total;
 	_Atomic bool total_is_known;
 
+	_Atomic uint64_t due_ms; /* when it is drawn next */
 	bool is_shown;
 	bool is_drawn;
-	bool is_over;
 	uint64_t started_ms;
-	pthread_t thread;
-	pthread_mutex_t lock; /* of the terminal, and the three above */
-	pthread_cond_t over;
+	pthread_mutex_t lock; /* of the terminal */
 };
 
 /* Begins; WANTED false: without a line. */
 void progress_start(struct progress *progress, bool wanted);
 
-/* Ends, and takes the line away. */
+/* Adds BYTES that were copied, or takes away some whose file failed, and draws the line
+ * anew where it is time for that: it is called often, by any thread. */
+void progress_add(struct progress *progress, int64_t bytes);
+
+/* Ends, when no thread adds any more, and takes the line away. */
 void progress_stop(struct progress *progress);
 
 /* Prints a complaint as command_fail() does, above the line. */

@@ -10,6 +10,7 @@
 #include "ctl/command.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/core/guest_features.h"
+#include "ctl/target.h"
 
 int
 request_run(const struct request *request, struct control_answer *ret)
@@ -17,7 +18,8 @@ request_run(const struct request *request, struct control_answer *ret)
 	struct client_error error = { "" };
 	int status = 0;
 
-	if (control_ask(request->type, request->payload, request->len, -1, ret, &error) < 0)
+	if (control_ask(
+		target_agent(), request->type, request->payload, request->len, -1, ret, &error) < 0)
 		return command_fail("%s", error.text);
 	if (ret->exit.code == VMM_GUEST_EXIT_OK)
 		return 0;
@@ -52,7 +54,7 @@ request_run_paths(struct file_request *request, const char *feature, char **path
 	struct client_error error = { "" };
 	int status = 0;
 
-	if (guest_features_check_user(request->user, feature, &error) < 0)
+	if (guest_features_check_user(target_agent(), request->user, feature, &error) < 0)
 		return command_fail("%s", error.text);
 	for (; *paths != NULL; paths++) {
 		request->path = guest_entry_path(*paths);

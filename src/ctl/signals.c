@@ -29,13 +29,21 @@ signals_handle(int signal)
 	errno = error;
 }
 
+int
+signals_open(void)
+{
+	if (signals_pipe[0] < 0 && pipe2(signals_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	return 0;
+}
+
 void
 signals_catch(int signal)
 {
 	struct sigaction action = { .sa_handler = signals_handle, .sa_flags = SA_RESTART };
 	struct sigaction old;
 
-	if (signals_pipe[0] < 0 && pipe2(signals_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+	if (signals_open() < 0)
 		return;
 	if (sigaction(signal, NULL, &old) == 0 && old.sa_handler == SIG_IGN)
 		return;

@@ -9,12 +9,16 @@
 
 #include <stdbool.h>
 
+/* Makes signals_fd() what it is from now on. Returns 0 or -errno. */
+int signals_open(void);
+
 /* Catches SIGNAL from now on, unless it was ignored when this program started
  * (nohup). */
 void signals_catch(int signal);
 
 /* Becomes readable when a caught signal has come, and stays so until
- * signals_take(). -1 as long as none is caught: poll(2) skips it. */
+ * signals_take(). -1 before signals_open(), which signals_catch() makes up for: poll(2)
+ * skips it. */
 int signals_fd(void);
 
 /* Whether there is one to be taken. */

@@ -6,17 +6,17 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "ctl/target.h"
 #include "ctl/tunnel.h"
+#include "platform/clock.h"
+#include "platform/fd.h"
+#include "protocol/port_request.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-
-#include "platform/clock.h"
-#include "platform/fd.h"
-#include "protocol/port_request.h"
 
 #define TUNNEL_READ_LEN (64 * 1024)
 
@@ -77,6 +77,7 @@ tunnel_read(struct tunnel *tunnel)
 	tunnel->tcp_is_open = n > 0;
 	frame_header_format(tunnel->outbox, n > 0 ? VMM_GUEST_STDIN : VMM_GUEST_EOF, (uint32_t)n);
 	tunnel->outbox_len = VMM_GUEST_HEADER_LEN + (size_t)n;
+	client_trace_out(&tunnel->client, tunnel->outbox, tunnel->outbox_len);
 	return tunnel_send(tunnel);
 }
 
@@ -216,7 +217,8 @@ tunnel_run(int tcp_fd, const char *host, uint16_t port, struct client_error *err
 	}
 	tunnel->tcp_fd = tcp_fd;
 	tunnel->tcp_is_open = true;
-	r = client_open(&tunnel->client, VMM_GUEST_EXEC_PORT, CLIENT_CONNECT_MS, error);
+	r = client_open(
+	    &tunnel->client, target_agent(), VMM_GUEST_EXEC_PORT, CLIENT_CONNECT_MS, error);
 	if (r == 0) {
 		r = tunnel_connect(tunnel, host, port, error);
 		if (r == 0)

@@ -17,6 +17,8 @@
 #include "ctl/core/client.h"
 #include "platform/fd.h"
 
+static const struct client_target target = { .address = "", .hint = "", .cancel_fd = -1 };
+
 /* A client whose agent is the other end of a socket pair. */
 static void
 make_pair(struct client *client, int *agent_fd)
@@ -25,6 +27,7 @@ make_pair(struct client *client, int *agent_fd)
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
 	*client = (struct client)CLIENT_INIT;
+	client->target = &target;
 	client->fd = fds[0];
 	client->deadline_ms = UINT64_MAX;
 	client->buffer = malloc(CLIENT_BUFFER_LEN);

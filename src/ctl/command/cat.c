@@ -10,6 +10,7 @@
 #include "ctl/core/guest_features.h"
 #include "ctl/core/guest_file.h"
 #include "ctl/request.h"
+#include "ctl/target.h"
 #include "platform/fd.h"
 
 static struct file_request cat_request = { .user = "", .length = UINT64_MAX };
@@ -39,7 +40,7 @@ cat_one(struct file_request *request, const char *given, struct client_error *er
 	const struct guest_file_reader reader = { .write = cat_write };
 
 	(void)given;
-	return guest_file_read(request, &reader, error);
+	return guest_file_read(target_agent(), request, &reader, error);
 }
 
 static int

@@ -15,6 +15,7 @@
 #include "ctl/core/guest_entry.h"
 #include "ctl/core/guest_features.h"
 #include "ctl/signals.h"
+#include "ctl/target.h"
 
 static struct copy cp_main;
 
@@ -82,7 +83,7 @@ cp_is_directory(const char *target, bool to_guest, const char *user, struct clie
 
 	if (!to_guest)
 		return stat(target, &st) == 0 && S_ISDIR(st.st_mode);
-	r = guest_entry_type(target, user, &type, error);
+	r = guest_entry_type(target_agent(), target, user, &type, error);
 	return r < 0 ? r : type == GUEST_ENTRY_DIR;
 }
 
@@ -153,9 +154,9 @@ cp_check_agent(struct copy *copy, bool to_guest)
 	int r;
 
 	do {
-		r = guest_features_check_user(copy->user, feature, &error);
+		r = guest_features_check_user(target_agent(), copy->user, feature, &error);
 		if (r == 0 && asks_for_times)
-			r = guest_features_have(GUEST_FEATURES_SET, &error);
+			r = guest_features_have(target_agent(), GUEST_FEATURES_SET, &error);
 	} while (copy_try_again(&patience, &r));
 	copy->sets_times = asks_for_times && r == 1;
 	if (asks_for_times && r == 0) {

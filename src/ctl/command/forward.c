@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "ctl/command.h"
+#include "ctl/target.h"
 #include "ctl/tunnel.h"
 #include "platform/fd.h"
 
@@ -194,8 +195,9 @@ forward_serve(const struct forward *forward)
 {
 	struct client_error error = { "" };
 	int CLEANUP_FD listener = -1;
-	int status = client_check_address(&error) < 0 ? command_fail("%s", error.text)
-						      : forward_listen(forward, &listener);
+	int status = client_check_target(target_agent(), &error) < 0
+			 ? command_fail("%s", error.text)
+			 : forward_listen(forward, &listener);
 
 	if (status != 0)
 		return status;

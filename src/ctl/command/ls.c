@@ -11,10 +11,11 @@
 #include <unistd.h>
 
 #include "ctl/command.h"
-#include "ctl/entry_text.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/core/guest_features.h"
+#include "ctl/entry_text.h"
 #include "ctl/request.h"
+#include "ctl/target.h"
 
 static struct file_request ls_request = { .user = "" };
 static bool ls_is_long;
@@ -66,7 +67,7 @@ ls_measure(const struct file_listing *listing)
 static void
 ls_print_long(const struct file_entry *entry, const struct ls_widths *widths)
 {
-	char mode[ENTRY_TEXT_MODE_LEN + 1];
+	char mode[ENTRY_TEXT_MODE_MAX];
 	char when[ENTRY_TEXT_TIME_MAX];
 
 	entry_text_format_mode(entry, mode);
@@ -103,13 +104,14 @@ ls_one(struct file_request *request, const char *given, struct client_error *err
 	(void)given;
 	if (ls_shown++ > 0)
 		(void)putchar('\n');
-	r = guest_entry_list(request->path, request->user, &listing, error);
+	r = guest_entry_list(target_agent(), request->path, request->user, &listing, error);
 	if (r == 0 && ls_has_titles) {
 		(void)fputs(GUEST_ENTRY_MARK, stdout);
 		command_print(request->path);
 	}
 	if (r == -ENOTDIR) {
-		r = guest_entry_stat(request->path, request->user, false, &listing, error);
+		r = guest_entry_stat(
+		    target_agent(), request->path, request->user, false, &listing, error);
 		if (r == 0)
 			listing.entries[0].name = request->path;
 	}

@@ -10,6 +10,7 @@
 #include "ctl/core/guest_features.h"
 #include "ctl/core/guest_file.h"
 #include "ctl/request.h"
+#include "ctl/target.h"
 
 #define MKDIR_MODE_MAX 07777
 
@@ -42,8 +43,8 @@ static int
 mkdir_one(struct file_request *request, const char *given, struct client_error *error)
 {
 	(void)given;
-	return guest_file_ask(
-	    VMM_GUEST_FILE_MKDIR_REQ, request, VMM_GUEST_FILE_ACK, NULL, NULL, error);
+	return guest_file_ask(target_agent(), VMM_GUEST_FILE_MKDIR_REQ, request, VMM_GUEST_FILE_ACK,
+	    NULL, NULL, error);
 }
 
 static int

@@ -11,6 +11,7 @@
 #include "ctl/core/guest_entry.h"
 #include "ctl/core/guest_features.h"
 #include "ctl/core/guest_file.h"
+#include "ctl/target.h"
 
 static const char *mv_user = "";
 static bool mv_is_exact;
@@ -57,16 +58,16 @@ mv_run(int count, char **operands)
 	int r;
 
 	(void)count;
-	if (guest_features_check_user(mv_user, GUEST_FEATURES_SET, &error) < 0)
+	if (guest_features_check_user(target_agent(), mv_user, GUEST_FEATURES_SET, &error) < 0)
 		return command_fail("%s", error.text);
-	if (!mv_is_exact && guest_entry_type(to, mv_user, &type, &error) < 0)
+	if (!mv_is_exact && guest_entry_type(target_agent(), to, mv_user, &type, &error) < 0)
 		return command_fail("%s", error.text);
 	target = mv_target(from, to, type == GUEST_ENTRY_DIR);
 	if (target == NULL)
 		return command_fail("out of memory");
 	request.to = target;
-	r = guest_file_ask(
-	    VMM_GUEST_FILE_MOVE_REQ, &request, VMM_GUEST_FILE_ACK, NULL, NULL, &error);
+	r = guest_file_ask(target_agent(), VMM_GUEST_FILE_MOVE_REQ, &request, VMM_GUEST_FILE_ACK,
+	    NULL, NULL, &error);
 	free(target);
 	return r < 0 ? command_fail("%s", error.text) : 0;
 }

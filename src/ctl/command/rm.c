@@ -11,6 +11,7 @@
 #include "ctl/core/guest_features.h"
 #include "ctl/core/guest_file.h"
 #include "ctl/request.h"
+#include "ctl/target.h"
 
 static struct file_request rm_request = { .user = "" };
 static bool rm_forces;
@@ -48,8 +49,8 @@ rm_one(struct file_request *request, const char *given, struct client_error *err
 		    error, "'%s' is left alone: it is the guest's root, or not a path", given);
 		return -EPERM;
 	}
-	r = guest_file_ask(
-	    VMM_GUEST_FILE_REMOVE_REQ, request, VMM_GUEST_FILE_ACK, NULL, NULL, error);
+	r = guest_file_ask(target_agent(), VMM_GUEST_FILE_REMOVE_REQ, request, VMM_GUEST_FILE_ACK,
+	    NULL, NULL, error);
 	if (r == -ENOENT && rm_forces)
 		return 0;
 	if (r == -ENOTEMPTY && !request->recursive)

@@ -9,8 +9,8 @@
 #include "ctl/command.h"
 #include "ctl/program.h"
 
-/* The guest knows its users. SHELL is set where a user was given; HOME always; a
- * home that can't be entered is no reason to have no shell. */
+/* The guest knows its users. SHELL is set where a user was given; HOME always; the
+ * shell starts also where the home can't be entered. */
 static const char shell_script[] =
     "if [ -z \"$SHELL\" ] && [ -r /etc/passwd ]; then\n"
     "	me=$(id -u)\n"

@@ -8,12 +8,13 @@
 #include <stdlib.h>
 
 #include "ctl/command.h"
-#include "ctl/entry_text.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/core/guest_features.h"
 #include "ctl/core/guest_file.h"
+#include "ctl/entry_text.h"
 #include "ctl/quantity.h"
 #include "ctl/request.h"
+#include "ctl/target.h"
 
 static struct file_request stat_request = { .user = "" };
 static bool stat_follows;
@@ -33,8 +34,8 @@ stat_show_json(struct file_request *request, struct client_error *error)
 {
 	size_t len;
 	char *text;
-	int r = guest_file_ask(
-	    VMM_GUEST_FILE_STAT_REQ, request, VMM_GUEST_FILE_STAT, &text, &len, error);
+	int r = guest_file_ask(target_agent(), VMM_GUEST_FILE_STAT_REQ, request,
+	    VMM_GUEST_FILE_STAT, &text, &len, error);
 
 	if (r < 0)
 		return r;
@@ -56,10 +57,11 @@ stat_show(struct file_request *request, struct client_error *error)
 {
 	struct file_listing CLEANUP_LISTING listing = { 0 };
 	const struct file_entry *entry;
-	char mode[ENTRY_TEXT_MODE_LEN + 1];
+	char mode[ENTRY_TEXT_MODE_MAX];
 	char when[ENTRY_TEXT_TIME_MAX];
 	char size[QUANTITY_MAX];
-	int r = guest_entry_stat(request->path, request->user, stat_follows, &listing, error);
+	int r = guest_entry_stat(
+	    target_agent(), request->path, request->user, stat_follows, &listing, error);
 
 	if (r < 0)
 		return r;

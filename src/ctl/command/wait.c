@@ -10,14 +10,15 @@
 
 #include "ctl/command.h"
 #include "ctl/core/control.h"
+#include "ctl/target.h"
 #include "platform/clock.h"
 
 #define WAIT_MS_PER_S 1000
 #define WAIT_PAUSE_FIRST_MS 10
 #define WAIT_PAUSE_MAX_MS 250
 
-/* A name that is misspelt, or a module that is missing, is waited for in vain: after so
- * long it says what it waits for, once. */
+/* A name that is misspelt, or a module that is missing, is waited for in vain: after
+ * this time it says once what it waits for. */
 #define WAIT_TELL_MS 5000
 
 /* For one try: a VMM may take a connection and leave it unanswered for ever; and
@@ -58,7 +59,7 @@ wait_try(struct client_error *error)
 		left = WAIT_TRY_MAX_MS;
 	if (left < WAIT_TRY_MIN_MS)
 		left = WAIT_TRY_MIN_MS;
-	r = control_ask(VMM_GUEST_STATUS_REQ, NULL, 0, left, &answer, error);
+	r = control_ask(target_agent(), VMM_GUEST_STATUS_REQ, NULL, 0, left, &answer, error);
 	return r == -ENODATA ? 0 : r;
 }
 

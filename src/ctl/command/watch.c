@@ -11,6 +11,7 @@
 #include "ctl/core/guest_entry.h"
 #include "ctl/core/guest_features.h"
 #include "ctl/core/guest_file.h"
+#include "ctl/target.h"
 #include "protocol/file_entry.h"
 
 static struct file_request watch_request = { .user = "", .gaps = true };
@@ -62,9 +63,10 @@ watch_run(int count, char **operands)
 
 	(void)count;
 	watch_request.path = guest_entry_path(operands[0]);
-	if (guest_features_check_user(watch_request.user, GUEST_FEATURES_SET, &error) < 0)
+	if (guest_features_check_user(
+		target_agent(), watch_request.user, GUEST_FEATURES_SET, &error) < 0)
 		return command_fail("%s", error.text);
-	if (guest_file_watch(&watch_request, &client, &error) < 0)
+	if (guest_file_watch(target_agent(), &watch_request, &client, &error) < 0)
 		return command_fail("%s", error.text);
 	while (status == 0) {
 		if (guest_file_next_event(&client, &watch_request, &text, &len, &error) < 0)

@@ -15,7 +15,6 @@
 #include <sys/socket.h>
 #include <linux/vm_sockets.h>
 
-#include "ctl/signals.h"
 #include "platform/address.h"
 #include "platform/clock.h"
 #include "platform/dial.h"
@@ -23,28 +22,9 @@
 #include "platform/io_error.h"
 #include "protocol/handshake.h"
 
-#define CLIENT_ENVIRONMENT "VMM_GUEST_ADDR"
-
 /* Two paths, and words. */
 #define CLIENT_ERROR_WHOLE (2 * PATH_MAX + 512)
 #define CLIENT_MS_PER_S 1000
-
-static const char *client_address_text;
-
-void
-client_set_address(const char *text)
-{
-	client_address_text = text;
-}
-
-const char *
-client_address(void)
-{
-	const char *text =
-	    client_address_text != NULL ? client_address_text : getenv(CLIENT_ENVIRONMENT);
-
-	return text != NULL ? text : "";
-}
 
 void
 client_fail(struct client_error *error, const char *format, ...)
@@ -67,14 +47,14 @@ client_fail(struct client_error *error, const char *format, ...)
 }
 
 static int
-client_find(struct address *ret, struct client_error *error)
+client_parse_address(
+    const struct client_target *target, struct address *ret, struct client_error *error)
 {
-	const char *text = client_address();
+	const char *text = target->address;
 	int r;
 
 	if (text[0] == '\0') {
-		client_fail(error, "no address: give -a unix:PATH or -a vsock:CID, or set %s",
-		    CLIENT_ENVIRONMENT);
+		client_fail(error, "no address: %s", target->hint);
 		return -EINVAL;
 	}
 	r = address_parse(text, ret);
@@ -83,18 +63,19 @@ client_find(struct address *ret, struct client_error *error)
 		return -EINVAL;
 	}
 	if (r < 0 || (ret->kind == ADDRESS_VSOCK && ret->cid == VMADDR_CID_ANY)) {
-		client_fail(error, "'%s' is no address: it should be unix:PATH or vsock:CID", text);
+		client_fail(
+		    error, "'%s' is not an address: it should be unix:PATH or vsock:CID", text);
 		return -EINVAL;
 	}
 	return 0;
 }
 
 int
-client_check_address(struct client_error *error)
+client_check_target(const struct client_target *target, struct client_error *error)
 {
 	struct address address;
 
-	return client_find(&address, error);
+	return client_parse_address(target, &address, error);
 }
 
 /* What a person can do about an address that can't be reached. */
@@ -120,15 +101,16 @@ client_hint(enum address_kind kind, int error)
 }
 
 static int
-client_unreached(
-    int error, enum address_kind kind, uint32_t port, int timeout_ms, struct client_error *ret)
+client_unreached(const struct client *client, int error, enum address_kind kind, int timeout_ms,
+    struct client_error *ret)
 {
 	if (error == ETIMEDOUT)
 		client_fail(ret, "the agent at %s, port %u, did not answer within %g s",
-		    client_address(), port, (double)timeout_ms / CLIENT_MS_PER_S);
+		    client->target->address, client->port, (double)timeout_ms / CLIENT_MS_PER_S);
 	else
-		client_fail(ret, "can't reach the agent at %s, port %u: %s%s", client_address(),
-		    port, strerror(error), client_hint(kind, error));
+		client_fail(ret, "can't reach the agent at %s, port %u: %s%s",
+		    client->target->address, client->port, strerror(error),
+		    client_hint(kind, error));
 	return -error;
 }
 
@@ -137,7 +119,7 @@ client_wait(struct client *client, int events)
 {
 	struct pollfd wait[2] = {
 		{ .fd = client->fd, .events = (short)events },
-		{ .fd = signals_fd(), .events = POLLIN },
+		{ .fd = client->target->cancel_fd, .events = POLLIN },
 	};
 	int n;
 
@@ -173,11 +155,11 @@ client_shake_hands(struct client *client, int timeout_ms, struct client_error *e
 	if (client_is_gone(r))
 		r = -ENODATA;
 	else if (r < 0)
-		return client_unreached(-r, ADDRESS_UNIX, client->port, timeout_ms, error);
+		return client_unreached(client, -r, ADDRESS_UNIX, timeout_ms, error);
 	while (r == 0 && client_find_line(client) == NULL && client->end < HANDSHAKE_LINE_MAX) {
 		r = client_wait(client, POLLIN);
 		if (r < 0)
-			return client_unreached(-r, ADDRESS_UNIX, client->port, timeout_ms, error);
+			return client_unreached(client, -r, ADDRESS_UNIX, timeout_ms, error);
 		r = client_fill(client);
 		if (r == -EAGAIN)
 			r = 0;
@@ -187,12 +169,12 @@ client_shake_hands(struct client *client, int timeout_ms, struct client_error *e
 		client_fail(error,
 		    "nobody answers at %s, port %u, in the guest; has the agent started? "
 		    "(vmm-guest-ctl wait)",
-		    client_address(), client->port);
+		    client->target->address, client->port);
 		return -ECONNREFUSED;
 	}
 	if (newline == NULL || memcmp(client->buffer, "OK ", 3) != 0) {
-		client_fail(error, "%s is no vsock device of a VM: it answered something else",
-		    client_address());
+		client_fail(error, "%s is not the vsock device of a VM: it answered something else",
+		    client->target->address);
 		return -EPROTO;
 	}
 	client->start = (size_t)(newline - client->buffer) + 1;
@@ -200,14 +182,16 @@ client_shake_hands(struct client *client, int timeout_ms, struct client_error *e
 }
 
 int
-client_open(struct client *ret, uint32_t port, int timeout_ms, struct client_error *error)
+client_open(struct client *ret, const struct client_target *target, uint32_t port, int timeout_ms,
+    struct client_error *error)
 {
 	struct client CLEANUP_CLIENT client = CLIENT_INIT;
 	struct address address;
-	int r = client_find(&address, error);
+	int r = client_parse_address(target, &address, error);
 
 	if (r < 0)
 		return r;
+	client.target = target;
 	client.port = port;
 	client.deadline_ms = clock_mono_ms() + (uint64_t)timeout_ms;
 	client.buffer = malloc(CLIENT_BUFFER_LEN);
@@ -219,7 +203,7 @@ client_open(struct client *ret, uint32_t port, int timeout_ms, struct client_err
 	if (r == 0)
 		r = fd_set_nonblock(client.fd, true);
 	if (r < 0)
-		return client_unreached(-r, address.kind, port, timeout_ms, error);
+		return client_unreached(&client, -r, address.kind, timeout_ms, error);
 	if (address.kind == ADDRESS_UNIX)
 		r = client_shake_hands(&client, timeout_ms, error);
 	if (r < 0)
@@ -246,20 +230,20 @@ client_explain(struct client *client, int error, struct client_error *ret)
 		client_fail(ret,
 		    "the agent at %s closed the connection without an answer; did the VM stop, or "
 		    "is this agent too old for the request?",
-		    client_address());
+		    client->target->address);
 		break;
 	case EPIPE:
 	case ECONNRESET:
 		client_fail(ret, "the connection to the agent at %s, port %u, was lost",
-		    client_address(), client->port);
+		    client->target->address, client->port);
 		break;
 	case EMSGSIZE:
 		client_fail(ret, "what answers at %s, port %u, does not speak the agent's protocol",
-		    client_address(), client->port);
+		    client->target->address, client->port);
 		break;
 	default:
-		client_fail(ret, "the connection to the agent at %s, port %u: %s", client_address(),
-		    client->port, strerror(-error));
+		client_fail(ret, "the connection to the agent at %s, port %u: %s",
+		    client->target->address, client->port, strerror(-error));
 		break;
 	}
 }

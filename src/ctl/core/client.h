@@ -2,14 +2,17 @@
  * client: one connection to the agent: found, made, its handshake done; frames go
  * out and come in. Not here: what the frames mean.
  *
- * A connection is used by one thread. Every wait also ends when a signal that is
- * caught comes in (see ctl/signals.h), with -ECANCELED, and at the connection's
+ * Nothing here ends the program, writes to its streams, or keeps anything of its own:
+ * what goes wrong is returned, as -errno and as a text for a person.
+ *
+ * A connection is used by one thread; many threads may share a target. Every wait also
+ * ends when the target's CANCEL_FD can be read, with -ECANCELED, and at the connection's
  * deadline, with -ETIMEDOUT.
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef CTL_CLIENT_H
-#define CTL_CLIENT_H
+#ifndef CTL_CORE_CLIENT_H
+#define CTL_CORE_CLIENT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,8 +24,8 @@
 /* How long an agent may take to answer a connection. */
 #define CLIENT_CONNECT_MS 10000
 
-/* Frames up to so many bytes of payload are given out whole; it is the most that
- * the agent puts into a frame of data. */
+/* Frames with a payload of at most this are given out whole; the agent puts no more
+ * into a frame of data. */
 #define CLIENT_WHOLE_MAX VMM_GUEST_DATA_MAX
 
 /* Two of the frames that are given out whole: moving what is left of one to the
@@ -34,7 +37,26 @@ struct client_error {
 	char text[512];
 };
 
+/* A frame that goes out or has come in, for a trace: its first bytes, or all of it. */
+struct client_frame {
+	bool is_out;
+	uint8_t type;
+	size_t len; /* of the whole payload */
+	const uint8_t *data;
+	size_t data_len;
+};
+
+/* Where the agent is, and what all connections to it share, which it outlives. */
+struct client_target {
+	const char *address; /* unix:PATH or vsock:CID; "": none */
+	const char *hint;    /* what the text of that error ends with */
+	int cancel_fd;	     /* -1: nothing cancels */
+	/* Told each frame, from any thread; NULL: nobody is. */
+	void (*trace)(const struct client_frame *frame);
+};
+
 struct client {
+	const struct client_target *target;
 	int fd;
 	uint32_t port;
 	uint64_t deadline_ms;	 /* of every wait, CLOCK_MONOTONIC; CLOCK_NEVER at first */
@@ -62,24 +84,18 @@ struct client_piece {
 	size_t len;
 };
 
-/* Sets the agent's address, unix:PATH or vsock:CID, for all connections of this
- * program; TEXT is kept. Without it $VMM_GUEST_ADDR counts. */
-void client_set_address(const char *text);
-
-/* The address as it was given, for messages; "" where there is none. */
-const char *client_address(void);
-
 /* Puts the text of FORMAT into ERROR. */
 void client_fail(struct client_error *error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* Whether there is an address, and it can be understood; as client_open() says it. */
-int client_check_address(struct client_error *error);
+int client_check_target(const struct client_target *target, struct client_error *error);
 
 /* Connects to PORT of the agent within TIMEOUT_MS. Returns 0 with *RET for
  * client_close(), or -errno with ERROR filled in: -EINVAL if there is no address,
  * or none that can be understood; -ECONNREFUSED where nobody listens. */
-int client_open(struct client *ret, uint32_t port, int timeout_ms, struct client_error *error);
+int client_open(struct client *ret, const struct client_target *target, uint32_t port,
+    int timeout_ms, struct client_error *error);
 
 /* Closes it. */
 void client_close(struct client *client);
@@ -100,6 +116,9 @@ ssize_t client_try_recv(struct client *client, int fd, void *data, size_t len);
  * client_wait(). */
 int client_send(struct client *client, uint8_t type, const void *payload, size_t len);
 int client_send_bytes(struct client *client, const void *data, size_t len);
+
+/* Has a frame traced that goes out by other ways: its header and payload, LEN bytes. */
+void client_trace_out(const struct client *client, const uint8_t *bytes, size_t len);
 
 /* One recv(2) that does not block. Returns 0, -EAGAIN, -ENODATA when the agent has
  * closed, whether or not it had read all that was sent to it, or -errno. */

@@ -14,10 +14,10 @@
 #include "platform/clock.h"
 #include "platform/io_error.h"
 
-/* Once memory was short, pieces are small for so long. */
+/* Once memory was short, pieces stay small for this time. */
 #define CLIENT_SHORT_MS 1000
 
-/* So long in a row, and it is an error. */
+/* Memory that is short for this time is an error. */
 #define CLIENT_SHORT_MAX_MS 60000
 
 bool
@@ -26,7 +26,8 @@ client_is_gone(int r)
 	return r < 0 && io_error_read(IO_CONNECTION, -r) == IO_GONE;
 }
 
-/* Whether it is worth while to wait longer for memory. */
+/* Pauses where memory is short. Returns -EAGAIN, or -ERROR once it has been so for
+ * too long. */
 static int
 client_run_short(struct client *client, int error)
 {
@@ -85,6 +86,39 @@ client_try_recv(struct client *client, int fd, void *data, size_t len)
 	return client_result(client, recv(fd, data, len, 0));
 }
 
+static void
+client_trace(const struct client *client, const struct client_frame *frame)
+{
+	if (client->target->trace != NULL)
+		client->target->trace(frame);
+}
+
+void
+client_trace_out(const struct client *client, const uint8_t *bytes, size_t len)
+{
+	const struct client_frame frame = { .is_out = true,
+		.type = bytes[0],
+		.len = len - VMM_GUEST_HEADER_LEN,
+		.data = bytes + VMM_GUEST_HEADER_LEN,
+		.data_len = len - VMM_GUEST_HEADER_LEN };
+
+	client_trace(client, &frame);
+}
+
+/* Has the frame traced whose PIECE, the first one, is given out. */
+static void
+client_trace_in(const struct client *client, const struct client_piece *piece)
+{
+	const struct client_frame frame = {
+		.type = piece->type,
+		.len = client->frame.len,
+		.data = piece->data,
+		.data_len = piece->len,
+	};
+
+	client_trace(client, &frame);
+}
+
 /* Sends what is in front, and then the rest. */
 static int
 client_send_two(
@@ -120,8 +154,12 @@ client_send_bytes(struct client *client, const void *data, size_t len)
 int
 client_send(struct client *client, uint8_t type, const void *payload, size_t len)
 {
+	const struct client_frame frame = {
+		.is_out = true, .type = type, .len = len, .data = payload, .data_len = len
+	};
 	uint8_t header[VMM_GUEST_HEADER_LEN];
 
+	client_trace(client, &frame);
 	frame_header_format(header, type, (uint32_t)len);
 	return client_send_two(client, header, sizeof(header), payload, len);
 }
@@ -166,6 +204,8 @@ client_take_part(struct client *client, bool first, struct client_piece *ret)
 		.data = client->buffer + client->start,
 		.len = len };
 	client->start += len;
+	if (first)
+		client_trace_in(client, ret);
 	return 0;
 }
 
@@ -196,6 +236,7 @@ client_take(struct client *client, struct client_piece *ret)
 		.data = bytes + VMM_GUEST_HEADER_LEN,
 		.len = client->frame.len };
 	client->start += VMM_GUEST_HEADER_LEN + client->frame.len;
+	client_trace_in(client, ret);
 	return 0;
 }
 

@@ -54,8 +54,8 @@ control_take(struct control_answer *answer, uint8_t type, char *text, size_t len
 }
 
 int
-control_ask(uint8_t type, const void *payload, size_t len, int timeout_ms,
-    struct control_answer *ret, struct client_error *error)
+control_ask(const struct client_target *target, uint8_t type, const void *payload, size_t len,
+    int timeout_ms, struct control_answer *ret, struct client_error *error)
 {
 	struct client CLEANUP_CLIENT client = CLIENT_INIT;
 	uint64_t deadline = timeout_ms < 0 ? CLOCK_NEVER : clock_mono_ms() + (uint64_t)timeout_ms;
@@ -65,8 +65,8 @@ control_ask(uint8_t type, const void *payload, size_t len, int timeout_ms,
 	int r;
 
 	*ret = (struct control_answer){ 0 };
-	r = client_open(
-	    &client, VMM_GUEST_EXEC_PORT, timeout_ms < 0 ? CLIENT_CONNECT_MS : timeout_ms, error);
+	r = client_open(&client, target, VMM_GUEST_EXEC_PORT,
+	    timeout_ms < 0 ? CLIENT_CONNECT_MS : timeout_ms, error);
 	if (r < 0)
 		return r;
 	client.deadline_ms = deadline;

@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef CTL_CONTROL_H
-#define CTL_CONTROL_H
+#ifndef CTL_CORE_CONTROL_H
+#define CTL_CORE_CONTROL_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -26,7 +26,7 @@ void control_answer_done(struct control_answer *answer);
  * but for CLIENT_CONNECT_MS to connect). Returns 0 when EXIT came, whatever it says;
  * or -errno with ERROR filled in: -ENODATA if the agent closed without an EXIT,
  * -EMSGSIZE if it says more than any answer takes. */
-int control_ask(uint8_t type, const void *payload, size_t len, int timeout_ms,
-    struct control_answer *ret, struct client_error *error);
+int control_ask(const struct client_target *target, uint8_t type, const void *payload, size_t len,
+    int timeout_ms, struct control_answer *ret, struct client_error *error);
 
 #endif

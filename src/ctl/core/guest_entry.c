@@ -18,15 +18,15 @@
 #define GUEST_ENTRY_LINKS_MAX 40
 
 static int
-guest_entry_ask(const char *path, const char *user, bool list, struct file_listing *ret,
-    struct client_error *error)
+guest_entry_ask(const struct client_target *target, const char *path, const char *user, bool list,
+    struct file_listing *ret, struct client_error *error)
 {
 	struct file_request request = { .path = path, .user = user };
 	struct json_error json_error = { 0 };
 	size_t len;
 	char *text;
-	int r = guest_file_ask(list ? VMM_GUEST_FILE_LIST_REQ : VMM_GUEST_FILE_STAT_REQ, &request,
-	    list ? VMM_GUEST_FILE_LIST : VMM_GUEST_FILE_STAT, &text, &len, error);
+	int r = guest_file_ask(target, list ? VMM_GUEST_FILE_LIST_REQ : VMM_GUEST_FILE_STAT_REQ,
+	    &request, list ? VMM_GUEST_FILE_LIST : VMM_GUEST_FILE_STAT, &text, &len, error);
 
 	if (r < 0)
 		return r;
@@ -40,10 +40,10 @@ guest_entry_ask(const char *path, const char *user, bool list, struct file_listi
 }
 
 int
-guest_entry_list(
-    const char *path, const char *user, struct file_listing *ret, struct client_error *error)
+guest_entry_list(const struct client_target *target, const char *path, const char *user,
+    struct file_listing *ret, struct client_error *error)
 {
-	return guest_entry_ask(path, user, true, ret, error);
+	return guest_entry_ask(target, path, user, true, ret, error);
 }
 
 const char *
@@ -90,8 +90,8 @@ guest_entry_follow(char **path, const char *target)
 }
 
 int
-guest_entry_stat(const char *path, const char *user, bool follow, struct file_listing *ret,
-    struct client_error *error)
+guest_entry_stat(const struct client_target *target, const char *path, const char *user,
+    bool follow, struct file_listing *ret, struct client_error *error)
 {
 	char *here = strdup(path);
 	int r = -ENOMEM;
@@ -101,7 +101,7 @@ guest_entry_stat(const char *path, const char *user, bool follow, struct file_li
 	for (int links = 0; here != NULL; links++) {
 		struct file_listing CLEANUP_LISTING listing = { 0 };
 
-		r = guest_entry_ask(here, user, false, &listing, error);
+		r = guest_entry_ask(target, here, user, false, &listing, error);
 		if (r < 0)
 			break;
 		if (!follow || listing.entries[0].kind != FILE_ENTRY_SYMLINK) {
@@ -122,8 +122,8 @@ guest_entry_stat(const char *path, const char *user, bool follow, struct file_li
 }
 
 int
-guest_entry_type(
-    const char *path, const char *user, enum guest_entry_type *ret, struct client_error *error)
+guest_entry_type(const struct client_target *target, const char *path, const char *user,
+    enum guest_entry_type *ret, struct client_error *error)
 {
 	struct file_listing CLEANUP_LISTING listing = { 0 };
 	char *inside = guest_entry_join(path, ".");
@@ -133,7 +133,7 @@ guest_entry_type(
 	if (inside == NULL)
 		client_fail(error, "out of memory");
 	else
-		r = guest_entry_ask(inside, user, false, &listing, error);
+		r = guest_entry_ask(target, inside, user, false, &listing, error);
 	free(inside);
 	switch (r) {
 	case 0:

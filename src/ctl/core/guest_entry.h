@@ -4,8 +4,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef CTL_GUEST_ENTRY_H
-#define CTL_GUEST_ENTRY_H
+#ifndef CTL_CORE_GUEST_ENTRY_H
+#define CTL_CORE_GUEST_ENTRY_H
 
 #define GUEST_ENTRY_MARK "vm:"
 
@@ -15,12 +15,12 @@
 #include "protocol/file_entry.h"
 
 /* One file; with FOLLOW what a symbolic link leads to. */
-int guest_entry_stat(const char *path, const char *user, bool follow, struct file_listing *ret,
-    struct client_error *error);
+int guest_entry_stat(const struct client_target *target, const char *path, const char *user,
+    bool follow, struct file_listing *ret, struct client_error *error);
 
 /* What is in a directory. */
-int guest_entry_list(
-    const char *path, const char *user, struct file_listing *ret, struct client_error *error);
+int guest_entry_list(const struct client_target *target, const char *path, const char *user,
+    struct file_listing *ret, struct client_error *error);
 
 /* What PATH leads to, links followed. */
 enum guest_entry_type {
@@ -31,8 +31,8 @@ enum guest_entry_type {
 };
 
 /* Returns 0 with *RET, or -errno where the agent can't be asked. */
-int guest_entry_type(
-    const char *path, const char *user, enum guest_entry_type *ret, struct client_error *error);
+int guest_entry_type(const struct client_target *target, const char *path, const char *user,
+    enum guest_entry_type *ret, struct client_error *error);
 
 /* A path of the guest as it was given, without the "vm:" that may be in front; "vm:"
  * alone is the root. */

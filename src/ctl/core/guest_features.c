@@ -32,10 +32,11 @@ guest_features_find(
 }
 
 int
-guest_features_have(const char *feature, struct client_error *error)
+guest_features_have(
+    const struct client_target *target, const char *feature, struct client_error *error)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
-	int r = control_ask(VMM_GUEST_STATUS_REQ, NULL, 0, -1, &answer, error);
+	int r = control_ask(target, VMM_GUEST_STATUS_REQ, NULL, 0, -1, &answer, error);
 
 	if (r == -ENODATA)
 		return 0;
@@ -50,9 +51,10 @@ guest_features_have(const char *feature, struct client_error *error)
 }
 
 int
-guest_features_check_user(const char *user, const char *feature, struct client_error *error)
+guest_features_check_user(const struct client_target *target, const char *user, const char *feature,
+    struct client_error *error)
 {
-	int r = user[0] != '\0' ? guest_features_have(feature, error) : 1;
+	int r = user[0] != '\0' ? guest_features_have(target, feature, error) : 1;
 
 	if (r != 0)
 		return r < 0 ? r : 0;

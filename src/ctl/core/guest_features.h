@@ -4,8 +4,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef CTL_GUEST_FEATURES_H
-#define CTL_GUEST_FEATURES_H
+#ifndef CTL_CORE_GUEST_FEATURES_H
+#define CTL_CORE_GUEST_FEATURES_H
 
 #include "ctl/core/client.h"
 
@@ -15,10 +15,12 @@
 
 /* Whether STATUS lists FEATURE. Returns 1 or 0 (0 also for an agent that has no STATUS),
  * or -errno with ERROR filled in, -EBUSY where it had no worker to spare. */
-int guest_features_have(const char *feature, struct client_error *error);
+int guest_features_have(
+    const struct client_target *target, const char *feature, struct client_error *error);
 
 /* Checks that what is asked for in the name of USER is done with the rights of USER,
  * which takes FEATURE. Returns 0, also where USER is "", or -errno with ERROR filled in. */
-int guest_features_check_user(const char *user, const char *feature, struct client_error *error);
+int guest_features_check_user(const struct client_target *target, const char *user,
+    const char *feature, struct client_error *error);
 
 #endif

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ctl/signals.h"
 #include "protocol/utf8.h"
 
 #define GUEST_FILE_ERRNO_MAX 134
@@ -66,8 +65,8 @@ guest_file_lost(struct client *client, int r, struct client_error *error)
 }
 
 static int
-guest_file_open(uint8_t type, const struct file_request *request, struct client *client,
-    struct client_error *error)
+guest_file_open(const struct client_target *target, uint8_t type,
+    const struct file_request *request, struct client *client, struct client_error *error)
 {
 	size_t len;
 	char *json;
@@ -79,7 +78,7 @@ guest_file_open(uint8_t type, const struct file_request *request, struct client 
 		client_fail(error, "vm:%s: a name in the guest has to be UTF-8", request->path);
 		return -EILSEQ;
 	}
-	r = client_open(client, VMM_GUEST_FILE_PORT, CLIENT_CONNECT_MS, error);
+	r = client_open(client, target, VMM_GUEST_FILE_PORT, CLIENT_CONNECT_MS, error);
 	if (r < 0)
 		return r;
 	json = file_request_format(type, request, &len);
@@ -121,11 +120,11 @@ guest_file_expect(struct client *client, const struct file_request *request, uin
 }
 
 int
-guest_file_ask(uint8_t type, const struct file_request *request, uint8_t answer, char **ret_text,
-    size_t *ret_len, struct client_error *error)
+guest_file_ask(const struct client_target *target, uint8_t type, const struct file_request *request,
+    uint8_t answer, char **ret_text, size_t *ret_len, struct client_error *error)
 {
 	struct client CLEANUP_CLIENT client = CLIENT_INIT;
-	int r = guest_file_open(type, request, &client, error);
+	int r = guest_file_open(target, type, request, &client, error);
 
 	if (r < 0)
 		return r;
@@ -133,9 +132,10 @@ guest_file_ask(uint8_t type, const struct file_request *request, uint8_t answer,
 }
 
 int
-guest_file_watch(const struct file_request *request, struct client *ret, struct client_error *error)
+guest_file_watch(const struct client_target *target, const struct file_request *request,
+    struct client *ret, struct client_error *error)
 {
-	int r = guest_file_open(VMM_GUEST_FILE_WATCH_REQ, request, ret, error);
+	int r = guest_file_open(target, VMM_GUEST_FILE_WATCH_REQ, request, ret, error);
 
 	if (r < 0)
 		return r;
@@ -163,12 +163,12 @@ guest_file_refused_piece(const struct file_request *request, const struct client
 }
 
 int
-guest_file_read(const struct file_request *request, const struct guest_file_reader *reader,
-    struct client_error *error)
+guest_file_read(const struct client_target *target, const struct file_request *request,
+    const struct guest_file_reader *reader, struct client_error *error)
 {
 	struct client CLEANUP_CLIENT client = CLIENT_INIT;
 	struct client_piece piece;
-	int r = guest_file_open(VMM_GUEST_FILE_READ_REQ, request, &client, error);
+	int r = guest_file_open(target, VMM_GUEST_FILE_READ_REQ, request, &client, error);
 
 	while (r == 0) {
 		r = client_receive(&client, &piece);
@@ -197,7 +197,7 @@ guest_file_wait_source(struct client *client, int source_fd)
 	struct pollfd polls[3] = {
 		{ .fd = source_fd, .events = POLLIN },
 		{ .fd = client->fd, .events = POLLIN },
-		{ .fd = signals_fd(), .events = POLLIN },
+		{ .fd = client->target->cancel_fd, .events = POLLIN },
 	};
 
 	while (poll(polls, 3, -1) < 0) {
@@ -212,28 +212,29 @@ guest_file_wait_source(struct client *client, int source_fd)
 /* Sends DATA frames until the end of the source, then DONE. Returns 0 when it is
  * time to read the answer. */
 static int
-guest_file_send_all(struct client *client, int source_fd, const char *source, uint8_t *buffer,
-    uint64_t *sent, _Atomic uint64_t *count, struct client_error *error)
+guest_file_send_all(struct client *client, const struct guest_file_source *source, uint8_t *buffer,
+    int64_t *sent, struct client_error *error)
 {
 	ssize_t n = 1;
 	int r = 0;
 
 	while (r == 0 && n > 0) {
-		r = guest_file_wait_source(client, source_fd);
+		r = guest_file_wait_source(client, source->fd);
 		if (r != 0)
 			break;
 		do
-			n = read(source_fd, buffer, VMM_GUEST_DATA_MAX);
+			n = read(source->fd, buffer, VMM_GUEST_DATA_MAX);
 		while (n < 0 && errno == EINTR);
 		if (n < 0) {
-			client_fail(error, "can't read %s: %s", source, strerror(errno));
-			return -errno;
+			r = -errno;
+			client_fail(error, "can't read %s: %s", source->name, strerror(-r));
+			return r;
 		}
 		r = client_send(
 		    client, n > 0 ? VMM_GUEST_FILE_DATA : VMM_GUEST_FILE_DONE, buffer, (size_t)n);
 		if (r == 0) {
-			*sent += (uint64_t)n;
-			*count += (uint64_t)n;
+			*sent += n;
+			source->count(source->argument, n);
 		}
 	}
 	if (r == 1 || client_is_gone(r))
@@ -242,13 +243,13 @@ guest_file_send_all(struct client *client, int source_fd, const char *source, ui
 }
 
 int
-guest_file_write(const struct file_request *request, int source_fd, const char *source,
-    _Atomic uint64_t *count, struct client_error *error)
+guest_file_write(const struct client_target *target, const struct file_request *request,
+    const struct guest_file_source *source, struct client_error *error)
 {
 	struct client CLEANUP_CLIENT client = CLIENT_INIT;
 	uint8_t *buffer;
-	uint64_t sent = 0;
-	int r = guest_file_open(VMM_GUEST_FILE_WRITE_REQ, request, &client, error);
+	int64_t sent = 0;
+	int r = guest_file_open(target, VMM_GUEST_FILE_WRITE_REQ, request, &client, error);
 
 	if (r < 0)
 		return r;
@@ -257,11 +258,11 @@ guest_file_write(const struct file_request *request, int source_fd, const char *
 		client_fail(error, "out of memory");
 		return -ENOMEM;
 	}
-	r = guest_file_send_all(&client, source_fd, source, buffer, &sent, count, error);
+	r = guest_file_send_all(&client, source, buffer, &sent, error);
 	free(buffer);
 	if (r == 0)
 		r = guest_file_expect(&client, request, VMM_GUEST_FILE_ACK, NULL, NULL, error);
 	if (r < 0)
-		*count -= sent;
+		source->count(source->argument, -sent);
 	return r;
 }

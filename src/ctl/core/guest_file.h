@@ -1,17 +1,15 @@
 /*
  * guest_file: the requests of port 53, one connection each.
  *
- * All return 0, or -errno with ERROR filled in, fit for "vmm-guest-ctl: ERROR": the
+ * All return 0, or -errno with ERROR filled in, fit for a person: the
  * errno that the agent named, -EBUSY where it had no worker to spare, -EREMOTEIO for
- * one that we do not know, -ECANCELED when a caught signal came in, or what
- * client.h says.
+ * one that we do not know, -ECANCELED, or what client.h says.
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef CTL_GUEST_FILE_H
-#define CTL_GUEST_FILE_H
+#ifndef CTL_CORE_GUEST_FILE_H
+#define CTL_CORE_GUEST_FILE_H
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,12 +18,13 @@
 
 /* Makes a request of TYPE that is answered by one frame of type ANSWER. Its payload
  * is in a new block that the caller frees, a NUL behind it; RET_TEXT may be NULL. */
-int guest_file_ask(uint8_t type, const struct file_request *request, uint8_t answer,
-    char **ret_text, size_t *ret_len, struct client_error *error);
+int guest_file_ask(const struct client_target *target, uint8_t type,
+    const struct file_request *request, uint8_t answer, char **ret_text, size_t *ret_len,
+    struct client_error *error);
 
 /* WATCH: as guest_file_ask(), and leaves the connection open in *RET. */
-int guest_file_watch(
-    const struct file_request *request, struct client *ret, struct client_error *error);
+int guest_file_watch(const struct client_target *target, const struct file_request *request,
+    struct client *ret, struct client_error *error);
 
 /* The next FILE_EVENT of it, in a new block. */
 int guest_file_next_event(struct client *client, const struct file_request *request,
@@ -37,12 +36,19 @@ struct guest_file_reader {
 	int (*write)(void *argument, const uint8_t *data, size_t len, struct client_error *error);
 	void *argument;
 };
-int guest_file_read(const struct file_request *request, const struct guest_file_reader *reader,
-    struct client_error *error);
+int guest_file_read(const struct client_target *target, const struct file_request *request,
+    const struct guest_file_reader *reader, struct client_error *error);
 
-/* WRITE: all that can be read from SOURCE_FD, called SOURCE in messages. COUNT grows
- * by what is sent, and shrinks by it again if that fails. */
-int guest_file_write(const struct file_request *request, int source_fd, const char *source,
-    _Atomic uint64_t *count, struct client_error *error);
+/* WRITE: all that can be read from FD, called NAME in messages. COUNT, with ARGUMENT, is
+ * told the bytes of each piece that is sent; and all of them as a negative number if that
+ * fails in the end. */
+struct guest_file_source {
+	int fd;
+	const char *name;
+	void (*count)(void *argument, int64_t bytes);
+	void *argument;
+};
+int guest_file_write(const struct client_target *target, const struct file_request *request,
+    const struct guest_file_source *source, struct client_error *error);
 
 #endif

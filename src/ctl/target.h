@@ -1,0 +1,20 @@
+/*
+ * target: the agent that this program talks to, as the command line and the environment
+ * name it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CTL_TARGET_H
+#define CTL_TARGET_H
+
+#include "ctl/core/client.h"
+
+/* Called once, before any connection is made and any thread started. ADDRESS is kept;
+ * NULL: that of $VMM_GUEST_ADDR. Where $VMM_GUEST_TRACE is 1, all frames are traced
+ * (ctl/trace.h). */
+void target_open(const char *address);
+
+/* For all connections of this program: waits end when a caught signal comes in. */
+const struct client_target *target_agent(void);
+
+#endif
