@@ -77,16 +77,14 @@ copy_try_again(struct copy_patience *patience, int *r)
 	if (*r != -EBUSY)
 		return false;
 	if (patience->deadline_ms == 0)
-		*patience = (struct copy_patience){ now + COPY_BUSY_MS, COPY_BUSY_PAUSE_FIRST_MS };
+		patience->deadline_ms = now + COPY_BUSY_MS;
 	if (now >= patience->deadline_ms)
 		return false;
-	if (copy_sleep(patience->pause_ms) < 0) {
+	if (copy_sleep((int)backoff_next_ms(
+		&patience->pause, COPY_BUSY_PAUSE_FIRST_MS, COPY_BUSY_PAUSE_MAX_MS)) < 0) {
 		*r = -ECANCELED;
 		return false;
 	}
-	patience->pause_ms *= 2;
-	if (patience->pause_ms > COPY_BUSY_PAUSE_MAX_MS)
-		patience->pause_ms = COPY_BUSY_PAUSE_MAX_MS;
 	return true;
 }
 

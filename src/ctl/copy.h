@@ -16,6 +16,7 @@
 
 #include "ctl/core/client.h"
 #include "ctl/progress.h"
+#include "platform/backoff.h"
 
 /* Connections at once. The agent holds a worker for each; where it has none
  * to spare it says so, and the file is tried again. */
@@ -110,7 +111,7 @@ void copy_dir_release(struct copy *copy, struct copy_dir *dir);
  * caught signal comes in, *R becomes -ECANCELED. */
 struct copy_patience {
 	uint64_t deadline_ms;
-	int pause_ms;
+	struct backoff pause;
 };
 bool copy_try_again(struct copy_patience *patience, int *r);
 

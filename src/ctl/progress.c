@@ -15,7 +15,6 @@
 #include "platform/clock.h"
 
 #define PROGRESS_FIRST_MS 500 /* what is quicker than this needs no line */
-#define PROGRESS_PERIOD_MS 100
 #define PROGRESS_MS_PER_S 1000
 #define PROGRESS_LINE_MAX 256
 #define PROGRESS_BAR_MIN 10

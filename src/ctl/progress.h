@@ -12,6 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* How often it is drawn anew. */
+#define PROGRESS_PERIOD_MS 100
+
 struct progress {
 	_Atomic uint64_t bytes; /* that were copied */
 	_Atomic uint64_t files;
@@ -30,7 +33,7 @@ struct progress {
 void progress_start(struct progress *progress, bool wanted);
 
 /* Adds BYTES that were copied, or takes away some whose file failed, and draws the line
- * anew where it is time for that: it is called often, by any thread. */
+ * anew where it is time for that: it is called often, by any thread, also with nothing to add. */
 void progress_add(struct progress *progress, int64_t bytes);
 
 /* Ends, when no thread adds any more, and takes the line away. */

@@ -35,6 +35,13 @@ target_open(const char *address)
 	target.cancel_fd = signals_fd();
 }
 
+void
+target_set_tick(void (*tick)(void), int tick_ms)
+{
+	target.tick = tick;
+	target.tick_ms = tick_ms;
+}
+
 const struct client_target *
 target_agent(void)
 {

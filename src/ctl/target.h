@@ -14,6 +14,9 @@
  * (ctl/trace.h). */
 void target_open(const char *address);
 
+/* From now on TICK is called by any thread that waits for the agent, each TICK_MS. */
+void target_set_tick(void (*tick)(void), int tick_ms);
+
 /* For all connections of this program: waits end when a caught signal comes in. */
 const struct client_target *target_agent(void);
 

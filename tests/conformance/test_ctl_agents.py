@@ -32,9 +32,9 @@ def test_nobody_on_the_port_is_told_from_no_vm():
     assert done.code == 125 and "nobody answers" in done.text and "wait" in done.text
 
 
-def test_what_is_no_vsock_device_is_named():
+def test_what_is_not_a_vsock_device_is_named():
     done = run(lambda peer: None, "exec", "true", handshake=b"HTTP/1.1 400 Bad Request\r\n")
-    assert done.code == 125 and "no vsock device" in done.text
+    assert done.code == 125 and "not a vsock device" in done.text
 
 
 def test_each_port_is_asked_for():

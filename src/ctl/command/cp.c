@@ -87,6 +87,13 @@ cp_is_directory(const char *target, bool to_guest, const char *user, struct clie
 	return r < 0 ? r : type == GUEST_ENTRY_DIR;
 }
 
+/* The progress line moves on, or says that nothing does, also while all threads wait. */
+static void
+cp_tick(void)
+{
+	progress_add(&cp_main.progress, 0);
+}
+
 /* Copies each source under the name it is to have. */
 static int
 cp_all(struct copy *copy, char **sources, const char *target, bool to_guest)
@@ -104,6 +111,7 @@ cp_all(struct copy *copy, char **sources, const char *target, bool to_guest)
 	if (slash && !is_directory && !to_guest)
 		return command_fail("there is no directory %s", target);
 	progress_start(&copy->progress, !copy->quiet && (!is_stdout || !isatty(STDOUT_FILENO)));
+	target_set_tick(cp_tick, PROGRESS_PERIOD_MS);
 	for (int i = 0; i < copy->sources && !signals_have_come(); i++) {
 		const char *source = to_guest ? sources[i] : guest_entry_path(sources[i]);
 		char *name = is_directory || slash ? cp_name_in(target, source) : strdup(target);

@@ -11,6 +11,7 @@
 #include "ctl/command.h"
 #include "ctl/core/control.h"
 #include "ctl/target.h"
+#include "platform/backoff.h"
 #include "platform/clock.h"
 
 #define WAIT_MS_PER_S 1000
@@ -68,13 +69,14 @@ wait_run(int count, char **operands)
 {
 	struct client_error error = { "" };
 	uint64_t tell_ms = clock_mono_ms() + WAIT_TELL_MS;
-	int pause_ms = WAIT_PAUSE_FIRST_MS;
+	struct backoff pause = { 0 };
 	int r;
 
 	(void)count;
 	(void)operands;
 	while ((r = wait_try(&error)) < 0) {
 		int left = clock_poll_timeout(clock_mono_ms(), wait_deadline_ms);
+		int pause_ms;
 
 		if (r == -EINVAL)
 			return command_fail("%s", error.text);
@@ -84,8 +86,8 @@ wait_run(int count, char **operands)
 			(void)command_fail("waiting: %s", error.text);
 			tell_ms = CLOCK_NEVER;
 		}
+		pause_ms = (int)backoff_next_ms(&pause, WAIT_PAUSE_FIRST_MS, WAIT_PAUSE_MAX_MS);
 		(void)poll(NULL, 0, left > 0 && left < pause_ms ? left : pause_ms);
-		pause_ms = pause_ms * 2 < WAIT_PAUSE_MAX_MS ? pause_ms * 2 : WAIT_PAUSE_MAX_MS;
 	}
 	return 0;
 }

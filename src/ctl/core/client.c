@@ -115,23 +115,39 @@ client_unreached(const struct client *client, int error, enum address_kind kind,
 }
 
 int
+client_poll(const struct client *client, struct pollfd *polls, nfds_t count)
+{
+	const struct client_target *target = client->target;
+
+	for (;;) {
+		int left = clock_poll_timeout(clock_mono_ms(), client->deadline_ms);
+		bool ticks = target->tick != NULL && (left < 0 || left > target->tick_ms);
+		int n = poll(polls, count, ticks ? target->tick_ms : left);
+
+		if (n > 0)
+			return 0;
+		if (n == 0 && !ticks)
+			return -ETIMEDOUT;
+		if (n == 0)
+			target->tick();
+		else if (errno == ENOMEM)
+			io_error_pause();
+		else if (errno != EINTR)
+			return -errno;
+	}
+}
+
+int
 client_wait(struct client *client, int events)
 {
 	struct pollfd wait[2] = {
 		{ .fd = client->fd, .events = (short)events },
 		{ .fd = client->target->cancel_fd, .events = POLLIN },
 	};
-	int n;
+	int r = client_poll(client, wait, 2);
 
-	do {
-		n = poll(wait, 2, clock_poll_timeout(clock_mono_ms(), client->deadline_ms));
-		if (n == 0)
-			return -ETIMEDOUT;
-		if (n < 0 && errno == ENOMEM)
-			io_error_pause();
-	} while (n < 0 && (errno == EINTR || errno == ENOMEM));
-	if (n < 0)
-		return -errno;
+	if (r < 0)
+		return r;
 	return wait[1].revents != 0 ? -ECANCELED : wait[0].revents;
 }
 
@@ -173,7 +189,7 @@ client_shake_hands(struct client *client, int timeout_ms, struct client_error *e
 		return -ECONNREFUSED;
 	}
 	if (newline == NULL || memcmp(client->buffer, "OK ", 3) != 0) {
-		client_fail(error, "%s is not the vsock device of a VM: it answered something else",
+		client_fail(error, "%s is not a vsock device of a VM: it answered something else",
 		    client->target->address);
 		return -EPROTO;
 	}

@@ -14,6 +14,7 @@
 #ifndef CTL_CORE_CLIENT_H
 #define CTL_CORE_CLIENT_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -53,6 +54,9 @@ struct client_target {
 	int cancel_fd;	     /* -1: nothing cancels */
 	/* Told each frame, from any thread; NULL: nobody is. */
 	void (*trace)(const struct client_frame *frame);
+	/* Called by any thread that waits, each TICK_MS; NULL: nothing is. */
+	void (*tick)(void);
+	int tick_ms;
 };
 
 struct client {
@@ -139,6 +143,10 @@ int client_receive_whole(
 /* Waits until the connection can be read from or written to, as EVENTS of poll(2)
  * say. Returns the events that came, -ECANCELED or -ETIMEDOUT. */
 int client_wait(struct client *client, int events);
+
+/* poll(2) until there is something, with the connection's deadline and the target's tick.
+ * Returns 0, -ETIMEDOUT, or -errno. */
+int client_poll(const struct client *client, struct pollfd *polls, nfds_t count);
 
 /* What to say where an answer did not come because of -ERROR of one of these. */
 void client_explain(struct client *client, int error, struct client_error *ret);

@@ -199,11 +199,10 @@ guest_file_wait_source(struct client *client, int source_fd)
 		{ .fd = client->fd, .events = POLLIN },
 		{ .fd = client->target->cancel_fd, .events = POLLIN },
 	};
+	int r = client_poll(client, polls, 3);
 
-	while (poll(polls, 3, -1) < 0) {
-		if (errno != EINTR)
-			return -errno;
-	}
+	if (r < 0)
+		return r;
 	if (polls[2].revents != 0)
 		return -ECANCELED;
 	return polls[1].revents != 0 ? 1 : 0;
