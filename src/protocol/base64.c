@@ -1,6 +1,4 @@
 /*
- * base64: the standard alphabet with padding, both ways.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "protocol/base64.h"

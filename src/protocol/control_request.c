@@ -1,6 +1,4 @@
 /*
- * control_request: the JSON of SHUTDOWN and KILL, both ways.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "protocol/control_request.h"

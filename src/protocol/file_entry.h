@@ -40,7 +40,7 @@ struct file_entry {
 /* The entry in a new block that the caller frees; NULL: no memory. */
 char *file_entry_format(const struct file_entry *entry, size_t *ret_len);
 
-/* An entry has at least so many bytes, which bounds what a list can hold. */
+/* An entry has at least this many bytes, which bounds what a list can hold. */
 #define FILE_ENTRY_TEXT_MIN 100
 
 /* A list that is being made. Zero-initialised it is ready for use. */

@@ -1,6 +1,4 @@
 /*
- * frame: headers and the payloads of fixed shape, bytes to numbers and back.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "protocol/frame.h"

@@ -15,7 +15,7 @@
 
 #define HANDSHAKE_VERB "connect"
 
-/* "connect 0\n": the device takes so many bytes before it looks for the line's end. */
+/* "connect 0\n": the device reads this many bytes before it looks for the line's end. */
 #define HANDSHAKE_LINE_MIN 10
 
 /* Of ASCII; the device takes Unicode's others too, which nobody sends. */

@@ -80,7 +80,7 @@ json_span(const char *text, size_t len, const char *set, bool inside)
 	return n;
 }
 
-/* Whether the next byte that is no white space is C; *DONE is moved to it. */
+/* Whether the next byte that is not white space is C; *DONE is moved to it. */
 static bool
 json_is_next(const char *text, size_t len, size_t *done, char c)
 {

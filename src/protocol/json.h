@@ -3,11 +3,10 @@
  * UTF-8 validation, and the errors that name a member. Used within protocol/
  * alone; nobody else sees json-c. What stands in an object is message.h's.
  *
- * An object is understood whole or refused. Where memory fails, json-c of before 0.17
- * drops a member or shortens a string and reports success, or dereferences the name that
- * it could not copy. An integer that 64 bits do not hold becomes the nearest that they
- * do. So a pass over the text goes in front of json-c. It builds nothing, and does three
- * things.
+ * An object is understood whole or refused. Where memory fails, json-c before 0.17 drops a
+ * member or shortens a string and reports success, or dereferences the name that it could
+ * not copy. An integer that 64 bits do not hold becomes the nearest that they do. So a pass
+ * over the text goes in front of json-c. It builds nothing, and does three things.
  *
  * It cuts the text into pieces, which json-c gets one by one: behind each name, and in
  * front of a number that is behind a string, an object or an array. A malloc(3) that
@@ -67,8 +66,8 @@ void json_fail_memory(struct json_error *error);
 /* Whether OBJECT has a member NAME, be it null. */
 bool json_has(struct json_object *object, const char *name);
 
-/* The string that VALUE is, owned by VALUE; NULL with ERROR filled in if it is
- * none or has a NUL inside. NAME is the member's, for the error. */
+/* The string that VALUE is, owned by VALUE; NULL with ERROR filled in if it is not a string
+ * or has a NUL inside. NAME is the member's, for the error. */
 const char *json_string_of(struct json_object *value, const char *name, struct json_error *error);
 
 /* Frees BLOCK, of malloc(3), when VALUE goes. Once for each VALUE. */

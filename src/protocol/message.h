@@ -1,6 +1,6 @@
 /*
- * message: one description a message, of what members it has, from which it is read
- * and written. For protocol/ alone, as json.h.
+ * message: one description of a message's members, from which it is read and written. For
+ * protocol/ alone, as json.h.
  *
  * A message is read whole or refused, and written whole or not at all.
  *
@@ -25,8 +25,8 @@ enum message_kind_name {
 	MESSAGE_WORD,	  /* an enum: the index in MORE, an array of words with NULL last */
 	MESSAGE_OBJECT,	  /* MORE's members, of the same struct */
 	MESSAGE_TEXTS,	  /* const char **, as many as the size_t at BESIDE; read, NULL last */
-	MESSAGE_OBJECTS, /* structs of SIZE bytes by a pointer, each with MORE's members; so many */
-	MESSAGE_CUSTOM,	 /* by MORE, a struct message_kind */
+	MESSAGE_OBJECTS,  /* the same of structs of SIZE bytes, each with MORE's members */
+	MESSAGE_CUSTOM,	  /* by MORE, a struct message_kind */
 };
 
 enum message_flag {
@@ -48,7 +48,7 @@ enum message_most {
 	MESSAGE_IDS,	 /* 2^32 - 2: (uid_t)-1 stands for nobody, chown(2) */
 };
 
-/* There are more than a hundred: small. */
+/* There are more than a hundred rows: a row is small. */
 struct message_member {
 	const char *name;
 	unsigned offset : 11;

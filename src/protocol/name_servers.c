@@ -66,7 +66,7 @@ name_servers_check_option(const char *option)
 	return name_servers_is_word(option) ? 0 : name_servers_parse_list(option, &ignored);
 }
 
-/* A name server of ip= that is no dotted quad is as good as none. */
+/* A name server of ip= that is not a dotted quad is as good as none. */
 static void
 name_servers_add_quad(struct name_servers *servers, const char *address)
 {
@@ -86,7 +86,7 @@ name_servers_at_boot(const char *option, const char *ip_value, struct name_serve
 
 	if (!name_servers_is_word(option)) {
 		(void)snprintf(problem, NAME_SERVERS_PROBLEM_SIZE,
-		    "'%.80s' is no list of name servers", option);
+		    "'%.80s' is not a list of name servers", option);
 		return name_servers_parse_list(option, ret);
 	}
 	if (strcmp(option, NAME_SERVERS_OFF) == 0 || ip_value == NULL)

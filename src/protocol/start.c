@@ -1,6 +1,4 @@
 /*
- * start: START's JSON, both ways.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "protocol/start.h"

@@ -95,7 +95,7 @@ status_signal_name(int signal)
 	return names[signal];
 }
 
-/* One member: a signal's number, and how many. Those that are no signal of ours are left out. */
+/* One member: a signal's number, and how many. A name that is not a signal's number is left out. */
 static void
 status_read_signal(
     struct status *status, const char *name, struct json_object *count, struct json_error *error)

@@ -13,8 +13,8 @@
 
 #define STATUS_SIGNAL_MAX 65
 
-/* One entry a busy worker or detached session. Texts are borrowed; bytes that are
- * no UTF-8 are sent as U+FFFD. */
+/* One entry a busy worker or detached session. Texts are borrowed; bytes that are not UTF-8
+ * are sent as U+FFFD. */
 struct status_slot {
 	const char *kind;
 	uint64_t session;

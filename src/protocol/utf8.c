@@ -1,6 +1,4 @@
 /*
- * utf8: names that a guest chose, made fit for JSON.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "protocol/utf8.h"
@@ -27,8 +25,8 @@ static const struct utf8_form {
 	{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
 };
 
-/* The length of the well-formed character at TEXT, or 0. A NUL ends all of them,
- * as it is no continuation. */
+/* The length of the well-formed character at TEXT, or 0. A NUL ends all of them, as it is
+ * not a continuation byte. */
 static size_t
 utf8_character_len(const unsigned char *text)
 {

@@ -1,6 +1,4 @@
 /*
- * clock_sync: CLOCK_SYNC: the host's time, and its randomness, for the guest.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "session/control/clock_sync.h"

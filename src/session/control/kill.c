@@ -1,7 +1,6 @@
 /*
- * kill: KILL: a signal for a running session, by its number. It is the session's
- * own worker that sends it: nobody else knows that the number of the process
- * group is still the group's.
+ * The session's own worker sends the signal: nobody else knows that the number of the
+ * process group is still the group's.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,6 +1,4 @@
 /*
- * net: NET_RECONFIG: another address for the guest.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "session/control/net.h"

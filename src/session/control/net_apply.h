@@ -19,9 +19,9 @@ struct net_apply_result {
 	int resolv_conf_error;		      /* -errno; 0: written, or left alone */
 };
 
-/* Changes the network; DNS is the operator's option (protocol/name_servers.h).
- * Logs nothing, so that the caller can answer first. Returns 0, or -errno with
- * RET's problem filled in; a resolv.conf that can't be written is no failure. */
+/* Changes the network; DNS is the operator's option (protocol/name_servers.h). Logs
+ * nothing, so that the caller can answer first. Returns 0, or -errno with RET's problem
+ * filled in; a resolv.conf that can't be written is not a failure. */
 int net_apply(const struct net_request *request, const char *dns, struct net_apply_result *ret);
 
 /* Logs what went wrong, with WHO in front. */

@@ -22,7 +22,7 @@
 
 #define RESTORED_NS_PER_S 1000000000
 
-/* Much for the stack, and one session runs at a time. */
+/* Too large for the stack; one session runs at a time. */
 static struct restored_request restored_request;
 
 static void __attribute__((format(printf, 2, 3)))

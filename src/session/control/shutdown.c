@@ -1,6 +1,4 @@
 /*
- * shutdown: SHUTDOWN: the host asks for the end.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "session/control/shutdown.h"
@@ -14,7 +12,7 @@
 
 #define SHUTDOWN_MS_PER_S 1000
 
-/* The host holds its end open until it has seen ours close, at most so long. */
+/* How long we wait for the host, which holds its end open until it has seen ours close. */
 #define SHUTDOWN_HOST_MS 1000
 
 void
@@ -32,8 +30,8 @@ shutdown_serve(struct session *session, uint8_t type, const uint8_t *payload, si
 	}
 	grace_ms = (uint64_t)request.grace_seconds * SHUTDOWN_MS_PER_S;
 	atomic_store(&session->slot->asks_end, 1);
-	/* Of several at once the first is carried out; all get their answer. Who was first
-	 * may have died before it could signal. */
+	/* Of several at once the first is carried out; all get their answer. The first
+	 * worker may have died before it could ring. */
 	scoreboard_ask_end(session->board, (uint8_t)request.action,
 	    grace_ms < UINT32_MAX ? (uint32_t)grace_ms : UINT32_MAX);
 	bell_ring(session->board->bell_fd);

@@ -81,7 +81,7 @@ status_copy_detached(
 	return ret->session != 0;
 }
 
-/* Counts busy workers by what they hold a place for: none is control. */
+/* Counts busy workers by the admission that they hold: those with none serve a control request. */
 static void
 status_count_workers(const struct scoreboard *board, uint32_t busy, struct status *status)
 {

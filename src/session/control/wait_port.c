@@ -1,9 +1,7 @@
 /*
- * wait_port: WAIT_PORT: until somebody in the guest listens on a TCP port.
- *
- * The kernel tells nobody that a socket has begun to listen, so its tables are
- * looked at again and again: soon at first, for a service that is just coming
- * up, then ten times a second.
+ * The kernel tells nobody that a socket has begun to listen, so its tables are looked at
+ * again and again: soon at first, for a service that is just coming up, then ten times a
+ * second.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,6 +1,4 @@
 /*
- * file_attributes: owner, mode and modification time as a request asks for them.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "session/file/attributes.h"
@@ -21,7 +19,7 @@ file_attributes_chmod(int fd, mode_t mode)
 		return 0;
 	if (errno != EBADF)
 		return -errno;
-	/* It is O_PATH, and fchmodat2(2) is of Linux 6.6. */
+	/* FD is O_PATH, and fchmodat2(2) came with Linux 6.6. */
 	proc_fd_link(fd, link);
 	return fchmodat(proc_dir_fd(), link, mode, 0) < 0 ? -errno : 0;
 }

@@ -1,8 +1,6 @@
 /*
- * file_copy: the bytes of one file into another, inside the kernel.
- *
- * By sendfile(2): copy_file_range(2) refuses two file systems of different kinds,
- * and was wrong between some of them until Linux 5.19.
+ * By sendfile(2): copy_file_range(2) refuses two file systems of different kinds, and was
+ * wrong between some of them until Linux 5.19.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -17,11 +15,11 @@
 #include "platform/watchdog.h"
 #include "session/file/reply.h"
 
-/* Between two looks at the host; so much moves within the stall timeout. */
+/* Bytes copied between two looks at the host: this much moves within the stall timeout. */
 #define FILE_COPY_PIECE (1024 * 1024)
 
-/* The next run of data in FD at or after *OFFSET, as [*OFFSET, *RET_END). False if
- * only a hole is left. A file system that knows no holes has data all over. */
+/* The next run of data in FD at or after *OFFSET, as [*OFFSET, *RET_END). False if only a
+ * hole is left. On a file system without holes all of it is data. */
 static bool
 file_copy_next_data(int fd, off_t *offset, off_t size, off_t *ret_end)
 {
@@ -53,7 +51,7 @@ file_copy_run(struct session *session, int from_fd, int to_fd, off_t offset, off
 		if (n == 0)
 			return -EIO;
 		watchdog_ping();
-		r = session != NULL ? file_reply_check(session) : 0; /* NULL: for nobody */
+		r = session != NULL ? file_reply_check(session) : 0; /* NULL: nobody waits */
 		if (r < 0)
 			return r;
 	}

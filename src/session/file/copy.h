@@ -8,15 +8,14 @@
 
 #include "session/session.h"
 
-/* Copies the regular file FROM_FD, from its start up to the size it has now, to
- * the start of TO_FD, which must be empty. Holes stay holes where the file system
- * tells of them. Stops where SESSION's host goes, or this worker is to stop.
- * Returns 0, -EPIPE, -ECANCELED, -EIO if FROM_FD was cut meanwhile, or -errno of
- * sendfile(2). */
+/* Copies the regular file FROM_FD, from its start up to the size it has now, to the start
+ * of TO_FD, which must be empty. Holes stay holes where the file system tells of them.
+ * Stops when SESSION's host goes, or when this worker is to stop. Returns 0, -EPIPE,
+ * -ECANCELED, -EIO if FROM_FD was cut meanwhile, or -errno of sendfile(2). */
 int file_copy(struct session *session, int from_fd, int to_fd);
 
 /* Writes the first SIZE bytes of the regular file FROM_FD over those of TO_FD, holes as
- * zeros; half of it would be worse than none, so it stops for nobody. Returns 0,
+ * zeros; half a file would be worse than none, so it does not stop for anybody. Returns 0,
  * -EIO if FROM_FD was cut meanwhile, or -errno of sendfile(2). */
 int file_copy_over(int from_fd, int to_fd, off_t size);
 

@@ -30,8 +30,8 @@ file_in_place_open(
 	return 0;
 }
 
-/* Makes room for a content of LEN bytes while the old one still stands. What a file
- * system does not promise to keep free is left to the writing. */
+/* Reserves room for LEN bytes while the old content still stands. Where a file system can't
+ * promise any, the writing finds out. */
 static int
 file_in_place_reserve(const struct file_in_place *target, off_t len)
 {
@@ -43,7 +43,7 @@ file_in_place_reserve(const struct file_in_place *target, off_t len)
 	error = errno;
 	if (error != ENOSPC && error != EDQUOT && error != EFBIG && error != EIO)
 		return 0;
-	/* Gives back what was had before the room was out: a size that is set drops it. */
+	/* Releases what was reserved before the room ran out: setting the size does. */
 	if (fstat(target->fd, &status) == 0)
 		(void)!ftruncate(target->fd, status.st_size);
 	return -error;
@@ -107,8 +107,8 @@ file_in_place_write(struct file_in_place *target, const uint8_t *bytes, size_t l
 	return r;
 }
 
-/* Writes what is held and more of which is to come. How long the whole will be nobody
- * knows, so the old content goes before the new. */
+/* Writes what is held, while more is to come. Nobody knows how long the whole will be, so
+ * the old content goes first. */
 static int
 file_in_place_write_piece(struct file_in_place *target)
 {

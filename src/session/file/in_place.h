@@ -2,11 +2,11 @@
  * file_in_place: writing over what can't be replaced: devices, files of /proc and
  * /sys, what something is mounted on or has more than one name. Not atomic.
  *
- * Bytes are gathered, so that a file of /proc gets its text in one write(2), and an
- * upload of up to VMM_GUEST_DATA_MAX is written when it is whole. Of what is whole,
- * here or in another file, room is made sure of (fallocate(2)) while the old content
- * stands; then it is written over, and the rest of it cut off. What is longer, and
- * has no other file to wait in, takes the old content's place as it comes.
+ * Bytes are gathered, so that a file of /proc gets its text in one write(2), and an upload
+ * of up to VMM_GUEST_DATA_MAX is written when it is whole. Once the new content is whole,
+ * here or in another file, room for it is reserved (fallocate(2)) while the old content
+ * stands; then the old content is written over, and what is left of it cut off. A longer
+ * upload that has no other file to wait in takes the old content's place as it comes.
  *
  * SPDX-License-Identifier: MIT
  */

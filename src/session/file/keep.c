@@ -1,5 +1,5 @@
 /*
- * file_keep: the extended attributes that a file keeps which is replaced.
+ * file_keep: copying them, from an O_PATH descriptor.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -46,7 +46,7 @@ file_keep_one(struct file_keep *keep, const char *name)
 	ssize_t len = getxattr(keep->link, name, value, FILE_KEEP_VALUE_MAX);
 
 	if (len < 0)
-		return errno == ENODATA ? 0 : -errno; /* it has gone meanwhile */
+		return errno == ENODATA ? 0 : -errno; /* removed meanwhile */
 	if (fsetxattr(keep->fd, name, value, (size_t)len, 0) < 0)
 		return keep->may_lose && file_keep_is_user(name) ? 0 : -errno;
 	if (strcmp(name, FILE_KEEP_ACL) == 0)
@@ -54,12 +54,12 @@ file_keep_one(struct file_keep *keep, const char *name)
 	return 0;
 }
 
-/* Drops the ACL that a new file has from its directory: who it lets in was shut out
- * of the old one. */
+/* Drops the ACL that a new file inherited from its directory: it may let in users whom the
+ * old file shut out. */
 static int
 file_keep_drop_acl(int fd)
 {
-	/* Most have no attribute at all, which is sooner seen than removed. */
+	/* Most files have no attribute at all, and to look is cheaper than to remove. */
 	if (flistxattr(fd, NULL, 0) == 0 || fremovexattr(fd, FILE_KEEP_ACL) == 0 ||
 	    errno == ENODATA || errno == EOPNOTSUPP)
 		return 0;
@@ -83,8 +83,8 @@ file_keep_all(struct file_keep *keep)
 	return keep->has_acl ? 0 : file_keep_drop_acl(keep->fd);
 }
 
-/* What a file has is read by its link in /proc, as no call takes an O_PATH descriptor
- * before Linux 6.13; and none takes a directory's, so that one is gone to. */
+/* A file's attributes are read by its link in /proc, as no call takes an O_PATH descriptor
+ * before Linux 6.13. Nor does any take a path below a descriptor, so we go to /proc. */
 int
 file_keep(const struct file_place *from, int fd, bool may_lose)
 {
@@ -96,7 +96,7 @@ file_keep(const struct file_place *from, int fd, bool may_lose)
 		return -errno;
 	proc_fd_link(from->fd, keep.link);
 	r = file_keep_all(&keep);
-	/* Where a user may not go back, no more is lost: all our paths are absolute. */
+	/* If the user may not go back, nothing is lost: all our paths are absolute. */
 	(void)!fchdir(back);
 	return r;
 }

@@ -1,9 +1,7 @@
 /*
- * file_mkdir: MKDIR of port 53.
- *
- * Whoever owns a directory on the way may swap what we have just made for something
- * else. So the path is walked once; what is made is opened below the descriptor that
- * the walk ended at, and given a mode, an owner or a time only if it is ours.
+ * Whoever owns a directory on the way may swap what we have just made for something else.
+ * So the path is walked once; what is made is opened below the descriptor that the walk
+ * ended at, and given a mode, an owner or a time only if it is ours.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -24,12 +22,12 @@
 /* What mkdir(2) does not set. */
 #define FILE_MKDIR_SPECIAL_BITS (S_ISUID | S_ISGID)
 
-/* A directory that is still to get its owner or special bits is made shut. Nobody
- * gets in before, and another of the agent's own can't be passed off for it: nobody
- * else makes such. */
+/* A directory that is still to get its owner or special bits is made shut. Nobody gets in
+ * before, and another of the agent's own can't be passed off for it: nobody else makes one
+ * like it. */
 #define FILE_MKDIR_SHUT 0
 
-/* Gives the directory NAME that was made with the mode MADE what else WANT has. */
+/* Gives the directory NAME, made with the mode MADE, what else WANT has. */
 static int
 file_mkdir_finish(int dir_fd, const char *name, mode_t made, struct file_request want)
 {

@@ -8,8 +8,9 @@
 
 #include "session/session.h"
 
-/* Makes a directory with exactly the mode asked for (0: 0755), and those on the way
- * to it, 0755. One that is there already is no error and keeps its mode. */
+/* Makes a directory with exactly the mode asked for (0: 0755), and the missing ones on the
+ * way to it with 0755. A directory that is there already is not an error, and keeps its
+ * mode. */
 session_serve_fn file_mkdir_serve;
 
 #endif

@@ -1,6 +1,4 @@
 /*
- * file_move: MOVE of port 53.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "session/file/move.h"
@@ -18,7 +16,7 @@
 #include "session/file/replace.h"
 #include "session/file/serve.h"
 
-/* Gives FD what FROM has, in the order in which one does not undo another. */
+/* Gives FD the attributes of FROM, in the order in which none undoes another. */
 static int
 file_move_take_over(int fd, const struct file_place *from)
 {
@@ -76,7 +74,7 @@ file_move_across(
 
 	if (!S_ISREG(from->status.st_mode))
 		return -EXDEV;
-	/* Known before the work is done: what can't be unlinked can't be moved. */
+	/* Looked at before the copy is made: what can't be unlinked can't be moved. */
 	if (faccessat(from->dir_fd, ".", W_OK, AT_EACCESS) < 0)
 		return -errno;
 	if (to->fd >= 0 && S_ISDIR(to->status.st_mode))
@@ -85,8 +83,8 @@ file_move_across(
 	return r < 0 ? r : file_move_unlink(from);
 }
 
-/* Both ends are found once, so that a copy is made of what could not be renamed, to
- * where it could not. */
+/* Both places are found once, so that the copy has the very source and target of the rename
+ * that failed. */
 static int
 file_move(struct file_work *work)
 {

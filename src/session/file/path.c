@@ -1,6 +1,4 @@
 /*
- * file_path: paths as requests have them, taken apart.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "session/file/path.h"

@@ -23,9 +23,9 @@ struct file_parts {
 	bool slash;		 /* slashes stood behind the name: a directory is meant */
 };
 
-/* Splits PATH, absolute or not, at its last slash; slashes at the end are taken
- * off first, so that "link/" is "link" and nobody follows it. Returns 0, -EINVAL
- * for an empty path, or -ENAMETOOLONG. */
+/* Splits PATH, absolute or not, at its last slash; slashes at the end are taken off first,
+ * so that "link/" is "link", which is not followed. Returns 0, -EINVAL for an empty path,
+ * or -ENAMETOOLONG. */
 int file_path_split(const char *path, struct file_parts *ret);
 
 /* Whether NAME is "." or "..", which can be looked at but not made, replaced,

@@ -40,7 +40,7 @@ file_place_mkdir(int base_fd, const char *dir)
 	return r;
 }
 
-/* The length of PATH (LEN bytes of it) without its last name; 0: it has no other. */
+/* The length of PATH (LEN bytes of it) without its last name; 0 if it has no other. */
 static size_t
 file_place_cut(const char *path, size_t len)
 {
@@ -51,7 +51,7 @@ file_place_cut(const char *path, size_t len)
 	return len;
 }
 
-/* Opens what there is of DIR, which as a whole is not there: its first *RET_LEN bytes.
+/* Opens the part of DIR that is there, its first *RET_LEN bytes; DIR as a whole is not.
  * Links in that part lead on, as the kernel follows them. */
 static int
 file_place_open_standing(int base_fd, const char *dir, size_t *ret_len)
@@ -72,9 +72,9 @@ file_place_open_standing(int base_fd, const char *dir, size_t *ret_len)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Makes the directory NAME in *DIR_FD and goes into it. It may have been made by
- * another meanwhile. What is no directory now is a link that leads nowhere, or was
- * put there since, and is not followed. */
+/* Makes the directory NAME in *DIR_FD and goes into it. It may have been made by another
+ * meanwhile. What is not a directory now is a link that leads nowhere, or was put there
+ * since, and is not followed. */
 static int
 file_place_make_dir(int *dir_fd, const char *name)
 {
@@ -91,7 +91,7 @@ file_place_make_dir(int *dir_fd, const char *name)
 	return 0;
 }
 
-/* Makes what is not there of DIR. Each directory is made in the one before it, by its
+/* Makes the missing directories of DIR. Each directory is made in the one before it, by its
  * descriptor: nobody who swaps one for a link leads us elsewhere. Returns an O_PATH
  * descriptor of the last, or -errno. */
 static int

@@ -41,14 +41,13 @@ enum file_place_flags {
 	FILE_PLACE_ANY_SLASH = 1 << 2, /* slashes behind the name mean nothing */
 };
 
-/* Finds the place of PATH. It is no error if nothing stands there. With
- * FILE_PLACE_FOLLOW, links at the end are read one by one, each pinned by a
- * descriptor, under the rule of fs.protected_symlinks (proc_sys_fs(5)): one in
- * a sticky directory that all can write must belong to the follower or to the
- * directory's owner (else -EACCES). Returns 0 with *RET for file_place_close(),
- * -ENOTDIR where PATH ends in a slash and something else stands there (not with
- * FILE_PLACE_ANY_SLASH), -ELOOP,
- * or -errno of openat(2) or mkdirat(2). */
+/* Finds the place of PATH. It is not an error if nothing stands there. With
+ * FILE_PLACE_FOLLOW, links at the end are read one by one, each pinned by a descriptor,
+ * under the rule of fs.protected_symlinks (proc_sys_fs(5)): one in a sticky directory that
+ * all can write must belong to the follower or to the directory's owner (else -EACCES).
+ * Returns 0 with *RET for file_place_close(), -ENOTDIR where PATH ends in a slash and
+ * something else stands there (not with FILE_PLACE_ANY_SLASH), -ELOOP, or -errno of
+ * openat(2) or mkdirat(2). */
 int file_place_open(const char *path, int flags, struct file_place *ret);
 
 /* Opens what stands at PLACE (its fd) with FLAGS of open(2), such as O_RDONLY:

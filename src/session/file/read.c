@@ -1,6 +1,4 @@
 /*
- * file_read: READ of port 53.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "session/file/read.h"
@@ -19,7 +17,7 @@
 #include "session/file/reply.h"
 #include "session/file/user.h"
 
-/* Less than this is sent sooner by a copy, its header in the same call. */
+/* Less than this is sent sooner by a copy, with its header in the same call. */
 #define FILE_READ_SOLID_MIN (64 * 1024)
 
 struct file_read {
@@ -31,9 +29,9 @@ struct file_read {
 	bool capped;	 /* what ends LEFT is our limit, not the file's end */
 };
 
-/* Opens the file of PATH for reading: looked at first, so that no device is ever
- * opened (some act on it) and no FIFO waited for. Returns a descriptor or -errno:
- * -EISDIR, -EINVAL for anything else that is no file. */
+/* Opens the file of PATH for reading: looked at first, so that no device is ever opened
+ * (some act on it) and no FIFO waited for. Returns a descriptor or -errno: -EISDIR, -EINVAL
+ * for anything else that is not a file. */
 static int
 file_read_open(const char *path)
 {
@@ -51,7 +49,7 @@ file_read_open(const char *path)
 	return file_place_reopen(&place, O_RDONLY);
 }
 
-/* Where the file ends, as far as anybody knows: *RET_ENDLESS if nobody does. */
+/* Where the file ends, as far as that can be known; *RET_ENDLESS if it can't. */
 static int
 file_read_size(struct file_read *read, uint64_t *ret, bool *ret_endless)
 {
@@ -124,9 +122,9 @@ file_read_check_cap(struct file_read *read)
 	return file_read_some(read, conn_tx_buffer(), VMM_GUEST_DATA_MAX) == 0 ? 0 : -EFBIG;
 }
 
-/* Sends LEN bytes without a copy, if they are there still. Returns LEN, 0 if the
- * file has been cut, or -errno; -EIO where it was cut under our hands, and what
- * was sent in place of its end is no part of it. */
+/* Sends LEN bytes without a copy, if they are there still. Returns LEN, 0 if the file has
+ * been cut, or -errno; -EIO if it was cut while it was sent, and what went in place of its
+ * end is not part of it. */
 static ssize_t
 file_read_send_solid(struct file_read *read, size_t len)
 {
@@ -138,7 +136,7 @@ file_read_send_solid(struct file_read *read, size_t len)
 		return -errno;
 	if (S_ISREG(now.st_mode) && (uint64_t)now.st_size < read->offset + len)
 		return 0;
-	/* Where the connection fails the file is not at fault, and nobody is there. */
+	/* If the connection has failed, the file is not at fault, and there is nobody to tell. */
 	if (conn_send_file(&session->conn, VMM_GUEST_FILE_DATA, read->fd, len, &file_error) < 0)
 		return -EPIPE;
 	if (file_error < 0)

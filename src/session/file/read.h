@@ -9,7 +9,7 @@
 #include "session/session.h"
 
 /* Sends a file, and comes to an end whatever the file does:
- *   - what is no regular file and no block device is never opened;
+ *   - only a regular file or a block device is ever opened;
  *   - one with a size is sent up to the size it had when it was opened;
  *   - one of size 0, as in /proc, is sent up to its end, or up to where it has
  *     nothing more at the moment (EAGAIN), but no more than settings'

@@ -1,13 +1,10 @@
 /*
- * file_remove: REMOVE of port 53.
- *
- * The tree is a guest's: it may be a million levels deep, and change under us.
- * So the way down is a heap array of which directory each level is, and only the
- * deepest levels are open. What that array holds is bounded: further down the upper
- * half of it is forgotten, what is below is removed, and then we start again. Where the way back
- * leads to a level that was closed,
- * ".." must be the directory that we came from, else a directory was moved and
- * we stop. Names are only ever looked up in an open directory, links never
+ * The tree is a guest's: it may be a million levels deep, and change under us. So the way
+ * down is a heap array of which directory each level is, and only the deepest levels are
+ * open. What that array holds is bounded: further down the upper half of it is forgotten,
+ * what is below is removed, and then we start again. Where the way back leads to a level
+ * that was closed, ".." must be the directory that we came from, else a directory was
+ * moved and we stop. Names are only ever looked up in an open directory, links never
  * followed; a directory that is swapped for a link is unlinked as the link.
  *
  * SPDX-License-Identifier: MIT
@@ -33,10 +30,10 @@
 /* The deepest levels, whose directories are open. */
 #define FILE_REMOVE_OPEN_MAX 16
 
-/* So many levels are known. */
+/* How many levels are remembered. */
 #define FILE_REMOVE_LEVELS_MAX 65536
 
-/* How often we start again at the top for levels that were forgotten. */
+/* How often we start again at the top, for levels that were forgotten. */
 #define FILE_REMOVE_PASSES_MAX 1024
 
 /* How often a directory is emptied that somebody keeps filling. */

@@ -8,8 +8,8 @@
 
 #include "session/session.h"
 
-/* Unlinks a file or a link, or removes an empty directory; with "recursive" one
- * with all it holds. No link is followed on the way, and nothing is entered that
+/* Unlinks a file or a link, or removes an empty directory; with "recursive", a directory
+ * and all that it holds. No link is followed on the way, and nothing is entered that
  * something is mounted on (EBUSY). */
 session_serve_fn file_remove_serve;
 

@@ -1,6 +1,4 @@
 /*
- * file_replace: new content for a name, all of it or nothing.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "session/file/replace.h"
@@ -16,8 +14,8 @@
 
 #define FILE_REPLACE_MODE 0600
 
-/* How kernels and file systems say that they know no unnamed files: open(2). The
- * last two are those of FUSE and 9p. */
+/* How kernels and file systems say that they have no unnamed files: open(2). The last two
+ * are those of FUSE and 9p. */
 static bool
 file_replace_is_unsupported(int error)
 {

@@ -1,6 +1,4 @@
 /*
- * file_set: SET of port 53.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "session/file/set.h"

@@ -1,6 +1,4 @@
 /*
- * file_symlink: SYMLINK of port 53.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "session/file/symlink.h"

@@ -1,6 +1,4 @@
 /*
- * file_user: doing the path calls of a request with a user's rights.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "session/file/user.h"

@@ -259,7 +259,7 @@ file_watch_loop(struct file_watch *watch)
 	return r;
 }
 
-/* Finds out what is to be watched: PATH, or for what is no directory a name in the one
+/* Finds out what is to be watched: PATH, or for what is not a directory a name in the one
  * that it is in. */
 static int
 file_watch_look(struct file_watch *watch, struct file_parts *ret_parts)
@@ -284,8 +284,8 @@ file_watch_look(struct file_watch *watch, struct file_parts *ret_parts)
 	return file_path_split(real, ret_parts);
 }
 
-/* The instance is the agent's own: by whose it is the kernel counts watches, and who is
- * watched could use up what its user may have. */
+/* The inotify instance is the agent's own: the kernel counts watches by its owner, and a
+ * user who is watched could use up that user's limit. */
 static int
 file_watch_open(struct file_watch *watch, struct file_parts *parts)
 {

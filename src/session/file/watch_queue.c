@@ -1,6 +1,4 @@
 /*
- * file_watch_queue: what the kernel tells a WATCH.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "session/file/watch_queue.h"

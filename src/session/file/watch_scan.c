@@ -3,7 +3,7 @@
  *
  * A directory is watched first and read after: what appears in between is told
  * twice, and nothing is missed. It may be moved meanwhile, it or one above it. That it is
- * not found is no error then: the directory that it was in is marked as incomplete, and
+ * not found is not an error then: the directory that it was in is marked as incomplete, and
  * read again when the event of the move comes.
  *
  * SPDX-License-Identifier: MIT
@@ -172,7 +172,7 @@ file_watch_meet(struct file_watch_scan *scan, struct file_watch_dir *known,
 }
 
 /* DIR, which is below the top, could not be watched. One that has gone, or is a link by
- * now, is no gap: its parent tells of that. */
+ * now, is not a gap: its parent tells of that. */
 static int
 file_watch_not_entered(
     struct file_watch *watch, struct file_watch_dir *dir, const char *path, int error)

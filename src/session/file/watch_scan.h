@@ -14,15 +14,15 @@
 
 #include "session/file/watch_state.h"
 
-/* Watches the directory PATH, which may be named by a link, as the top, and if the watch
- * is recursive what is below it. Returns 0; -ENOSPC where the user may have no more
- * watches (inotify(7)), -ENOBUFS where they would take more than VMM_GUEST_WATCH_MAX;
- * -ESTALE where the top is no more at PATH; as file_watch_tell(); or -errno of
- * inotify_add_watch(2) or readdir(3) for PATH itself. */
+/* Watches the directory PATH, which may be named by a link, as the top, and if the watch is
+ * recursive what is below it. Returns 0; -ENOSPC where the user may have no more watches
+ * (inotify(7)), -ENOBUFS where they would take more than VMM_GUEST_WATCH_MAX; -ESTALE where
+ * the top is not at PATH any more; as file_watch_tell(); or -errno of inotify_add_watch(2)
+ * or readdir(3) for PATH itself. */
 int file_watch_scan_top(struct file_watch *watch, const char *path);
 
 /* The same for the directory that has appeared as NAME in PARENT. `created` is sent for
- * all that is in it. One that has gone meanwhile is no error, and neither is one that is
+ * all that is in it. One that has gone meanwhile is not an error, nor is one that is
  * watched already. */
 int file_watch_scan_new(struct file_watch *watch, struct file_watch_dir *parent, const char *name);
 

@@ -1,9 +1,7 @@
 /*
- * file_watch_tell: what a WATCH tells the host.
- *
  * A host that does not read is waited for without a limit, as with a program's output.
- * What happens meanwhile is in the kernel's queue, and whether that overflows decides
- * how the watch goes on.
+ * What happens meanwhile is in the kernel's queue, and whether that overflows decides how
+ * the watch goes on.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -21,7 +21,7 @@ file_write_add(struct file_write *write, const uint8_t *bytes, size_t len)
 	return file_in_place_add(&write->in_place, bytes, len);
 }
 
-/* How an upload is cut short: what is wrong in it, in words; else the path's. */
+/* Says why an upload was cut short: what is wrong in it, in words; else the path's error. */
 static void
 file_write_fail(struct file_write *write, int error)
 {
@@ -93,7 +93,7 @@ file_write_receive(struct file_write *write)
 static void
 file_write_discard(struct session *session)
 {
-	/* No file has a part in what follows. */
+	/* What follows touches no file. */
 	watchdog_set(0);
 	session_discard_upload(session, VMM_GUEST_DISCARD_MS);
 }
@@ -114,8 +114,8 @@ file_write_run(struct file_write *write)
 	return file_write_commit(write);
 }
 
-/* Lets go of all files. What is said then of the one written is said by ERROR's place,
- * if there is no error yet. */
+/* Closes all files. Returns ERROR, or where there is none yet, what close(2) says of the
+ * file that was written. */
 static int
 file_write_done(struct file_write *write, int error)
 {

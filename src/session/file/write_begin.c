@@ -17,8 +17,8 @@
 #include "session/file/keep.h"
 #include "session/file/write_state.h"
 
-/* What no rename may take the place of: a name of several, and what something is
- * mounted on. */
+/* Whether no rename may take its place: it has several names, or something is mounted on
+ * it. */
 static bool
 file_write_is_pinned(const struct file_place *place)
 {
@@ -66,8 +66,8 @@ file_write_open_in_place(struct file_write *write)
 	return file_in_place_open(write->session, &write->place, &write->in_place);
 }
 
-/* Gives the spool the owner asked for, else the old one. Where that one can't be
- * kept, the file must be. */
+/* Gives the spool the owner asked for, else the old one. Where the old owner can't be
+ * given, the old file must stay, and is written over. */
 static int
 file_write_set_owner(struct file_write *write)
 {

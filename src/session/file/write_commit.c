@@ -13,7 +13,7 @@
 #define FILE_WRITE_NEW_MODE 0644
 
 /* Some files have no modes of their own or nothing to flush, such as those of
- * /proc; that is no reason to call what was written into them a failure. */
+ * /proc; what was written into them has not failed for that. */
 static int
 file_write_settle_in_place(struct file_write *write)
 {
