@@ -1,5 +1,6 @@
 /*
- * atomic_file: a file of this machine that is being received.
+ * atomic_file: a temporary name beside the target, rename(2), and the ways where that will not
+ * do.
  *
  * SPDX-License-Identifier: MIT
  */

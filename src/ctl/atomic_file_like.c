@@ -1,5 +1,5 @@
 /*
- * atomic_file_like: a new file made like the one whose place it is to take.
+ * atomic_file_like: chown(2), and the extended attributes one by one.
  *
  * SPDX-License-Identifier: MIT
  */

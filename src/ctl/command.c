@@ -1,5 +1,5 @@
 /*
- * command: what the commands have in common.
+ * command: from argv to the command's own function, and what is printed on the way.
  *
  * SPDX-License-Identifier: MIT
  */

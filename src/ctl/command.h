@@ -88,7 +88,8 @@ const char *command_nearest(const char *word, const char *const *names, int coun
 /* Prints TEXT and a newline, as it is; on a terminal as command_print_line(). */
 void command_print(const char *text);
 
-/* Prints TEXT, and a newline, with '?' for control characters (platform/printable.h). */
+/* Prints TEXT with '?' for control characters (platform/printable.h); the second with a
+ * newline behind it. */
 void command_put(const char *text);
 void command_print_line(const char *text);
 

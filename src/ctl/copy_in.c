@@ -101,8 +101,8 @@ copy_in_ask(uint8_t type, const struct file_request *request, struct client_erro
 }
 
 /* A user who could not write into the directory could not fill it: it gets its mode
- * when it is finished. As the agent it gets it at once, as nobody can then have it land
- * on another directory. */
+ * when it is finished. With the agent's own rights the mode is set at once: later somebody
+ * could have put another directory in its place. */
 static bool
 copy_in_mode_is_late(const struct copy *copy, mode_t mode)
 {

@@ -62,8 +62,8 @@ copy_out_receive(struct copy_out *out, const char *path, struct client_error *er
 
 /* Receives the guest's PATH as NAME in the directory DIR_FD, called HERE. */
 static int
-copy_out_land(struct copy *copy, const char *path, int dir_fd, const char *name, const char *here,
-    const struct copy_job *like, bool special_too, struct client_error *error)
+copy_out_replace(struct copy *copy, const char *path, int dir_fd, const char *name,
+    const char *here, const struct copy_job *like, bool special_too, struct client_error *error)
 {
 	struct atomic_file CLEANUP_ATOMIC_FILE file = ATOMIC_FILE_INIT;
 	struct copy_out out = { .copy = copy, .file = &file, .here = here };
@@ -96,7 +96,7 @@ copy_out_job(struct copy *copy, const struct copy_job *job, struct client_error 
 	client_fail(error, "out of memory");
 	if (path != NULL && here != NULL) {
 		error->text[0] = '\0';
-		r = copy_out_land(copy, path, job->dir->fd, job->name, here, job, false, error);
+		r = copy_out_replace(copy, path, job->dir->fd, job->name, here, job, false, error);
 	}
 	free(path);
 	free(here);
@@ -303,7 +303,8 @@ copy_out_file(struct copy *copy, const char *source, const char *target,
 	if (r < 0)
 		client_fail(error, "can't write to %s: %s", target, strerror(-r));
 	else
-		r = copy_out_land(copy, source, dir_fd, basename(name), target, like, true, error);
+		r = copy_out_replace(
+		    copy, source, dir_fd, basename(name), target, like, true, error);
 	free(directory);
 	free(name);
 	return r;

@@ -1,5 +1,5 @@
 /*
- * entry_text: a file's entry in the words of ls(1).
+ * entry_text: letters by strmode(3), times by strftime(3).
  *
  * SPDX-License-Identifier: MIT
  */

@@ -54,7 +54,7 @@ struct options_row {
 	OPTIONS_CALL(name_, 0, argument_, options_take_seconds, into_, OPTIONS_OF_SECONDS, help_)
 #define OPTIONS_OF_SECONDS "a number of seconds"
 
-/* A letter that is taken in silence, for the sake of those who know it from elsewhere. */
+/* A letter that other programs of the name have, and that --help need not show. */
 #define OPTIONS_HIDDEN(letter_, take_, into_)                                                      \
 	OPTIONS_CALL(NULL, letter_, NULL, take_, into_, NULL, NULL)
 

@@ -1,6 +1,6 @@
 /*
- * output: standard output or error, written to without ever waiting for whoever
- * reads it, and without making it non-blocking for others that have it open.
+ * output: standard output or error, written to without ever waiting for its
+ * reader, and without making it non-blocking for others that have it open.
  *
  * SPDX-License-Identifier: MIT
  */

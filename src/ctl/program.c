@@ -1,5 +1,5 @@
 /*
- * program: a program that is run in the guest.
+ * program: START, and what the end of attach_run() means as an exit status.
  *
  * SPDX-License-Identifier: MIT
  */

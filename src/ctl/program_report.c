@@ -1,5 +1,5 @@
 /*
- * program_report: what the agent tells of a program that is run.
+ * program_report: the reports of one program, kept or passed on, and put into words.
  *
  * SPDX-License-Identifier: MIT
  */

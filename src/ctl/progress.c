@@ -1,5 +1,5 @@
 /*
- * progress: a line on the terminal that tells how far a copy is.
+ * progress: drawn by whichever thread finds that it is due.
  *
  * SPDX-License-Identifier: MIT
  */

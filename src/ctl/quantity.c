@@ -1,5 +1,5 @@
 /*
- * quantity: numbers of bytes, and durations, as people write them.
+ * quantity: units and rounding.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -31,7 +31,7 @@ int request_run(const struct request *request, struct control_answer *ret);
 int request_run_json(struct request *request, char *json, struct control_answer *ret);
 
 /* Makes REQUEST of port 53 by EACH for every one of PATHS, which end with a NULL; before
- * that checks for FEATURE where a user is named (ctl/guest_features.h). EACH, which gets
+ * that checks for FEATURE where a user is named (ctl/core/guest_features.h). EACH, which gets
  * the path also as it was given, returns 0 or -errno with ERROR filled in. */
 int request_run_paths(struct file_request *request, const char *feature, char **paths,
     int (*each)(struct file_request *request, const char *given, struct client_error *error));

@@ -1,5 +1,5 @@
 /*
- * signal_name: signals by name and number.
+ * signal_name: sigabbrev_np(3), both ways.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,5 +1,5 @@
 /*
- * signals: signals as bytes that can be polled for.
+ * signals: a handler writes the signal's number to a pipe.
  *
  * SPDX-License-Identifier: MIT
  */

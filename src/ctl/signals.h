@@ -1,6 +1,7 @@
 /*
- * signals: signals as bytes that can be polled for, so that whoever waits for
- * anything wakes up, cleans up, and then ends as the signal would have ended it.
+ * signals: signals as bytes that can be polled for, so that a wait ends, what
+ * is half done is cleaned up, and the program then ends as the signal would have ended
+ * it.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,5 +1,5 @@
 /*
- * status_text: the agent's STATUS as a table for people.
+ * status_text: the table is as wide as what is in it, or as the terminal.
  *
  * SPDX-License-Identifier: MIT
  */

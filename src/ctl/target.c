@@ -1,5 +1,5 @@
 /*
- * target: the agent that this program talks to.
+ * target: -a ADDRESS, or the environment.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,6 +1,5 @@
 /*
- * terminal: the terminal that this program was started on. See termios(3),
- * ioctl_tty(2).
+ * terminal: termios(3), ioctl_tty(2).
  *
  * SPDX-License-Identifier: MIT
  */

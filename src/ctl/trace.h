@@ -1,6 +1,6 @@
 /*
- * trace: the frames of all connections on standard error, one a line, for whoever looks
- * for a fault:
+ * trace: the frames of all connections on standard error, one a line, to look for a
+ * fault by:
  *
  *   vmm-guest-ctl: -> START, 24 bytes: {"argv":["true"]}
  *   vmm-guest-ctl: <- EXIT, 8 bytes: 00 00 00 00 00 00 00 00

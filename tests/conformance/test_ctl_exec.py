@@ -374,6 +374,16 @@ def test_every_command_has_help_of_80_columns(ctl):
         assert [line for line in text.splitlines() if len(line) > 80] == []
 
 
+def test_a_trace_has_a_line_for_each_frame_and_changes_nothing_else(ctl):
+    ctl.env["VMM_GUEST_TRACE"] = "1"
+    done = ctl.run("exec", "printf", "a\\033[2Jb\\n")
+    assert done.code == 0 and done.stdout == b"a\x1b[2Jb\n"
+    lines = done.stderr.decode().splitlines()
+    assert [line.split()[1:3] for line in lines if "STDOUT" not in line] == [
+        ["->", "START,"], ["->", "EOF,"], ["<-", "EXIT,"]]
+    assert "<- STDOUT, 7 bytes: a?[2Jb?" in done.text and "\x1b" not in done.text
+
+
 def test_help_is_a_command_too(ctl):
     assert ctl.ok("help") == ctl.ok("--help")
     assert ctl.ok("help", "cp") == ctl.ok("cp", "--help")

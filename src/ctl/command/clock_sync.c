@@ -33,7 +33,7 @@ clock_sync_run(int count, char **operands)
 	(void)operands;
 	if (getrandom(payload + VMM_GUEST_CLOCK_SYNC_LEN, CLOCK_SYNC_ENTROPY_LEN, 0) !=
 	    CLOCK_SYNC_ENTROPY_LEN)
-		return command_fail("no randomness to be had: %s", strerror(errno));
+		return command_fail("can't get random bytes: %s", strerror(errno));
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	frame_clock_sync_format(payload, now.tv_sec, (uint32_t)now.tv_nsec);
 	return request_run(&request, &answer);

@@ -104,7 +104,7 @@ restored_run(int count, char **operands)
 	(void)count;
 	(void)operands;
 	if (getrandom(entropy, sizeof(entropy), 0) != (ssize_t)sizeof(entropy))
-		return command_fail("no randomness to be had: %s", strerror(errno));
+		return command_fail("can't get random bytes: %s", strerror(errno));
 	if (restored_net.ip[0] != '\0') {
 		format.ip = restored_net.ip;
 		format.netmask = restored_net.netmask;

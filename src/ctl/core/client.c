@@ -1,5 +1,5 @@
 /*
- * client: one connection to the agent.
+ * client: the address, the handshake, waits, and words for what goes wrong.
  *
  * SPDX-License-Identifier: MIT
  */

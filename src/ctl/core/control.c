@@ -1,5 +1,5 @@
 /*
- * control: requests of port 52 that are one frame.
+ * control: one frame out, and all frames in until EXIT.
  *
  * SPDX-License-Identifier: MIT
  */

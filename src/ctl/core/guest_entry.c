@@ -1,5 +1,5 @@
 /*
- * guest_entry: what the agent tells of the guest's files.
+ * guest_entry: STAT and LIST; links are followed here.
  *
  * SPDX-License-Identifier: MIT
  */

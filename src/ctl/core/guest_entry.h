@@ -1,6 +1,6 @@
 /*
  * guest_entry: what the agent tells of the guest's files, as structs, with the rights
- * of USER ("": its own). Returns and errors as in ctl/guest_file.h.
+ * of USER ("": its own). Returns and errors as in ctl/core/guest_file.h.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,5 +1,5 @@
 /*
- * guest_features: what the agent can do.
+ * guest_features: STATUS's list of features.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,5 +1,5 @@
 /*
- * guest_file: the requests of port 53.
+ * guest_file: the request, its answer, and what FILE_ERR says in words.
  *
  * SPDX-License-Identifier: MIT
  */
