@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "platform/clock.h"
 
@@ -14,9 +15,9 @@
 #define IO_ANY (IO_SIDE(IO_CONNECTION) | IO_SIDE(IO_PIPE) | IO_SIDE(IO_TERMINAL))
 
 struct io_error {
-	int error;
-	unsigned sides;
-	enum io_meaning meaning;
+	uint8_t error;
+	uint8_t sides;
+	uint8_t meaning; /* enum io_meaning */
 };
 
 /* What does not stand here is IO_BROKEN. */
@@ -48,7 +49,7 @@ io_error_read(enum io_side side, int error)
 {
 	for (size_t i = 0; i < sizeof(io_errors) / sizeof(io_errors[0]); i++) {
 		if (io_errors[i].error == error && (io_errors[i].sides & IO_SIDE(side)) != 0)
-			return io_errors[i].meaning;
+			return (enum io_meaning)io_errors[i].meaning;
 	}
 	return IO_BROKEN;
 }

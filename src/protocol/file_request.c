@@ -28,7 +28,7 @@ enum file_request_set {
 
 static const struct {
 	uint8_t type;
-	uint32_t set;
+	uint16_t set;
 } file_request_types[] = {
 	{ VMM_GUEST_FILE_WRITE_REQ, WRITE },
 	{ VMM_GUEST_FILE_READ_REQ, READ },

@@ -12,7 +12,7 @@
 static const struct utf8_form {
 	unsigned char first_min, first_max;
 	unsigned char second_min, second_max;
-	size_t len;
+	unsigned char len;
 } utf8_forms[] = {
 	{ 0x01, 0x7f, 0x00, 0x00, 1 },
 	{ 0xc2, 0xdf, 0x80, 0xbf, 2 },

@@ -30,8 +30,8 @@ struct ending_stage {
 	bool (*is_over)(struct supervisor *supervisor); /* NULL: begin() does not return */
 	uint32_t max_ms;				/* it lasts no longer */
 	bool has_grace;					/* max_ms begins where the grace ends */
-	uint32_t look_ms; /* between two looks whether it is over; 0: we are woken */
-	int rounds;	  /* how often it is begun at most, while it is not over; 0 is 1 */
+	uint8_t look_ms;  /* between two looks whether it is over; 0: we are woken */
+	uint8_t rounds;	  /* how often it is begun at most, while it is not over; 0 is 1 */
 	const char *late; /* what the log says where it was not over in time, or NULL */
 };
 
