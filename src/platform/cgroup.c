@@ -23,7 +23,7 @@
 #define CGROUP_FILE_MAX 4096
 #define CGROUP_NUMBER_MAX 32
 
-/* So deep we follow what a session may have made below its cgroup. */
+/* How deep to follow the cgroups that a session may have made below its own. */
 #define CGROUP_DEPTH_MAX 32
 
 #define CGROUP_CLEAR_LOOK_MS 10
@@ -123,7 +123,7 @@ cgroup_is_limited(int cgroup_fd)
 	char text[CGROUP_FILE_MAX];
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		/* One that is not there limits nothing. */
+		/* A file that is not there limits nothing. */
 		if (fd_read_file(cgroup_fd, files[i], text, sizeof(text)) > 0 &&
 		    strncmp(text, "max", strlen("max")) != 0)
 			return true;
@@ -131,8 +131,8 @@ cgroup_is_limited(int cgroup_fd)
 	return false;
 }
 
-/* The pids stand one a line. Each is signalled by a pidfd, and only if it is still
- * listed when we have that: a number may have been used again. */
+/* There is one pid on a line. Each is signalled by a pidfd, and only if it is still listed
+ * once we have that: the number may have been used again. */
 static bool
 cgroup_lists(int cgroup_fd, const char *pid)
 {
@@ -168,8 +168,8 @@ cgroup_signal_own(int cgroup_fd, int signal)
 /* Is called with each cgroup right below another, which is at DEPTH. */
 typedef void cgroup_visit_fn(int parent_fd, const char *name, int depth, int signal);
 
-/* What can't be read is left out: who signals or removes looks afterwards whether
- * anything is left, and does it again. */
+/* What can't be read is left out: the callers look afterwards whether anything is left, and
+ * repeat the walk. */
 static void
 cgroup_each_below(int cgroup_fd, cgroup_visit_fn *visit, int depth, int signal)
 {

@@ -17,7 +17,7 @@
 #include "platform/proc.h"
 #include "platform/stream.h"
 
-/* In front of the one line of /proc/PID/cgroup that is of version 2. */
+/* The beginning of the line of /proc/PID/cgroup that is about version 2. */
 #define CGROUP_FIND_OWN "0::"
 
 #define CGROUP_FIND_TYPE " - cgroup2 "

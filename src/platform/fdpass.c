@@ -55,8 +55,8 @@ fdpass_take(int read_fd, int *ret_fd)
 		.msg_iov = &piece,
 		.msg_iovlen = 1,
 		.msg_control = &control,
-		/* Not the room with its padding, in which a second one would fit: nobody
-		 * would close that. */
+		/* CMSG_SPACE() would leave room for a second descriptor, which nobody would
+		 * close. */
 		.msg_controllen = CMSG_LEN(sizeof(int)),
 	};
 	ssize_t n;

@@ -12,7 +12,7 @@
 
 #include "platform/fd.h"
 
-/* What the kernel keeps back of half a buffer. */
+/* How much of half a buffer the kernel keeps back. */
 #define LISTENER_MESSAGE_LESS 64
 
 int
@@ -35,7 +35,7 @@ listener_open_vsock(uint32_t port, int *ret_fd)
 	return 0;
 }
 
-/* Clears the way for a bind to ADDRESS: a socket that nobody listens on goes. */
+/* Clears the way for a bind to ADDRESS: removes a socket that nobody listens on. */
 static int
 listener_remove_stale(const struct sockaddr_un *address)
 {

@@ -67,8 +67,8 @@ log_appendf(char *line, size_t len, const char *format, ...)
 	return len;
 }
 
-/* Begins a line with all that stands in front. Returns its length; *RET_PREFIX of that
- * is for the kernel. */
+/* Begins a line with the program, the process and the session. Returns its length; the
+ * first *RET_PREFIX bytes are for the kernel. */
 static size_t
 log_begin(char *line, int priority, size_t *ret_prefix)
 {

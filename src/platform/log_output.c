@@ -17,12 +17,12 @@
 static struct {
 	int kmsg_fd;
 	int own_fd;   /* what standard error is, opened anew; -1: it could not be */
-	bool is_full; /* the last line found no room … */
-	bool is_cut;  /* … behind its beginning */
+	bool is_full; /* the last line found no room */
+	bool is_cut;  /* only its beginning was written */
 	unsigned dropped;
 } log_output = { .kmsg_fd = -1, .own_fd = -1 };
 
-/* A socket has no such way in, and a file never makes anybody wait. */
+/* A socket can't be opened anew, and a file never makes anybody wait. */
 static int
 log_output_open_anew(void)
 {
@@ -84,7 +84,7 @@ log_output_try(int fd, const char *line, size_t len)
 	return -1;
 }
 
-/* Writes LINE as far as that goes. Returns how much of it is out. */
+/* Writes as much of LINE as there is room for. Returns how much that is. */
 static size_t
 log_output_push(const char *line, size_t len)
 {

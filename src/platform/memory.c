@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* The linker's: where the buffers that begin as zero are. */
+/* Symbols of the linker: they bound the buffers that begin as zero. */
 extern char __bss_start[];
 extern char _end[];
 

@@ -35,8 +35,8 @@ resolv_conf_open_dir(int root_fd, const char *path)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-/* Opens the directory PATH, which begins with a slash and is scratch space;
- * what is missing of it is made. "" is the root. */
+/* Opens the directory PATH, and makes the parts of it that are missing. PATH begins with a
+ * slash and is overwritten; "" is the root. */
 static int
 resolv_conf_make_dir(int root_fd, char *path)
 {
@@ -140,7 +140,7 @@ resolv_conf_replace(int dir_fd, const char *name, const char *text)
 	return r;
 }
 
-/* Writes into the file as it stands; it is never shorter than old or new. */
+/* Writes into the existing file, which is never shorter than the old or the new text. */
 static int
 resolv_conf_overwrite(int dir_fd, const char *name, const char *text)
 {

@@ -99,9 +99,9 @@ spawn_set_ids(const struct run_as *user)
 	       syscall(SYS_setresuid, user->uid, user->uid, user->uid) == 0;
 }
 
-/* Nothing is ignored since the program's start (signals.h), and CLONE_CLEAR_SIGHAND
- * has taken the handlers away; clone(2) has not, and one that ran before exec
- * would run in our memory. */
+/* Nothing has been ignored since the program's start (signals.h), and
+ * CLONE_CLEAR_SIGHAND has removed the handlers. clone(2) has not, and a handler that ran
+ * before exec would run in our memory. */
 SPAWN_CHILD static void
 spawn_reset_signals(const struct spawn_child *child)
 {
@@ -304,8 +304,9 @@ static long
 spawn_clone(struct spawn_child *child, int *ret_pidfd)
 {
 	struct clone_args args = {
-		/* The number is there before the child runs: who dies in here leaves it. With
-		 * CLONE_CHILD_SETTID the child writes it, and that may be too late. */
+		/* The kernel writes the number before the child runs, so that the supervisor
+		 * finds it if we die in here. CLONE_CHILD_SETTID would have the child write it,
+		 * which may be too late. */
 		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_PARENT_SETTID |
 			 CLONE_CLEAR_SIGHAND,
 		.pidfd = (uintptr_t)ret_pidfd,

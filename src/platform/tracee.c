@@ -9,7 +9,7 @@
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
-/* What one call settles: threads may end faster than they are reaped. */
+/* How many one call settles: threads may end faster than they are reaped. */
 #define TRACEE_SETTLE_MAX 256
 
 /* A signal that only a tracer gets to see, or asks for. */

@@ -1,5 +1,5 @@
 /*
- * users: who a session runs as, from passwd and group files.
+ * users: the user that a session runs as, from passwd and group files.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -66,8 +66,8 @@ users_parse_id(const char *text, uint32_t *ret)
 	return true;
 }
 
-/* Whether a line of this NAME is one of NIS (nsswitch.conf(5), "compat"), and nobody's:
- * what it does not say the C library gives as 0, or as NULL. */
+/* Whether a line of this NAME is one of NIS (nsswitch.conf(5), "compat"). It describes no
+ * user: the C library gives the fields that it lacks as 0, or as NULL. */
 static bool
 users_is_compat(const char *name)
 {
@@ -116,7 +116,7 @@ users_find_passwd(const char *directory, const char *name, struct run_as *user)
 	return r == ENOENT ? found : -r;
 }
 
-/* The next line of FILE that is a group's. */
+/* The next line of FILE that describes a group. */
 static int
 users_next_group(FILE *file, struct group *storage, struct group **ret)
 {

@@ -17,7 +17,7 @@
 #define SIGNAL_REQUEST_SIGNAL_MASK UINT64_C(0x7f)
 #define SIGNAL_REQUEST_SESSION_MASK ((UINT64_C(1) << SIGNAL_REQUEST_SIGNAL_SHIFT) - 1)
 
-/* Between two looks: nobody tells us. */
+/* The time between two looks: no event tells of the answer. */
 #define SIGNAL_REQUEST_FIRST_MS 1
 #define SIGNAL_REQUEST_MAX_MS 16
 
@@ -63,7 +63,7 @@ signal_request_ask(_Atomic uint64_t *place, uint64_t session, int signal, uint64
 	}
 }
 
-/* Whether WORD says that WANTED was sent: itself, or by one that has come after it. */
+/* Whether WORD shows that WANTED was sent: it is marked, or a later request has come. */
 static bool
 signal_request_was_sent(uint64_t word, uint64_t wanted, uint64_t session)
 {

@@ -36,8 +36,8 @@ detached_child_strike(struct scoreboard *board, int session_cgroups_fd)
 	}
 }
 
-/* Returns false where the main process is still the child of the worker that let it
- * go, which has not left yet: then it is not ours to signal. */
+/* Returns false where the main process is still the child of the worker that detached it,
+ * which has not left yet: then we must not signal it. */
 static bool
 detached_child_signal(const struct scoreboard_detached *entry, struct pool *pool, int signal)
 {

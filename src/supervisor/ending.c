@@ -47,7 +47,7 @@ ending_count_askers(const struct supervisor *supervisor)
 	return count;
 }
 
-/* All workers have left but those that wait for the end, to answer who asked for it. */
+/* All workers have left but those whose host asked for the end, and awaits an answer. */
 static bool
 ending_have_sessions_left(struct supervisor *supervisor)
 {
@@ -88,7 +88,7 @@ ending_end_sessions(struct supervisor *supervisor)
 	detached_child_signal_all(supervisor->board, &supervisor->pool, SIGTERM);
 }
 
-/* Lets the askers answer, who wait for a signal; then every worker is to leave. */
+/* Lets the askers answer, which wait for a signal; then every worker is to leave. */
 static void
 ending_allow_last_words(struct supervisor *supervisor)
 {

@@ -36,7 +36,7 @@ readiness_init(struct readiness *readiness, const char *host_path)
 
 /* ---- by vsock ---------------------------------------------------------- */
 
-/* Whether nobody could have been asked: there is no address family (a module), no
+/* Whether it was too early to reach anybody: there is no address family (a module), no
  * transport below it (ENODEV; before it has an address ENETUNREACH or EADDRNOTAVAIL).
  * A bind may stand all the same, which is why the listeners do not wait for it. */
 static bool

@@ -15,7 +15,7 @@
 #define SHUTDOWN_FACP_PATH "/sys/firmware/acpi/tables/FACP"
 #define SHUTDOWN_FACP_MAX 276
 
-/* Offsets in the table, and bit 20 of its flags: there are no registers of a PC. */
+/* Offsets in the table. Bit 20 of its flags says that a PC's registers are missing. */
 #define SHUTDOWN_FACP_FLAGS 112
 #define SHUTDOWN_FACP_FLAGS_LEN 4
 #define SHUTDOWN_FACP_HW_REDUCED_BYTE 2

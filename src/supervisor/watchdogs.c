@@ -66,7 +66,8 @@ watchdogs_close(struct watchdogs *watchdogs, uint32_t index)
 {
 	struct watchdogs_entry *entry = &watchdogs->entries[index];
 
-	/* A worker that was given up has it open still, and to close it is not enough. */
+	/* A worker that was given up still has it open, so that close(2) alone would not
+	 * remove it from the epoll. */
 	if (entry->timer_fd >= 0)
 		(void)epoll_ctl(watchdogs->wait_fd, EPOLL_CTL_DEL, entry->timer_fd, NULL);
 	fd_close(&entry->timer_fd);
@@ -138,7 +139,7 @@ watchdogs_next_ms(const struct watchdogs *watchdogs)
 	return next;
 }
 
-/* The place of PID among the lost; their number where it is not there. */
+/* The index of PID among the lost workers; their number where it is not among them. */
 static uint32_t
 watchdogs_find_lost(const struct watchdogs *watchdogs, pid_t pid)
 {

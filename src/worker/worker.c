@@ -281,7 +281,7 @@ worker_is_wanted(const struct worker *worker)
 	       atomic_load(&worker->options->board->shutdown.stage) < SCOREBOARD_ENDING;
 }
 
-/* Waits for a connection, with all done that the session need not wait for. Returns 0
+/* Waits for a connection; before that, does what a session should not have to. Returns 0
  * with *RET_FD and its listener's index, -EAGAIN if another worker was faster, -EINTR if
  * it is time to look whether to leave, or -errno. */
 static int

@@ -50,7 +50,8 @@ kill_ask_supervisor(struct scoreboard *board, uint64_t number, int signal)
 
 /* Leaves SIGNAL in the slot and wakes its worker. Its pid is the worker's for sure
  * if the slot still names it when we have the pidfd: the supervisor clears it
- * before it reaps. */
+ * before it reaps. It is a signal and not a bell, as a bell for each slot would be that
+ * many more descriptors to copy whenever a program starts. */
 static int
 kill_ask_worker(struct slot *slot, uint64_t number, int signal)
 {
