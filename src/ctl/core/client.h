@@ -20,10 +20,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "platform/io_error.h"
 #include "protocol/frame.h"
 
 /* How long an agent may take to answer a connection. */
 #define CLIENT_CONNECT_MS 10000
+
+/* How long in a row the kernel may lack memory before that is an error. */
+#define CLIENT_LACK_MS 60000
 
 /* Frames with a payload of at most this are given out whole; the agent puts no more
  * into a frame of data. */
@@ -64,7 +68,7 @@ struct client {
 	int fd;
 	uint32_t port;
 	uint64_t deadline_ms;	 /* of every wait, CLOCK_MONOTONIC; CLOCK_NEVER at first */
-	uint64_t short_since_ms; /* of the kernel's memory; 0: it is not */
+	struct io_lack lack;	 /* of the kernel's memory */
 	uint64_t short_until_ms; /* pieces are small until then; 0: they are not */
 	uint8_t *buffer;
 	size_t start; /* of what was received and not given out */
@@ -76,7 +80,7 @@ struct client {
 
 #define CLIENT_INIT                                                                                \
 	{                                                                                          \
-		.fd = -1                                                                           \
+		.fd = -1, .lack.max_ms = CLIENT_LACK_MS                                            \
 	}
 
 /* A part of a frame's payload, or all of it; DATA is good until the next call. */

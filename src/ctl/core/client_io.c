@@ -17,50 +17,36 @@
 /* Once memory was short, pieces stay small for this time. */
 #define CLIENT_SHORT_MS 1000
 
-/* Memory that is short for this time is an error. */
-#define CLIENT_SHORT_MAX_MS 60000
-
 bool
 client_is_gone(int r)
 {
 	return r < 0 && io_error_read(IO_CONNECTION, -r) == IO_GONE;
 }
 
-/* Pauses where memory is short. Returns -EAGAIN, or -ERROR once it has been so for
- * too long. */
-static int
-client_run_short(struct client *client, int error)
-{
-	uint64_t now = clock_mono_ms();
-
-	if (client->short_since_ms == 0)
-		client->short_since_ms = now;
-	client->short_until_ms = now + CLIENT_SHORT_MS;
-	if (now - client->short_since_ms >= CLIENT_SHORT_MAX_MS)
-		return -error;
-	io_error_pause();
-	return -EAGAIN;
-}
-
 /* What a call on a socket returned, N, comes to. */
 static ssize_t
 client_result(struct client *client, ssize_t n)
 {
+	int error = errno;
+
 	if (n >= 0) {
-		client->short_since_ms = 0;
+		client->lack.since_ms = 0;
 		return n;
 	}
-	switch (io_error_read(IO_CONNECTION, errno)) {
+	switch (io_error_read(IO_CONNECTION, error)) {
 	case IO_AGAIN:
 	case IO_NOT_NOW:
 		return -EAGAIN;
 	case IO_NO_MEMORY:
-		return client_run_short(client, errno);
+		client->short_until_ms = clock_mono_ms() + CLIENT_SHORT_MS;
+		if (io_lack_bear(&client->lack))
+			return -EAGAIN;
+		break;
 	case IO_GONE:
 	case IO_BROKEN:
 		break;
 	}
-	return -errno;
+	return -error;
 }
 
 static size_t
