@@ -81,8 +81,8 @@ lost_reply_may_be_last(uint8_t reply_style, const struct frame_header *header)
 	static const struct {
 		uint8_t reply_style;
 		uint8_t type;
-		uint32_t min;
-		uint32_t max;
+		uint8_t min;
+		uint8_t max;
 	} lasts[] = {
 		{ SLOT_REPLY_EXEC, VMM_GUEST_EXIT, VMM_GUEST_EXIT_LEN, VMM_GUEST_EXIT_LEN },
 		{ SLOT_REPLY_UNKNOWN, VMM_GUEST_EXIT, VMM_GUEST_EXIT_LEN, VMM_GUEST_EXIT_LEN },
