@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "ctl/atomic_file_like.h"
+#include "platform/proc.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -18,7 +19,7 @@
 #define ATOMIC_FILE_LIKE_ACL "system.posix_acl_access"
 
 /* There is no fgetxattrat(2) before Linux 6.13. */
-#define ATOMIC_FILE_LIKE_PATH_MAX (sizeof("/proc/self/fd/-2147483648/") + NAME_MAX)
+#define ATOMIC_FILE_LIKE_PATH_MAX (PROC_FD_PATH_MAX + sizeof("/") + NAME_MAX)
 
 struct atomic_file_like_buffers {
 	char names[XATTR_LIST_MAX];
@@ -88,7 +89,9 @@ atomic_file_like(int fd, int dir_fd, const char *name, const struct stat *st)
 	buffers = malloc(sizeof(*buffers));
 	if (buffers == NULL)
 		return -ENOMEM;
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dir_fd, name);
+	proc_fd_path(dir_fd, path);
+	(void)strlcat(path, "/", sizeof(path));
+	(void)strlcat(path, name, sizeof(path));
 	r = atomic_file_like_attributes(fd, path, buffers);
 	free(buffers);
 	return r;

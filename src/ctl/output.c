@@ -21,11 +21,12 @@
 
 #include "platform/fd.h"
 #include "platform/io_error.h"
+#include "platform/proc.h"
 
 void
 output_open(struct output *ret, int fd)
 {
-	char path[32];
+	char path[PROC_FD_PATH_MAX];
 	struct stat st;
 	int opened = -1;
 
@@ -37,7 +38,7 @@ output_open(struct output *ret, int fd)
 	if ((!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode)) ||
 	    (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY)
 		return;
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	proc_fd_path(fd, path);
 	opened = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	ret->may_block = opened < 0;
 	if (opened >= 0) {

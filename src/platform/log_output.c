@@ -13,6 +13,7 @@
 
 #include "platform/clock.h"
 #include "platform/fd.h"
+#include "platform/proc.h"
 
 static struct {
 	int kmsg_fd;
@@ -26,12 +27,14 @@ static struct {
 static int
 log_output_open_anew(void)
 {
+	char path[PROC_FD_PATH_MAX];
 	struct stat status;
 
 	if (fstat(STDERR_FILENO, &status) < 0 ||
 	    (!S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode)))
 		return -1;
-	return open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	proc_fd_path(STDERR_FILENO, path);
+	return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
 void

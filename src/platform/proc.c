@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 
 static int proc_fd = -1;
 
@@ -27,4 +28,11 @@ void
 proc_fd_link(int fd, char ret[PROC_FD_LINK_MAX])
 {
 	(void)snprintf(ret, PROC_FD_LINK_MAX, "self/fd/%d", fd);
+}
+
+void
+proc_fd_path(int fd, char ret[PROC_FD_PATH_MAX])
+{
+	(void)strlcpy(ret, "/proc/", PROC_FD_PATH_MAX);
+	proc_fd_link(fd, ret + strlen(ret));
 }

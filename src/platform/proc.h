@@ -7,7 +7,8 @@
 #ifndef PLATFORM_PROC_H
 #define PLATFORM_PROC_H
 
-/* Room for "self/fd/FD" and its NUL. */
+/* Room for "/proc/self/fd/FD", or what stands behind /proc/ in it, and its NUL. */
+#define PROC_FD_PATH_MAX 32
 #define PROC_FD_LINK_MAX 24
 
 /* Opens /proc. Called once, when it is mounted. Returns 0 or -errno. */
@@ -20,5 +21,9 @@ int proc_dir_fd(void);
 /* Writes to RET the name below proc_dir_fd() that leads to what FD is open on, O_PATH
  * too: for the calls that take a path and no such descriptor (proc(5)). */
 void proc_fd_link(int fd, char ret[PROC_FD_LINK_MAX]);
+
+/* The same from the root on, where /proc is whose it is: for programs that do without
+ * proc_init(). */
+void proc_fd_path(int fd, char ret[PROC_FD_PATH_MAX]);
 
 #endif

@@ -101,12 +101,12 @@ file_read_begin(struct file_read *read, uint64_t offset, uint64_t length)
 /* Reads once into BUF. Returns 0 at the end, and where a file has nothing more at
  * the moment, as /proc/kmsg does: waiting for more would have no end. */
 static ssize_t
-file_read_some(struct file_read *read_, void *buf, size_t len)
+file_read_some(struct file_read *reading, void *buf, size_t len)
 {
 	ssize_t n;
 
 	do {
-		n = read(read_->fd, buf, len);
+		n = read(reading->fd, buf, len);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return errno == EAGAIN ? 0 : -errno;
