@@ -4,17 +4,17 @@
  * SPDX-License-Identifier: MIT
  */
 #include "ctl/atomic_file_like.h"
-#include "platform/proc.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
 #include <linux/limits.h>
 #include <unistd.h>
+
+#include "platform/proc.h"
 
 #define ATOMIC_FILE_LIKE_ACL "system.posix_acl_access"
 
