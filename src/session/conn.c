@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "platform/clock.h"
@@ -46,6 +45,7 @@ conn_init(
 {
 	*conn = (struct conn){
 		.fd = fd,
+		.rx = { .buffer = conn_rx, .size = CONN_RX_SIZE },
 		.slot = slot,
 		.board = board,
 		.stall_ms = stall_ms,
@@ -78,32 +78,14 @@ conn_close(struct conn *conn)
 	}
 }
 
-/* Makes room behind what is buffered. A frame's payload is placed where the
- * header of the next one lands in front of an aligned address: a kernel copy
- * to or from an address that is off by the header's 5 bytes takes far longer. */
-static void
-conn_make_room(struct conn *conn)
-{
-	const size_t aligned = CONN_PAYLOAD_OFFSET - VMM_GUEST_HEADER_LEN;
-	size_t len = conn->rx_tail - conn->rx_head;
-
-	if (len == 0) {
-		conn->rx_head = conn->rx_tail = conn->payload_left > 0 ? 0 : aligned;
-	} else if (conn->rx_tail == CONN_RX_SIZE && conn->rx_head > 0) {
-		memmove(conn_rx, conn_rx + conn->rx_head, len);
-		conn->rx_head = 0;
-		conn->rx_tail = len;
-	}
-}
-
 /* Of a large payload no more than the header behind it, which leaves the buffer
  * empty for the next payload: it lands at an aligned address, whole. */
 static size_t
 conn_recv_limit(const struct conn *conn)
 {
-	size_t missing = conn->payload_left - (conn->rx_tail - conn->rx_head);
+	size_t missing = frame_reader_missing(&conn->rx);
 
-	if (conn->payload_left < conn->rx_tail - conn->rx_head || missing < CONN_RECV_HEADERS)
+	if (missing < CONN_RECV_HEADERS)
 		return CONN_RECV_HEADERS;
 	return missing <= CONN_RECV_MAX ? missing + VMM_GUEST_HEADER_LEN : CONN_RECV_MAX;
 }
@@ -111,19 +93,17 @@ conn_recv_limit(const struct conn *conn)
 ssize_t
 conn_fill(struct conn *conn)
 {
-	size_t room;
-	size_t limit;
+	size_t limit = conn_recv_limit(conn);
+	uint8_t *place;
+	size_t room = frame_reader_room(&conn->rx, 1, &place);
 	ssize_t n;
 
-	conn_make_room(conn);
-	room = CONN_RX_SIZE - conn->rx_tail;
 	if (room == 0)
 		return 0;
-	limit = conn_recv_limit(conn);
 	if (room > limit)
 		room = limit;
 	do {
-		n = recv(conn->fd, conn_rx + conn->rx_tail, room, MSG_DONTWAIT);
+		n = recv(conn->fd, place, room, MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return conn_bear(conn, errno);
@@ -131,53 +111,36 @@ conn_fill(struct conn *conn)
 		return -EPIPE;
 	if (conn->send_max == SIZE_MAX)
 		conn->lack.since_ms = 0;
-	conn->rx_tail += (size_t)n;
-	if (conn->rx_tail > conn_rx_touched)
-		conn_rx_touched = conn->rx_tail;
+	frame_reader_received(&conn->rx, (size_t)n);
+	if (conn->rx.tail > conn_rx_touched)
+		conn_rx_touched = conn->rx.tail;
 	return n;
 }
 
 int
 conn_parse_header(struct conn *conn, struct frame_header *ret)
 {
-	struct frame_header header;
-	int r;
+	int r = frame_reader_next(&conn->rx, ret);
 
-	if (conn->rx_tail - conn->rx_head < VMM_GUEST_HEADER_LEN)
-		return -EAGAIN;
-	r = frame_header_parse(conn_rx + conn->rx_head, &header);
 	if (r < 0)
 		return r;
-	conn->rx_head += VMM_GUEST_HEADER_LEN;
-	conn->payload_left = header.len;
-	conn->saw_eof_frame |= header.type == VMM_GUEST_EOF;
+	conn->saw_eof_frame |= ret->type == VMM_GUEST_EOF;
 	atomic_store_explicit(&conn->slot->bytes_in,
-	    atomic_load_explicit(&conn->slot->bytes_in, memory_order_relaxed) + header.len,
+	    atomic_load_explicit(&conn->slot->bytes_in, memory_order_relaxed) + ret->len,
 	    memory_order_relaxed);
-	*ret = header;
 	return 0;
 }
 
 size_t
 conn_take(struct conn *conn, size_t max, const uint8_t **ret)
 {
-	size_t len = conn->rx_tail - conn->rx_head;
-
-	if (len > conn->payload_left)
-		len = conn->payload_left;
-	if (len > max)
-		len = max;
-	*ret = conn_rx + conn->rx_head;
-	conn->rx_head += len;
-	conn->payload_left -= (uint32_t)len;
-	return len;
+	return frame_reader_take(&conn->rx, max, ret);
 }
 
 void
 conn_lose_track(struct conn *conn)
 {
-	conn->rx_head = conn->rx_tail;
-	conn->payload_left = UINT32_MAX;
+	frame_reader_lose_track(&conn->rx);
 }
 
 int
@@ -260,9 +223,9 @@ conn_next_frame(struct conn *conn, uint64_t deadline_ms, struct frame_header *re
 ssize_t
 conn_read_payload(struct conn *conn, uint64_t deadline_ms, const uint8_t **ret)
 {
-	if (conn->payload_left == 0)
+	if (conn->rx.payload_left == 0)
 		return 0;
-	if (conn->rx_head == conn->rx_tail) {
+	if (conn->rx.head == conn->rx.tail) {
 		int r = conn_fill_wait(conn, true, deadline_ms);
 
 		if (r < 0)
@@ -274,14 +237,12 @@ conn_read_payload(struct conn *conn, uint64_t deadline_ms, const uint8_t **ret)
 ssize_t
 conn_read_whole(struct conn *conn, uint64_t deadline_ms, const uint8_t **ret)
 {
-	if (conn->payload_left > VMM_GUEST_JSON_MAX)
+	uint8_t *ignored;
+
+	if (conn->rx.payload_left > VMM_GUEST_JSON_MAX)
 		return -EMSGSIZE;
-	if (conn->rx_head > 0 && conn->payload_left > CONN_RX_SIZE - conn->rx_head) {
-		memmove(conn_rx, conn_rx + conn->rx_head, conn->rx_tail - conn->rx_head);
-		conn->rx_tail -= conn->rx_head;
-		conn->rx_head = 0;
-	}
-	while (conn->rx_tail - conn->rx_head < conn->payload_left) {
+	(void)frame_reader_room(&conn->rx, frame_reader_missing(&conn->rx), &ignored);
+	while (frame_reader_missing(&conn->rx) > 0) {
 		int r = conn_fill_wait(conn, true, deadline_ms);
 
 		if (r < 0)
@@ -293,8 +254,7 @@ conn_read_whole(struct conn *conn, uint64_t deadline_ms, const uint8_t **ret)
 size_t
 conn_peek(const struct conn *conn, const uint8_t **ret)
 {
-	*ret = conn_rx + conn->rx_head;
-	return conn->rx_tail - conn->rx_head;
+	return frame_reader_peek(&conn->rx, ret);
 }
 
 int
@@ -306,5 +266,5 @@ conn_receive(struct conn *conn, uint64_t deadline_ms)
 void
 conn_skip(struct conn *conn, size_t len)
 {
-	conn->rx_head += len;
+	frame_reader_skip(&conn->rx, len);
 }

@@ -25,7 +25,7 @@
 #include <sys/types.h>
 
 #include "platform/io_error.h"
-#include "protocol/frame.h"
+#include "protocol/frame_reader.h"
 #include "shared/scoreboard.h"
 
 /* Payloads that are sent stand at this offset of their buffer, aligned for the
@@ -48,10 +48,8 @@ struct conn {
 	const struct scoreboard *board; /* NULL: nobody else waits for this worker */
 	int stall_ms;	 /* a host that does not move for this long is given up; -1: never */
 	bool is_patient; /* this one may pause for as long as it likes */
-	size_t rx_head;	 /* what was received and not yet taken: [rx_head, rx_tail) */
-	size_t rx_tail;
-	uint32_t payload_left; /* bytes of the frame being read, not yet taken */
-	size_t tx_head;	       /* the frame being pushed: [tx_head, tx_tail) of the buffer */
+	struct frame_reader rx;
+	size_t tx_head; /* the frame being pushed: [tx_head, tx_tail) of the buffer */
 	size_t tx_tail;
 	size_t tx_left;	      /* bytes of the frame being sent, not yet gone */
 	size_t tx_len;	      /* of its payload */
@@ -193,7 +191,7 @@ size_t conn_take(struct conn *conn, size_t max, const uint8_t **ret);
 static inline bool
 conn_in_payload(const struct conn *conn)
 {
-	return conn->payload_left > 0;
+	return conn->rx.payload_left > 0;
 }
 
 /* Begins to push a frame whose LEN payload bytes stand in conn_tx_buffer(), which

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "platform/dial.h"
-#include "protocol/frame.h"
+#include "protocol/frame_reader.h"
 #include "protocol/handshake.h"
 
 #define TALK_CONNECT_MS 10000
@@ -22,11 +22,9 @@
 
 static uint8_t talk_buffer[TALK_BUFFER];
 
-/* What was received and not yet looked at. */
 struct talk {
 	int fd;
-	size_t head;
-	size_t tail;
+	struct frame_reader reader;
 };
 
 static void
@@ -100,70 +98,52 @@ talk_send(int fd, uint8_t type, const void *payload, size_t len)
 static void
 talk_fill(struct talk *talk)
 {
+	uint8_t *place;
+	size_t room = frame_reader_room(&talk->reader, SIZE_MAX, &place);
 	ssize_t n;
 
-	if (talk->head > 0) {
-		memmove(talk_buffer, talk_buffer + talk->head, talk->tail - talk->head);
-		talk->tail -= talk->head;
-		talk->head = 0;
-	}
 	do {
-		n = recv(talk->fd, talk_buffer + talk->tail, TALK_BUFFER - talk->tail, 0);
+		n = recv(talk->fd, place, room, 0);
 	} while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		errx(1, "the connection ended early");
-	talk->tail += (size_t)n;
-}
-
-static void
-talk_need(struct talk *talk, size_t len)
-{
-	while (talk->tail - talk->head < len)
-		talk_fill(talk);
+	frame_reader_received(&talk->reader, (size_t)n);
 }
 
 /* Takes the answer to the CONNECT line away, if there is one. */
 static void
 talk_skip_handshake(struct talk *talk)
 {
+	const uint8_t *bytes;
 	const uint8_t *end;
+	size_t len;
 
-	talk_need(talk, 1);
-	if (talk_buffer[0] != 'O')
-		return;
-	while ((end = memchr(talk_buffer, '\n', talk->tail)) == NULL)
+	while ((len = frame_reader_peek(&talk->reader, &bytes)) == 0)
 		talk_fill(talk);
-	talk->head = (size_t)(end + 1 - talk_buffer);
-}
-
-static void
-talk_skip(struct talk *talk, size_t len)
-{
-	while (len > 0) {
-		size_t step = talk->tail - talk->head;
-
-		if (step > len)
-			step = len;
-		talk->head += step;
-		len -= step;
-		if (talk->head == talk->tail)
-			talk->head = talk->tail = 0;
-		if (len > 0)
-			talk_fill(talk);
+	if (bytes[0] != 'O')
+		return;
+	while ((end = memchr(bytes, '\n', len)) == NULL) {
+		talk_fill(talk);
+		len = frame_reader_peek(&talk->reader, &bytes);
 	}
+	frame_reader_skip(&talk->reader, (size_t)(end + 1 - bytes));
 }
 
 /* An answer that ends the conversation and is not the one waited for. */
 static void
-talk_check(const struct talk *talk, const struct frame_header *header, uint8_t last, int32_t code)
+talk_check(struct talk *talk, const struct frame_header *header, uint8_t last, int32_t code)
 {
 	struct frame_exit end = { 0 };
+	const uint8_t *payload;
 
+	while (frame_reader_missing(&talk->reader) > 0)
+		talk_fill(talk);
+	(void)frame_reader_peek(&talk->reader, &payload);
 	if (header->type == VMM_GUEST_FILE_ERR || header->type == VMM_GUEST_STDERR)
-		errx(1, "the agent says: %.*s", (int)header->len, talk_buffer + talk->head);
+		errx(1, "the agent says: %.*s", (int)header->len, payload);
 	if (header->type != last || last != VMM_GUEST_EXIT)
 		return;
-	(void)frame_exit_parse(talk_buffer + talk->head, header->len, &end);
+	(void)frame_exit_parse(payload, header->len, &end);
 	if (end.code != code)
 		errx(1, "EXIT says %d, and not %d", end.code, code);
 }
@@ -171,23 +151,25 @@ talk_check(const struct talk *talk, const struct frame_header *header, uint8_t l
 uint64_t
 talk_receive(int fd, uint8_t data, uint8_t last, int32_t code)
 {
-	struct talk talk = { .fd = fd };
+	struct talk talk = { .fd = fd, .reader = { .buffer = talk_buffer, .size = TALK_BUFFER } };
 	struct frame_header header;
+	const uint8_t *ignored;
 	uint64_t bytes = 0;
+	int r;
 
 	talk_skip_handshake(&talk);
 	do {
-		talk_need(&talk, VMM_GUEST_HEADER_LEN);
-		if (frame_header_parse(talk_buffer + talk.head, &header) < 0)
+		while ((r = frame_reader_next(&talk.reader, &header)) == -EAGAIN)
+			talk_fill(&talk);
+		if (r < 0)
 			errx(1, "the agent sends what is no frame");
-		talk.head += VMM_GUEST_HEADER_LEN;
-		if (header.type == data) {
+		if (header.type == data)
 			bytes += header.len;
-		} else {
-			talk_need(&talk, header.len);
+		else
 			talk_check(&talk, &header, last, code);
-		}
-		talk_skip(&talk, header.len);
+		while (talk.reader.payload_left > 0)
+			if (frame_reader_take(&talk.reader, SIZE_MAX, &ignored) == 0)
+				talk_fill(&talk);
 	} while (header.type != last);
 	return bytes;
 }

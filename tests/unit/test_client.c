@@ -30,8 +30,9 @@ make_pair(struct client *client, int *agent_fd)
 	client->target = &target;
 	client->fd = fds[0];
 	client->deadline_ms = UINT64_MAX;
-	client->buffer = malloc(CLIENT_BUFFER_LEN);
-	assert_non_null(client->buffer);
+	client->reader.buffer = malloc(CLIENT_BUFFER_LEN);
+	client->reader.size = CLIENT_BUFFER_LEN;
+	assert_non_null(client->reader.buffer);
 	*agent_fd = fds[1];
 }
 

@@ -151,13 +151,6 @@ client_wait(struct client *client, int events)
 	return wait[1].revents != 0 ? -ECANCELED : wait[0].revents;
 }
 
-/* The end of the answer's line in what was received, or NULL. */
-static const uint8_t *
-client_find_line(const struct client *client)
-{
-	return memchr(client->buffer, '\n', client->end);
-}
-
 /* "CONNECT port", and the answer to it. Bytes behind the answer's line stay in the
  * buffer. */
 static int
@@ -165,14 +158,19 @@ client_shake_hands(struct client *client, int timeout_ms, struct client_error *e
 {
 	char line[HANDSHAKE_LINE_MAX];
 	size_t len = handshake_format_connect(line, sizeof(line), client->port);
-	const uint8_t *newline;
+	const uint8_t *answer;
+	const uint8_t *newline = NULL;
 	int r = client_send_bytes(client, line, len);
 
 	if (client_is_gone(r))
 		r = -ENODATA;
 	else if (r < 0)
 		return client_unreached(client, -r, ADDRESS_UNIX, timeout_ms, error);
-	while (r == 0 && client_find_line(client) == NULL && client->end < HANDSHAKE_LINE_MAX) {
+	for (;;) {
+		len = frame_reader_peek(&client->reader, &answer);
+		newline = memchr(answer, '\n', len);
+		if (r < 0 || newline != NULL || len >= HANDSHAKE_LINE_MAX)
+			break;
 		r = client_wait(client, POLLIN);
 		if (r < 0)
 			return client_unreached(client, -r, ADDRESS_UNIX, timeout_ms, error);
@@ -180,7 +178,6 @@ client_shake_hands(struct client *client, int timeout_ms, struct client_error *e
 		if (r == -EAGAIN)
 			r = 0;
 	}
-	newline = client_find_line(client);
 	if (newline == NULL && r < 0) {
 		client_fail(error,
 		    "nobody answers at %s, port %u, in the guest; has the agent started? "
@@ -188,12 +185,12 @@ client_shake_hands(struct client *client, int timeout_ms, struct client_error *e
 		    client->target->address, client->port);
 		return -ECONNREFUSED;
 	}
-	if (newline == NULL || memcmp(client->buffer, "OK ", 3) != 0) {
+	if (newline == NULL || memcmp(answer, "OK ", 3) != 0) {
 		client_fail(error, "%s is not a vsock device of a VM: it answered something else",
 		    client->target->address);
 		return -EPROTO;
 	}
-	client->start = (size_t)(newline - client->buffer) + 1;
+	frame_reader_skip(&client->reader, (size_t)(newline - answer) + 1);
 	return 0;
 }
 
@@ -210,8 +207,9 @@ client_open(struct client *ret, const struct client_target *target, uint32_t por
 	client.target = target;
 	client.port = port;
 	client.deadline_ms = clock_mono_ms() + (uint64_t)timeout_ms;
-	client.buffer = malloc(CLIENT_BUFFER_LEN);
-	if (client.buffer == NULL) {
+	client.reader.buffer = malloc(CLIENT_BUFFER_LEN);
+	client.reader.size = CLIENT_BUFFER_LEN;
+	if (client.reader.buffer == NULL) {
 		client_fail(error, "out of memory");
 		return -ENOMEM;
 	}
@@ -234,8 +232,8 @@ void
 client_close(struct client *client)
 {
 	fd_close(&client->fd);
-	free(client->buffer);
-	client->buffer = NULL;
+	free(client->reader.buffer);
+	client->reader.buffer = NULL;
 }
 
 void

@@ -21,7 +21,7 @@
 #include <sys/types.h>
 
 #include "platform/io_error.h"
-#include "protocol/frame.h"
+#include "protocol/frame_reader.h"
 
 /* How long an agent may take to answer a connection. */
 #define CLIENT_CONNECT_MS 10000
@@ -35,7 +35,8 @@
 
 /* Two of the frames that are given out whole: moving what is left of one to the
  * front of the buffer is then rare. */
-#define CLIENT_BUFFER_LEN (2 * (CLIENT_WHOLE_MAX + VMM_GUEST_HEADER_LEN))
+#define CLIENT_BUFFER_LEN                                                                          \
+	(FRAME_READER_PAYLOAD_OFFSET + 2 * (CLIENT_WHOLE_MAX + VMM_GUEST_HEADER_LEN))
 
 /* What went wrong, for a person: what was tried, and what can be done. */
 struct client_error {
@@ -67,15 +68,11 @@ struct client {
 	const struct client_target *target;
 	int fd;
 	uint32_t port;
-	uint64_t deadline_ms;	 /* of every wait, CLOCK_MONOTONIC; CLOCK_NEVER at first */
-	struct io_lack lack;	 /* of the kernel's memory */
-	uint64_t short_until_ms; /* pieces are small until then; 0: they are not */
-	uint8_t *buffer;
-	size_t start; /* of what was received and not given out */
-	size_t end;
-	struct frame_header frame;
-	uint32_t left; /* of the payload of a frame that is given out in pieces */
-	bool in_frame;
+	uint64_t deadline_ms;	    /* of every wait, CLOCK_MONOTONIC; CLOCK_NEVER at first */
+	struct io_lack lack;	    /* of the kernel's memory */
+	uint64_t short_until_ms;    /* pieces are small until then; 0: they are not */
+	struct frame_reader reader; /* its buffer is the client's, of malloc(3) */
+	struct frame_header frame;  /* the one that is being given out */
 };
 
 #define CLIENT_INIT                                                                                \

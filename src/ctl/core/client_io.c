@@ -153,76 +153,47 @@ client_send(struct client *client, uint8_t type, const void *payload, size_t len
 int
 client_fill(struct client *client)
 {
-	ssize_t n;
+	uint8_t *place;
+	size_t room = frame_reader_room(&client->reader, SIZE_MAX, &place);
+	ssize_t n = client_try_recv(client, client->fd, place, room);
 
-	if (client->start > 0) {
-		memmove(
-		    client->buffer, client->buffer + client->start, client->end - client->start);
-		client->end -= client->start;
-		client->start = 0;
-	}
-	n = client_try_recv(
-	    client, client->fd, client->buffer + client->end, CLIENT_BUFFER_LEN - client->end);
 	/* unix(7): an agent that closes before it has read all of what we sent resets the
 	 * connection. It has closed, no more and no less. */
 	if (n == -ECONNRESET)
 		n = 0;
 	if (n < 0)
 		return (int)n;
-	client->end += (size_t)n;
+	frame_reader_received(&client->reader, (size_t)n);
 	return n == 0 ? -ENODATA : 0;
 }
 
-/* A part of a frame that is too large to be given out whole. */
-static int
-client_take_part(struct client *client, bool first, struct client_piece *ret)
+/* Whether there is a piece of the frame: all of it, unless it is too large for that. */
+static bool
+client_has_piece(const struct client *client)
 {
-	size_t have = client->end - client->start;
-	size_t len = have < client->left ? have : client->left;
+	const uint8_t *ignored;
 
-	if (len == 0)
-		return -EAGAIN;
-	client->left -= (uint32_t)len;
-	client->in_frame = client->left > 0;
-	*ret = (struct client_piece){ .type = client->frame.type,
-		.first = first,
-		.last = !client->in_frame,
-		.data = client->buffer + client->start,
-		.len = len };
-	client->start += len;
-	if (first)
-		client_trace_in(client, ret);
-	return 0;
+	if (client->frame.len <= CLIENT_WHOLE_MAX)
+		return frame_reader_missing(&client->reader) == 0;
+	return frame_reader_peek(&client->reader, &ignored) > 0;
 }
 
 int
 client_take(struct client *client, struct client_piece *ret)
 {
-	const uint8_t *bytes = client->buffer + client->start;
-	size_t have = client->end - client->start;
+	struct frame_reader *reader = &client->reader;
+	int r = reader->payload_left > 0 ? 0 : frame_reader_next(reader, &client->frame);
 
-	if (client->in_frame)
-		return client_take_part(client, false, ret);
-	if (have < VMM_GUEST_HEADER_LEN)
-		return -EAGAIN;
-	if (frame_header_parse(bytes, &client->frame) < 0)
-		return -EMSGSIZE;
-	if (client->frame.len > CLIENT_WHOLE_MAX) {
-		if (have == VMM_GUEST_HEADER_LEN)
-			return -EAGAIN;
-		client->start += VMM_GUEST_HEADER_LEN;
-		client->left = client->frame.len;
-		return client_take_part(client, true, ret);
-	}
-	if (have < VMM_GUEST_HEADER_LEN + client->frame.len)
+	if (r < 0)
+		return r;
+	if (!client_has_piece(client))
 		return -EAGAIN;
 	*ret = (struct client_piece){ .type = client->frame.type,
-		.first = true,
-		.last = true,
-		.data = bytes + VMM_GUEST_HEADER_LEN,
-		.len = client->frame.len };
-	client->start += VMM_GUEST_HEADER_LEN + client->frame.len;
-	client_trace_in(client, ret);
+		.first = reader->payload_left == client->frame.len };
+	ret->len = frame_reader_take(reader, SIZE_MAX, &ret->data);
+	ret->last = reader->payload_left == 0;
+	if (ret->first)
+		client_trace_in(client, ret);
 	return 0;
 }
 
