@@ -20,10 +20,20 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "conformance"))
 
+import plain_build  # noqa: E402
+
 BUILD = pathlib.Path(os.environ["VMM_GUEST_BUILD"])
 # A sanitizer misses the /proc that is still to be mounted.
 NO_PROC_YET = re.compile(r"^==\d+==WARNING: reading executable name failed.*\n", re.MULTILINE)
 NODES = {"null": (1, 3), "zero": (1, 5), "ptmx": (5, 2)}
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "plain_build: see plain_build.py")
+
+
+def pytest_collection_modifyitems(config, items):
+    plain_build.leave_out(config, items, BUILD / "vmm-guest-agent")
 
 
 def run(*command):

@@ -156,6 +156,7 @@ def calls(agent_root, tmp_path_factory):
     return found
 
 
+@pytest.mark.plain_build
 def test_each_call_of_a_start_may_fail_once(agent_root, calls):
     wrong = []
     for name, which in calls:
@@ -170,6 +171,7 @@ def test_each_call_of_a_start_may_fail_once(agent_root, calls):
     assert not wrong
 
 
+@pytest.mark.plain_build
 @pytest.mark.parametrize("name,first", [
     ("signalfd4", 1), ("timerfd_create", 1), ("inotify_init1", 1), ("prctl", 1), ("getrlimit", 1),
     ("prlimit64", 2), ("sysinfo", 1), ("fchmodat", 1)])

@@ -61,6 +61,11 @@ def agent_binary():
     return path
 
 
+# For an agent that is traced while it or a worker ends: a sanitizer can't look for leaks
+# then, and would make an error of that.
+TRACED = dict(os.environ, ASAN_OPTIONS="detect_leaks=0")
+
+
 def is_sanitized(path=None):
     """Whether the agent was built with the address sanitizer."""
     with open(path or agent_binary(), "rb") as f:

@@ -25,6 +25,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 pytest.register_assert_rewrite("agent", "answers")
 
 import agent as agent_module  # noqa: E402
+import plain_build  # noqa: E402
 from agent import Agent, descendants, descriptors, stat_of  # noqa: E402
 
 # A runner in the background has some of them ignored, and so would have all that is
@@ -46,7 +47,12 @@ def pytest_runtest_setup(item):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "kills_workers: the test ends workers on purpose")
+    config.addinivalue_line("markers", "plain_build: see plain_build.py")
     config.addinivalue_line("markers", "ends_agent: the test ends the supervisor on purpose")
+
+
+def pytest_collection_modifyitems(config, items):
+    plain_build.leave_out(config, items)
 
 
 def pytest_make_parametrize_id(config, val):

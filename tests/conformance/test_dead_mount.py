@@ -14,7 +14,7 @@ import time
 import pytest
 
 import codec
-from agent import FileError, children, kill_hard, wait_until
+from agent import TRACED, FileError, children, kill_hard, wait_until
 from faults import Fault, inside, mounted
 from traces import Trace, timed_out
 
@@ -73,8 +73,8 @@ def fuse_file(start_agent, monkeypatch, tmp_path):
     path.touch()
     mounted(monkeypatch, tmp_path, ":")
 
-    def start(size, answered, seconds=0, stall=1):
-        agent = start_agent("--workers=3", "--reserved=1", "--stall-timeout=%d" % stall)
+    def start(size, answered, seconds=0, stall=1, env=None):
+        agent = start_agent("--workers=3", "--reserved=1", "--stall-timeout=%d" % stall, env=env)
         servers.append(server_beside(
             agent, sys.executable, FUSE_FILE, path, str(size), str(answered), str(seconds)))
         return agent, str(path), servers[0]
@@ -273,7 +273,7 @@ def test_more_than_half_of_the_workers_are_not_given_up(fuse_file):
 
 @pytest.mark.ends_agent
 def test_the_end_does_not_wait_for_who_was_given_up(fuse_file):
-    agent, path, _ = fuse_file(MIB, 0)
+    agent, path, _ = fuse_file(MIB, 0, env=TRACED)
     assert agent.file_request(codec.FILE_READ_REQ, {"path": path})[-1].payload == b"EIO: worker lost"
     with Trace(agent.pid, "poll") as trace:
         assert agent.terminate() == 0

@@ -9,7 +9,7 @@ import tempfile
 import pytest
 
 import codec
-from agent import FileError
+from agent import TRACED, FileError
 from faults import inside, litter, mode_of, mounted
 
 
@@ -113,7 +113,7 @@ def test_where_attributes_can_t_be_read_the_file_is_written_in_place(agent, yard
 def test_they_are_kept_though_a_workload_has_unmounted_proc(start_agent, monkeypatch, tmp_path):
     mounted(monkeypatch, tmp_path, ":")
     # The sanitizer's search for leaks needs /proc itself.
-    agent = start_agent("--workers=1", "--reserved=0", env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
+    agent = start_agent("--workers=1", "--reserved=0", env=TRACED)
     path = tmp_path / "f"
     path.write_bytes(b"old")
     set_acl(path, "-m", "u:1234:rw,g::-")

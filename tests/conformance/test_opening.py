@@ -7,7 +7,7 @@ import signal
 import pytest
 
 import codec
-from agent import kill_hard, untaken, wait_until
+from agent import TRACED, kill_hard, untaken, wait_until
 from faults import Fault
 
 # Each request, what of it comes, and how it is answered: EXIT's code, or FILE_ERR's name.
@@ -95,7 +95,7 @@ def test_a_duplicate_that_could_not_be_dropped_is_not_taken_for_the_next_one(sta
     """The worker takes the duplicate of a connection out of its queue by a recv(2) after
     the last frame; where that fails once, the host of the next session is told all the
     same, and this one sees the end."""
-    agent = start_agent("--workers=1", "--first-frame-timeout=30")
+    agent = start_agent("--workers=1", "--first-frame-timeout=30", env=TRACED)
     before = agent.worker_pids()
     conn = agent.connect()
     with Fault(before, "recvfrom", "error=ENOMEM", 2):

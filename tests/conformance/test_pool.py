@@ -12,7 +12,7 @@ import time
 import pytest
 
 import codec
-from agent import Refused, agent_binary, children, descriptors, is_running, kill_hard, together, wait_until
+from agent import TRACED, Refused, agent_binary, children, descriptors, is_running, kill_hard, together, wait_until
 from traces import Trace, name_of, timed_out
 
 
@@ -154,6 +154,7 @@ def test_connections_beyond_the_pool_wait_in_the_queue(start_agent):
 # ---- recycling, HUP, USR1, and other signals ------------------------------------
 
 
+@pytest.mark.plain_build
 @pytest.mark.parametrize("request_type,members", [
     (codec.START, {"cmd": ["true"], "env": {f"V{i}": "x" * 40 for i in range(5000)}}),
     (codec.KILL, {"session": 1, "signal": 1, "more": ["x" * 40] * 5000}),
@@ -344,7 +345,7 @@ def test_signals_that_come_during_the_end_change_nothing(start_agent):
 @pytest.mark.ends_agent
 def test_an_idle_agent_ends_at_once(start_agent):
     """It waits for the end of each worker, and for no time to be over."""
-    agent = start_agent("--workers=8")
+    agent = start_agent("--workers=8", env=TRACED)
     with Trace(agent.pid, "poll") as trace:
         os.kill(agent.pid, signal.SIGTERM)
         assert agent.process.wait(20) == 0

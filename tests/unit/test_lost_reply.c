@@ -177,7 +177,10 @@ test_it_does_not_say_a_second_last_word(void **state)
 	assert_host_gets(&funeral, 0);
 }
 
-/* A slot whose worker died over its last frame of LEN bytes. */
+/* All that the frames of these cases have. */
+#define FRAME_LEN ((size_t)VMM_GUEST_HEADER_LEN + VMM_GUEST_EXIT_LEN)
+
+/* A slot whose worker died over its last frame, of which it says that it has LEN bytes. */
 static struct slot
 make_last(uint8_t reply_style, const void *frame, uint8_t len, uint8_t sent)
 {
@@ -185,11 +188,11 @@ make_last(uint8_t reply_style, const void *frame, uint8_t len, uint8_t sent)
 
 	slot.last.len = len;
 	slot.last.sent = sent;
-	memcpy(slot.last.bytes, frame, len < SLOT_LAST_MAX ? len : SLOT_LAST_MAX);
+	memcpy(slot.last.bytes, frame, len < FRAME_LEN ? len : FRAME_LEN);
 	return slot;
 }
 
-static const uint8_t exit_frame[] = { VMM_GUEST_EXIT, 8, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0 };
+static const uint8_t exit_frame[FRAME_LEN] = { VMM_GUEST_EXIT, 8, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0 };
 
 static void
 test_a_last_frame_that_did_not_go_is_sent_by_the_supervisor(void **state)
@@ -227,12 +230,12 @@ test_where_nobody_knows_how_much_went_nothing_is_said(void **state)
 static void
 test_an_answer_that_is_too_long_to_be_kept_is_followed_by_an_error(void **state)
 {
-	struct slot slot = make_last(SLOT_REPLY_FILE, "", 0, 0);
+	struct slot slot = make_last(SLOT_REPLY_FILE, exit_frame, 0, 0);
 
 	(void)state;
 	assert_int_equal(lost_reply_compose(&slot, "x", bytes, sizeof(bytes)),
 	    VMM_GUEST_HEADER_LEN + strlen("EIO: worker lost"));
-	slot = make_last(SLOT_REPLY_EXEC, "", 0, 0);
+	slot = make_last(SLOT_REPLY_EXEC, exit_frame, 0, 0);
 	assert_int_equal(lost_reply_compose(&slot, "x", bytes, sizeof(bytes)), 0);
 }
 
