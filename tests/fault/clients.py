@@ -13,7 +13,7 @@ import subprocess
 import time
 from typing import Callable, NamedTuple
 
-from judge import CRASHES, FALSE, HALF_FILES, HANGS, SILENT, Wrong
+from judge import CRASHES, FALSE, HALF_FILES, HANGS, SILENT, Wrong, content
 
 PATIENCE = 15.0
 OLD = b"old" * 700
@@ -45,14 +45,6 @@ def put(path, data):
     with open(path, "wb") as f:
         f.write(data)
     return path
-
-
-def content(path):
-    try:
-        with open(path, "rb") as f:
-            return f.read()
-    except FileNotFoundError:
-        return None
 
 
 # ---- programs -----------------------------------------------------------------

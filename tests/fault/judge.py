@@ -65,6 +65,15 @@ ALLOWED = [
 ]  # fmt: skip
 
 
+def content(path):
+    """What a file holds; None where there is none."""
+    try:
+        with open(path, "rb") as f:
+            return f.read()
+    except FileNotFoundError:
+        return None
+
+
 def allowed(kind, fault):
     """The reason for which FAULT may have this end, or None."""
     for one, roles, calls, errnos, reason in ALLOWED:

@@ -14,7 +14,7 @@ from typing import Callable, NamedTuple
 
 import codec
 from agent import children, is_running
-from judge import FALSE, HALF_FILES, HANGS, LEAKS, SILENT, Wrong, answer_of, control_told, file_told, told
+from judge import FALSE, HALF_FILES, HANGS, LEAKS, SILENT, Wrong, answer_of, content, control_told, file_told, told
 
 # No answer takes as long, whatever the machine.
 PATIENCE = 30.0
@@ -216,14 +216,6 @@ def a_file(lab):
     with open(path, "wb") as f:
         f.write(OLD)
     return path
-
-
-def content(path):
-    try:
-        with open(path, "rb") as f:
-            return f.read()
-    except FileNotFoundError:
-        return None
 
 
 def write(lab, path, before, **members):
