@@ -38,12 +38,12 @@ chaos_kill(struct chaos *chaos, const pid_t *pids)
 	unsigned slot = chaos_draw(chaos, chaos->host->workers);
 	uint64_t now = talk_now_ms();
 
-	if (pids[slot] == 0 ||
+	if (pids[slot] == 0 || chaos->kills == CHAOS_KILLS_MAX ||
 	    (chaos->killed_ms[slot] != 0 && now - chaos->killed_ms[slot] < CHAOS_FORGET_MS))
 		return;
 	chaos->killed_ms[slot] = now;
 	if (kill(pids[slot], chaos_draw(chaos, 3) == 0 ? SIGSEGV : SIGKILL) == 0)
-		chaos->kills++;
+		chaos->killed[chaos->kills++] = pids[slot];
 }
 
 static void

@@ -12,14 +12,18 @@
 
 #include "host.h"
 
+/* Deaths whose workers are remembered. */
+#define CHAOS_KILLS_MAX 65536
+
 struct chaos {
 	const struct host *host;
 	uint64_t random;
 	_Atomic bool is_over;
-	unsigned kills; /* SIGKILL and SIGSEGV that found a worker */
+	unsigned kills; /* SIGKILL and SIGSEGV that found a worker, perhaps one that was leaving */
 	unsigned stops; /* SIGSTOP, each followed by SIGCONT */
 	unsigned hups;	/* to the supervisor */
 	uint64_t killed_ms[HOST_WORKERS_MAX];
+	pid_t killed[CHAOS_KILLS_MAX];
 	pid_t stopped[HOST_WORKERS_MAX];
 	uint64_t stopped_until_ms[HOST_WORKERS_MAX];
 };

@@ -272,21 +272,34 @@ host_settle(const struct host *host, struct host_state *ret)
 	return is_settled;
 }
 
+static bool
+host_was_killed(const pid_t *killed, unsigned count, pid_t pid)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (killed[i] == pid)
+			return true;
+	}
+	return false;
+}
+
 void
-host_read_log(const struct host *host, unsigned *ret_deaths, unsigned long *ret_waited_ms)
+host_read_log(const struct host *host, const pid_t *killed, unsigned count, struct host_deaths *ret)
 {
 	FILE *log = fopen(host->log, "re");
 	char line[512];
 
-	*ret_deaths = 0;
-	*ret_waited_ms = 0;
+	*ret = (struct host_deaths){ 0 };
 	while (log != NULL && fgets(line, sizeof(line), log) != NULL) {
 		const char *words = strstr(line, "the next starts in ");
+		const char *pid = strstr(line, "(pid ");
 
 		if (words == NULL)
 			continue;
-		++*ret_deaths;
-		*ret_waited_ms += strtoul(words + 19, NULL, 10);
+		if (pid != NULL && host_was_killed(killed, count, (pid_t)strtol(pid + 5, NULL, 10)))
+			ret->killed++;
+		else
+			ret->strange++;
+		ret->waited_ms += strtoul(words + 19, NULL, 10);
 	}
 	if (log != NULL)
 		(void)fclose(log);

@@ -46,8 +46,15 @@ void host_find_workers(const struct host *host, pid_t pids[HOST_WORKERS_MAX]);
  * leave may take some seconds. Returns whether it came to that; *RET is how it is. */
 bool host_settle(const struct host *host, struct host_state *ret);
 
-/* Adds up what the log says: of workers that died, and of milliseconds for which their
- * successors had to wait. */
-void host_read_log(const struct host *host, unsigned *ret_deaths, unsigned long *ret_waited_ms);
+/* What the log says of workers that died. */
+struct host_deaths {
+	unsigned killed;	 /* they are of those that were killed */
+	unsigned strange;	 /* they are not */
+	unsigned long waited_ms; /* in all, for which their successors had to wait */
+};
+
+/* Adds that up; KILLED are the COUNT workers that were sent a deadly signal. */
+void host_read_log(
+    const struct host *host, const pid_t *killed, unsigned count, struct host_deaths *ret);
 
 #endif
