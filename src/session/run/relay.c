@@ -5,7 +5,8 @@
  * What it waits for, all at once: the host (its frames, room for ours, its
  * going), the program's output, room for the program's input, the end of the
  * main process (pidfd), a signal to this worker, and the next of its timers.
- * It never blocks anywhere else, and never polls without one of them.
+ * It never blocks anywhere else, and never polls without one of them. Its timers go by
+ * the time that the guest ran (run_clock.h).
  *
  * From the program to the host: see output.h. From the host to the program: see
  * input.h.
@@ -353,7 +354,8 @@ relay_wait(struct relay *relay, struct pollfd *polls)
 
 	relay_prepare(relay, polls);
 	/* No watchdog runs: what is waited for is the program. */
-	n = ppoll(polls, RELAY_POLL_COUNT, clock_left(relay_next_turn(relay), &left),
+	n = ppoll(polls, RELAY_POLL_COUNT,
+	    clock_left(run_clock_plan(&relay->clock, relay_next_turn(relay)), &left),
 	    relay->is_watching ? stop_watch_mask() : stop_wait_mask());
 	if (n < 0 && relay->is_watching)
 		tracee_settle(relay->tree->pid);
@@ -384,7 +386,7 @@ relay_turn(struct relay *relay)
 	if (relay->phase != RELAY_RUNNING)
 		input_close(&relay->input);
 	n = relay_wait(relay, polls);
-	now = clock_mono_ms();
+	now = run_clock_look(&relay->clock, clock_mono_ms());
 	if (n > 0) {
 		if (polls[RELAY_POLL_PID].revents != 0)
 			relay_see_end(relay, now);
@@ -429,6 +431,7 @@ relay_run(struct relay *relay, const struct relay_options *options, struct relay
 		.tty_slave_fd = options->tty_slave_fd,
 		.next_ms = CLOCK_NEVER,
 	};
+	run_clock_init(&relay->clock, now);
 	for (int i = 0; i < RELAY_TIMERS; i++)
 		relay->at_ms[i] = CLOCK_NEVER;
 	if (options->timeout_ms > 0)

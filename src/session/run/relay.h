@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "platform/run_clock.h"
 #include "session/conn.h"
 #include "session/run/input.h"
 #include "session/run/output.h"
@@ -69,8 +70,9 @@ enum relay_phase {
 	RELAY_CUT
 };
 
-/* The relay's own. Times are of CLOCK_MONOTONIC, in ms. */
+/* The relay's own. Times are of its CLOCK, in ms. */
 struct relay {
+	struct run_clock clock;
 	const struct relay_options *options;
 	struct conn *conn;
 	struct process_tree *tree;
