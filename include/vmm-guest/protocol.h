@@ -69,6 +69,20 @@
 #define VMM_GUEST_PIDS_MIN 1
 #define VMM_GUEST_CPU_PERCENT_MIN 1
 
+/* A durable session: the bytes of its name, those of its output that are kept, for how
+ * long its end is kept, how many of them there are. */
+#define VMM_GUEST_NAME_MAX 64
+#define VMM_GUEST_BUFFER_MIN 65536
+#define VMM_GUEST_BUFFER_MAX 16777216
+#define VMM_GUEST_BUFFER_DEFAULT 1048576
+#define VMM_GUEST_KEEP_SECONDS_MIN 1
+#define VMM_GUEST_KEEP_SECONDS_MAX 604800
+#define VMM_GUEST_KEEP_SECONDS_DEFAULT 600
+#define VMM_GUEST_DURABLE_MAX 32
+#define VMM_GUEST_INSTANCE_LEN 32 /* hex digits of an agent's instance */
+
+/* 01 to 3F are the other hosts' to extend; 40 to 4F and 60 to 6F are ours. */
+
 /* Port 52: host to agent. */
 enum vmm_guest_exec_request {
 	VMM_GUEST_START = 0x01,	       /* [1] first: JSON */
@@ -84,6 +98,10 @@ enum vmm_guest_exec_request {
 	VMM_GUEST_CONNECT = 0x42,      /* [3] first: JSON */
 	VMM_GUEST_RESTORED = 0x43,     /* [3] first: JSON */
 	VMM_GUEST_KILL = 0x44,	       /* [3] first: JSON */
+	VMM_GUEST_ATTACH = 0x45,       /* [3] first: JSON */
+	VMM_GUEST_DETACH = 0x46,       /* [3] empty */
+	VMM_GUEST_FORGET = 0x47,       /* [3] first: JSON */
+	VMM_GUEST_OUTPUT_ACK = 0x4b,   /* [3] u64 offset */
 };
 
 /* Port 52: agent to host. */
@@ -121,6 +139,7 @@ enum vmm_guest_file_frame {
 #define VMM_GUEST_RESIZE_LEN 4	    /* u16 columns, u16 rows */
 #define VMM_GUEST_SIGNAL_LEN 4	    /* i32 signal */
 #define VMM_GUEST_CLOCK_SYNC_LEN 12 /* i64 seconds, u32 nanoseconds */
+#define VMM_GUEST_OUTPUT_ACK_LEN 8  /* u64 offset */
 #define VMM_GUEST_NET_EXIT_LEN 32   /* EXIT, then six u32 microseconds */
 
 /* Most entropy after the 12th byte of CLOCK_SYNC that is put to use. */

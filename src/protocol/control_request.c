@@ -27,7 +27,7 @@ static const struct message_member control_kill_table[] = {
 	{ "session", .kind = MESSAGE_UNSIGNED, MESSAGE_AT(struct control_kill, session),
 	    .flags = MESSAGE_NEEDED },
 	{ "signal", .kind = MESSAGE_UNSIGNED, MESSAGE_AT(struct control_kill, signal),
-	    .flags = MESSAGE_NEEDED, .low = 1, .most = MESSAGE_SIGNALS },
+	    .flags = MESSAGE_NEEDED, .least = MESSAGE_FROM_1, .most = MESSAGE_SIGNALS },
 };
 static const struct message control_kill_message = MESSAGE_OF(control_kill_table);
 

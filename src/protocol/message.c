@@ -21,6 +21,7 @@ static const struct message_kind message_kinds[] = {
 	[MESSAGE_SIGNED] = { message_read_signed, message_make_signed, message_is_initial_number },
 	[MESSAGE_REAL] = { message_read_real, message_make_real, message_is_initial_number },
 	[MESSAGE_TEXT] = { message_read_text, message_make_text, message_is_initial_text },
+	[MESSAGE_NAME] = { message_read_name, message_make_text, message_is_initial_text },
 	[MESSAGE_BYTES] = { message_read_text, message_make_bytes, message_is_initial_text },
 	[MESSAGE_WORD] = { message_read_word, message_make_word, message_is_initial_number },
 	[MESSAGE_OBJECT] = { message_read_object, message_make_object, message_is_initial_object },

@@ -21,6 +21,7 @@ enum message_kind_name {
 	MESSAGE_SIGNED,	  /* an integer of SIZE bytes, all that it holds */
 	MESSAGE_REAL,	  /* double, written with three digits behind the point */
 	MESSAGE_TEXT,	  /* const char *, UTF-8; read, it is the tree's */
+	MESSAGE_NAME,	  /* the same, and the name of a session, session_name.h */
 	MESSAGE_BYTES,	  /* the same; what is not UTF-8 is written as U+FFFD */
 	MESSAGE_WORD,	  /* an enum: the index in MORE, an array of words with NULL last */
 	MESSAGE_OBJECT,	  /* MORE's members, of the same struct */
@@ -36,6 +37,14 @@ enum message_flag {
 	MESSAGE_OPEN = 1 << 3,	   /* a word that is not known is read as the last one */
 };
 
+/* The least that an unsigned number is. */
+enum message_least {
+	MESSAGE_FROM_0 = 0,
+	MESSAGE_FROM_1,
+	MESSAGE_FROM_NOFILE, /* what protocol.h says of it; so the next, and those below */
+	MESSAGE_FROM_BUFFER,
+};
+
 /* The most that an unsigned number is. */
 enum message_most {
 	MESSAGE_ALL = 0, /* that SIZE holds */
@@ -46,6 +55,8 @@ enum message_most {
 	MESSAGE_SIGNALS, /* 64 */
 	MESSAGE_NANOS,	 /* 999999999 */
 	MESSAGE_IDS,	 /* 2^32 - 2: (uid_t)-1 stands for nobody, chown(2) */
+	MESSAGE_BUFFER,
+	MESSAGE_KEEP,
 };
 
 /* There are more than a hundred rows: a row is small. */
@@ -54,12 +65,12 @@ struct message_member {
 	unsigned offset : 11;
 	unsigned beside : 11; /* of a count, or of the uint8_t of MESSAGE_OPTIONAL */
 	unsigned size : 8;
-	unsigned low : 2;
+	unsigned least : 2;
 	unsigned sets : 12; /* of which messages it is a member, if one table has several; 0: all */
 	unsigned bit : 6;   /* of that uint8_t; 0: the member goes with one that has a bit */
 	unsigned kind : 4;
 	unsigned flags : 4;
-	unsigned most : 3;
+	unsigned most : 4;
 	union {
 		uint64_t initial; /* what it is if not given: a number, a flag, a word; else 0 */
 		const char *text; /* a text; NULL: "" */

@@ -24,7 +24,7 @@ message_at(const void *base, size_t offset)
 void message_set_initial(const struct message_member *member, void *base);
 
 message_read_fn message_read_unsigned, message_read_signed, message_read_flag, message_read_real,
-    message_read_text, message_read_word;
+    message_read_text, message_read_name, message_read_word;
 message_make_fn message_make_unsigned, message_make_signed, message_make_flag, message_make_real,
     message_make_text, message_make_bytes, message_make_word;
 message_is_initial_fn message_is_initial_number, message_is_initial_text;

@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocol/session_name.h"
 #include "protocol/utf8.h"
+#include "vmm-guest/protocol.h"
 
 #define MESSAGE_REAL_FORMAT "%.3f"
 
@@ -80,6 +82,18 @@ message_is_whole(
 }
 
 static uint64_t
+message_least(const struct message_member *member)
+{
+	static const uint32_t least[] = {
+		[MESSAGE_FROM_1] = 1,
+		[MESSAGE_FROM_NOFILE] = VMM_GUEST_NOFILE_MIN,
+		[MESSAGE_FROM_BUFFER] = VMM_GUEST_BUFFER_MIN,
+	};
+
+	return least[member->least];
+}
+
+static uint64_t
 message_most(const struct message_member *member)
 {
 	static const uint64_t most[] = {
@@ -90,6 +104,8 @@ message_most(const struct message_member *member)
 		[MESSAGE_SIGNALS] = 64,
 		[MESSAGE_NANOS] = 999999999,
 		[MESSAGE_IDS] = UINT32_MAX - 1,
+		[MESSAGE_BUFFER] = VMM_GUEST_BUFFER_MAX,
+		[MESSAGE_KEEP] = VMM_GUEST_KEEP_SECONDS_MAX,
 	};
 
 	return member->most != MESSAGE_ALL ? most[member->most]
@@ -100,15 +116,16 @@ void
 message_read_unsigned(const struct message_member *member, struct json_object *value, void *base,
     struct json_error *error)
 {
+	uint64_t least = message_least(member);
 	uint64_t most = message_most(member);
 	uint64_t number;
 
 	if (!message_is_whole(member, value, error))
 		return;
 	number = json_object_get_uint64(value);
-	if (json_object_get_int64(value) < 0 || number < member->low || number > most)
-		json_fail(error, "member '%s': out of range, %u to %llu", member->name, member->low,
-		    (unsigned long long)most);
+	if (json_object_get_int64(value) < 0 || number < least || number > most)
+		json_fail(error, "member '%s': out of range, %llu to %llu", member->name,
+		    (unsigned long long)least, (unsigned long long)most);
 	message_set_number(member, base, number);
 }
 
@@ -187,6 +204,19 @@ message_read_text(const struct message_member *member, struct json_object *value
 {
 	*(const char **)message_place(base, member->offset) =
 	    json_string_of(value, member->name, error);
+}
+
+void
+message_read_name(const struct message_member *member, struct json_object *value, void *base,
+    struct json_error *error)
+{
+	const char *name = json_string_of(value, member->name, error);
+
+	if (name != NULL && !session_name_is_valid(name))
+		json_fail(error,
+		    "member '%s': 1 to %u of A-Z, a-z, 0-9, '.', '_' and '-' are needed",
+		    member->name, VMM_GUEST_NAME_MAX);
+	*(const char **)message_place(base, member->offset) = name;
 }
 
 static const char *
@@ -279,6 +309,6 @@ message_set_initial(const struct message_member *member, void *base)
 {
 	if (member->kind <= MESSAGE_SIGNED || member->kind == MESSAGE_WORD)
 		message_set_number(member, base, message_initial_number(member));
-	else if (member->kind == MESSAGE_TEXT || member->kind == MESSAGE_BYTES)
+	else if (member->kind >= MESSAGE_TEXT && member->kind <= MESSAGE_BYTES)
 		*(const char **)message_place(base, member->offset) = message_initial_text(member);
 }

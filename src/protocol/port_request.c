@@ -23,7 +23,7 @@ static const struct message_member port_target_table[] = {
 	{ "host", .kind = MESSAGE_TEXT, MESSAGE_AT(struct port_text, host),
 	    .text = PORT_REQUEST_HOST },
 	{ "port", .kind = MESSAGE_UNSIGNED, MESSAGE_AT(struct port_text, port),
-	    .flags = MESSAGE_NEEDED, .low = 1 },
+	    .flags = MESSAGE_NEEDED, .least = MESSAGE_FROM_1 },
 };
 static const struct message port_target_message = MESSAGE_OF(port_target_table);
 

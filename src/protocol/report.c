@@ -1,6 +1,4 @@
 /*
- * report: STATUS of a session that asked for it.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "protocol/report.h"
@@ -10,13 +8,21 @@
 static const char *const report_events[] = {
 	[REPORT_STARTED] = "started",
 	[REPORT_EXITED] = "exited",
+	[REPORT_ATTACHED] = "attached",
+	[REPORT_LOST] = "lost",
+	[REPORT_INPUT_TAKEN] = "input_taken",
+	[REPORT_DETACHED] = "detached",
 	[REPORT_OTHER] = "other",
 	NULL,
 };
 
 #define STARTED (1u << REPORT_STARTED)
 #define EXITED (1u << REPORT_EXITED)
+#define ATTACHED (1u << REPORT_ATTACHED)
+#define LOST (1u << REPORT_LOST)
+#define DETACHED (1u << REPORT_DETACHED)
 #define AT(member) MESSAGE_AT(struct report, member)
+#define ALWAYS(name, of) .kind = (name), AT(of), .flags = MESSAGE_ALWAYS
 #define NUMBER(member) .kind = MESSAGE_UNSIGNED, AT(exited.member), .sets = EXITED
 #define SIGNED(member) .kind = MESSAGE_SIGNED, AT(exited.member), .sets = EXITED
 #define HAS(member)                                                                                \
@@ -27,6 +33,20 @@ static const struct message_member report_table[] = {
 	    .more = report_events },
 	{ "pid", .kind = MESSAGE_UNSIGNED, AT(pid), .sets = STARTED, .flags = MESSAGE_ALWAYS,
 	    .most = MESSAGE_PIDS },
+	{ "session", .kind = MESSAGE_UNSIGNED, AT(session), .sets = STARTED | ATTACHED },
+	{ "name", .kind = MESSAGE_TEXT, AT(name), .sets = STARTED | ATTACHED },
+	{ "instance", .kind = MESSAGE_TEXT, AT(instance), .sets = STARTED | ATTACHED },
+	{ "offset", ALWAYS(MESSAGE_UNSIGNED, offset), .sets = ATTACHED | LOST },
+	{ "offset", .kind = MESSAGE_UNSIGNED, AT(offset), .sets = DETACHED,
+	    .flags = MESSAGE_OPTIONAL, .beside = offsetof(struct report, has_offset), .bit = true },
+	{ "lost", ALWAYS(MESSAGE_UNSIGNED, lost), .sets = ATTACHED | LOST },
+	{ "stdin_bytes", ALWAYS(MESSAGE_UNSIGNED, stdin_bytes), .sets = ATTACHED },
+	{ "stdin_open", ALWAYS(MESSAGE_FLAG, stdin_open), .sets = ATTACHED },
+	{ "running", ALWAYS(MESSAGE_FLAG, running), .sets = ATTACHED },
+	{ "tty", ALWAYS(MESSAGE_FLAG, tty), .sets = ATTACHED },
+	{ "columns", ALWAYS(MESSAGE_UNSIGNED, columns), .sets = ATTACHED },
+	{ "rows", ALWAYS(MESSAGE_UNSIGNED, rows), .sets = ATTACHED },
+	{ "why", .kind = MESSAGE_TEXT, AT(why), .sets = DETACHED },
 	{ "code", SIGNED(code), .flags = MESSAGE_ALWAYS },
 	{ "signal", SIGNED(signal), .flags = MESSAGE_ALWAYS },
 	{ "reason", .kind = MESSAGE_TEXT, AT(exited.reason), .sets = EXITED,
@@ -52,21 +72,11 @@ report_message(unsigned set)
 }
 
 char *
-report_started_format(int32_t pid, size_t *ret_len)
+report_format(const struct report *report, size_t *ret_len)
 {
-	const struct message message = report_message(STARTED);
-	const struct report report = { .event = REPORT_STARTED, .pid = pid };
+	const struct message message = report_message(1u << report->event);
 
-	return message_format(&message, &report, ret_len);
-}
-
-char *
-report_exited_format(const struct report_exited *exited, size_t *ret_len)
-{
-	const struct message message = report_message(EXITED);
-	const struct report report = { .event = REPORT_EXITED, .exited = *exited };
-
-	return message_format(&message, &report, ret_len);
+	return message_format(&message, report, ret_len);
 }
 
 int

@@ -1,5 +1,6 @@
 /*
- * report: STATUS of a session that asked for it: that it started, how it ended.
+ * report: STATUS of a session: that it started, what comes of those who are attached to it,
+ * how it ended.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -28,23 +29,39 @@ struct report_exited {
 	uint64_t oom_kills;
 };
 
-/* The payloads, in new blocks that the caller frees; NULL: no memory. */
-char *report_started_format(int32_t pid, size_t *ret_len);
-char *report_exited_format(const struct report_exited *report, size_t *ret_len);
-
 enum report_event {
 	REPORT_STARTED = 0,
 	REPORT_EXITED,
+	REPORT_ATTACHED,
+	REPORT_LOST, /* output that was overwritten before it was sent here */
+	REPORT_INPUT_TAKEN,
+	REPORT_DETACHED,
 	REPORT_OTHER, /* one that a later agent may send */
 };
 
-/* Either of them, read. */
+/* Any of them: the members that are the event's count. Texts are borrowed. */
 struct report {
 	enum report_event event;
-	int32_t pid; /* REPORT_STARTED */
-	struct report_exited exited;
-	struct json_object *json; /* owns the strings */
+	int32_t pid;	      /* STARTED */
+	uint64_t session;     /* STARTED of a durable session, else 0; ATTACHED */
+	const char *name;     /* so, else NULL or "" */
+	const char *instance; /* so */
+	bool has_offset;      /* DETACHED, else no matter */
+	uint64_t offset; /* ATTACHED, LOST: the next byte to come; DETACHED: the first not sent */
+	uint64_t lost;	 /* ATTACHED, LOST */
+	uint64_t stdin_bytes; /* ATTACHED; so the next */
+	bool stdin_open;
+	bool running;
+	bool tty;
+	uint16_t columns;
+	uint16_t rows;
+	const char *why;	     /* DETACHED: NULL or "": the host asked for it */
+	struct report_exited exited; /* EXITED */
+	struct json_object *json;    /* owns the texts after report_parse() */
 };
+
+/* The payload, in a new block that the caller frees; NULL: no memory. */
+char *report_format(const struct report *report, size_t *ret_len);
 
 /* Reads the LEN bytes of TEXT. Returns 0 with *RET for report_done(); or -EINVAL or
  * -ENOMEM with ERROR filled in. */

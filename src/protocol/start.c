@@ -21,14 +21,32 @@
 
 static const struct message_member start_limits_table[] = {
 	[START_LIMIT_MEMORY_BYTES] = { "memory_bytes", LIMIT(START_LIMIT_MEMORY_BYTES) },
-	[START_LIMIT_PIDS] = { "pids", LIMIT(START_LIMIT_PIDS), .low = VMM_GUEST_PIDS_MIN },
+	[START_LIMIT_PIDS] = { "pids", LIMIT(START_LIMIT_PIDS), .least = MESSAGE_FROM_1 },
 	[START_LIMIT_CPU_PERCENT] = { "cpu_percent", LIMIT(START_LIMIT_CPU_PERCENT),
-	    .low = VMM_GUEST_CPU_PERCENT_MIN, .most = MESSAGE_U32 },
-	[START_LIMIT_NOFILE] = { "nofile", LIMIT(START_LIMIT_NOFILE), .low = VMM_GUEST_NOFILE_MIN },
+	    .least = MESSAGE_FROM_1, .most = MESSAGE_U32 },
+	[START_LIMIT_NOFILE] = { "nofile", LIMIT(START_LIMIT_NOFILE),
+	    .least = MESSAGE_FROM_NOFILE },
 	[START_LIMIT_CORE_BYTES] = { "core_bytes", LIMIT(START_LIMIT_CORE_BYTES) },
 	[START_LIMIT_FSIZE_BYTES] = { "fsize_bytes", LIMIT(START_LIMIT_FSIZE_BYTES) },
 };
 static const struct message start_limits = MESSAGE_OF(start_limits_table);
+
+static const char *const start_when_full[] = {
+	[START_FULL_ATTACHED] = "attached",
+	[START_FULL_DROP] = "drop",
+	[START_FULL_WAIT] = "wait",
+	NULL,
+};
+
+static const struct message_member start_durable_table[] = {
+	{ "buffer_bytes", NUMBER(durable.buffer_bytes), .initial = VMM_GUEST_BUFFER_DEFAULT,
+	    .least = MESSAGE_FROM_BUFFER, .most = MESSAGE_BUFFER },
+	{ "keep_seconds", NUMBER(durable.keep_seconds), .initial = VMM_GUEST_KEEP_SECONDS_DEFAULT,
+	    .least = MESSAGE_FROM_1, .most = MESSAGE_KEEP },
+	{ "alone_seconds", NUMBER(durable.alone_seconds) },
+	{ "when_full", .kind = MESSAGE_WORD, AT(durable.when_full), .more = start_when_full },
+};
+static const struct message start_durable = MESSAGE_OF(start_durable_table);
 
 static message_read_fn start_read_env;
 static message_make_fn start_make_env;
@@ -50,6 +68,9 @@ static const struct message_member start_table[] = {
 	{ "detach", FLAG(detach) },
 	{ "report", FLAG(report) },
 	{ "limits", .kind = MESSAGE_OBJECT, .more = &start_limits },
+	{ "name", .kind = MESSAGE_NAME, AT(name) },
+	{ "durable", .kind = MESSAGE_OBJECT, .more = &start_durable, .flags = MESSAGE_OPTIONAL,
+	    .beside = offsetof(struct start_request, is_durable), .bit = true },
 };
 static const struct message start_message = MESSAGE_OF(start_table);
 
@@ -126,6 +147,10 @@ start_check(const struct start_request *request, struct json_error *error)
 	    (request->tty || request->timeout_seconds > 0 || request->kill_grace_seconds > 0))
 		json_fail(error, "member 'detach': not with 'tty', 'timeout_seconds' or "
 				 "'kill_grace_seconds'");
+	if (request->is_durable && request->name[0] == '\0')
+		json_fail(error, "member 'durable': 'name' is needed with it");
+	if (request->is_durable && request->detach)
+		json_fail(error, "member 'durable': not with 'detach'");
 }
 
 int

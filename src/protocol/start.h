@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "protocol/json.h"
+#include "vmm-guest/protocol.h"
 
 #define START_TTY_WIDTH 80
 #define START_TTY_HEIGHT 24
@@ -39,6 +40,20 @@ struct start_limits {
 /* The member's name in "limits", such as "memory_bytes". */
 const char *start_limit_name(enum start_limit limit);
 
+/* Whose bytes are overwritten where there is no room for new ones. */
+enum start_when_full {
+	START_FULL_ATTACHED = 0, /* none that were not sent to who holds the input */
+	START_FULL_DROP,	 /* the oldest: the program never waits */
+	START_FULL_WAIT,	 /* none that no OUTPUT_ACK has covered */
+};
+
+struct start_durable {
+	uint32_t buffer_bytes;
+	uint32_t keep_seconds;
+	uint32_t alone_seconds; /* 0: for ever */
+	enum start_when_full when_full;
+};
+
 /* What a START asks for. Strings are borrowed: after start_parse() from JSON,
  * and for start_format() from the caller. */
 struct start_request {
@@ -57,6 +72,9 @@ struct start_request {
 	bool detach;
 	bool report;
 	struct start_limits limits;
+	const char *name; /* "": not given */
+	bool is_durable;
+	struct start_durable durable; /* counts if IS_DURABLE */
 
 	struct json_object *json; /* owns the strings after start_parse() */
 };
@@ -72,7 +90,9 @@ void start_done(struct start_request *request);
  * a designated initializer. */
 #define START_DEFAULTS                                                                             \
 	.working_dir = "", .user = "", .tty_width = START_TTY_WIDTH,                               \
-	.tty_height = START_TTY_HEIGHT, .stdin_open = true
+	.tty_height = START_TTY_HEIGHT, .stdin_open = true, .name = "",                            \
+	.durable = { .buffer_bytes = VMM_GUEST_BUFFER_DEFAULT,                                     \
+		.keep_seconds = VMM_GUEST_KEEP_SECONDS_DEFAULT }
 
 /* The request as JSON in a new block that the caller frees; members that have
  * their default are left out. Strings must be UTF-8. NULL: no memory. */

@@ -52,6 +52,11 @@ static const struct message_member status_deaths_table[] = {
 static const struct message status_deaths = MESSAGE_OF(status_deaths_table);
 
 #define SLOT(member) MESSAGE_AT(struct status_slot, member), .flags = MESSAGE_ALWAYS
+#define WITH(member, has)                                                                          \
+	MESSAGE_AT(struct status_slot, member), .flags = MESSAGE_OPTIONAL,                         \
+						.beside = offsetof(struct status_slot, has)
+#define DURABLE(member) WITH(member, is_durable)
+#define ENDED(member) WITH(member, has_ended)
 
 static const struct message_member status_slot_table[] = {
 	{ "kind", .kind = MESSAGE_BYTES, SLOT(kind) },
@@ -62,12 +67,21 @@ static const struct message_member status_slot_table[] = {
 	{ "age_ms", .kind = MESSAGE_UNSIGNED, SLOT(age_ms) },
 	{ "bytes_in", .kind = MESSAGE_UNSIGNED, SLOT(bytes_in) },
 	{ "bytes_out", .kind = MESSAGE_UNSIGNED, SLOT(bytes_out) },
+	{ "name", .kind = MESSAGE_BYTES, MESSAGE_AT(struct status_slot, name) },
+	{ "attached_to", .kind = MESSAGE_UNSIGNED, MESSAGE_AT(struct status_slot, attached_to) },
+	{ "durable", .kind = MESSAGE_FLAG, MESSAGE_AT(struct status_slot, is_durable) },
+	{ "attached", .kind = MESSAGE_UNSIGNED, DURABLE(attached) },
+	{ "offset", .kind = MESSAGE_UNSIGNED, DURABLE(offset) },
+	{ "running", .kind = MESSAGE_FLAG, DURABLE(running) },
+	{ "code", .kind = MESSAGE_SIGNED, ENDED(code), .bit = true },
+	{ "signal", .kind = MESSAGE_SIGNED, ENDED(signal) },
 };
 static const struct message status_slot = MESSAGE_OF(status_slot_table);
 
 static const struct message_member status_table[] = {
 	{ "version", .kind = MESSAGE_TEXT, AT(version), .flags = MESSAGE_ALWAYS },
 	{ "protocol", NUMBER(protocol) },
+	{ "instance", .kind = MESSAGE_TEXT, AT(instance) },
 	{ "features", .kind = MESSAGE_TEXTS, AT(features),
 	    .beside = offsetof(struct status, features_count), .flags = MESSAGE_ALWAYS },
 	{ "pid", NUMBER(pid), .most = MESSAGE_PIDS },

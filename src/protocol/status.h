@@ -6,6 +6,7 @@
 #ifndef PROTOCOL_STATUS_H
 #define PROTOCOL_STATUS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,8 +14,8 @@
 
 #define STATUS_SIGNAL_MAX 65
 
-/* One entry a busy worker or detached session. Texts are borrowed; bytes that are not UTF-8
- * are sent as U+FFFD. */
+/* One entry a busy worker, detached session, or kept end of a durable session. Texts are borrowed;
+ * bytes that are not UTF-8 are sent as U+FFFD. */
 struct status_slot {
 	const char *kind;
 	uint64_t session;
@@ -24,11 +25,21 @@ struct status_slot {
 	uint64_t age_ms;
 	uint64_t bytes_in;
 	uint64_t bytes_out;
+	const char *name;     /* the host's own; NULL or "": it gave none */
+	uint64_t attached_to; /* the session whose output goes to this one's host; 0: none */
+	bool is_durable;      /* the next three count */
+	uint32_t attached;    /* how many hosts are attached to it, START's own too */
+	uint64_t offset;      /* of the end of its output */
+	bool running;
+	bool has_ended; /* it is kept, and the next two count */
+	int32_t code;
+	int32_t signal;
 };
 
 struct status {
 	const char *version;
 	uint32_t protocol;	     /* VMM_GUEST_PROTOCOL_VERSION */
+	const char *instance;	     /* drawn when the agent started; NULL or "": not known */
 	const char *const *features; /* names of the frames served */
 	size_t features_count;
 	int32_t pid;

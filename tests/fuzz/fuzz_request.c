@@ -6,6 +6,7 @@
  */
 #include "fuzz.h"
 
+#include "protocol/attach_request.h"
 #include "protocol/control_request.h"
 #include "protocol/file_entry.h"
 #include "protocol/file_request.h"
@@ -93,13 +94,32 @@ try_status(const char *text, size_t len)
 		FUZZ_CHECK(made != NULL && made_len == strlen(made));
 		free(made);
 	}
-	if (report_parse(text, len, &report, &error) == 0 && report.event == REPORT_EXITED) {
-		made = report_exited_format(&report.exited, &made_len);
+	if (report_parse(text, len, &report, &error) == 0 && report.event != REPORT_OTHER) {
+		made = report_format(&report, &made_len);
 		FUZZ_CHECK(made != NULL && made_len == strlen(made));
 		free(made);
 	}
 	if (restored_status_parse(text, len, &restored, &error) == 0)
 		FUZZ_CHECK(restored.errors_count <= RESTORED_ERRORS_MAX);
+}
+
+static void
+try_attach(uint8_t type, const char *text, size_t len)
+{
+	struct attach_request request;
+	struct json_error error;
+	size_t made_len;
+	char *made;
+
+	if (attach_request_parse(type, text, len, &request, &error) != 0) {
+		FUZZ_CHECK(error.text[0] != '\0');
+		return;
+	}
+	FUZZ_CHECK(request.has_session != (request.name[0] != '\0'));
+	made = attach_request_format(type, &request, &made_len);
+	FUZZ_CHECK(made != NULL && made_len == strlen(made));
+	free(made);
+	attach_request_done(&request);
 }
 
 static void
@@ -145,6 +165,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		try_listing(text, size - 1);
 	else if (data[0] == VMM_GUEST_FILE_EVENT)
 		try_event(text, size - 1);
+	else if (data[0] == VMM_GUEST_ATTACH || data[0] == VMM_GUEST_FORGET)
+		try_attach(data[0], text, size - 1);
 	else if (data[0] == VMM_GUEST_STATUS)
 		try_status(text, size - 1);
 	else

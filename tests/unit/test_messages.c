@@ -16,6 +16,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "protocol/attach_request.h"
 #include "protocol/control_request.h"
 #include "protocol/file_entry.h"
 #include "protocol/file_request.h"
@@ -91,9 +92,13 @@ MESSAGE_FUNCTIONS(answer, struct restored_status,
     restored_status_parse(text, len, &request, &error), restored_status_format(&request, &size),
     (void)0)
 MESSAGE_FUNCTIONS(report, struct report, report_parse(text, len, &request, &error),
-    request.event == REPORT_STARTED ? report_started_format(request.pid, &size)
-				    : report_exited_format(&request.exited, &size),
-    report_done(&request))
+    report_format(&request, &size), report_done(&request))
+MESSAGE_FUNCTIONS(attach, struct attach_request,
+    attach_request_parse(VMM_GUEST_ATTACH, text, len, &request, &error),
+    attach_request_format(VMM_GUEST_ATTACH, &request, &size), attach_request_done(&request))
+MESSAGE_FUNCTIONS(forget, struct attach_request,
+    attach_request_parse(VMM_GUEST_FORGET, text, len, &request, &error),
+    attach_request_format(VMM_GUEST_FORGET, &request, &size), attach_request_done(&request))
 MESSAGE_FUNCTIONS(entry, struct file_listing, file_listing_parse_one(text, len, &request, &error),
     file_entry_format(&request.entries[0], &size), file_listing_done(&request))
 
@@ -168,6 +173,8 @@ MESSAGE_FUNCTIONS(listing, struct file_listing, file_listing_parse(text, len, &r
 	"\"kind\":\"symlink\",\"size\":12345678901,\"mode\":4095,\"mtime_secs\":-5,"               \
 	"\"mtime_nanos\":999999999,\"uid\":4294967295,\"gid\":7,\"symlink_target\":\"/t/\\\"x\"}"
 
+#define INSTANCE "\"instance\":\"00112233445566778899aabbccddeeff\""
+
 #define OWNER "\"uid\":0,\"gid\":4294967294,\"mtime_secs\":0,\"mtime_nanos\":7"
 
 /* Each member of each message, at something else than its default, as we write it. */
@@ -190,6 +197,21 @@ static const struct {
 	    "{\"cmd\":[\"a\\u0001\\n\xc3\xa9\"],\"tty\":true,\"timeout_seconds\":4294967295,"
 	    "\"kill_grace_seconds\":9}",
 	    start_read, start_write },
+	{ "START of a durable session",
+	    "{\"cmd\":[\"a\"],\"name\":\"A-z_0.9\",\"durable\":{\"buffer_bytes\":16777216,"
+	    "\"keep_seconds\":604800,\"alone_seconds\":4294967295,\"when_full\":\"wait\"}}",
+	    start_read, start_write },
+	{ "START of one like others", "{\"cmd\":[\"a\"],\"name\":\"a\",\"durable\":{}}", start_read,
+	    start_write },
+	{ "ATTACH",
+	    "{\"session\":18446744073709551615," INSTANCE
+	    ",\"from\":18446744073709551615,\"input\":false,\"report\":true}",
+	    attach_read, attach_write },
+	{ "ATTACH from the first byte", "{\"session\":0,\"from\":0}", attach_read, attach_write },
+	{ "ATTACH by name", "{\"name\":\"n\",\"instance\":\"\",\"tail\":0}", attach_read,
+	    attach_write },
+	{ "FORGET", "{\"session\":1," INSTANCE "}", forget_read, forget_write },
+	{ "FORGET by name", "{\"name\":\"n\"}", forget_read, forget_write },
 	{ "SHUTDOWN", "{\"action\":\"halt\",\"grace_seconds\":6}", halt_read, halt_write },
 	{ "KILL", "{\"session\":18446744073709551615,\"signal\":64}", kill_read, kill_write },
 	{ "NET_RECONFIG",
@@ -207,13 +229,37 @@ static const struct {
 	    answer_read, answer_write },
 	{ "STATUS started", "{\"event\":\"started\",\"pid\":2147483647}", report_read,
 	    report_write },
+	{ "STATUS started of a durable session",
+	    "{\"event\":\"started\",\"pid\":1,\"session\":2,\"name\":\"n\"," INSTANCE "}",
+	    report_read, report_write },
+	{ "STATUS attached",
+	    "{\"event\":\"attached\",\"session\":2,\"name\":\"n\"," INSTANCE
+	    ",\"offset\":18446744073709551615,\"lost\":18446744073709551615,"
+	    "\"stdin_bytes\":18446744073709551615,\"stdin_open\":true,\"running\":true,"
+	    "\"tty\":true,\"columns\":65535,\"rows\":65535}",
+	    report_read, report_write },
+	{ "STATUS attached, all at their least",
+	    "{\"event\":\"attached\",\"session\":2,\"name\":\"n\"," INSTANCE
+	    ",\"offset\":0,\"lost\":0,\"stdin_bytes\":0,\"stdin_open\":false,"
+	    "\"running\":false,\"tty\":false,\"columns\":0,\"rows\":0}",
+	    report_read, report_write },
+	{ "STATUS lost", "{\"event\":\"lost\",\"offset\":18446744073709551615,\"lost\":0}",
+	    report_read, report_write },
+	{ "STATUS input_taken", "{\"event\":\"input_taken\"}", report_read, report_write },
+	{ "STATUS detached", "{\"event\":\"detached\",\"offset\":0}", report_read, report_write },
+	{ "STATUS detached, not asked for",
+	    "{\"event\":\"detached\",\"offset\":7,\"why\":\"no place\"}", report_read,
+	    report_write },
+	{ "STATUS detached by the supervisor", "{\"event\":\"detached\",\"why\":\"worker lost\"}",
+	    report_read, report_write },
 	{ "STATUS exited",
 	    "{\"event\":\"exited\",\"code\":-1,\"signal\":9,\"reason\":\"oom\",\"wall_ms\":1,"
 	    "\"user_ms\":2,\"system_ms\":3,\"max_rss_kb\":4,\"output_held\":true,"
 	    "\"memory_peak_bytes\":0,\"oom_kills\":5}",
 	    report_read, report_write },
 	{ "STATUS",
-	    "{\"version\":\"1\",\"protocol\":1,\"features\":[\"START\",\"KILL\"],\"pid\":1,"
+	    "{\"version\":\"1\",\"protocol\":1," INSTANCE
+	    ",\"features\":[\"START\",\"KILL\"],\"pid\":1,"
 	    "\"uptime_ms\":2,\"boot_ms\":1.500,\"workers\":{\"configured\":1,\"idle\":2,\"exec\":3,"
 	    "\"file\":4,\"control\":5,\"reserved\":6},\"sessions\":{\"started\":1,\"exited\":2,"
 	    "\"signaled\":3,\"timeouts\":4,\"oom\":5,\"refused\":6,\"bad_requests\":7,\"stalled\":"
@@ -222,7 +268,14 @@ static const struct {
 	    "\"last_unix_ms\":-1},\"clock_syncs\":8,\"shm_bytes\":9,\"slots\":[{\"kind\":\"exec\","
 	    "\"session\":7,"
 	    "\"pid\":4,\"user\":\"app\",\"command\":\"sleep 1\",\"age_ms\":1,\"bytes_in\":2,"
-	    "\"bytes_out\":3},{\"kind\":\"\",\"session\":0,\"pid\":0,\"user\":\"\","
+	    "\"bytes_out\":3,\"name\":\"n\",\"durable\":true,\"attached\":0,\"offset\":0,"
+	    "\"running\":false},{\"kind\":\"ended\",\"session\":7,\"pid\":0,"
+	    "\"user\":\"\",\"command\":\"\",\"age_ms\":0,\"bytes_in\":0,\"bytes_out\":0,"
+	    "\"name\":\"m\",\"durable\":true,\"attached\":4294967295,"
+	    "\"offset\":18446744073709551615,\"running\":true,\"code\":0,\"signal\":0},"
+	    "{\"kind\":\"attach\",\"session\":8,\"pid\":0,\"user\":\"\",\"command\":\"\","
+	    "\"age_ms\":0,\"bytes_in\":0,\"bytes_out\":0,\"attached_to\":7},"
+	    "{\"kind\":\"\",\"session\":0,\"pid\":0,\"user\":\"\","
 	    "\"command\":\"\",\"age_ms\":0,\"bytes_in\":0,\"bytes_out\":0}]}",
 	    status_read, status_write },
 	{ "WRITE", "{\"path\":\"/p\",\"mode\":1," OWNER ",\"fsync\":true,\"user\":\"u\"}",

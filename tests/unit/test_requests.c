@@ -1,5 +1,5 @@
 /*
- * The JSON of NET_RECONFIG, WAIT_PORT, CONNECT and RESTORED, and base64.
+ * The JSON of NET_RECONFIG, WAIT_PORT, CONNECT, RESTORED, ATTACH and FORGET, and base64.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -13,11 +13,13 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "protocol/attach_request.h"
 #include "protocol/base64.h"
 #include "protocol/net_request.h"
 #include "protocol/port_request.h"
 #include "protocol/restored_request.h"
 #include "protocol/wire.h"
+#include "vmm-guest/protocol.h"
 
 /* ---- base64 ------------------------------------------------------------- */
 
@@ -297,6 +299,88 @@ test_restored_says_what_failed(void **state)
 	free(text);
 }
 
+/* ---- ATTACH and FORGET ---------------------------------------------------- */
+
+static struct attach_request
+parse_attach(uint8_t type, const char *text)
+{
+	struct attach_request request;
+	struct json_error error;
+
+	if (attach_request_parse(type, text, strlen(text), &request, &error) != 0)
+		fail_msg("%s: %s", text, error.text);
+	return request;
+}
+
+static void
+assert_attach_refused(uint8_t type, const char *text, const char *word)
+{
+	struct attach_request request;
+	struct json_error error;
+
+	assert_int_equal(attach_request_parse(type, text, strlen(text), &request, &error), -EINVAL);
+	if (strstr(error.text, word) == NULL)
+		fail_msg("%s: '%s' does not say %s", text, error.text, word);
+}
+
+static void
+test_attach_asks_for_the_input_and_all_there_is_unless_told_otherwise(void **state)
+{
+	struct attach_request request = parse_attach(VMM_GUEST_ATTACH, "{\"name\":\"a\"}");
+
+	(void)state;
+	assert_string_equal(request.name, "a");
+	assert_false(request.has_session || request.has_instance || request.has_from);
+	assert_false(request.has_tail || request.report);
+	assert_true(request.input);
+	attach_request_done(&request);
+	request = parse_attach(
+	    VMM_GUEST_ATTACH, "{\"session\":0,\"from\":0,\"input\":false,\"instance\":\"\"}");
+	assert_true(request.has_session && request.has_from && request.has_instance);
+	assert_false(request.input);
+	attach_request_done(&request);
+}
+
+static void
+test_attach_and_forget_name_one_session_by_number_or_name(void **state)
+{
+	static const uint8_t types[] = { VMM_GUEST_ATTACH, VMM_GUEST_FORGET };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(types); i++) {
+		assert_attach_refused(types[i], "{}", "'session'");
+		assert_attach_refused(types[i], "{\"instance\":\"a\"}", "'name'");
+		assert_attach_refused(types[i], "{\"session\":1,\"name\":\"a\"}", "'session'");
+		assert_attach_refused(types[i], "{\"session\":0,\"name\":\"a\"}", "'name'");
+		assert_attach_refused(types[i], "{\"name\":\"\"}", "'name'");
+		assert_attach_refused(types[i], "{\"name\":\"a/b\"}", "'name'");
+		assert_attach_refused(types[i], "{\"name\":null}", "'name'");
+		assert_attach_refused(types[i], "{\"session\":-1}", "'session'");
+		assert_attach_refused(types[i], "{\"session\":1,\"instance\":1}", "'instance'");
+	}
+}
+
+static void
+test_attach_begins_at_an_offset_or_with_the_last_bytes_and_not_both(void **state)
+{
+	(void)state;
+	assert_attach_refused(VMM_GUEST_ATTACH, "{\"session\":1,\"from\":0,\"tail\":0}", "'tail'");
+	assert_attach_refused(VMM_GUEST_ATTACH, "{\"session\":1,\"from\":-1}", "'from'");
+	assert_attach_refused(VMM_GUEST_ATTACH, "{\"session\":1,\"tail\":1.5}", "'tail'");
+}
+
+static void
+test_forget_has_no_members_of_attach(void **state)
+{
+	struct attach_request request =
+	    parse_attach(VMM_GUEST_FORGET, "{\"session\":7,\"from\":-1,\"input\":1}");
+
+	(void)state;
+	assert_int_equal(request.session, 7);
+	assert_false(request.has_from);
+	attach_request_done(&request);
+}
+
 int
 main(void)
 {
@@ -315,6 +399,12 @@ main(void)
 		cmocka_unit_test(test_restored_asks_for_nothing_that_is_not_given),
 		cmocka_unit_test(test_restored_with_addresses_that_are_none_is_not_bad_as_a_whole),
 		cmocka_unit_test(test_restored_says_what_failed),
+		cmocka_unit_test(
+		    test_attach_asks_for_the_input_and_all_there_is_unless_told_otherwise),
+		cmocka_unit_test(test_attach_and_forget_name_one_session_by_number_or_name),
+		cmocka_unit_test(
+		    test_attach_begins_at_an_offset_or_with_the_last_bytes_and_not_both),
+		cmocka_unit_test(test_forget_has_no_members_of_attach),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

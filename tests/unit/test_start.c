@@ -78,6 +78,8 @@ test_what_is_not_given_has_its_default(void **state)
 	assert_false(request.detach);
 	assert_false(request.report);
 	assert_int_equal(request.limits.have, 0);
+	assert_string_equal(request.name, "");
+	assert_false(request.is_durable);
 }
 
 static void
@@ -254,6 +256,91 @@ test_detach_does_not_go_with_what_needs_a_watcher(void **state)
 }
 
 static void
+test_a_name_is_short_and_of_a_few_characters(void **state)
+{
+	static const char longest[] =
+	    "\"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._\"";
+	static const char too_long[] =
+	    "\"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-\"";
+	const char *const bad[] = { "\"\"", too_long, "\"a b\"", "\"a/b\"", "\"\xc3\xa9\"",
+		"\"a\\n\"", "\"a\\u0000\"", "\"a:\"", "null", "1", "[]", NULL };
+	struct start_request request;
+	char text[128];
+
+	(void)state;
+	assert_values_refused("name", bad);
+	(void)snprintf(text, sizeof(text), "{\"cmd\":[\"a\"],\"name\":%s}", longest);
+	request = parse(text);
+	assert_int_equal(strlen(request.name), 64);
+	start_done(&request);
+	request = parse("{\"cmd\":[\"a\"],\"name\":\"-\"}");
+	assert_string_equal(request.name, "-");
+	assert_false(request.is_durable);
+	start_done(&request);
+}
+
+static void
+test_a_durable_session_has_its_defaults(void **state)
+{
+	struct start_request CLEANUP_START request =
+	    parse("{\"cmd\":[\"a\"],\"durable\":{},\"name\":\"a\"}");
+
+	(void)state;
+	assert_true(request.is_durable);
+	assert_int_equal(request.durable.buffer_bytes, 1048576);
+	assert_int_equal(request.durable.keep_seconds, 600);
+	assert_int_equal(request.durable.alone_seconds, 0);
+	assert_int_equal(request.durable.when_full, START_FULL_ATTACHED);
+}
+
+static void
+test_a_durable_session_needs_a_name_and_is_not_detached(void **state)
+{
+	(void)state;
+	assert_refused("{\"cmd\":[\"a\"],\"durable\":{}}", "'durable'");
+	assert_refused("{\"cmd\":[\"a\"],\"durable\":{},\"name\":\"\"}", "'name'");
+	assert_refused(
+	    "{\"cmd\":[\"a\"],\"durable\":{},\"name\":\"a\",\"detach\":true}", "'durable'");
+	assert_refused("{\"cmd\":[\"a\"],\"durable\":true,\"name\":\"a\"}", "'durable'");
+	assert_refused("{\"cmd\":[\"a\"],\"durable\":null,\"name\":\"a\"}", "'durable'");
+}
+
+static void
+test_what_a_durable_session_asks_for_is_in_range(void **state)
+{
+	static const struct {
+		const char *name;
+		const char *right[2];
+		const char *wrong[4];
+	} members[] = {
+		{ "buffer_bytes", { "65536", "16777216" }, { "65535", "16777217", "0", "-1" } },
+		{ "keep_seconds", { "1", "604800" }, { "0", "604801", "-1", "1.5" } },
+		{ "alone_seconds", { "0", "4294967295" }, { "4294967296", "-1", "null", "\"1\"" } },
+		{ "when_full", { "\"drop\"", "\"attached\"" },
+		    { "\"\"", "\"DROP\"", "1", "null" } },
+	};
+	static const char format[] = "{\"cmd\":[\"a\"],\"name\":\"a\",\"durable\":{\"%s\":%s}}";
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+		for (int k = 0; k < 2; k++) {
+			struct start_request request;
+
+			(void)snprintf(
+			    text, sizeof(text), format, members[i].name, members[i].right[k]);
+			request = parse(text);
+			start_done(&request);
+		}
+		for (int k = 0; k < 4; k++) {
+			(void)snprintf(
+			    text, sizeof(text), format, members[i].name, members[i].wrong[k]);
+			assert_refused(text, members[i].name);
+		}
+	}
+}
+
+static void
 test_each_limit_counts_where_it_is_given(void **state)
 {
 	struct start_request CLEANUP_START request =
@@ -372,6 +459,10 @@ main(void)
 		cmocka_unit_test(test_white_space_may_follow_and_nothing_else),
 		cmocka_unit_test(test_nesting_has_a_limit),
 		cmocka_unit_test(test_detach_does_not_go_with_what_needs_a_watcher),
+		cmocka_unit_test(test_a_name_is_short_and_of_a_few_characters),
+		cmocka_unit_test(test_a_durable_session_has_its_defaults),
+		cmocka_unit_test(test_a_durable_session_needs_a_name_and_is_not_detached),
+		cmocka_unit_test(test_what_a_durable_session_asks_for_is_in_range),
 		cmocka_unit_test(test_each_limit_counts_where_it_is_given),
 		cmocka_unit_test(test_a_long_member_of_the_host_does_not_break_the_error),
 		cmocka_unit_test(test_what_is_formatted_is_parsed_as_it_was),

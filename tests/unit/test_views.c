@@ -22,8 +22,8 @@ test_status_is_read_as_it_was_written(void **state)
 {
 	static const char *const features[] = { "START", "KILL" };
 	const struct status_slot slots[] = {
-		{ "exec", 7, 4321, "app", "sleep 1", 1500, 12, 34 },
-		{ "detached", 9, 4322, "", "x \"y\"", 1, 0, 1 },
+		{ .kind = "exec", 7, 4321, "app", "sleep 1", 1500, 12, .bytes_out = 34 },
+		{ .kind = "detached", 9, 4322, "", "x \"y\"", 1, 0, .bytes_out = 1 },
 	};
 	struct status status = { .version = "1.2.3",
 		.features = features,
@@ -209,20 +209,22 @@ test_an_event_that_is_not_known_is_refused(void **state)
 static void
 test_reports_are_read_as_they_were_written(void **state)
 {
-	const struct report_exited written = { 137, 9, "oom", 10, 20, 30, 40, true, true, true, 50,
-		60 };
+	const struct report started = { .event = REPORT_STARTED, .pid = 77 };
+	const struct report written = { .event = REPORT_EXITED,
+		.exited = { 137, 9, "oom", 10, 20, 30, 40, true, true, true, 50, 60 } };
 	struct json_error error = { 0 };
 	struct report report;
 	size_t len;
-	char *text = report_started_format(77, &len);
+	char *text = report_format(&started, &len);
 
 	(void)state;
 	assert_int_equal(report_parse(text, len, &report, &error), 0);
 	assert_int_equal(report.event, REPORT_STARTED);
 	assert_int_equal(report.pid, 77);
+	assert_int_equal(report.session, 0);
 	report_done(&report);
 	free(text);
-	text = report_exited_format(&written, &len);
+	text = report_format(&written, &len);
 	assert_int_equal(report_parse(text, len, &report, &error), 0);
 	assert_int_equal(report.event, REPORT_EXITED);
 	assert_int_equal(report.exited.code, 137);

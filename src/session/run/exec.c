@@ -130,12 +130,13 @@ exec_send_status(struct exec *exec, char *text, size_t len)
 static void
 exec_report_started(struct exec *exec)
 {
+	const struct report report = { .event = REPORT_STARTED, .pid = exec->program.tree.pid };
 	size_t len = 0;
 	char *text;
 
 	if (!exec->request.report)
 		return;
-	text = report_started_format(exec->program.tree.pid, &len);
+	text = report_format(&report, &len);
 	exec_send_status(exec, text, len);
 }
 
@@ -154,7 +155,13 @@ exec_measure(const struct exec *exec, struct report_exited *report)
 static void
 exec_report_exited(struct exec *exec, const struct relay_end *end, const struct rusage *usage)
 {
-	struct report_exited report = {
+	struct report report = { .event = REPORT_EXITED };
+	size_t len = 0;
+	char *text;
+
+	if (!exec->request.report)
+		return;
+	report.exited = (struct report_exited){
 		.code = end->end.signaled ? VMM_GUEST_EXIT_SIGNAL_BASE + end->end.signal
 					  : end->end.code,
 		.signal = end->end.signal,
@@ -165,14 +172,9 @@ exec_report_exited(struct exec *exec, const struct relay_end *end, const struct 
 		.max_rss_kb = (uint64_t)usage->ru_maxrss,
 		.output_held = end->output_held,
 	};
-	size_t len = 0;
-	char *text;
-
-	if (!exec->request.report)
-		return;
 	if (exec->program.tree.cgroup_fd >= 0)
-		exec_measure(exec, &report);
-	text = report_exited_format(&report, &len);
+		exec_measure(exec, &report.exited);
+	text = report_format(&report, &len);
 	exec_send_status(exec, text, len);
 }
 
