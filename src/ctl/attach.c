@@ -9,6 +9,8 @@
  * SPDX-License-Identifier: MIT
  */
 #include "ctl/attach.h"
+#include "ctl/core/outbox.h"
+#include "ctl/keys.h"
 #include "ctl/output.h"
 #include "ctl/signals.h"
 #include "ctl/target.h"
@@ -24,8 +26,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ATTACH_STDIN_LEN (64 * 1024)
-
 enum {
 	ATTACH_POLL_SIGNALS = 0,
 	ATTACH_POLL_CONN,
@@ -40,9 +40,7 @@ struct attach {
 	struct attach_result *result;
 	bool is_over;
 
-	uint8_t outbox[VMM_GUEST_HEADER_LEN + ATTACH_STDIN_LEN];
-	size_t outbox_sent;
-	size_t outbox_len;
+	struct outbox outbox;
 	bool agent_listens; /* false once a send has failed: its words may still come */
 
 	bool stdin_is_open;
@@ -52,8 +50,7 @@ struct attach {
 	int signal_passed;
 	uint64_t signaled_ms; /* when the last signal came that was passed on */
 
-	unsigned escapes;
-	uint64_t escaped_ms;
+	struct keys_escape escape;
 
 	struct output outputs[2];
 	struct client_piece piece; /* what is left of it: piece.len */
@@ -84,20 +81,17 @@ attach_lose(struct attach *attach, int error)
 static void
 attach_put(struct attach *attach, uint8_t type, size_t len)
 {
-	frame_header_format(attach->outbox, type, (uint32_t)len);
-	attach->outbox_sent = 0;
-	attach->outbox_len = VMM_GUEST_HEADER_LEN + len;
-	client_trace_out(attach->client, attach->outbox, attach->outbox_len);
+	outbox_put(&attach->outbox, attach->client, type, len);
 }
 
 /* Puts what is due into the outbox if it is empty; signals go first. */
 static void
 attach_put_due(struct attach *attach)
 {
-	uint8_t *payload = attach->outbox + VMM_GUEST_HEADER_LEN;
+	uint8_t *payload = outbox_payload(&attach->outbox);
 	struct frame_resize size;
 
-	if (attach->outbox_len > 0 || !attach->agent_listens)
+	if (!outbox_is_empty(&attach->outbox) || !attach->agent_listens)
 		return;
 	if (attach->signal_due != 0) {
 		frame_signal_format(payload, attach->signal_due);
@@ -116,51 +110,22 @@ attach_put_due(struct attach *attach)
 static void
 attach_send(struct attach *attach)
 {
-	ssize_t n = client_try_send(attach->client, attach->client->fd,
-	    attach->outbox + attach->outbox_sent, attach->outbox_len - attach->outbox_sent);
+	int r = outbox_send(&attach->outbox, attach->client);
 
-	if (n == -EAGAIN)
-		return;
-	if (n < 0 && !client_is_gone((int)n)) {
-		attach_lose(attach, (int)n);
-		return;
-	}
-	if (n < 0) {
+	if (r < 0 && !client_is_gone(r)) {
+		attach_lose(attach, r);
+	} else if (r < 0) {
 		attach->agent_listens = false;
 		attach->stdin_is_open = false;
-		attach->outbox_len = 0;
-		return;
+		outbox_clear(&attach->outbox);
 	}
-	attach->outbox_sent += (size_t)n;
-	if (attach->outbox_sent == attach->outbox_len)
-		attach->outbox_len = 0;
-}
-
-/* Whether the LEN bytes that were typed complete the escape. */
-static bool
-attach_is_escape(struct attach *attach, const uint8_t *typed, size_t len)
-{
-	for (size_t i = 0; i < len; i++) {
-		if (typed[i] != ATTACH_ESCAPE) {
-			attach->escapes = 0;
-			continue;
-		}
-		if (attach->escapes == 0 ||
-		    clock_mono_ms() - attach->escaped_ms > ATTACH_ESCAPE_MS) {
-			attach->escapes = 0;
-			attach->escaped_ms = clock_mono_ms();
-		}
-		if (++attach->escapes == ATTACH_ESCAPE_COUNT)
-			return true;
-	}
-	return false;
 }
 
 static void
 attach_read_stdin(struct attach *attach)
 {
-	uint8_t *payload = attach->outbox + VMM_GUEST_HEADER_LEN;
-	ssize_t n = read(STDIN_FILENO, payload, ATTACH_STDIN_LEN);
+	uint8_t *payload = outbox_payload(&attach->outbox);
+	ssize_t n = read(STDIN_FILENO, payload, OUTBOX_PAYLOAD_MAX);
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
@@ -180,7 +145,8 @@ attach_read_stdin(struct attach *attach)
 		attach->eof_is_due = true;
 		return;
 	}
-	if (attach->options->tty && attach_is_escape(attach, payload, (size_t)n)) {
+	if (attach->options->tty &&
+	    keys_complete_escape(&attach->escape, payload, (size_t)n, clock_mono_ms())) {
 		attach_end(attach, ATTACH_SIGNALED, 0);
 		return;
 	}
@@ -351,7 +317,7 @@ static void
 attach_set_polls(const struct attach *attach, struct pollfd polls[ATTACH_POLLS])
 {
 	bool can_receive = attach->piece.len == 0;
-	bool has_to_send = attach->outbox_len > 0;
+	bool has_to_send = !outbox_is_empty(&attach->outbox);
 	short conn = (short)((can_receive ? POLLIN : 0) | (has_to_send ? POLLOUT : 0));
 
 	polls[ATTACH_POLL_SIGNALS] = (struct pollfd){ .fd = signals_fd(), .events = POLLIN };
@@ -381,7 +347,7 @@ attach_step(struct attach *attach)
 	if (!attach->is_over && polls[ATTACH_POLL_OUTPUT].revents != 0)
 		attach_take_all(attach);
 	if (!attach->is_over && (polls[ATTACH_POLL_CONN].revents & (POLLOUT | POLLERR | POLLHUP)) &&
-	    attach->outbox_len > 0)
+	    !outbox_is_empty(&attach->outbox))
 		attach_send(attach);
 	if (!attach->is_over && polls[ATTACH_POLL_STDIN].revents != 0)
 		attach_read_stdin(attach);

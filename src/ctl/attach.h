@@ -10,7 +10,7 @@
  * Without a terminal, INT, TERM, HUP and QUIT are passed on to the program; a
  * second one within ATTACH_FORCE_MS ends the connection instead, and with it the
  * program. With a terminal, what is typed reaches the program, and these signals
- * end the connection at once.
+ * end the connection at once; so do the keys of ctl/keys.h.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -22,12 +22,6 @@
 #include "ctl/core/client.h"
 
 #define ATTACH_FORCE_MS 2000
-
-/* ATTACH_ESCAPE, typed ATTACH_ESCAPE_COUNT times within ATTACH_ESCAPE_MS on a raw
- * terminal, ends the connection: the way out where the guest hangs. */
-#define ATTACH_ESCAPE 0x1d /* Ctrl-] */
-#define ATTACH_ESCAPE_COUNT 3
-#define ATTACH_ESCAPE_MS 1000
 
 struct attach_options {
 	bool forward_stdin; /* else EOF is sent at once */
