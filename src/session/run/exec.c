@@ -298,6 +298,7 @@ exec_run(struct exec *exec)
 void
 exec_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
+	struct launch_refusal refusal;
 	struct exec exec;
 
 	(void)type;
@@ -307,7 +308,9 @@ exec_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t
 	exec_describe(&exec);
 	/* A host may pause for as long as it likes. */
 	conn_be_patient(&session->conn);
-	if (launch_program(session, &exec.request, &exec.program)) {
+	if (!launch_program(session, &exec.request, &exec.program, &refusal)) {
+		session_refuse_exec(session, refusal.code, "%s", refusal.words);
+	} else {
 		if (exec.request.detach)
 			exec_detach(&exec);
 		else

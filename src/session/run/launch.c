@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "platform/clock.h"
@@ -30,6 +32,7 @@ struct launch {
 	const struct run_as *user; /* NULL: the agent's own */
 	struct environment environment;
 	struct program *program;
+	struct launch_refusal *refusal;
 	enum spawn_stage spawn_stage; /* that the child was in last */
 };
 
@@ -38,6 +41,17 @@ struct launch {
 static struct run_as launch_user;
 
 /* ---- refusals, in words that a person can act on ------------------------ */
+
+static void __attribute__((format(printf, 3, 4)))
+launch_refuse(struct launch *launch, int code, const char *format, ...)
+{
+	va_list args;
+
+	launch->refusal->code = code;
+	va_start(args, format);
+	(void)vsnprintf(launch->refusal->words, sizeof(launch->refusal->words), format, args);
+	va_end(args);
+}
 
 static const char *
 launch_refuse_problem_text(enum spawn_exec_problem problem)
@@ -65,8 +79,8 @@ launch_refuse_program(struct launch *launch, const struct spawn_failure *failure
 		code = VMM_GUEST_EXIT_NOT_FOUND;
 	if (failure->error == ENOMEM || failure->error == EAGAIN)
 		code = VMM_GUEST_EXIT_AGENT;
-	session_refuse_exec(launch->session, code, "can't run '%.200s': %s",
-	    launch->request->argv[0], text != NULL ? text : strerror(failure->error));
+	launch_refuse(launch, code, "can't run '%.200s': %s", launch->request->argv[0],
+	    text != NULL ? text : strerror(failure->error));
 }
 
 static const char *
@@ -87,11 +101,11 @@ launch_refuse_stalled(struct launch *launch)
 {
 	(void)atomic_fetch_add(&launch->session->board->counts.stalled, 1);
 	if (launch->spawn_stage == SPAWN_WORKING_DIR)
-		session_refuse_exec(launch->session, VMM_GUEST_EXIT_CANNOT_RUN,
+		launch_refuse(launch, VMM_GUEST_EXIT_CANNOT_RUN,
 		    "can't enter working_dir '%.200s': its file system does not answer",
 		    launch->request->working_dir);
 	else
-		session_refuse_exec(launch->session, VMM_GUEST_EXIT_CANNOT_RUN,
+		launch_refuse(launch, VMM_GUEST_EXIT_CANNOT_RUN,
 		    "can't run '%.200s': it is being changed (somebody holds a lease on it), "
 		    "or its file system does not answer",
 		    launch->request->argv[0]);
@@ -107,23 +121,21 @@ launch_refuse_spawn(struct launch *launch, const struct spawn_failure *failure)
 		launch_refuse_program(launch, failure);
 		break;
 	case SPAWN_WORKING_DIR:
-		session_refuse_exec(launch->session, VMM_GUEST_EXIT_CANNOT_RUN,
+		launch_refuse(launch, VMM_GUEST_EXIT_CANNOT_RUN,
 		    "can't enter working_dir '%.200s': %s", launch->request->working_dir, error);
 		break;
 	case SPAWN_USER:
-		session_refuse_exec(launch->session, VMM_GUEST_EXIT_CANNOT_RUN,
-		    "can't become user '%.64s': %s", launch->request->user, error);
+		launch_refuse(launch, VMM_GUEST_EXIT_CANNOT_RUN, "can't become user '%.64s': %s",
+		    launch->request->user, error);
 		break;
 	case SPAWN_RLIMIT:
-		session_refuse_exec(launch->session, VMM_GUEST_EXIT_AGENT,
-		    "limit '%s' can't be had: %s", launch_refuse_rlimit_name(failure->detail),
-		    error);
+		launch_refuse(launch, VMM_GUEST_EXIT_AGENT, "limit '%s' can't be had: %s",
+		    launch_refuse_rlimit_name(failure->detail), error);
 		break;
 	case SPAWN_OK:
 	case SPAWN_CLONE:
 	case SPAWN_SETUP:
-		session_refuse_exec(
-		    launch->session, VMM_GUEST_EXIT_AGENT, "can't start a process: %s", error);
+		launch_refuse(launch, VMM_GUEST_EXIT_AGENT, "can't start a process: %s", error);
 		break;
 	}
 }
@@ -142,7 +154,7 @@ launch_find_user(struct launch *launch)
 		return true;
 	r = users_lookup(USERS_DIRECTORY, launch->request->user, &launch_user, &problem);
 	if (r < 0) {
-		session_refuse_exec(launch->session, VMM_GUEST_EXIT_CANNOT_RUN, "user '%.64s': %s",
+		launch_refuse(launch, VMM_GUEST_EXIT_CANNOT_RUN, "user '%.64s': %s",
 		    launch->request->user, problem);
 		return false;
 	}
@@ -160,14 +172,14 @@ launch_prepare(struct launch *launch)
 	    launch->request, launch->user, settings->home, settings->term, &launch->environment);
 
 	if (r < 0) {
-		session_refuse_exec(launch->session, VMM_GUEST_EXIT_AGENT,
+		launch_refuse(launch, VMM_GUEST_EXIT_AGENT,
 		    "can't make the program's environment: %s", strerror(-r));
 		return false;
 	}
 	r = streams_open(launch->request, launch->user, streams, &what);
 	if (r < 0)
-		session_refuse_exec(launch->session, VMM_GUEST_EXIT_AGENT,
-		    "can't open %s for the program: %s", what, strerror(-r));
+		launch_refuse(launch, VMM_GUEST_EXIT_AGENT, "can't open %s for the program: %s",
+		    what, strerror(-r));
 	return r == 0;
 }
 
@@ -189,14 +201,14 @@ launch_enter_cgroup(struct launch *launch)
 	    launch->session, launch_needs_fresh_cgroup(launch), &launch->program->tree.cgroup_fd);
 
 	if (r < 0) {
-		session_refuse_exec(launch->session, VMM_GUEST_EXIT_AGENT,
+		launch_refuse(launch, VMM_GUEST_EXIT_AGENT,
 		    "can't make a cgroup for the session: %s", strerror(-r));
 		return false;
 	}
 	r = session_cgroup_set_limits(launch->program->tree.cgroup_fd, limits, &limit);
 	if (r < 0) {
-		session_refuse_exec(launch->session, VMM_GUEST_EXIT_AGENT,
-		    "limit '%s' can't be had: %s", start_limit_name(limit),
+		launch_refuse(launch, VMM_GUEST_EXIT_AGENT, "limit '%s' can't be had: %s",
+		    start_limit_name(limit),
 		    r == -ENOENT || r == -ENOTSUP ? "the guest has no such cgroup controller"
 						  : strerror(-r));
 		return false;
@@ -342,9 +354,15 @@ launch_run(struct launch *launch, bool *ret_was_cut)
 }
 
 bool
-launch_program(struct session *session, const struct start_request *request, struct program *ret)
+launch_program(struct session *session, const struct start_request *request, struct program *ret,
+    struct launch_refusal *ret_refusal)
 {
-	struct launch launch = { .session = session, .request = request, .program = ret };
+	struct launch launch = {
+		.session = session,
+		.request = request,
+		.program = ret,
+		.refusal = ret_refusal,
+	};
 	bool was_cut;
 	bool is_started;
 

@@ -14,6 +14,8 @@
 #include "session/run/streams.h"
 #include "session/session.h"
 
+#define LAUNCH_WORDS_MAX 512
+
 /* A program that runs. */
 struct program {
 	struct process_tree tree;
@@ -22,10 +24,15 @@ struct program {
 	uint64_t oom_kills;	/* in its cgroup, before it began */
 };
 
+/* Why a program could not be started. */
+struct launch_refusal {
+	int code; /* of EXIT: 125, 126 or 127 */
+	char words[LAUNCH_WORDS_MAX];
+};
+
 /* Starts the program of REQUEST. Returns true with *RET, whose streams and pidfd are the
- * caller's; or false where it could not be started: the host has been told why, and EXIT
- * 125, 126 or 127. */
-bool launch_program(
-    struct session *session, const struct start_request *request, struct program *ret);
+ * caller's; or false with *RET_REFUSAL, which the caller tells the host. */
+bool launch_program(struct session *session, const struct start_request *request,
+    struct program *ret, struct launch_refusal *ret_refusal);
 
 #endif
