@@ -66,6 +66,8 @@ scoreboard_clear_slot(struct slot *slot)
 	slot->kind[0] = '\0';
 	slot->user[0] = '\0';
 	slot->command[0] = '\0';
+	if (atomic_load_explicit(&slot->attachment.session, memory_order_relaxed) != 0)
+		atomic_store(&slot->attachment.session, 0);
 	/* Last: from here on the slot counts as idle. */
 	atomic_store(&slot->phase, SLOT_IDLE);
 }

@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/attachment.h"
+#include "shared/journal.h"
 #include "vmm-guest/protocol.h"
 
 #define SCOREBOARD_WORKERS_MAX 1024
@@ -26,6 +28,7 @@
 #define SCOREBOARD_CACHE_LINE 64
 #define SCOREBOARD_USER_MAX 32
 #define SCOREBOARD_KIND_MAX 16
+#define SCOREBOARD_INSTANCE_LEN 16
 
 /* How far a connection is. From this and from in_frame follows what the supervisor may
  * still send on the connection of a worker that died. */
@@ -83,6 +86,8 @@ struct slot {
 	char user[SCOREBOARD_USER_MAX];
 	char command[VMM_GUEST_COMMAND_MAX + 1];
 	struct slot_last last; /* counts in phase SLOT_LAST_SENDING */
+	/* Of a durable session; others look at all slots for theirs. */
+	_Alignas(SCOREBOARD_CACHE_LINE) struct attachment attachment;
 };
 
 /* Counts since the agent's start; the process that sees an event counts it. */
@@ -153,6 +158,11 @@ struct scoreboard {
 			int32_t supervisor_pid;
 			int32_t bell_fd;     /* rung when word was left for the supervisor */
 			uint64_t started_ms; /* CLOCK_MONOTONIC */
+			/* Durable sessions; see journal.h. */
+			uint8_t instance[SCOREBOARD_INSTANCE_LEN]; /* drawn at the agent's start */
+			uint64_t journal_bytes_max; /* that all of them may hold together */
+			uint32_t journal_count;	    /* at most JOURNAL_COUNT; 0: there are none */
+			int32_t journal_fds[JOURNAL_COUNT];
 		};
 		char own[SCOREBOARD_OWN_SIZE];
 	};
@@ -165,6 +175,7 @@ struct scoreboard {
 	_Atomic uint32_t exec_places[SCOREBOARD_WORKERS_MAX];
 	_Atomic uint32_t any_places[SCOREBOARD_WORKERS_MAX];
 	struct scoreboard_detached detached[SCOREBOARD_DETACHED_MAX];
+	struct journals journals;
 	struct slot slots[];
 };
 
@@ -190,7 +201,7 @@ struct scoreboard_temporary *scoreboard_temporary(struct scoreboard *board, uint
  * 0 with *RET, or -errno. */
 int scoreboard_new(uint32_t workers, uint32_t reserved, struct scoreboard **ret);
 
-/* Puts a slot back to idle: phase, session, child and texts. */
+/* Puts a slot back to idle: phase, session, child, texts and attachment. */
 void scoreboard_clear_slot(struct slot *slot);
 
 /* The number of slots that are idle: a worker is there and has no connection. */

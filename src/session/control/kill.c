@@ -7,16 +7,14 @@
 #include "session/control/kill.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdatomic.h>
 
 #include "platform/bell.h"
 #include "platform/clock.h"
-#include "platform/fd.h"
-#include "platform/pidfd.h"
 #include "protocol/control_request.h"
 #include "shared/detached.h"
 #include "shared/signal_request.h"
+#include "shared/slot_wake.h"
 
 #define KILL_WAIT_MS 2000
 
@@ -48,22 +46,14 @@ kill_ask_supervisor(struct scoreboard *board, uint64_t number, int signal)
 	    &entry->signal_request, &entry->session, number, signal, deadline);
 }
 
-/* Leaves SIGNAL in the slot and wakes its worker. Its pid is the worker's for sure
- * if the slot still names it when we have the pidfd: the supervisor clears it
- * before it reaps. It is a signal and not a bell, as a bell for each slot would be that
- * many more descriptors to copy whenever a program starts. */
+/* Leaves SIGNAL in the slot and wakes its worker. */
 static int
 kill_ask_worker(struct slot *slot, uint64_t number, int signal)
 {
-	pid_t worker = atomic_load(&slot->worker_pid);
-	int CLEANUP_FD worker_fd = pidfd_open_process(worker);
 	uint64_t deadline = clock_mono_ms() + KILL_WAIT_MS;
 
-	if (worker_fd < 0 || atomic_load(&slot->worker_pid) != worker ||
-	    atomic_load(&slot->session) != number)
-		return -ESRCH;
 	if (signal_request_ask(&slot->signal_request, number, signal, deadline) < 0 ||
-	    pidfd_send(worker_fd, SIGUSR1) < 0)
+	    slot_wake(slot) < 0)
 		return -ESRCH;
 	return signal_request_await(
 	    &slot->signal_request, &slot->session, number, signal, deadline);
