@@ -26,13 +26,7 @@ import struct
 import time
 
 import codec
-from agent import Result, is_running, stat_of, wait_until
-
-# Until codec has them.
-ATTACH = getattr(codec, "ATTACH", 0x45)
-DETACH = getattr(codec, "DETACH", 0x46)
-FORGET = getattr(codec, "FORGET", 0x47)
-OUTPUT_ACK = getattr(codec, "OUTPUT_ACK", 0x4B)
+from agent import TIMEOUT, Result, is_running, stat_of, wait_until
 
 OUTPUT = (codec.STDOUT, codec.STDERR)
 
@@ -221,7 +215,7 @@ class Reader:
         self.send(codec.EOF)
 
     def ack(self, offset=None):
-        self.send(OUTPUT_ACK, struct.pack("<Q", self.offset if offset is None else offset))
+        self.send(codec.OUTPUT_ACK, struct.pack("<Q", self.offset if offset is None else offset))
 
     def resize(self, columns, rows):
         self.send(codec.RESIZE, codec.resize(columns, rows))
@@ -231,7 +225,7 @@ class Reader:
 
     def detach(self, timeout=None):
         """DETACH, and on to the close; returns the STATUS that answers it."""
-        self.send(DETACH)
+        self.send(codec.DETACH)
         self.finish(timeout)
         assert self.exit is None and self.events[-1]["event"] == "detached", self
         return self.events[-1]
@@ -279,7 +273,7 @@ def attach_members(at=None, tail=None, input=None, report=None, **whom):
 
 def attach(agent, name=None, **more):
     """ATTACH; AT is its member `from`."""
-    reader = Reader(request(agent, ATTACH, attach_members(name=name, **more)))
+    reader = Reader(request(agent, codec.ATTACH, attach_members(name=name, **more)))
     frame = reader.take()
     assert frame is not None and frame.type == codec.STATUS, "not attached: %r" % frame
     reader.attached = reader.event("attached")
@@ -288,7 +282,7 @@ def attach(agent, name=None, **more):
 
 def refused(agent, name=None, **more):
     """The words of an ATTACH that is refused: STDERR and EXIT 125, and nothing else."""
-    result = request(agent, ATTACH, attach_members(name=name, **more)).result()
+    result = request(agent, codec.ATTACH, attach_members(name=name, **more)).result()
     return refusal(result)
 
 
@@ -307,7 +301,7 @@ def start_refused(agent, cmd, name, **more):
 
 def forget(agent, name=None, **whom):
     """FORGET's result: .code is 0, 1 or 125, .text the words."""
-    return request(agent, FORGET, target(name=name, **whom)).result()
+    return request(agent, codec.FORGET, target(name=name, **whom)).result()
 
 
 def forget_all(agent):
@@ -334,11 +328,12 @@ def readers(agent, session):
     return [slot for slot in agent.status()["slots"] if slot.get("attached_to") == session]
 
 
-def wait_ended(agent, name, timeout=None):
-    """Waits for the end of a session, and returns its slot."""
+def wait_ended(agent, name, timeout=None, served=False):
+    """Waits for the end of a session, and returns its slot. SERVED: its first connection
+    may still be under way, of which the slot shows no code."""
     def ended():
         slot = sessions(agent)[name]
-        return None if slot["running"] else slot
+        return slot if not slot["running"] and (served or slot["kind"] == "ended") else None
     return wait_until(ended, **({} if timeout is None else {"timeout": timeout}), message="the end of %s" % name)
 
 
@@ -368,10 +363,18 @@ def reader_pid(agent, reader):
     return found[0]["pid"]
 
 
+def holder_pid(agent, reader):
+    """The worker of the newest ATTACH, of several."""
+    return max(readers(agent, reader.attached["session"]), key=lambda slot: slot["session"])["pid"]
+
+
 # ---- a process that stands still ----------------------------------------------------
 
-PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+PTRACE_SINGLESTEP, PTRACE_DETACH, PTRACE_SYSCALL = 9, 17, 24
+PTRACE_SETOPTIONS, PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_GET_SYSCALL_INFO = 0x4200, 0x4206, 0x4207, 0x420e
+O_TRACESYSGOOD = 1
 WALL = 0x40000000
+SYSCALL_ENTRY, SYSCALL_EXIT = 1, 2
 
 
 class Frozen:
@@ -383,16 +386,44 @@ class Frozen:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
         self._libc.ptrace.restype = ctypes.c_long
-        self._ptrace(PTRACE_SEIZE)
+        self._ptrace(PTRACE_SEIZE, data=O_TRACESYSGOOD)
         self._ptrace(PTRACE_INTERRUPT)
-        deadline = time.monotonic() + 20
-        while os.waitpid(pid, os.WNOHANG | WALL) == (0, 0):
-            assert time.monotonic() < deadline, "%d does not stop" % pid
-            time.sleep(0.0005)
+        self._wait()
 
-    def _ptrace(self, what):
-        if self._libc.ptrace(what, self.pid, None, None) != 0:
+    def _wait(self):
+        deadline = time.monotonic() + TIMEOUT
+        while (found := os.waitpid(self.pid, os.WNOHANG | WALL)) == (0, 0):
+            assert time.monotonic() < deadline, "%d does not stop" % self.pid
+            time.sleep(0.0002)
+        assert os.WIFSTOPPED(found[1]), "%d has ended" % self.pid
+        return os.WSTOPSIG(found[1])
+
+    def _ptrace(self, what, address=None, data=None):
+        result = self._libc.ptrace(what, self.pid, address, data)
+        if result < 0:
             raise OSError(ctypes.get_errno(), "ptrace(%#x) of %d" % (what, self.pid))
+
+    def run_to(self, number, when):
+        """Lets it run until it enters, or returns from, the system call NUMBER."""
+        info = ctypes.create_string_buffer(96)
+        pending = 0
+        while True:
+            self._ptrace(PTRACE_SYSCALL, data=pending)
+            stopped = self._wait()
+            pending = 0 if stopped & 0x80 or stopped == signal.SIGTRAP else stopped
+            if stopped & 0x80:
+                self._ptrace(PTRACE_GET_SYSCALL_INFO, len(info), ctypes.addressof(info))
+                op, entered = info.raw[0], struct.unpack_from("<Q", info.raw, 24)[0]
+                if op == SYSCALL_ENTRY:
+                    self._call = entered
+                if op == when and self._call == number:
+                    return
+
+    def step(self, count):
+        """COUNT instructions."""
+        for _ in range(count):
+            self._ptrace(PTRACE_SINGLESTEP)
+            self._wait()
 
     def thaw(self):
         if self.pid and is_running(self.pid):
