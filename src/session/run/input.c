@@ -1,5 +1,5 @@
 /*
- * input: from the host to the program.
+ * input: the program's standard input.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,17 +12,20 @@
 
 #include "platform/fd.h"
 #include "platform/pty.h"
+#include "vmm-guest/protocol.h"
 
 /* A pipe that was found full is made this large, if the kernel lets us. */
 #define INPUT_PIPE_LARGE (1024 * 1024)
 
+/* How many end-of-file characters one EOF may take. */
+#define INPUT_EOF_MAX 2
+
 void
-input_init(struct input *input, int fd, int tty_fd, const struct process_tree *tree, int stall_ms)
+input_init(struct input *input, int fd, int tty_fd, int stall_ms)
 {
 	*input = (struct input){
 		.fd = fd,
 		.tty_fd = tty_fd,
-		.tree = tree,
 		.last_typed = '\n',
 		.lack.max_ms = stall_ms,
 	};
@@ -80,31 +83,6 @@ input_write(struct input *input, const uint8_t *bytes, size_t len)
 	return done;
 }
 
-/* Takes what fits of the STDIN payload that stands in the buffer. Returns false
- * if some of it must wait there. */
-static bool
-input_take_stdin(struct input *input, struct conn *conn)
-{
-	const uint8_t *bytes;
-	size_t len;
-	size_t done = 0;
-
-	if (input->fd < 0 || (input->eof_pending && input->tty_fd < 0)) {
-		(void)conn_take(conn, SIZE_MAX, &bytes);
-		return true;
-	}
-	if (held_input_len() == 0) {
-		len = conn_take(conn, VMM_GUEST_STDIN_HELD_MAX, &bytes);
-		if (len > 0)
-			done = input_write(input, bytes, len);
-	} else {
-		len = conn_take(conn, VMM_GUEST_STDIN_HELD_MAX - held_input_len(), &bytes);
-	}
-	if (done < len)
-		(void)held_input_append(bytes + done, len - done);
-	return !input_is_full(input, conn);
-}
-
 /* Types the terminal's end-of-file character behind what is held: twice where a
  * line was begun, as the first only ends the line. */
 static void
@@ -112,7 +90,7 @@ input_type_eof(struct input *input)
 {
 	size_t held = held_input_len();
 	char last = held > 0 ? (char)held_input_bytes()[held - 1] : input->last_typed;
-	char eof[2];
+	char eof[INPUT_EOF_MAX];
 	bool canonical = false;
 
 	input->eof_pending = false;
@@ -122,8 +100,33 @@ input_type_eof(struct input *input)
 	(void)held_input_append(eof, canonical && last != '\n' && last != eof[0] ? 2 : 1);
 }
 
-static void
-input_take_eof(struct input *input)
+size_t
+input_room(const struct input *input)
+{
+	size_t held = held_input_len() + (input->eof_pending ? INPUT_EOF_MAX : 0);
+
+	if (!input_is_open(input))
+		return SIZE_MAX;
+	return held < VMM_GUEST_STDIN_HELD_MAX ? VMM_GUEST_STDIN_HELD_MAX - held : 0;
+}
+
+void
+input_put(struct input *input, const uint8_t *bytes, size_t len)
+{
+	size_t done = 0;
+
+	if (!input_is_open(input))
+		return;
+	if (input->eof_pending)
+		input_type_eof(input);
+	if (held_input_len() == 0)
+		done = input_write(input, bytes, len);
+	if (done < len)
+		(void)held_input_append(bytes + done, len - done);
+}
+
+void
+input_put_eof(struct input *input)
 {
 	if (input->fd < 0)
 		return;
@@ -131,73 +134,6 @@ input_take_eof(struct input *input)
 		input_type_eof(input);
 	input->eof_pending = true;
 	input_flush(input);
-}
-
-/* Acts on a frame whose payload has been taken whole. */
-static void
-input_act(struct input *input)
-{
-	struct frame_resize size;
-	int signal;
-
-	if (input->type == VMM_GUEST_RESIZE && input->tty_fd >= 0 &&
-	    frame_resize_parse(input->control, input->control_len, &size) == 0)
-		(void)pty_set_size(input->tty_fd, size.columns, size.rows);
-	if (input->type == VMM_GUEST_SIGNAL &&
-	    frame_signal_parse(input->control, input->control_len, &signal) == 0)
-		process_tree_signal(input->tree, signal);
-}
-
-/* Takes what is there of the current payload. Returns false if it must wait. */
-static bool
-input_take_payload(struct input *input, struct conn *conn)
-{
-	const uint8_t *bytes;
-	size_t len;
-
-	if (input->type == VMM_GUEST_STDIN)
-		return input_take_stdin(input, conn);
-	while ((len = conn_take(conn, SIZE_MAX, &bytes)) > 0) {
-		size_t room = sizeof(input->control) - input->control_len;
-
-		if (len > room)
-			len = room;
-		memcpy(input->control + input->control_len, bytes, len);
-		input->control_len += len;
-	}
-	return true;
-}
-
-int
-input_take_frames(struct input *input, struct conn *conn)
-{
-	struct frame_header header;
-	int r;
-
-	for (;;) {
-		if (conn_in_payload(conn)) {
-			if (!input_take_payload(input, conn))
-				return 0;
-			if (conn_in_payload(conn))
-				return 0;
-			input_act(input);
-		}
-		r = conn_parse_header(conn, &header);
-		if (r == -EAGAIN)
-			return 0;
-		if (r < 0) {
-			input->type = 0;
-			conn_lose_track(conn);
-			return r;
-		}
-		input->type = header.type;
-		input->control_len = 0;
-		if (header.type == VMM_GUEST_STDIN && header.len > 0 && input->eof_pending &&
-		    input->tty_fd >= 0 && input->fd >= 0)
-			input_type_eof(input);
-		if (header.type == VMM_GUEST_EOF)
-			input_take_eof(input);
-	}
 }
 
 void
@@ -224,11 +160,4 @@ input_flush(struct input *input)
 		}
 		input_type_eof(input);
 	}
-}
-
-bool
-input_is_full(const struct input *input, const struct conn *conn)
-{
-	return input->fd >= 0 && input->type == VMM_GUEST_STDIN && conn_in_payload(conn) &&
-	       held_input_len() == VMM_GUEST_STDIN_HELD_MAX;
 }

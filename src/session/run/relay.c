@@ -9,7 +9,7 @@
  * the time that the guest ran (run_clock.h).
  *
  * From the program to the host: see output.h. From the host to the program: see
- * input.h.
+ * host_frames.h and input.h.
  *
  * The end:
  *   - RUNNING until the main process ends. Neither end of file on its output nor
@@ -320,7 +320,7 @@ relay_read_host(struct relay *relay, short shown, uint64_t now)
 		relay_lose_host(relay, now);
 		return;
 	}
-	if (input_take_frames(&relay->input, relay->conn) == -EMSGSIZE) {
+	if (host_frames_take(&relay->frames) == -EMSGSIZE) {
 		relay_set_reason(relay, RELAY_PROTOCOL);
 		relay_kill(relay, now);
 	}
@@ -330,7 +330,7 @@ static void
 relay_prepare(const struct relay *relay, struct pollfd *polls)
 {
 	bool is_pushing = conn_is_pushing(relay->conn);
-	bool reads_host = !input_is_full(&relay->input, relay->conn);
+	bool reads_host = !host_frames_must_wait(&relay->frames);
 
 	polls[RELAY_POLL_CONN].fd = relay->end.is_gone ? -1 : conn_fd(relay->conn);
 	polls[RELAY_POLL_CONN].events =
@@ -439,8 +439,12 @@ relay_run(struct relay *relay, const struct relay_options *options, struct relay
 	relay_set_timer(relay, RELAY_TIMER_WATCH, now + RELAY_WATCH_MS);
 	output_init(
 	    &relay->output, options->conn, options->tty_fd, options->stdout_fd, options->stderr_fd);
-	input_init(&relay->input, options->stdin_fd, options->tty_fd, options->tree,
-	    conn_stall_ms(options->conn));
+	input_init(&relay->input, options->stdin_fd, options->tty_fd, conn_stall_ms(options->conn));
+	relay->frames = (struct host_frames){
+		.conn = options->conn,
+		.input = &relay->input,
+		.tree = options->tree,
+	};
 	/* Frames may have come along with START. */
 	relay_read_host(relay, 0, now);
 	while (!relay_is_over(relay))

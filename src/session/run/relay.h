@@ -12,6 +12,7 @@
 
 #include "platform/run_clock.h"
 #include "session/conn.h"
+#include "session/run/host_frames.h"
 #include "session/run/input.h"
 #include "session/run/output.h"
 #include "session/run/process_tree.h"
@@ -77,6 +78,7 @@ struct relay {
 	struct conn *conn;
 	struct process_tree *tree;
 	struct input input;
+	struct host_frames frames;
 	struct output output;
 	int tty_slave_fd;
 	enum relay_phase phase;
