@@ -1,6 +1,6 @@
 /*
  * relay: the one loop that moves bytes between the host and a running program, on
- * pipes or a terminal, until the session has ended. Its rules stand in relay.c.
+ * pipes or a terminal, until the session has ended.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -52,7 +52,7 @@ struct relay_end {
 				       its end: don't wait for it */
 };
 
-/* What may be due; see the table in relay.c. */
+/* What may be due; see the table in relay_end.c. */
 enum relay_timer {
 	RELAY_TIMER_WATCH,
 	RELAY_TIMER_TIMEOUT,
