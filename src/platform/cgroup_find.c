@@ -13,6 +13,7 @@
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 
+#include "platform/cgroup.h"
 #include "platform/fd.h"
 #include "platform/proc.h"
 #include "platform/stream.h"
@@ -105,19 +106,25 @@ struct cgroup_find {
 	int fd;
 };
 
+static bool
+cgroup_find_is_cgroup(int fd)
+{
+	struct statfs status;
+
+	return fstatfs(fd, &status) == 0 && status.f_type == CGROUP2_SUPER_MAGIC;
+}
+
 /* A mount can be hidden by another that was made over it. */
 static bool
 cgroup_find_see_mount(char *line, void *context)
 {
 	struct cgroup_find *find = context;
 	char path[PATH_MAX];
-	struct statfs status;
 
 	if (!cgroup_find_path(line, find->own, path, sizeof(path)))
 		return false;
 	find->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (find->fd >= 0 &&
-	    (fstatfs(find->fd, &status) < 0 || status.f_type != CGROUP2_SUPER_MAGIC))
+	if (!cgroup_find_is_cgroup(find->fd))
 		fd_close(&find->fd);
 	return find->fd >= 0;
 }
@@ -146,6 +153,29 @@ int
 cgroup_find_root(int *ret_fd)
 {
 	return cgroup_find_open("/", ret_fd);
+}
+
+/* ---- memory ------------------------------------------------------------ */
+
+uint64_t
+cgroup_find_memory_max(void)
+{
+	uint64_t least = UINT64_MAX;
+	int CLEANUP_FD fd = -1;
+	char own[PATH_MAX];
+
+	if (cgroup_find_line("self/cgroup", cgroup_find_see_own, own) == 0)
+		(void)cgroup_find_open(own, &fd);
+	while (cgroup_find_is_cgroup(fd)) {
+		int above_fd = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		uint64_t limit;
+
+		if (cgroup_read_number(fd, "memory.max", &limit) == 0 && limit < least)
+			least = limit;
+		fd_close(&fd);
+		fd = above_fd;
+	}
+	return least;
 }
 
 /* ---- delegation -------------------------------------------------------- */

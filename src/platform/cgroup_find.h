@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* The path at which the cgroup OWN, as /proc/PID/cgroup names it, is seen by the
  * mount of LINE, one of mountinfo. Returns true with it in PATH (SIZE bytes);
@@ -29,5 +30,9 @@ int cgroup_find_root(int *ret_fd);
  * -ENOENT where there is no cgroup2, or its mount does not show our part of it, or
  * -errno. */
 int cgroup_find_delegated(const char *leaf, int *ret_fd);
+
+/* The smallest memory.max of the cgroup that this process is in, and of those above it, in
+ * bytes; UINT64_MAX where there is no limit, or it can't be seen. */
+uint64_t cgroup_find_memory_max(void);
 
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 
 #include "platform/fd.h"
 
@@ -38,4 +39,14 @@ entropy_credit(const uint8_t *bytes, size_t len)
 		r = -errno;
 	explicit_bzero(&request, sizeof(request));
 	return r;
+}
+
+int
+entropy_draw(void *bytes, size_t len)
+{
+	ssize_t n = getrandom(bytes, len, GRND_NONBLOCK);
+
+	if (n < 0)
+		n = getrandom(bytes, len, GRND_INSECURE);
+	return n < 0 ? -errno : 0;
 }

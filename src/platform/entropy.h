@@ -15,4 +15,9 @@
 #define ENTROPY_MAX 1024
 int entropy_credit(const uint8_t *bytes, size_t len);
 
+/* Fills LEN bytes, at most 256, with what no other run of the guest will draw. Never waits:
+ * where the pool is not full yet, what is in it has to do. Not for secrets.
+ * Returns 0 or -errno. */
+int entropy_draw(void *bytes, size_t len);
+
 #endif

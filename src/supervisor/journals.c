@@ -1,0 +1,144 @@
+/*
+ * SPDX-License-Identifier: MIT
+ */
+#include "supervisor/journals.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "platform/entropy.h"
+#include "platform/fd.h"
+#include "platform/log.h"
+#include "platform/proc.h"
+#include "shared/attachment.h"
+#include "supervisor/own_fd.h"
+
+/* Linux 6.3; without it the kernel complains in its log. */
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+/* Where the numbers of the descriptors begin. Workers keep them, so that they lie below
+ * the supervisor's own. */
+#define JOURNALS_FD_MIN 64
+_Static_assert(JOURNALS_FD_MIN + JOURNAL_COUNT <= OWN_FD_MIN, "workers would close some of them");
+
+#define JOURNALS_BYTES_PER_MIB (1024ull * 1024)
+
+/* vm.overcommit_memory of a kernel that gives out no more than it has. */
+#define JOURNALS_OVERCOMMIT_NEVER '2'
+
+uint64_t
+journals_limit(uint64_t memory_bytes, uint32_t max_mib)
+{
+	uint64_t part = memory_bytes / JOURNALS_MEMORY_PART;
+	uint64_t max = max_mib * JOURNALS_BYTES_PER_MIB;
+
+	return part < max ? part : max;
+}
+
+/* ---- the beginning ----------------------------------------------------- */
+
+static int
+journals_make_file(void)
+{
+	int fd = memfd_create("journal", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create("journal", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Makes one, all hole. The seals keep a worker that runs wild from taking it away under
+ * the others. */
+static int
+journals_make(off_t size, int *ret_fd)
+{
+	int CLEANUP_FD made_fd = journals_make_file();
+	int CLEANUP_FD fd = -1;
+
+	if (made_fd < 0)
+		return made_fd;
+	fd = fcntl(made_fd, F_DUPFD_CLOEXEC, JOURNALS_FD_MIN);
+	if (fd < 0 || ftruncate(fd, size) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return -errno;
+	*ret_fd = fd_steal(&fd);
+	return 0;
+}
+
+static int
+journals_make_all(struct scoreboard *board)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < JOURNAL_COUNT && r == 0; i++) {
+		r = journals_make(journal_file_size(board->workers), &board->journal_fds[i]);
+		board->journal_count += r == 0;
+	}
+	while (r < 0 && board->journal_count > 0)
+		fd_close(&board->journal_fds[--board->journal_count]);
+	return r;
+}
+
+/* Whether the kernel promises to nobody more memory than there is: then it is not for us
+ * to take so much of it. */
+static bool
+journals_are_unaffordable(void)
+{
+	char text[8];
+
+	return fd_read_file(proc_dir_fd(), "sys/vm/overcommit_memory", text, sizeof(text)) > 0 &&
+	       text[0] == JOURNALS_OVERCOMMIT_NEVER;
+}
+
+void
+journals_open(struct scoreboard *board, uint64_t bytes_max)
+{
+	const char *problem = NULL;
+	int r;
+
+	entropy_draw(board->instance, sizeof(board->instance));
+	if (bytes_max == 0)
+		problem = "none are wanted";
+	else if (board->workers < JOURNALS_WORKERS_MIN)
+		problem = "there are too few workers";
+	else if (journals_are_unaffordable())
+		problem = "vm.overcommit_memory is 2";
+	r = problem != NULL ? 0 : journals_make_all(board);
+	if (problem != NULL || r < 0)
+		log_info("no durable sessions: %s", r < 0 ? strerror(-r) : problem);
+	else
+		board->journal_bytes_max = bytes_max;
+}
+
+/* ---- the turns ----------------------------------------------------------- */
+
+void
+journals_bury(struct scoreboard *board, uint32_t index, const char *cause)
+{
+	char words[JOURNAL_WORDS_MAX];
+	int lost;
+
+	if (board->journal_count == 0)
+		return;
+	attachment_end(board, index);
+	(void)snprintf(words, sizeof(words), "worker lost: %s", cause);
+	lost = journal_lose(board, index, words);
+	if (lost >= 0)
+		attachment_wake_all(board, (uint32_t)lost);
+}
+
+uint64_t
+journals_step(
+    struct scoreboard *board, struct journals_keeper *keeper, uint64_t now_ms, uint64_t stall_ms)
+{
+	uint64_t ran_ms = run_clock_look(&keeper->clock, now_ms);
+
+	return run_clock_plan(
+	    &keeper->clock, journal_expire(board, &keeper->kept, ran_ms, stall_ms));
+}
