@@ -32,6 +32,7 @@ struct config {
 	uint32_t max_file_mib;
 	uint32_t first_frame_timeout; /* seconds */
 	uint32_t stall_timeout;	      /* seconds */
+	uint32_t journals_mib;	      /* 0: no durable sessions */
 	uint32_t log;		      /* enum log_level */
 	uint32_t log_to;	      /* enum log_target */
 	uint32_t on_exit;	      /* enum shutdown_action */

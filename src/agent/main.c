@@ -10,10 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "agent/config.h"
+#include "platform/cgroup_find.h"
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/log.h"
@@ -24,6 +26,7 @@
 #include "protocol/kcmdline.h"
 #include "boot/boot.h"
 #include "boot/cgroups.h"
+#include "supervisor/journals.h"
 #include "supervisor/supervisor.h"
 
 #define MAIN_PROGRAM "vmm-guest-agent"
@@ -140,14 +143,30 @@ main_session_settings(const struct config *config)
 	};
 }
 
+/* What all journals may hold: of the guest's memory, or of what a service may have of it. */
+static uint64_t
+main_limit_journals(const struct config *config)
+{
+	struct sysinfo info = { 0 };
+	uint64_t limit = cgroup_find_memory_max();
+	uint64_t memory;
+
+	if (config->once || (config->workers > 0 && config->workers < JOURNALS_WORKERS_MIN))
+		return 0;
+	(void)sysinfo(&info);
+	memory = (uint64_t)info.totalram * info.mem_unit;
+	return journals_limit(limit < memory ? limit : memory, config->journals_mib);
+}
+
 static void
-main_boot(const struct config *config, bool is_begun)
+main_boot(const struct config *config, bool is_begun, uint64_t journals_max)
 {
 	struct boot_settings settings = {
 		.hostname = config->hostname,
 		.dns = config->dns,
 		.wants_cgroups = config->cgroup != 0,
 		.logs_to_kernel = config->log_to == LOG_TARGET_KMSG,
+		.journals_max = journals_max,
 		.kernel_ip = config->kernel_ip,
 	};
 
@@ -163,6 +182,7 @@ main(int argc, char **argv, char **environment)
 	static struct supervisor_settings settings;
 	uint64_t started_us = clock_mono_us();
 	bool is_init = getpid() == 1;
+	uint64_t journals_max;
 
 	if (is_init)
 		supervisor_block_signals();
@@ -175,8 +195,9 @@ main(int argc, char **argv, char **environment)
 		boot_begin();
 	(void)proc_init();
 	main_configure(&config, argc, argv, is_init);
+	journals_max = main_limit_journals(&config);
 	if (is_init || config.boot)
-		main_boot(&config, is_init);
+		main_boot(&config, is_init, journals_max);
 	else if (config.cgroup != 0 && !config.once)
 		boot_cgroups_as_service();
 	if (boot_cgroups_sessions_fd() < 0 && !config.once)
@@ -192,6 +213,7 @@ main(int argc, char **argv, char **environment)
 		.listen = config.listen,
 		.workers = config.workers,
 		.reserved = config.reserved,
+		.journals_max = journals_max,
 		.ready_port = config.ready_port,
 		.notify = config.notify,
 		.notify_socket = is_init ? NULL : getenv("NOTIFY_SOCKET"),

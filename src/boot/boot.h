@@ -9,12 +9,14 @@
 #define BOOT_BOOT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct boot_settings {
 	const char *hostname; /* of the operator; "": none */
 	const char *dns;      /* see protocol/name_servers.h */
 	bool wants_cgroups;
 	bool logs_to_kernel;
+	uint64_t journals_max; /* bytes that sessions may not have, as the agent keeps them */
 	const char *kernel_ip; /* the value of ip=; "": none */
 };
 

@@ -124,9 +124,10 @@ boot_cgroups_make(int root_fd)
 	return 0;
 }
 
-/* A service leaves this to the manager that delegated: it is not alone in the guest. */
+/* What journals hold can't be reclaimed, and is the agent's: all of them may be full. A
+ * service leaves the limit to the manager that delegated: it is not alone in the guest. */
 static void
-boot_cgroups_limit_memory(void)
+boot_cgroups_limit_memory(uint64_t journals_max)
 {
 	uint64_t memory;
 	uint64_t left;
@@ -137,7 +138,9 @@ boot_cgroups_limit_memory(void)
 	left = memory / BOOT_CGROUPS_MEMORY_PART;
 	if (left > BOOT_CGROUPS_MEMORY_LEFT)
 		left = BOOT_CGROUPS_MEMORY_LEFT;
-	(void)cgroup_write_number(boot_cgroups_fd, "memory.max", memory - left);
+	left += journals_max;
+	if (left < memory)
+		(void)cgroup_write_number(boot_cgroups_fd, "memory.max", memory - left);
 }
 
 void
@@ -154,7 +157,7 @@ boot_cgroups(const struct boot_settings *settings)
 	if (r < 0)
 		log_error(r, "boot: cgroup v2");
 	else
-		boot_cgroups_limit_memory();
+		boot_cgroups_limit_memory(settings->journals_max);
 }
 
 void

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -14,7 +13,6 @@
 #include "platform/fd.h"
 #include "platform/log.h"
 #include "platform/proc.h"
-#include "shared/attachment.h"
 #include "supervisor/own_fd.h"
 
 /* Linux 6.3; without it the kernel complains in its log. */
@@ -40,8 +38,6 @@ journals_limit(uint64_t memory_bytes, uint32_t max_mib)
 
 	return part < max ? part : max;
 }
-
-/* ---- the beginning ----------------------------------------------------- */
 
 static int
 journals_make_file(void)
@@ -100,45 +96,18 @@ void
 journals_open(struct scoreboard *board, uint64_t bytes_max)
 {
 	const char *problem = NULL;
-	int r;
+	int r = entropy_draw(board->instance, sizeof(board->instance));
 
-	entropy_draw(board->instance, sizeof(board->instance));
 	if (bytes_max == 0)
 		problem = "none are wanted";
 	else if (board->workers < JOURNALS_WORKERS_MIN)
 		problem = "there are too few workers";
 	else if (journals_are_unaffordable())
 		problem = "vm.overcommit_memory is 2";
-	r = problem != NULL ? 0 : journals_make_all(board);
+	if (problem == NULL && r == 0)
+		r = journals_make_all(board);
 	if (problem != NULL || r < 0)
-		log_info("no durable sessions: %s", r < 0 ? strerror(-r) : problem);
+		log_info("no durable sessions: %s", problem != NULL ? problem : strerror(-r));
 	else
 		board->journal_bytes_max = bytes_max;
-}
-
-/* ---- the turns ----------------------------------------------------------- */
-
-void
-journals_bury(struct scoreboard *board, uint32_t index, const char *cause)
-{
-	char words[JOURNAL_WORDS_MAX];
-	int lost;
-
-	if (board->journal_count == 0)
-		return;
-	attachment_end(board, index);
-	(void)snprintf(words, sizeof(words), "worker lost: %s", cause);
-	lost = journal_lose(board, index, words);
-	if (lost >= 0)
-		attachment_wake_all(board, (uint32_t)lost);
-}
-
-uint64_t
-journals_step(
-    struct scoreboard *board, struct journals_keeper *keeper, uint64_t now_ms, uint64_t stall_ms)
-{
-	uint64_t ran_ms = run_clock_look(&keeper->clock, now_ms);
-
-	return run_clock_plan(
-	    &keeper->clock, journal_expire(board, &keeper->kept, ran_ms, stall_ms));
 }

@@ -10,8 +10,6 @@
 
 #include "platform/fd.h"
 
-#define OWN_FD_MIN 100
-
 int
 own_fd_copy(int fd)
 {

@@ -1,12 +1,14 @@
 /*
  * own_fd: the descriptors that are the supervisor's own. Their numbers begin at a fixed
  * one, so that a worker can close them in two calls. What workers keep (the listeners, the
- * bell, standard error) lies below that. All are close-on-exec.
+ * bell, standard error, the journals) lies below that. All are close-on-exec.
  *
  * SPDX-License-Identifier: MIT
  */
 #ifndef SUPERVISOR_OWN_FD_H
 #define SUPERVISOR_OWN_FD_H
+
+#define OWN_FD_MIN 100
 
 /* Moves FD there. Returns its new number, or FD where there is no room. */
 int own_fd_hide(int fd);

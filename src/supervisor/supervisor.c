@@ -22,6 +22,7 @@
 #include "shared/host_clock.h"
 #include "supervisor/begin.h"
 #include "supervisor/ending.h"
+#include "supervisor/journals.h"
 #include "supervisor/turn.h"
 
 #define SUPERVISOR_US_PER_MS 1000.0
@@ -158,6 +159,7 @@ supervisor_run(const struct supervisor_settings *settings)
 	if (!settings->is_init && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		log_error(-errno, "can't become the reaper of what sessions leave");
 	supervisor_make_board(&supervisor);
+	journals_open(supervisor.board, settings->journals_max);
 	readiness_init(&supervisor.readiness,
 	    settings->listen.kind == ADDRESS_UNIX ? settings->listen.path : NULL);
 	power_key_init(&supervisor.power_key);
@@ -183,6 +185,7 @@ supervisor_run_once(const struct supervisor_settings *settings)
 	int r;
 
 	supervisor_make_board(&supervisor);
+	journals_open(supervisor.board, 0);
 	r = listeners_open(&supervisor.listeners, &settings->listen, settings->worker.exec_port,
 	    settings->worker.file_port);
 	if (r < 0)

@@ -25,6 +25,7 @@ struct supervisor_settings {
 	struct address listen;
 	uint32_t workers; /* 0: by the guest's memory, and RESERVED */
 	uint32_t reserved;
+	uint64_t journals_max;	    /* bytes that all journals may hold */
 	uint32_t ready_port;	    /* of the host, told when the agent serves; 0: nobody */
 	struct address_port notify; /* told READY=1 then; port 0: nobody */
 	const char *notify_socket;  /* so is this, of a service manager; or NULL */

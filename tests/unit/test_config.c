@@ -88,6 +88,7 @@ test_what_is_not_set_has_its_default(void **state)
 	assert_int_equal(config.max_file_mib, 256);
 	assert_int_equal(config.first_frame_timeout, 30);
 	assert_int_equal(config.stall_timeout, 60);
+	assert_int_equal(config.journals_mib, 512);
 	assert_int_equal(config.log, LOG_LEVEL_INFO);
 	assert_int_equal(config.log_to, LOG_TARGET_STDERR);
 	assert_int_equal(config.on_exit, SHUTDOWN_AUTO);
@@ -158,8 +159,9 @@ test_ranges_are_held(void **state)
 	const char *const bad[] = { "--workers=1025", "--workers=-1", "--workers=", "--workers=8x",
 		"--workers= 8x", "--workers=4294967296", "--reserved=1024", "--exec-port=0",
 		"--exec-port=4294967295", "--max-file-mib=0", "--first-frame-timeout=0",
-		"--stall-timeout=86401", "--log=loud", "--log=", "--peer=HOST", "--listen=tcp:1",
-		"--listen=unix:", "--cgroup=1", "--notify=vsock:2", "--notify=1:2" };
+		"--stall-timeout=86401", "--journals-mib=513", "--log=loud",
+		"--log=", "--peer=HOST", "--listen=tcp:1", "--listen=unix:", "--cgroup=1",
+		"--notify=vsock:2", "--notify=1:2" };
 	struct config before = config;
 
 	(void)state;

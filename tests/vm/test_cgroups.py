@@ -35,6 +35,19 @@ def test_sessions_can_not_take_every_pid(guest):
     assert int(guest.output(f"cat {CGROUP}/sessions/pids.max")) <= most * 7 // 8
 
 
+def test_sessions_leave_the_journals_their_memory(boot):
+    def memory_max(options):
+        with boot(f"vmm_agent.workers=4 vmm_agent.peer=any {options}") as own:
+            own.wait_ready()
+            total = int(own.output("sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo")) * 1024
+            return int(own.output(f"cat {CGROUP}/sessions/memory.max")), total
+
+    without, total = memory_max("vmm_agent.journals_mib=0")
+    with_journals, _ = memory_max("")
+    # What is available at boot is not the same twice.
+    assert total // 32 < without - with_journals < total // 8
+
+
 def test_a_user_who_fills_every_tmpfs_takes_no_worker_with_him(boot):
     """What lies in a tmpfs no kill gives back: at its end the kernel would have nobody
     left to kill but the agent."""
