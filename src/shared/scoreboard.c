@@ -64,6 +64,7 @@ scoreboard_clear_slot(struct slot *slot)
 	atomic_store(&slot->bytes_in, 0);
 	atomic_store(&slot->bytes_out, 0);
 	slot->kind[0] = '\0';
+	slot->name[0] = '\0';
 	slot->user[0] = '\0';
 	slot->command[0] = '\0';
 	if (atomic_load_explicit(&slot->attachment.session, memory_order_relaxed) != 0)

@@ -44,6 +44,7 @@ enum slot_phase {
 enum slot_reply_style {
 	SLOT_REPLY_NONE = 0, /* nothing may be said (no port yet) */
 	SLOT_REPLY_EXEC,     /* STDERR text, EXIT 125 */
+	SLOT_REPLY_ATTACH,   /* the same; but EXIT is another session's: STATUS if it is lost */
 	SLOT_REPLY_CONTROL,  /* EXIT -1 */
 	SLOT_REPLY_FILE,     /* FILE_ERR text */
 	SLOT_REPLY_UNKNOWN,  /* EXIT 125 alone: port 52, and no request has been read yet */
@@ -83,6 +84,7 @@ struct slot {
 	_Atomic uint32_t sessions_served; /* by this worker */
 	/* What STATUS shows of it; text that a reader copies and ends itself. */
 	_Alignas(SCOREBOARD_CACHE_LINE) char kind[SCOREBOARD_KIND_MAX];
+	char name[VMM_GUEST_NAME_MAX + 1]; /* the host's own */
 	char user[SCOREBOARD_USER_MAX];
 	char command[VMM_GUEST_COMMAND_MAX + 1];
 	struct slot_last last; /* counts in phase SLOT_LAST_SENDING */
@@ -129,6 +131,7 @@ struct scoreboard_detached {
 	_Atomic uint64_t cgroup; /* as a slot's; so is signal_request */
 	_Atomic uint64_t signal_request;
 	uint64_t started_ms;
+	char name[VMM_GUEST_NAME_MAX + 1];
 	char user[SCOREBOARD_USER_MAX];
 	char command[VMM_GUEST_COMMAND_MAX + 1];
 };

@@ -21,6 +21,10 @@
 /* To the letter of the contract: hosts compare it. */
 #define LOST_REPLY_FILE_ERR "EIO: worker lost"
 
+/* What a host that was attached gets, and the shortest of the kind. */
+#define LOST_REPLY_STATUS_MIN 20
+#define LOST_REPLY_DETACHED "{\"event\":\"detached\",\"why\":\"worker lost\"}"
+
 static size_t
 lost_reply_add_frame(uint8_t *bytes, uint8_t type, const void *payload, size_t len)
 {
@@ -61,6 +65,9 @@ lost_reply_format(uint8_t reply_style, const char *cause, uint8_t *bytes, size_t
 		text[len++] = '\n';
 		len = lost_reply_add_frame(bytes, VMM_GUEST_STDERR, text, len);
 		return len + lost_reply_add_exit(bytes + len, VMM_GUEST_EXIT_AGENT);
+	case SLOT_REPLY_ATTACH:
+		return lost_reply_add_frame(
+		    bytes, VMM_GUEST_STATUS, LOST_REPLY_DETACHED, strlen(LOST_REPLY_DETACHED));
 	case SLOT_REPLY_CONTROL:
 		return lost_reply_add_exit(bytes, VMM_GUEST_EXIT_CONTROL_FAILED);
 	case SLOT_REPLY_UNKNOWN:
@@ -85,6 +92,9 @@ lost_reply_may_be_last(uint8_t reply_style, const struct frame_header *header)
 		uint8_t max;
 	} lasts[] = {
 		{ SLOT_REPLY_EXEC, VMM_GUEST_EXIT, VMM_GUEST_EXIT_LEN, VMM_GUEST_EXIT_LEN },
+		{ SLOT_REPLY_EXEC, VMM_GUEST_STATUS, LOST_REPLY_STATUS_MIN, SLOT_LAST_MAX },
+		{ SLOT_REPLY_ATTACH, VMM_GUEST_EXIT, VMM_GUEST_EXIT_LEN, VMM_GUEST_EXIT_LEN },
+		{ SLOT_REPLY_ATTACH, VMM_GUEST_STATUS, LOST_REPLY_STATUS_MIN, SLOT_LAST_MAX },
 		{ SLOT_REPLY_UNKNOWN, VMM_GUEST_EXIT, VMM_GUEST_EXIT_LEN, VMM_GUEST_EXIT_LEN },
 		{ SLOT_REPLY_CONTROL, VMM_GUEST_EXIT, VMM_GUEST_EXIT_LEN, VMM_GUEST_EXIT_LEN },
 		{ SLOT_REPLY_CONTROL, VMM_GUEST_EXIT, VMM_GUEST_NET_EXIT_LEN,

@@ -68,6 +68,18 @@ test_a_host_whose_request_was_not_read_gets_exit_125_alone(void **state)
 	assert_int_equal(end - bytes, len);
 }
 
+/* Its EXIT would be the end of a session that goes on. */
+static void
+test_who_was_attached_is_told_so_and_gets_no_exit(void **state)
+{
+	const char *text = "{\"event\":\"detached\",\"why\":\"worker lost\"}";
+	size_t len = lost_reply_format(SLOT_REPLY_ATTACH, "x", bytes, sizeof(bytes));
+	const uint8_t *end = assert_frame(bytes, VMM_GUEST_STATUS, text, strlen(text));
+
+	(void)state;
+	assert_int_equal(end - bytes, len);
+}
+
 static void
 test_a_file_request_gets_eio(void **state)
 {
@@ -202,6 +214,24 @@ test_a_last_frame_that_did_not_go_is_sent_by_the_supervisor(void **state)
 	(void)state;
 	assert_int_equal(lost_reply_compose(&slot, "x", bytes, sizeof(bytes)), sizeof(exit_frame));
 	assert_memory_equal(bytes, exit_frame, sizeof(exit_frame));
+}
+
+static void
+test_detached_is_a_last_frame_of_who_was_attached_to_a_program(void **state)
+{
+	static const uint8_t styles[] = { SLOT_REPLY_EXEC, SLOT_REPLY_ATTACH };
+	static const char text[] = "{\"event\":\"detached\",\"offset\":18446744073709551615}";
+	const uint8_t len = VMM_GUEST_HEADER_LEN + sizeof(text) - 1;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(styles); i++) {
+		struct slot slot = { .phase = SLOT_LAST_SENDING, .reply_style = styles[i] };
+
+		slot.last.len = len;
+		frame_header_format(slot.last.bytes, VMM_GUEST_STATUS, sizeof(text) - 1);
+		memcpy(slot.last.bytes + VMM_GUEST_HEADER_LEN, text, sizeof(text) - 1);
+		assert_int_equal(lost_reply_compose(&slot, "x", bytes, sizeof(bytes)), len);
+	}
 }
 
 static void
@@ -341,6 +371,7 @@ main(void)
 		cmocka_unit_test(test_a_program_ends_with_text_and_exit_125),
 		cmocka_unit_test(test_a_control_request_gets_exit_minus_1_alone),
 		cmocka_unit_test(test_a_host_whose_request_was_not_read_gets_exit_125_alone),
+		cmocka_unit_test(test_who_was_attached_is_told_so_and_gets_no_exit),
 		cmocka_unit_test(test_a_file_request_gets_eio),
 		cmocka_unit_test(test_nothing_is_said_where_no_port_is_known),
 		cmocka_unit_test(test_a_long_cause_is_cut_and_the_frames_stay_whole),
@@ -348,6 +379,7 @@ main(void)
 		cmocka_unit_test(test_it_never_speaks_into_the_middle_of_a_frame),
 		cmocka_unit_test(test_it_does_not_say_a_second_last_word),
 		cmocka_unit_test(test_a_last_frame_that_did_not_go_is_sent_by_the_supervisor),
+		cmocka_unit_test(test_detached_is_a_last_frame_of_who_was_attached_to_a_program),
 		cmocka_unit_test(test_of_a_last_frame_that_went_in_part_the_rest_is_sent),
 		cmocka_unit_test(test_where_nobody_knows_how_much_went_nothing_is_said),
 		cmocka_unit_test(

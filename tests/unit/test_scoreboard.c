@@ -151,6 +151,7 @@ test_a_cleared_slot_keeps_its_worker_and_nothing_of_the_session(void **state)
 	atomic_store(&slot->bytes_in, 1);
 	atomic_store(&slot->bytes_out, 2);
 	(void)strlcpy(slot->kind, "exec", sizeof(slot->kind));
+	(void)strlcpy(slot->name, "n", sizeof(slot->name));
 	(void)strlcpy(slot->user, "root", sizeof(slot->user));
 	(void)strlcpy(slot->command, "sh", sizeof(slot->command));
 	scoreboard_clear_slot(slot);
@@ -165,6 +166,7 @@ test_a_cleared_slot_keeps_its_worker_and_nothing_of_the_session(void **state)
 	assert_int_equal(slot->bytes_in, 0);
 	assert_int_equal(slot->bytes_out, 0);
 	assert_string_equal(slot->kind, "");
+	assert_string_equal(slot->name, "");
 	assert_string_equal(slot->user, "");
 	assert_string_equal(slot->command, "");
 	assert_int_equal(scoreboard_count_idle(board), 1);
