@@ -17,8 +17,8 @@
 #include "ctl/terminal.h"
 #include "platform/clock.h"
 
-#define STATUS_TEXT_COLUMNS 7
-#define STATUS_TEXT_CELL_MAX 40
+#define STATUS_TEXT_COLUMNS 8
+#define STATUS_TEXT_CELL_MAX (VMM_GUEST_NAME_MAX + 1)
 #define STATUS_TEXT_GAP 2
 
 /* The connection that asks is not what anybody asks about. */
@@ -31,15 +31,17 @@ struct status_text_row {
 
 static const struct {
 	const char *name;
-	bool is_right; /* numbers are */
+	bool is_right;	/* numbers are */
+	bool is_seldom; /* not shown where no row has it */
 } status_text_columns[STATUS_TEXT_COLUMNS] = {
-	{ "SESSION", true },
-	{ "KIND", false },
-	{ "PID", true },
-	{ "USER", false },
-	{ "AGE", true },
-	{ "IN", true },
-	{ "OUT", true },
+	{ "SESSION", .is_right = true },
+	{ "NAME", .is_seldom = true },
+	{ .name = "KIND" },
+	{ "PID", .is_right = true },
+	{ .name = "USER" },
+	{ "AGE", .is_right = true },
+	{ "IN", .is_right = true },
+	{ "OUT", .is_right = true },
 };
 
 int
@@ -70,18 +72,24 @@ status_text_ask(struct status *ret)
 }
 
 static void
+status_text_fill_word(char *cell, const char *word)
+{
+	command_make_printable(word[0] != '\0' ? word : "-", cell, STATUS_TEXT_CELL_MAX);
+}
+
+static void
 status_text_fill(struct status_text_row *row, const struct status_slot *slot)
 {
 	row->command = slot->command;
 	(void)snprintf(
 	    row->cells[0], STATUS_TEXT_CELL_MAX, "%llu", (unsigned long long)slot->session);
-	command_make_printable(slot->kind, row->cells[1], STATUS_TEXT_CELL_MAX);
-	(void)snprintf(row->cells[2], STATUS_TEXT_CELL_MAX, "%d", slot->pid);
-	command_make_printable(
-	    slot->user[0] != '\0' ? slot->user : "-", row->cells[3], STATUS_TEXT_CELL_MAX);
-	quantity_format_ms(row->cells[4], slot->age_ms);
-	quantity_format_bytes(row->cells[5], slot->bytes_in);
-	quantity_format_bytes(row->cells[6], slot->bytes_out);
+	status_text_fill_word(row->cells[1], slot->name);
+	command_make_printable(slot->kind, row->cells[2], STATUS_TEXT_CELL_MAX);
+	(void)snprintf(row->cells[3], STATUS_TEXT_CELL_MAX, slot->pid != 0 ? "%d" : "-", slot->pid);
+	status_text_fill_word(row->cells[4], slot->user);
+	quantity_format_ms(row->cells[5], slot->age_ms);
+	quantity_format_bytes(row->cells[6], slot->bytes_in);
+	quantity_format_bytes(row->cells[7], slot->bytes_out);
 }
 
 /* Prints one row; what does not fit onto the terminal's line is cut. */
@@ -92,6 +100,8 @@ status_text_print_row(const struct status_text_row *row, const int *widths, int 
 	int used = 0;
 
 	for (int i = 0; i < STATUS_TEXT_COLUMNS; i++) {
+		if (widths[i] == 0)
+			continue;
 		(void)printf(
 		    status_text_columns[i].is_right ? "%*s  " : "%-*s  ", widths[i], row->cells[i]);
 		used += widths[i] + STATUS_TEXT_GAP;
@@ -100,6 +110,25 @@ status_text_print_row(const struct status_text_row *row, const int *widths, int 
 	if (columns > used && strlen(command) > (size_t)(columns - used))
 		command[command_cut(command, (unsigned)(columns - used))] = '\0';
 	(void)printf("%s\n", command);
+}
+
+/* The first row is the head. */
+static void
+status_text_measure(const struct status_text_row *rows, size_t count, int *widths)
+{
+	for (int i = 0; i < STATUS_TEXT_COLUMNS; i++) {
+		bool is_there = !status_text_columns[i].is_seldom;
+
+		widths[i] = 0;
+		for (size_t j = 0; j < count; j++) {
+			int len = (int)strlen(rows[j].cells[i]);
+
+			widths[i] = len > widths[i] ? len : widths[i];
+			is_there |= j > 0 && strcmp(rows[j].cells[i], "-") != 0;
+		}
+		if (!is_there)
+			widths[i] = 0;
+	}
 }
 
 int
@@ -119,14 +148,7 @@ status_text_print_sessions(const struct status *status)
 		if (strcmp(status->slots[i].kind, STATUS_TEXT_OWN_KIND) != 0)
 			status_text_fill(&rows[count++], &status->slots[i]);
 	}
-	for (int i = 0; i < STATUS_TEXT_COLUMNS; i++) {
-		widths[i] = 0;
-		for (size_t j = 0; j < count; j++) {
-			int len = (int)strlen(rows[j].cells[i]);
-
-			widths[i] = len > widths[i] ? len : widths[i];
-		}
-	}
+	status_text_measure(rows, count, widths);
 	if (isatty(STDOUT_FILENO))
 		(void)terminal_get_size(&terminal);
 	for (size_t j = 0; j < count; j++)

@@ -20,6 +20,7 @@ static struct {
 	enum log_level level;
 	char process[32];
 	uint64_t session;
+	char session_name[65]; /* as the contract has it, and a NUL */
 } log_state = { .program = "vmm-guest-agent", .level = LOG_LEVEL_INFO };
 
 void
@@ -40,6 +41,13 @@ void
 log_set_session(uint64_t session)
 {
 	log_state.session = session;
+	log_state.session_name[0] = '\0';
+}
+
+void
+log_set_session_name(const char *name)
+{
+	(void)strlcpy(log_state.session_name, name, sizeof(log_state.session_name));
 }
 
 static size_t __attribute__((format(printf, 3, 0)))
@@ -81,8 +89,9 @@ log_begin(char *line, int priority, size_t *ret_prefix)
 	if (log_state.process[0] != '\0')
 		len = log_appendf(line, len, " %s:", log_state.process);
 	if (log_state.session != 0)
-		len =
-		    log_appendf(line, len, " session %llu:", (unsigned long long)log_state.session);
+		len = log_appendf(line, len,
+		    " session %llu%s%s:", (unsigned long long)log_state.session,
+		    log_state.session_name[0] != '\0' ? " " : "", log_state.session_name);
 	return log_appendf(line, len, " ");
 }
 

@@ -30,8 +30,12 @@ void log_init(const char *program, enum log_level level, enum log_target target)
  * copied, cut at 31 bytes. */
 void log_set_process(const char *name);
 
-/* Names the session in front of each line; 0 for none. */
+/* Names the session in front of each line; 0 for none. It has no name yet. */
 void log_set_session(uint64_t session);
+
+/* The host's own name of the session, in front of each line too; copied, cut at 64 bytes. It is
+ * to be printable. */
+void log_set_session_name(const char *name);
 
 /* Logs what has failed, with the text of ERROR, a -errno, behind a colon. */
 void log_error(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));

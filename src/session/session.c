@@ -56,6 +56,7 @@ session_refuse(struct session *session, _Atomic uint64_t *count, int error, cons
 	va_end(args);
 	switch (atomic_load(&session->slot->reply_style)) {
 	case SLOT_REPLY_EXEC:
+	case SLOT_REPLY_ATTACH:
 		session_refuse_exec(session, VMM_GUEST_EXIT_AGENT, "%s", text + file_len);
 		break;
 	case SLOT_REPLY_CONTROL:
@@ -98,6 +99,26 @@ session_send_exit(struct session *session, int32_t code, int32_t signal)
 		return;
 	admission_free(session->board, session->slot_index);
 	(void)conn_send_last(&session->conn, VMM_GUEST_EXIT, payload, sizeof(payload));
+}
+
+void
+session_set_name(struct session *session, const char *name)
+{
+	(void)strlcpy(session->slot->name, name, sizeof(session->slot->name));
+	log_set_session_name(name);
+}
+
+void
+session_format_instance(const struct session *session, char text[VMM_GUEST_INSTANCE_LEN + 1])
+{
+	static const char digits[] = "0123456789abcdef";
+	const uint8_t *instance = session->board->instance;
+
+	for (int i = 0; i < SCOREBOARD_INSTANCE_LEN; i++) {
+		text[2 * i] = digits[instance[i] >> 4];
+		text[2 * i + 1] = digits[instance[i] & 0xf];
+	}
+	text[VMM_GUEST_INSTANCE_LEN] = '\0';
 }
 
 void

@@ -56,6 +56,12 @@ int session_send_last(struct session *session, uint8_t type, const void *payload
 /* Sends EXIT, 8 bytes, as the last frame. */
 void session_send_exit(struct session *session, int32_t code, int32_t signal);
 
+/* The host's own name of the session, for STATUS and the log; "": it has none. */
+void session_set_name(struct session *session, const char *name);
+
+/* The agent's instance in hex digits, with the NUL. */
+void session_format_instance(const struct session *session, char text[VMM_GUEST_INSTANCE_LEN + 1]);
+
 /* Tells STATUS of the session: both are cut to what a slot holds. */
 void session_describe(struct session *session, const char *user, const char *command);
 

@@ -28,6 +28,7 @@ detached_enlist(struct scoreboard *board, const struct slot *slot, int32_t pid)
 		atomic_store(&entry->session, atomic_load(&slot->session));
 		atomic_store(&entry->cgroup, atomic_load(&slot->cgroup));
 		entry->started_ms = atomic_load(&slot->started_ms);
+		memcpy(entry->name, slot->name, sizeof(entry->name));
 		memcpy(entry->user, slot->user, sizeof(entry->user));
 		memcpy(entry->command, slot->command, sizeof(entry->command));
 		atomic_store(&entry->state, SCOREBOARD_RUNS);

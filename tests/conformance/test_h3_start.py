@@ -336,6 +336,38 @@ def test_setsid_escapee_is_killed(agent, how):
         kill_hard(escapee)
 
 
+# ---- name ----------------------------------------------------------------------
+
+
+def named_slots(agent):
+    return {s["command"]: s.get("name") for s in agent.status()["slots"] if s["command"].startswith("sleep")}
+
+
+def test_a_name_is_a_label_in_status_and_one_without_has_none(agent):
+    named = agent.start(["sleep", "61"], name="build-1.a_Z")
+    plain = agent.start(["sleep", "62"])
+    slots = wait_until(lambda: len(named_slots(agent)) == 2 and named_slots(agent), message="both run")
+    assert slots == {"sleep 61": "build-1.a_Z", "sleep 62": None}
+    for conn in named, plain:
+        conn.close()
+    wait_until(lambda: not named_slots(agent), message="both have ended")
+
+
+def test_a_plain_name_need_not_be_the_only_one(agent):
+    conns = [agent.start(["cat"], name="twin") for _ in range(2)]
+    for conn in conns:
+        conn.send(codec.STDIN, b"up")
+        conn.read_output(b"up")
+    assert [s["name"] for s in agent.status()["slots"] if s["kind"] == "exec"] == ["twin", "twin"]
+
+
+def test_a_detached_program_keeps_its_name(agent):
+    assert agent.run(["sleep", "64"], detach=True, name="far").code == 0
+    session = [s for s in agent.status()["slots"] if s["kind"] == "detached"]
+    assert [s["name"] for s in session] == ["far"]
+    assert agent.request(codec.KILL, {"session": session[0]["session"], "signal": 9}).code == 0
+
+
 # ---- streams that can't be had --------------------------------------------------
 
 

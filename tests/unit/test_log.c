@@ -82,11 +82,15 @@ test_a_line_has_program_process_and_session_in_front(void **state)
 	log_info("two");
 	log_set_session(18446744073709551615u);
 	log_warnx("three");
+	log_set_session_name("build-1");
+	log_info("named");
 	log_set_session(0);
 	log_info("four");
 	assert_string_equal(end_capture(), "prog: plain 1\n"
 					   "prog: worker 3: two\n"
 					   "prog: worker 3: session 18446744073709551615: three\n"
+					   "prog: worker 3: session 18446744073709551615 "
+					   "build-1: named\n"
 					   "prog: worker 3: four\n");
 }
 

@@ -21,6 +21,7 @@
 /* A busy slot's texts, copied once: a worker may be writing them. */
 struct status_texts {
 	char kind[SCOREBOARD_KIND_MAX];
+	char name[VMM_GUEST_NAME_MAX + 1];
 	char user[SCOREBOARD_USER_MAX];
 	char command[VMM_GUEST_COMMAND_MAX + 1];
 };
@@ -44,6 +45,7 @@ status_copy_slot(const struct slot *slot, struct status_texts *texts, struct sta
 	if (atomic_load(&slot->phase) == SLOT_IDLE || session == 0)
 		return false;
 	status_copy_text(texts->kind, slot->kind, sizeof(texts->kind));
+	status_copy_text(texts->name, slot->name, sizeof(texts->name));
 	status_copy_text(texts->user, slot->user, sizeof(texts->user));
 	status_copy_text(texts->command, slot->command, sizeof(texts->command));
 	*ret = (struct status_slot){
@@ -55,6 +57,7 @@ status_copy_slot(const struct slot *slot, struct status_texts *texts, struct sta
 		.age_ms = now > started ? now - started : 0,
 		.bytes_in = atomic_load(&slot->bytes_in),
 		.bytes_out = atomic_load(&slot->bytes_out),
+		.name = texts->name,
 	};
 	return atomic_load(&slot->session) == session;
 }
@@ -68,6 +71,7 @@ status_copy_detached(
 	if (atomic_load(&entry->state) != SCOREBOARD_RUNS)
 		return false;
 	(void)strlcpy(texts->kind, STATUS_DETACHED_KIND, sizeof(texts->kind));
+	status_copy_text(texts->name, entry->name, sizeof(texts->name));
 	status_copy_text(texts->user, entry->user, sizeof(texts->user));
 	status_copy_text(texts->command, entry->command, sizeof(texts->command));
 	*ret = (struct status_slot){
@@ -77,6 +81,7 @@ status_copy_detached(
 		.user = texts->user,
 		.command = texts->command,
 		.age_ms = now > entry->started_ms ? now - entry->started_ms : 0,
+		.name = texts->name,
 	};
 	return ret->session != 0;
 }
@@ -134,9 +139,11 @@ status_collect(const struct session *session, struct status_slot *slots, struct 
     size_t *ret_len)
 {
 	const struct scoreboard *board = session->board;
+	char instance[VMM_GUEST_INSTANCE_LEN + 1];
 	struct status status = {
 		.version = PACKAGE_VERSION,
 		.protocol = VMM_GUEST_PROTOCOL_VERSION,
+		.instance = instance,
 		.pid = board->supervisor_pid,
 		.uptime_ms = clock_mono_ms() - board->started_ms,
 		.boot_ms = (double)atomic_load(&board->ready_us) / STATUS_US_PER_MS,
@@ -144,6 +151,7 @@ status_collect(const struct session *session, struct status_slot *slots, struct 
 		.slots = slots,
 	};
 
+	session_format_instance(session, instance);
 	status.features = request_table_features(&status.features_count);
 	for (uint32_t i = 0; i < board->workers; i++)
 		status.slots_count += status_copy_slot(

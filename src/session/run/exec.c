@@ -47,6 +47,8 @@ exec_describe(struct exec *exec)
 		len = strlcat(command, exec->request.argv[i], sizeof(command));
 	}
 	session_describe(exec->session, exec->request.user, command);
+	if (exec->request.name[0] != '\0')
+		session_set_name(exec->session, exec->request.name);
 }
 
 static bool
