@@ -20,9 +20,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "protocol/report.h"
 #include "session/session.h"
-
-struct journal;
+#include "shared/journal.h"
 
 /* STATUS that may stand in the queue at once. */
 #define FOLLOW_NOTES_MAX 4
@@ -44,7 +44,9 @@ struct follow {
 	struct session *session;
 	const struct journal *journal;
 	uint64_t offset;	/* behind the last byte that was given to the connection */
+	uint64_t sent;		/* as the slot's attachment has it */
 	bool report;		/* `exited` is wanted */
+	bool is_holder;		/* of the session's input, when last looked at */
 	bool is_behind;		/* it was overtaken, and has read nothing since */
 	bool is_left;		/* no output is sent any more; see follow_leave() */
 	bool detaches;		/* what is queued goes, then `detached`, and no more */
@@ -65,10 +67,9 @@ void follow_init(struct follow *follow, struct session *session, const struct jo
 /* Frees what is queued. */
 void follow_done(struct follow *follow);
 
-/* Queues STATUS: LEN bytes of TEXT, a block of malloc(3) that becomes FOLLOW's. It goes
- * before the next output. A TEXT of NULL means that there was no memory for it:
- * follow_push() returns -ENOMEM. */
-void follow_say(struct follow *follow, char *text, size_t len);
+/* Queues the STATUS of REPORT, which goes before the next output. Where there is no memory
+ * for it, follow_push() returns -ENOMEM. */
+void follow_say(struct follow *follow, const struct report *report);
 
 /* Ends the connection with STATUS `detached`, behind the frame under way and what is
  * queued: its offset is the first byte that was not sent. WHY, borrowed, says why where
