@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -66,6 +67,18 @@ pty_set_size(int master_fd, uint16_t columns, uint16_t rows)
 	if (columns == 0 || rows == 0)
 		return 0;
 	return ioctl(master_fd, TIOCSWINSZ, &size) < 0 ? -errno : 0;
+}
+
+int
+pty_tell_size(int master_fd)
+{
+	/* TIOCSIG takes SIGINT, SIGQUIT and SIGTSTP alone. */
+	pid_t group = tcgetpgrp(master_fd);
+
+	if (group < 0)
+		return -errno;
+	/* 0: nobody is there. */
+	return group > 1 && kill(-group, SIGWINCH) < 0 ? -errno : 0;
 }
 
 int

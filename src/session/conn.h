@@ -208,6 +208,13 @@ conn_is_pushing(const struct conn *conn)
 	return conn->tx_head < conn->tx_tail;
 }
 
+/* The parts of conn_finish() for a worker that goes on without the connection. Shuts down
+ * the sending side, and returns how many ms the host has to close (0: none). Meanwhile
+ * conn_drop() drops what comes, and returns whether the host has closed, or sent a frame of
+ * type UNTIL if that is not negative. Then conn_close(). */
+int conn_begin_finish(struct conn *conn);
+bool conn_drop(struct conn *conn, int until);
+
 /* The host has gone: what is being pushed is not sent any more. */
 void conn_stop_pushing(struct conn *conn);
 

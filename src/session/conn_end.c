@@ -71,17 +71,39 @@ conn_shut_down(struct conn *conn)
 	(void)shutdown(conn->fd, SHUT_WR);
 }
 
-void
-conn_finish(struct conn *conn)
+int
+conn_begin_finish(struct conn *conn)
 {
 	uint64_t now = clock_mono_ms();
 	bool slow = conn->waited_ms > 0 && now - conn->waited_ms < VMM_GUEST_SLOW_WINDOW_MS;
 
 	conn_shut_down(conn);
 	if (slow)
-		conn_discard(conn, VMM_GUEST_LINGER_SLOW_MS, -1);
-	else if (!conn->saw_eof_frame)
-		conn_discard(conn, VMM_GUEST_LINGER_MS, VMM_GUEST_EOF);
+		return VMM_GUEST_LINGER_SLOW_MS;
+	return conn->saw_eof_frame ? 0 : VMM_GUEST_LINGER_MS;
+}
+
+bool
+conn_drop(struct conn *conn, int until)
+{
+	ssize_t n;
+
+	do {
+		if (conn_drop_buffered(conn, until))
+			return true;
+		n = conn_fill(conn);
+	} while (n > 0);
+	return n != -EAGAIN;
+}
+
+void
+conn_finish(struct conn *conn)
+{
+	int linger_ms = conn_begin_finish(conn);
+
+	if (linger_ms > 0)
+		conn_discard(
+		    conn, linger_ms, linger_ms == VMM_GUEST_LINGER_MS ? VMM_GUEST_EOF : -1);
 	conn_close(conn);
 }
 

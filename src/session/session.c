@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "platform/fdpass.h"
 #include "platform/log.h"
 #include "shared/admission.h"
 
@@ -84,6 +85,20 @@ session_send_last(struct session *session, uint8_t type, const void *payload, si
 {
 	admission_free(session->board, session->slot_index);
 	return conn_send_last(&session->conn, type, payload, len);
+}
+
+/* While a duplicate is under way, each close of a Unix socket on the machine has the kernel
+ * look for cycles of them, in another thread that somebody waits for. */
+void
+session_drop_duplicate(struct session *session)
+{
+	int r = 0;
+
+	if (session->duplicates_fd >= 0)
+		r = fdpass_drop(session->duplicates_fd);
+	/* In front of the next session's it would be taken for that; and its host waits for
+	 * the end. The supervisor closes what we leave behind. */
+	session->has_left_duplicate = r < 0 && r != -EAGAIN;
 }
 
 void

@@ -23,6 +23,8 @@ struct session {
 	uint32_t slot_index;
 	struct scoreboard *board;
 	const struct session_settings *settings;
+	int duplicates_fd; /* of the queue that holds the connection's duplicate; -1: none */
+	bool has_left_duplicate;
 	bool is_last; /* of this worker: json-c up to 0.17 leaks what it had no memory to add */
 };
 
@@ -52,6 +54,10 @@ void session_discard_upload(struct session *session, int max_ms);
  * conn_send_last() does. The session's admission is given back before: a host that
  * reads the answer and asks for the next must not find it taken. */
 int session_send_last(struct session *session, uint8_t type, const void *payload, size_t len);
+
+/* After the last frame the supervisor has nothing to say for a session: takes back the
+ * duplicate of the connection that is kept for it. Where it can't, the worker must leave. */
+void session_drop_duplicate(struct session *session);
 
 /* Sends EXIT, 8 bytes, as the last frame. */
 void session_send_exit(struct session *session, int32_t code, int32_t signal);

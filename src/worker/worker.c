@@ -60,8 +60,7 @@ struct worker {
 	int epoll_fd;
 	int conn_fd_number; /* that a connection has, as long as nothing has leaked */
 	size_t unix_room;   /* see conn_set_room() */
-	bool has_left_duplicate;
-	bool is_used_up; /* see struct session */
+	bool is_used_up;    /* by its last session: see struct session */
 	uint32_t served;
 };
 
@@ -146,21 +145,6 @@ worker_dispatch(struct worker *worker, struct session *session, const struct fir
 		(void)malloc_trim(0);
 }
 
-/* After its last frame the supervisor has nothing to say for a session. While a
- * duplicate is under way, each close of a Unix socket on the machine has the kernel
- * look for cycles of them, in another thread that somebody waits for. */
-static void
-worker_drop_duplicate(struct worker *worker)
-{
-	int r = 0;
-
-	if (worker->options->queue_read_fd >= 0)
-		r = fdpass_drop(worker->options->queue_read_fd);
-	/* In front of the next session's it would be taken for that; and its host waits for
-	 * the end. The supervisor closes what we leave behind. */
-	worker->has_left_duplicate = r < 0 && r != -EAGAIN;
-}
-
 static void
 worker_converse(struct worker *worker, struct session *session, enum worker_port port)
 {
@@ -176,7 +160,7 @@ worker_converse(struct worker *worker, struct session *session, enum worker_port
 	} else if (frame.is_begun && r != -EPIPE) {
 		worker_refuse_unread(session, r);
 	} else {
-		worker_drop_duplicate(worker);
+		session_drop_duplicate(session);
 		conn_close(&session->conn);
 		if (r == -EPERM)
 			log_limited(
@@ -185,7 +169,7 @@ worker_converse(struct worker *worker, struct session *session, enum worker_port
 	}
 	/* Where there was no last frame, as the host had gone. */
 	admission_free(session->board, session->slot_index);
-	worker_drop_duplicate(worker);
+	session_drop_duplicate(session);
 	conn_finish(&session->conn);
 }
 
@@ -202,6 +186,7 @@ worker_serve(struct worker *worker, int fd, enum worker_port port)
 		.slot_index = options->index,
 		.board = board,
 		.settings = &options->settings->session,
+		.duplicates_fd = options->queue_read_fd,
 	};
 	uint64_t number;
 
@@ -217,7 +202,7 @@ worker_serve(struct worker *worker, int fd, enum worker_port port)
 	if (options->queue_write_fd >= 0 && fdpass_put(options->queue_write_fd, fd) == 0)
 		atomic_store(&slot->phase, SLOT_OPEN);
 	worker_converse(worker, &session, port);
-	worker->is_used_up = session.is_last;
+	worker->is_used_up = session.is_last || session.has_left_duplicate;
 	host_clock_log();
 	log_set_session(0);
 	atomic_store(&slot->sessions_served, ++worker->served);
@@ -324,7 +309,7 @@ worker_is_due(const struct worker *worker)
 {
 	uint32_t recycle = worker->options->settings->recycle;
 
-	return worker->has_left_duplicate || worker->is_used_up || worker_has_children() ||
+	return worker->is_used_up || worker_has_children() ||
 	       (recycle > 0 && worker->served >= recycle);
 }
 
