@@ -79,6 +79,21 @@ frame_signal_format(uint8_t *bytes, int signal)
 }
 
 int
+frame_output_ack_parse(const uint8_t *bytes, size_t len, uint64_t *ret)
+{
+	if (len < VMM_GUEST_OUTPUT_ACK_LEN)
+		return -EBADMSG;
+	*ret = wire_get_u64(bytes);
+	return 0;
+}
+
+void
+frame_output_ack_format(uint8_t *bytes, uint64_t offset)
+{
+	wire_put_u64(bytes, offset);
+}
+
+int
 frame_clock_sync_parse(const uint8_t *bytes, size_t len, struct frame_clock_sync *ret)
 {
 	if (len < VMM_GUEST_CLOCK_SYNC_LEN)

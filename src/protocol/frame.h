@@ -52,6 +52,11 @@ void frame_resize_format(uint8_t *bytes, struct frame_resize size);
 int frame_signal_parse(const uint8_t *bytes, size_t len, int *ret);
 void frame_signal_format(uint8_t *bytes, int signal);
 
+/* The payload of OUTPUT_ACK: everything below the offset has arrived; bytes behind it are
+ * ignored. Returns 0, or -EBADMSG. */
+int frame_output_ack_parse(const uint8_t *bytes, size_t len, uint64_t *ret);
+void frame_output_ack_format(uint8_t *bytes, uint64_t offset);
+
 /* CLOCK_SYNC; ENTROPY points into BYTES. */
 struct frame_clock_sync {
 	int64_t seconds;

@@ -124,6 +124,21 @@ test_a_resize_is_columns_then_rows(void **state)
 }
 
 static void
+test_an_ack_has_an_offset_of_64_bits(void **state)
+{
+	const uint8_t one[8] = { 1, 0, 0, 0, 0, 0, 0, 0x80 };
+	uint8_t bytes[8];
+	uint64_t offset = 7;
+
+	(void)state;
+	assert_int_equal(frame_output_ack_parse(one, sizeof(one), &offset), 0);
+	assert_true(offset == UINT64_C(0x8000000000000001));
+	frame_output_ack_format(bytes, offset);
+	assert_memory_equal(bytes, one, sizeof(one));
+	assert_int_equal(frame_output_ack_parse(one, 7, &offset), -EBADMSG);
+}
+
+static void
 test_a_signal_is_from_1_to_64(void **state)
 {
 	uint8_t bytes[VMM_GUEST_SIGNAL_LEN];
@@ -189,6 +204,7 @@ main(void)
 		cmocka_unit_test(test_an_exit_code_may_be_negative),
 		cmocka_unit_test(test_an_exit_of_the_first_agents_has_no_signal),
 		cmocka_unit_test(test_a_resize_is_columns_then_rows),
+		cmocka_unit_test(test_an_ack_has_an_offset_of_64_bits),
 		cmocka_unit_test(test_a_signal_is_from_1_to_64),
 		cmocka_unit_test(test_a_clock_sync_has_seconds_before_1970_too),
 		cmocka_unit_test(test_what_follows_the_time_is_entropy_up_to_its_limit),
