@@ -51,6 +51,10 @@ ssize_t fd_read_full(int fd, void *buf, size_t len);
  * blocking. Returns 0 or -errno of write(2). */
 int fd_write_full(int fd, const void *buf, size_t len);
 
+/* The same at OFFSET of a file; see pread(2) and pwrite(2). */
+ssize_t fd_pread_full(int fd, void *buf, size_t len, off_t offset);
+int fd_pwrite_full(int fd, const void *buf, size_t len, off_t offset);
+
 /* Reads a whole small file, such as one of /proc, relative to DIR_FD (AT_FDCWD
  * for the current directory) into BUF of SIZE bytes and puts a NUL behind it.
  * Never blocks on a FIFO. Returns the length without the NUL, -EFBIG if it

@@ -4,9 +4,9 @@
  * The connection that started the session is such a reader too, in the owner's own slot.
  *
  * A bell is SIGUSR1 (slot_wake.h), and is rung for sleepers alone. Who is about to sleep
- * says so (attachment_sleep()), looks once more whether there is something to do, and
- * waits with the mask that lets SIGUSR1 through. All functions that change what another
- * waits for wake that one.
+ * says so, and for what (attachment_sleep()), looks once more whether that is there, and
+ * waits with the mask that lets SIGUSR1 through. The functions here that change what
+ * another waits for wake that one.
  *
  * STDIN goes through the reader's slot's own area of the journal's memfd, a ring by the
  * offset of the input: no other process ever writes there, so that a holder that was
@@ -25,6 +25,14 @@
 
 #include "shared/journal.h"
 
+/* What is slept for, and has come. */
+enum attachment_reason {
+	ATTACHMENT_OUTPUT = 1, /* bytes were appended */
+	ATTACHMENT_INPUT = 2,  /* something of the slot's own input was taken */
+	ATTACHMENT_ROOM = 4,   /* the holder was sent, or has acknowledged, more */
+	ATTACHMENT_CHANGE = 8, /* all else: attach, takeover, detach, input, end, FORGET */
+};
+
 /* A member of struct slot. The reader writes it; the owner what is marked so. */
 struct attachment {
 	_Atomic uint64_t session;	/* 0: attached to none */
@@ -32,15 +40,22 @@ struct attachment {
 	_Atomic uint32_t generation;	/* of the journal */
 	_Atomic uint32_t epoch;		/* of the input that it holds, or held; 0: never */
 	_Atomic uint32_t wants_input;	/* is about to hold it */
-	_Atomic uint32_t sleeps;	/* cleared by whoever wakes it */
+	_Atomic uint32_t sleeps;	/* reasons to wake it; cleared by who does */
 	_Atomic uint32_t eof;		/* its epoch: EOF follows the bytes; the owner clears it */
 	_Atomic uint64_t sent;		/* output was sent up to this offset */
 	_Atomic uint64_t input_written; /* input stands in the area up to this offset */
 	_Atomic uint64_t resize;	/* sequence << 32 | columns << 16 | rows */
-	_Atomic uint64_t signals;	/* a queue; the owner takes them out */
+	_Atomic uint64_t signals;	/* a queue of bytes; the owner takes them out */
 };
 
 struct scoreboard;
+
+/* Where the input area of slot INDEX begins in a journal's memfd. */
+static inline off_t
+attachment_area(uint32_t index)
+{
+	return (off_t)JOURNAL_INPUT_AT + (off_t)index * JOURNAL_INPUT_AREA;
+}
 
 /* ---- the reader ---------------------------------------------------------- */
 
@@ -74,8 +89,9 @@ bool attachment_holds(
 ssize_t attachment_put(struct scoreboard *board, uint32_t index, const struct journal *journal,
     const uint8_t *bytes, size_t len);
 
-/* EOF follows what was put. Until the owner has taken it attachment_put() returns 0. */
-void attachment_put_eof(struct scoreboard *board, uint32_t index, const struct journal *journal);
+/* EOF follows what was put; until the owner has taken it attachment_put() returns 0. Returns
+ * false where an earlier one has not been taken yet: wait until the owner wakes us. */
+bool attachment_put_eof(struct scoreboard *board, uint32_t index, const struct journal *journal);
 
 /* Whether everything that was put, EOF too, is published, or never will be: the input is
  * closed, or another's. */
@@ -117,6 +133,9 @@ ssize_t attachment_get(struct scoreboard *board, uint32_t index, const struct jo
 bool attachment_get_eof(
     struct scoreboard *board, uint32_t index, const struct journal *journal, bool closes);
 
+/* The program has closed its input: whoever holds it hears of it. */
+void attachment_close_input(struct scoreboard *board, const struct journal *journal);
+
 /* The next signal, 1 to 64, that slot INDEX asks for, or 0. */
 int attachment_get_signal(struct scoreboard *board, uint32_t index, const struct journal *journal);
 
@@ -126,19 +145,21 @@ bool attachment_get_size(const struct scoreboard *board, uint32_t index,
 
 /* ---- sleep and wake ------------------------------------------------------ */
 
-/* The worker of slot INDEX is about to sleep: it looks again after this. */
-void attachment_sleep(struct scoreboard *board, uint32_t index);
+/* The worker of slot INDEX is about to sleep until one of REASONS (a mask) comes: it looks
+ * again after this. */
+void attachment_sleep(struct scoreboard *board, uint32_t index, uint32_t reasons);
 
 /* It is awake, whatever woke it. */
 void attachment_rise(struct scoreboard *board, uint32_t index);
 
-/* Wakes the worker of slot INDEX if it sleeps. */
-void attachment_wake(struct scoreboard *board, uint32_t index);
+/* Wakes the worker of slot INDEX if it sleeps for one of REASONS. */
+void attachment_wake(struct scoreboard *board, uint32_t index, uint32_t reasons);
 
-/* Wakes JOURNAL's owner if it sleeps. */
-void attachment_wake_owner(struct scoreboard *board, const struct journal *journal);
+/* Wakes JOURNAL's owner likewise. */
+void attachment_wake_owner(
+    struct scoreboard *board, const struct journal *journal, uint32_t reasons);
 
-/* Wakes everybody who is attached to the journal of JOURNAL_INDEX, and its owner. */
-void attachment_wake_all(struct scoreboard *board, uint32_t journal_index);
+/* Wakes all that are attached to the journal of JOURNAL_INDEX, and its owner, likewise. */
+void attachment_wake_all(struct scoreboard *board, uint32_t journal_index, uint32_t reasons);
 
 #endif

@@ -7,9 +7,10 @@
  * or a memfd is a stranger's word to its reader: all of it is checked.
  *
  * Who may change a record: its state decides, and is changed by compare-and-swap alone.
- * FREE is the claimers', of whom one at a time looks for a name; CLAIMED, RUNS and
- * FREEING are the owner's, which is the supervisor's to say as soon as that has died;
- * ENDED, LOST and FORGOTTEN are whose swap to FORGOTTEN or FREEING succeeds.
+ * A FREE one is the claimers', of whom one at a time looks for a name. One that is CLAIMED,
+ * RUNS or is FREEING belongs to its owner, and to the supervisor when that has died. One
+ * that has ENDED, is LOST or FORGOTTEN belongs to whoever's swap succeeds. Nobody waits for a
+ * lock but claimers for each other.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -33,9 +34,12 @@
 
 /* A memfd: the ring; a bit for each byte of it, set for stderr; an input area for each
  * slot. All but what is in use is a hole. */
-#define JOURNAL_RING_MAX (JOURNAL_BUFFER_MAX + JOURNAL_READ_MAX)
+#define JOURNAL_PAGE 4096u
+#define JOURNAL_RING_MAX (JOURNAL_BUFFER_MAX + JOURNAL_READ_MAX + JOURNAL_PAGE)
 #define JOURNAL_BITMAP_AT JOURNAL_RING_MAX
 #define JOURNAL_INPUT_AT (JOURNAL_BITMAP_AT + JOURNAL_RING_MAX / 8)
+
+#define JOURNAL_GENERATION_SHIFT 32
 
 enum journal_state {
 	JOURNAL_FREE = 0,
@@ -82,20 +86,21 @@ struct journal_end {
 };
 
 struct journal_record {
-	_Atomic uint32_t state;	       /* enum journal_state */
-	_Atomic uint32_t generation;   /* raised whenever it is freed */
-	_Atomic uint32_t owner;	       /* slot index + 1; 0: none */
-	_Atomic uint32_t has_stderr;   /* the bits count */
-	_Atomic uint64_t session;      /* number */
-	_Atomic uint64_t oldest;       /* the first byte that stands in the ring */
-	_Atomic uint64_t end;	       /* behind the last */
-	_Atomic uint64_t input;	       /* see journal_input_bytes() */
-	_Atomic uint64_t acked;	       /* everything below it has arrived at a host */
-	_Atomic uint64_t ending;       /* which end it was, of all ends, from 1 */
+	_Atomic uint64_t state;	     /* generation, raised when it is freed | enum journal_state */
+	_Atomic uint32_t owner;	     /* slot index + 1; 0: none */
+	_Atomic uint32_t has_stderr; /* the bits count */
+	_Atomic uint64_t session;    /* number */
+	_Atomic uint64_t oldest;     /* the first byte that stands in the ring */
+	_Atomic uint64_t end;	     /* behind the last */
+	_Atomic uint64_t floor;	     /* see journal_oldest_offset() */
+	_Atomic uint64_t input;	     /* see journal_input_bytes() */
+	_Atomic uint64_t acked;	     /* everything below it has arrived at a host */
+	_Atomic uint64_t ending;     /* which end it was, of all ends, from 1 */
 	_Atomic uint32_t stdin_closed; /* the program takes no input (any more) */
 	_Atomic uint32_t fetched;      /* a host has got EXIT whole */
 	_Atomic uint32_t size;	       /* of the terminal: columns << 16 | rows */
 	_Atomic uint32_t holder_place; /* slot + 1 that has the place laid by; 0: free */
+	_Atomic uint32_t changes;      /* raised when a slot attaches, takes input or goes */
 	_Atomic int32_t pid;
 	uint64_t started_ms; /* CLOCK_MONOTONIC */
 	char name[JOURNAL_NAME_MAX + 1];
@@ -119,7 +124,7 @@ struct journal {
 	int fd; /* borrowed: the process has it for life */
 	uint32_t index;
 	uint32_t generation;
-	uint32_t ring; /* how many bytes it holds: buffer_bytes and JOURNAL_READ_MAX */
+	uint32_t ring; /* journal_ring() */
 	uint8_t bits;  /* the owner's: of the last byte of the bitmap, if that is not full */
 	uint64_t session;
 	struct journal_settings settings;
@@ -135,13 +140,34 @@ journal_file_size(uint32_t workers)
 	return (off_t)JOURNAL_INPUT_AT + (off_t)workers * JOURNAL_INPUT_AREA;
 }
 
-/* What a journal of BUFFER_BYTES takes of board->journal_bytes_max. */
+/* How many bytes of output a journal of BUFFER_BYTES holds: one append more, and the few
+ * that share a byte of the bitmap with the oldest; whole pages. */
+static inline uint32_t
+journal_ring(uint32_t buffer_bytes)
+{
+	return (buffer_bytes + JOURNAL_READ_MAX + 8 + JOURNAL_PAGE - 1) & ~(JOURNAL_PAGE - 1);
+}
+
+/* What it takes of board->journal_bytes_max. */
 static inline uint64_t
 journal_memory(uint32_t buffer_bytes)
 {
-	uint64_t ring = (uint64_t)buffer_bytes + JOURNAL_READ_MAX;
+	uint64_t ring = journal_ring(buffer_bytes);
 
 	return ring + ring / 8;
+}
+
+static inline enum journal_state
+journal_state(const struct journal_record *record)
+{
+	return (enum journal_state)(uint32_t)atomic_load(&record->state);
+}
+
+/* The word of JOURNAL's record when that is in STATE. */
+static inline uint64_t
+journal_word(const struct journal *journal, enum journal_state state)
+{
+	return (uint64_t)journal->generation << JOURNAL_GENERATION_SHIFT | state;
 }
 
 /* Opens the journal of INDEX where a session runs, has ended or was lost (and is not
@@ -153,6 +179,9 @@ int journal_find(struct scoreboard *board, uint64_t session, const char *name, s
 
 /* Whether it is still that session's. */
 bool journal_is_there(const struct journal *journal);
+
+/* Whether it is, and is not forgotten. */
+bool journal_is_kept(const struct journal *journal);
 
 /* Whether the session runs: is neither ended nor lost. */
 bool journal_is_running(const struct journal *journal);
@@ -166,8 +195,8 @@ bool journal_has_ended(const struct journal *journal, struct journal_end *ret);
 uint32_t journal_owner(const struct scoreboard *board, const struct journal *journal);
 
 /* Everything below OFFSET has arrived at the holder, who was sent it. What is lower than
- * before or beyond the end is ignored. */
-void journal_ack(const struct journal *journal, uint64_t offset);
+ * before or beyond the end is ignored. Wakes the owner where it waits for that. */
+void journal_ack(struct scoreboard *board, const struct journal *journal, uint64_t offset);
 
 /* A host has got EXIT whole. */
 void journal_set_fetched(const struct journal *journal);
@@ -199,15 +228,15 @@ int journal_claim(struct scoreboard *board, uint32_t slot_index, uint64_t sessio
     struct journal_refusal *ret_refusal);
 
 /* The start has failed: name and journal are given back at once. */
-void journal_unclaim(struct journal *journal);
+void journal_unclaim(struct scoreboard *board, const struct journal *journal);
 
-/* The program runs. */
-void journal_begin(struct journal *journal, int32_t pid, bool takes_input);
+/* The program runs. Its input has no holder yet, not even the owner's own connection. */
+void journal_begin(const struct journal *journal, int32_t pid, bool takes_input);
 
 /* The session has ended: HOW, and all of its output stands. The supervisor's bell is rung,
  * who counts the time that it is kept. Wakes nobody else: see attachment_wake_all(). */
 void journal_finish(
-    struct scoreboard *board, struct journal *journal, const struct journal_end *how);
+    struct scoreboard *board, const struct journal *journal, const struct journal_end *how);
 
 /* ---- what is kept; journal_keep.c ---------------------------------------- */
 
@@ -215,17 +244,19 @@ void journal_finish(
  * nobody is attached any more. Returns 0; -EBUSY: it runs; -ESRCH: it is not there. */
 int journal_forget(struct scoreboard *board, const struct journal *journal);
 
-/* The supervisor's own notes, all zero at first: until when what is kept. */
-struct journal_keeper {
-	struct {
-		uint32_t generation;
-		uint32_t state;
-		uint64_t until_ms;
-		uint64_t sent; /* to all who are attached */
-	} kept[JOURNAL_COUNT];
+/* The supervisor's own notes, all zero at first: what is kept until when. */
+struct journal_kept {
+	uint32_t generation;
+	uint32_t state;
+	uint64_t until_ms;
+	uint64_t sent; /* to all that are attached */
 };
 
-/* Supervisor: the worker of SLOT_INDEX has died, and none is there yet again. What it had
+struct journal_keeper {
+	struct journal_kept kept[JOURNAL_COUNT];
+};
+
+/* Supervisor: the worker of SLOT_INDEX has died, and its slot has no other yet. What it had
  * claimed is freed; the session that it owned is lost, with EXIT 125 and WORDS. Returns
  * the index of that one, whose readers are to be woken (attachment_wake_all()), or
  * -ENOENT. */
@@ -243,11 +274,14 @@ uint64_t journal_expire(
  * -errno; then the journal is of no more use to write. */
 int journal_append(struct journal *journal, bool is_stderr, const uint8_t *bytes, size_t len);
 
-/* How many bytes the owner may append now, by `when_full`: at most JOURNAL_READ_MAX, 0 or
- * at least JOURNAL_ROOM_MIN. Does more only when the holder was sent more, has acknowledged
- * more, or has gone; each of them wakes the owner, if it sleeps. */
+/* How many bytes the owner may append now, by `when_full`: at most JOURNAL_READ_MAX; 0 or at
+ * least JOURNAL_ROOM_MIN. Where somebody holds it back these are what is left of
+ * buffer_bytes, or, for the last of an ended program (IS_DRAINING), of all there is. It
+ * grows only when the holder was sent more, has acknowledged more, or has gone: each wakes
+ * the owner, if it sleeps (ATTACHMENT_ROOM, ATTACHMENT_CHANGE). */
 #define JOURNAL_ROOM_MIN 4096
-size_t journal_room(const struct scoreboard *board, const struct journal *journal);
+size_t journal_room(
+    const struct scoreboard *board, const struct journal *journal, bool is_draining);
 
 /* Copies from OFFSET on what is there of one stream, at most MAX (> 0) bytes. Returns the
  * length; 0: nothing is there yet; -ERANGE: OFFSET was overtaken, and it goes on at
@@ -259,9 +293,10 @@ ssize_t journal_read(const struct journal *journal, uint64_t offset, uint8_t *bu
 /* Behind the last byte. */
 uint64_t journal_end_offset(const struct journal *journal);
 
-/* The first byte that a reader who attaches now can count on: at least the last
- * buffer_bytes. Call it after attachment_begin(): while the session runs, what is below may
- * be overwritten before the owner has seen who is attached. */
+/* The first byte that a reader who attaches now can count on; at least the last
+ * buffer_bytes are above it. For one that wants the input: to be called after
+ * attachment_begin(). The owner may be about to overwrite up to record->floor without
+ * having seen it, and nothing beyond. */
 uint64_t journal_oldest_offset(const struct journal *journal);
 
 /* ---- the input's word ---------------------------------------------------- */

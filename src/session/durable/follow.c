@@ -116,7 +116,7 @@ void
 follow_ack(struct follow *follow, uint64_t offset)
 {
 	if (offset <= follow->offset && follow_holds_input(follow))
-		journal_ack(follow->journal, offset);
+		journal_ack(follow->session->board, follow->journal, offset);
 }
 
 /* ---- one frame after the other ------------------------------------------- */
