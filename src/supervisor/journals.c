@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "platform/fd.h"
 #include "platform/log.h"
 #include "platform/proc.h"
+#include "shared/attachment.h"
 #include "supervisor/own_fd.h"
 
 /* Linux 6.3; without it the kernel complains in its log. */
@@ -29,6 +31,8 @@ _Static_assert(JOURNALS_FD_MIN + JOURNAL_COUNT <= OWN_FD_MIN, "workers would clo
 
 /* vm.overcommit_memory of a kernel that gives out no more than it has. */
 #define JOURNALS_OVERCOMMIT_NEVER '2'
+
+/* ---- the beginning ----------------------------------------------------- */
 
 uint64_t
 journals_limit(uint64_t memory_bytes, uint32_t max_mib)
@@ -110,4 +114,31 @@ journals_open(struct scoreboard *board, uint64_t bytes_max)
 		log_info("no durable sessions: %s", problem != NULL ? problem : strerror(-r));
 	else
 		board->journal_bytes_max = bytes_max;
+}
+
+/* ---- the turns ----------------------------------------------------------- */
+
+void
+journals_bury(struct scoreboard *board, uint32_t index, const char *cause)
+{
+	char words[JOURNAL_WORDS_MAX];
+	int lost;
+
+	if (board->journal_count == 0)
+		return;
+	attachment_end(board, index);
+	(void)snprintf(words, sizeof(words), "worker lost: %s", cause);
+	lost = journal_lose(board, index, words);
+	if (lost >= 0)
+		attachment_wake_all(board, (uint32_t)lost, ATTACHMENT_CHANGE);
+}
+
+uint64_t
+journals_step(
+    struct scoreboard *board, struct journals_keeper *keeper, uint64_t now_ms, uint64_t stall_ms)
+{
+	uint64_t ran_ms = run_clock_look(&keeper->clock, now_ms);
+
+	return run_clock_plan(
+	    &keeper->clock, journal_expire(board, &keeper->kept, ran_ms, stall_ms));
 }

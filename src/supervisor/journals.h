@@ -1,6 +1,7 @@
 /*
  * journals: what durable sessions need of the supervisor: the memory that their output is
- * kept in, made before the first fork. It reads no journal.
+ * kept in, made before the first fork; that a session whose worker died is marked lost,
+ * and that what is kept is freed when its time is over. It reads no journal.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,6 +10,8 @@
 
 #include <stdint.h>
 
+#include "platform/run_clock.h"
+#include "shared/journal.h"
 #include "shared/scoreboard.h"
 
 /* With fewer workers there are no durable sessions: one would hold the place of its program
@@ -18,6 +21,11 @@
 /* Of the guest's memory all of them take at most this part. */
 #define JOURNALS_MEMORY_PART 16
 
+struct journals_keeper {
+	struct journal_keeper kept;
+	struct run_clock clock;
+};
+
 /* How many bytes all journals may hold in a guest of MEMORY_BYTES where the operator
  * allows MAX_MIB. Pure. */
 uint64_t journals_limit(uint64_t memory_bytes, uint32_t max_mib);
@@ -26,5 +34,16 @@ uint64_t journals_limit(uint64_t memory_bytes, uint32_t max_mib);
  * and draws the number by which a host tells this run of the agent from another. Where
  * they can't be had, that is logged, and there are no durable sessions. */
 void journals_open(struct scoreboard *board, uint64_t bytes_max);
+
+/* The worker of slot INDEX has died because of CAUSE, and the slot is not cleared yet: its
+ * session, if that is durable, is lost. Wakes who is attached; or the owner of the session
+ * that it was attached to. */
+void journals_bury(struct scoreboard *board, uint32_t index, const char *cause);
+
+/* Frees what was kept for its time, and what is forgotten (after STALL_MS at the latest).
+ * To be called in each turn. NOW_MS is of CLOCK_MONOTONIC, and so is what it returns: when
+ * to come again, or CLOCK_NEVER. */
+uint64_t journals_step(
+    struct scoreboard *board, struct journals_keeper *keeper, uint64_t now_ms, uint64_t stall_ms);
 
 #endif

@@ -18,6 +18,7 @@
 #include "shared/cgroup_number.h"
 #include "shared/admission.h"
 #include "supervisor/cut.h"
+#include "supervisor/journals.h"
 #include "supervisor/lost_reply.h"
 #include "supervisor/own_fd.h"
 
@@ -261,6 +262,7 @@ pool_bury_worker(
 	had_session = lost_reply_send(worker->queue_fd, slot, cause);
 	fd_close(&worker->queue_fd);
 	watchdogs_close(&pool->watchdogs, index);
+	journals_bury(pool->board, index, cause);
 	admission_free(pool->board, index);
 	scoreboard_clear_slot(slot);
 	atomic_store(&slot->cgroup, 0);

@@ -22,7 +22,6 @@
 #include "shared/host_clock.h"
 #include "supervisor/begin.h"
 #include "supervisor/ending.h"
-#include "supervisor/journals.h"
 #include "supervisor/turn.h"
 
 #define SUPERVISOR_US_PER_MS 1000.0

@@ -14,6 +14,7 @@
 
 #include "platform/backoff.h"
 #include "shared/scoreboard.h"
+#include "supervisor/journals.h"
 #include "supervisor/listeners.h"
 #include "supervisor/pool.h"
 #include "supervisor/power_key.h"
@@ -44,6 +45,7 @@ struct supervisor {
 	struct pool pool;
 	struct power_key power_key;
 	struct readiness readiness;
+	struct journals_keeper journals;
 	bool is_serving;
 	bool is_ready;	/* there has been a worker, and those who wait for that were told */
 	bool is_behind; /* there are more children to reap than one turn may hold */

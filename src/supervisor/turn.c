@@ -145,6 +145,8 @@ supervisor_turn(struct supervisor *supervisor, uint64_t next_ms)
 	uint64_t give_up_ms = readiness_step(&supervisor->readiness);
 	uint64_t again_ms = pool_kill_again(&supervisor->pool, clock_mono_ms());
 	uint64_t watch_ms = CLOCK_NEVER;
+	uint64_t kept_ms = journals_step(supervisor->board, &supervisor->journals, clock_mono_ms(),
+	    (uint64_t)supervisor->settings->worker.session.stall_timeout_ms);
 	const struct timespec at_once = { 0 };
 	int count = 3;
 	int signal;
@@ -161,6 +163,7 @@ supervisor_turn(struct supervisor *supervisor, uint64_t next_ms)
 	count += power_key_list(&supervisor->power_key, polls + count);
 	count += readiness_list(&supervisor->readiness, polls + count);
 	next_ms = clock_sooner(next_ms, clock_sooner(give_up_ms, clock_sooner(again_ms, watch_ms)));
+	next_ms = clock_sooner(next_ms, kept_ms);
 	if (supervisor->is_behind)
 		next_ms = 0;
 	(void)poll(polls, (nfds_t)count, clock_poll_timeout(clock_mono_ms(), next_ms));
