@@ -62,6 +62,7 @@ status_metrics_workers(const struct status *status)
 	} states[] = {
 		{ "idle", status->workers.idle },
 		{ "exec", status->workers.exec },
+		{ "look", status->workers.look },
 		{ "file", status->workers.file },
 		{ "control", status->workers.control },
 	};

@@ -195,9 +195,11 @@ status_text_print(const struct status *status)
 	quantity_format_ms(uptime, status->uptime_ms);
 	(void)printf("%-14s vmm-guest-agent %s, PID %d, up %s, ready after %.1f ms\n", "Agent",
 	    version, status->pid, uptime, status->boot_ms);
-	(void)printf("%-14s %u: %u idle, %u exec, %u file, %u control; %u kept for control\n",
+	(void)printf("%-14s %u: %u idle, %u exec, %u look, %u file, %u control; "
+		     "%u kept for control\n",
 	    "Workers", status->workers.configured, status->workers.idle, status->workers.exec,
-	    status->workers.file, status->workers.control, status->workers.reserved);
+	    status->workers.look, status->workers.file, status->workers.control,
+	    status->workers.reserved);
 	status_text_print_deaths(status);
 	(void)printf("%-14s %llu started, %llu exited, %llu by signal, %llu timed out, "
 		     "%llu out of memory\n",

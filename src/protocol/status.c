@@ -19,6 +19,7 @@ static const struct message_member status_workers_table[] = {
 	{ "configured", NUMBER(workers.configured) },
 	{ "idle", NUMBER(workers.idle) },
 	{ "exec", NUMBER(workers.exec) },
+	{ "look", NUMBER(workers.look) },
 	{ "file", NUMBER(workers.file) },
 	{ "control", NUMBER(workers.control) },
 	{ "reserved", NUMBER(workers.reserved) },

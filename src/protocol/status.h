@@ -46,7 +46,7 @@ struct status {
 	uint64_t uptime_ms;
 	double boot_ms; /* start of the agent until it listened */
 	struct {
-		uint32_t configured, idle, exec, file, control, reserved;
+		uint32_t configured, idle, exec, look, file, control, reserved;
 	} workers;
 	struct {
 		uint64_t started, exited, signaled, timeouts, oom, refused, bad_requests, stalled;

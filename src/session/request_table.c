@@ -62,7 +62,7 @@ static const struct request request_table[] = {
 	    .name = "remove", .serve = file_remove_serve },
 	{ FRAME(FILE_MOVE_REQ), .reply_style = SLOT_REPLY_FILE, .admission = ADMISSION_FILE,
 	    .name = "move", .serve = file_move_serve },
-	{ FRAME(FILE_WATCH_REQ), .reply_style = SLOT_REPLY_FILE, .admission = ADMISSION_EXEC,
+	{ FRAME(FILE_WATCH_REQ), .reply_style = SLOT_REPLY_FILE, .admission = ADMISSION_LOOK,
 	    .name = "watch", .serve = file_watch_serve },
 	{ FRAME(FILE_SYMLINK_REQ), .reply_style = SLOT_REPLY_FILE, .admission = ADMISSION_FILE,
 	    .name = "symlink", .serve = file_symlink_serve },

@@ -26,6 +26,7 @@
 /* A whole number of pages on any kernel; what lies within is not shared. */
 #define SCOREBOARD_OWN_SIZE (64 * 1024)
 #define SCOREBOARD_CACHE_LINE 64
+#define SCOREBOARD_PLACES 4
 #define SCOREBOARD_USER_MAX 32
 #define SCOREBOARD_KIND_MAX 16
 #define SCOREBOARD_INSTANCE_LEN 16
@@ -72,6 +73,7 @@ struct slot {
 	_Atomic uint8_t in_frame;	  /* a part of a frame may have gone, without the rest */
 	_Atomic uint8_t reply_style;	  /* enum slot_reply_style */
 	_Atomic uint8_t spawning;	  /* enum slot_spawning */
+	_Atomic uint8_t admission;	  /* enum admission_class, which the worker has or takes */
 	_Atomic uint8_t asks_end;	  /* its host asked for the end, and awaits an answer */
 	_Atomic int32_t child_pid;	  /* main process of the session, or 0 */
 	_Atomic uint64_t session;	  /* number, from 1; 0: none */
@@ -174,9 +176,8 @@ struct scoreboard {
 	struct scoreboard_counts counts;
 	struct scoreboard_deaths deaths;
 	struct scoreboard_shutdown shutdown;
-	/* Words of the control lane, see admission.h: slot index + 1, or 0 for free. */
-	_Atomic uint32_t exec_places[SCOREBOARD_WORKERS_MAX];
-	_Atomic uint32_t any_places[SCOREBOARD_WORKERS_MAX];
+	/* Words of the control lane, by enum admission_class: slot index + 1, or 0 for free. */
+	_Atomic uint32_t places[SCOREBOARD_PLACES][SCOREBOARD_WORKERS_MAX];
 	struct scoreboard_detached detached[SCOREBOARD_DETACHED_MAX];
 	struct journals journals;
 	struct slot slots[];

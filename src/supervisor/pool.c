@@ -263,7 +263,7 @@ pool_bury_worker(
 	fd_close(&worker->queue_fd);
 	watchdogs_close(&pool->watchdogs, index);
 	journals_bury(pool->board, index, cause);
-	admission_free(pool->board, index);
+	admission_free_dead(pool->board, index);
 	scoreboard_clear_slot(slot);
 	atomic_store(&slot->cgroup, 0);
 	atomic_store(&slot->worker_pid, 0);

@@ -101,18 +101,10 @@ worker_refuse_unread(struct session *session, int error)
 static void
 worker_refuse_busy(struct session *session, const struct request *request)
 {
-	_Atomic uint64_t *count = &session->board->counts.refused;
-	uint32_t total = admission_total(session->board, request->admission);
-	uint32_t taken = admission_count_taken(session->board, request->admission);
+	char text[ADMISSION_TEXT_MAX];
 
-	/* What was full may have emptied by now; it was full all the same. */
-	if (request->admission == ADMISSION_EXEC && taken == total)
-		session_refuse(
-		    session, count, -EBUSY, "busy: %u of %u exec workers are in use", taken, total);
-	else
-		session_refuse(session, count, -EBUSY,
-		    "busy: all %u workers that may serve this are in use",
-		    admission_total(session->board, ADMISSION_FILE));
+	admission_explain(session->board, request->admission, text);
+	session_refuse(session, &session->board->counts.refused, -EBUSY, "%s", text);
 	if (request->type == VMM_GUEST_FILE_WRITE_REQ)
 		session_discard_upload(session, WORKER_DISCARD_BUSY_MS);
 }

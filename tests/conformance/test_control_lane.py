@@ -119,11 +119,63 @@ def test_refusals_are_counted(full):
     assert full.status()["sessions"]["refused"] == before + 1
 
 
-def test_wait_port_connect_and_watch_need_an_exec_place(full, tmp_path):
+def test_wait_port_and_connect_need_an_exec_place(full):
     assert full.request(codec.WAIT_PORT, {"port": 1, "timeout_ms": 5000}).code not in (0, 1, None)
     assert full.request(codec.CONNECT, {"port": 1}).code == 125
-    frames = full.file_request(codec.FILE_WATCH_REQ, {"path": str(tmp_path), "recursive": False})
-    assert frames[-1].type == codec.FILE_ERR and frames[-1].payload.startswith(b"EBUSY: "), frames
+
+
+# ---- those who look on ------------------------------------------------------------
+
+
+def watch(agent, path):
+    """A watch that stands, or the FILE_ERR that it got, as text."""
+    conn = agent.file_connect(codec.FILE_WATCH_REQ, {"path": str(path), "recursive": False})
+    frame = conn.recv()
+    return conn if frame.type == codec.FILE_ACK else frame.payload.decode()
+
+
+def test_open_folders_lock_no_program_out(start_agent, tmp_path):
+    """As many as an editor would open: those that find no place are told so."""
+    agent = start_agent("--workers=66")
+    opened = [watch(agent, tmp_path) for _ in range(64)]
+    words = [one for one in opened if isinstance(one, str)]
+    assert len(opened) - len(words) == 16 == agent.status()["workers"]["look"]
+    assert set(words) == {"EBUSY: busy: 16 of 16 look workers are in use"}
+    programs = [hold(agent) for _ in range(49)]
+    assert agent.status()["workers"]["exec"] == 49 and agent.status()["workers"]["file"] == 0
+    let_go(*programs)
+
+
+def test_who_looks_on_leaves_half_of_the_workers_to_programs(start_agent, tmp_path):
+    """Uploads take what lookers might have; what is left is not for lookers."""
+    agent = start_agent("--workers=8")
+    uploads = []
+    for i in range(3):
+        uploads.append(agent.file_connect(codec.FILE_WRITE_REQ, {"path": str(tmp_path / ("u%d" % i))}))
+        uploads[-1].send(codec.FILE_DATA, b"x")
+        wait_until(lambda: agent.status()["workers"]["file"] == len(uploads), message="it has its place")
+    assert watch(agent, tmp_path) == "EBUSY: busy: 4 workers are left, and kept for programs"
+    programs = [hold(agent) for _ in range(4)]
+    assert "busy: all 7 workers" in refused(agent.run(["true"]))
+    let_go(*programs)
+
+
+def test_a_look_place_is_free_again_when_its_host_goes(start_agent, tmp_path):
+    agent = start_agent("--workers=4")
+    for _ in range(3):
+        conn = watch(agent, tmp_path)
+        assert "1 of 1 look workers" in watch(agent, tmp_path)
+        conn.close()
+        wait_until(lambda: agent.status()["workers"]["look"] == 0, message="it is free")
+
+
+@pytest.mark.kills_workers
+def test_a_look_place_is_free_again_when_its_worker_dies(start_agent, tmp_path):
+    agent = start_agent("--workers=4")
+    watch(agent, tmp_path)
+    kill_hard([s for s in agent.status()["slots"] if s["kind"] == "watch"][0]["pid"])
+    wait_until(lambda: agent.status()["workers"]["look"] == 0, message="it is free")
+    assert not isinstance(watch(agent, tmp_path), str)
 
 
 def test_files_and_programs_together_leave_one_worker(full, tmp_path):

@@ -12,6 +12,9 @@ from agent import FileError, wait_until
 from faults import Fault
 from watching import Stopped, Watch
 
+# Places for a few who look on at once.
+AGENT_OPTIONS = ("--workers=24", "--log=debug")
+
 
 @pytest.fixture
 def watch(agent, tmp_path):
@@ -351,10 +354,10 @@ def test_a_limit_that_is_met_later_ends_the_watch_in_words(start_agent, tmp_path
         assert w.end().startswith("ENOSPC: ")
 
 
-def test_a_watch_holds_an_exec_place(start_agent, tmp_path):
-    agent = start_agent("--workers=4", "--reserved=2")
+def test_a_watch_holds_a_look_place(start_agent, tmp_path):
+    agent = start_agent("--workers=8")
     watches = [Watch(agent, tmp_path) for _ in range(2)]
-    with pytest.raises(FileError, match="^EBUSY: busy: 2 of 2 exec workers are in use"):
+    with pytest.raises(FileError, match="^EBUSY: busy: 2 of 2 look workers are in use"):
         agent.file_call(codec.FILE_WATCH_REQ, {"path": str(tmp_path), "recursive": False})
     assert agent.file_call(codec.FILE_STAT_REQ, {"path": "/"})
     for w in watches:

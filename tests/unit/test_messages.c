@@ -261,6 +261,7 @@ static const struct {
 	    "{\"version\":\"1\",\"protocol\":1," INSTANCE
 	    ",\"features\":[\"START\",\"KILL\"],\"pid\":1,"
 	    "\"uptime_ms\":2,\"boot_ms\":1.500,\"workers\":{\"configured\":1,\"idle\":2,\"exec\":3,"
+	    "\"look\":7,"
 	    "\"file\":4,\"control\":5,\"reserved\":6},\"sessions\":{\"started\":1,\"exited\":2,"
 	    "\"signaled\":3,\"timeouts\":4,\"oom\":5,\"refused\":6,\"bad_requests\":7,\"stalled\":"
 	    "8},"

@@ -80,7 +80,7 @@ test_counts_stand_under_their_names(void **state)
 		.pid = 1,
 		.uptime_ms = UINT64_MAX,
 		.boot_ms = 4.25,
-		.workers = { 1, 2, 3, 4, 5, 6 },
+		.workers = { 1, 2, 3, 4, 5, 6, 7 },
 		.sessions = { 11, 12, 13, 14, 15, 16, 17, 18 },
 		.clock_syncs = 21,
 		.shm_bytes = 22,
@@ -88,8 +88,8 @@ test_counts_stand_under_their_names(void **state)
 	struct json_object *CLEANUP_JSON json = format_and_parse(&status);
 	struct json_object *workers = get(json, "workers");
 	struct json_object *sessions = get(json, "sessions");
-	const char *const worker_names[] = { "configured", "idle", "exec", "file", "control",
-		"reserved" };
+	const char *const worker_names[] = { "configured", "idle", "exec", "look", "file",
+		"control", "reserved" };
 	const char *const session_names[] = { "started", "exited", "signaled", "timeouts", "oom",
 		"refused", "bad_requests", "stalled" };
 
@@ -100,7 +100,7 @@ test_counts_stand_under_their_names(void **state)
 	assert_string_equal(json_object_get_string(get(json, "boot_ms")), "4.250");
 	assert_string_equal(
 	    json_object_get_string(json_object_array_get_idx(get(json, "features"), 1)), "STDIN");
-	for (size_t i = 0; i < 6; i++)
+	for (size_t i = 0; i < 7; i++)
 		assert_number(workers, worker_names[i], i + 1);
 	for (size_t i = 0; i < 8; i++)
 		assert_number(sessions, session_names[i], i + 11);

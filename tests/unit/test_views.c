@@ -31,7 +31,7 @@ test_status_is_read_as_it_was_written(void **state)
 		.pid = 1,
 		.uptime_ms = 123456,
 		.boot_ms = 1.5,
-		.workers = { 16, 10, 3, 2, 1, 2 },
+		.workers = { 16, 10, 3, 7, 2, 1, 2 },
 		.sessions = { 1, 2, 3, 4, 5, 6, 7, 8 },
 		.worker_deaths = { .total = 3, .last_signal = 11, .last_unix_ms = 1700000000000 },
 		.clock_syncs = 8,

@@ -92,12 +92,14 @@ status_count_workers(const struct scoreboard *board, uint32_t busy, struct statu
 {
 	uint32_t held = admission_count_taken(board, ADMISSION_FILE);
 	uint32_t exec = admission_count_taken(board, ADMISSION_EXEC);
+	uint32_t look = admission_count_taken(board, ADMISSION_LOOK);
 
 	status->workers.configured = board->workers;
 	status->workers.reserved = board->reserved;
 	status->workers.idle = scoreboard_count_idle(board);
 	status->workers.exec = exec;
-	status->workers.file = held > exec ? held - exec : 0;
+	status->workers.look = look;
+	status->workers.file = held > exec + look ? held - exec - look : 0;
 	status->workers.control = busy > held ? busy - held : 0;
 }
 
