@@ -258,6 +258,12 @@ attachment_put_signal(
 	return true;
 }
 
+bool
+attachment_has_signals(const struct scoreboard *board, uint32_t index)
+{
+	return (atomic_load(&board->slots[index].attachment.signals) & ATTACHMENT_QUEUE) != 0;
+}
+
 void
 attachment_put_size(struct scoreboard *board, uint32_t index, const struct journal *journal,
     uint16_t columns, uint16_t rows)

@@ -102,6 +102,9 @@ bool attachment_is_settled(
 bool attachment_put_signal(
     struct scoreboard *board, uint32_t index, const struct journal *journal, int signal);
 
+/* Whether one of them is still in the queue. */
+bool attachment_has_signals(const struct scoreboard *board, uint32_t index);
+
 /* RESIZE; the last one counts. */
 void attachment_put_size(struct scoreboard *board, uint32_t index, const struct journal *journal,
     uint16_t columns, uint16_t rows);

@@ -154,6 +154,14 @@ follow_begin_status(struct follow *follow, const struct report *report, bool is_
 	return follow_begin_text(follow, text, len, is_last);
 }
 
+static void
+follow_free_place(const struct follow *follow)
+{
+	const struct session *session = follow->session;
+
+	admission_free(session->board, session->slot_index);
+}
+
 static int
 follow_begin_note(struct follow *follow)
 {
@@ -169,7 +177,6 @@ follow_begin_note(struct follow *follow)
 static int
 follow_begin_detached(struct follow *follow)
 {
-	struct session *session = follow->session;
 	const struct report report = {
 		.event = REPORT_DETACHED,
 		.has_offset = true,
@@ -178,7 +185,7 @@ follow_begin_detached(struct follow *follow)
 	};
 
 	if (!follow_is_owner(follow))
-		admission_free(session->board, session->slot_index);
+		follow_free_place(follow);
 	return follow_begin_status(follow, &report, true);
 }
 
@@ -263,15 +270,13 @@ follow_begin_words(struct follow *follow, const struct journal_end *how)
 static int
 follow_begin_exit(struct follow *follow, const struct journal_end *how)
 {
-	struct session *session = follow->session;
-
-	follow->waits = !conn_has_room(&session->conn);
+	follow->waits = !conn_has_room(&follow->session->conn);
 	if (follow->waits)
 		return 0;
 	follow->end = FOLLOW_END_OVER;
 	frame_exit_format(
 	    conn_tx_buffer(), (struct frame_exit){ .code = how->code, .signal = how->signal });
-	admission_free(session->board, session->slot_index);
+	follow_free_place(follow);
 	return follow_begin(follow, VMM_GUEST_EXIT, VMM_GUEST_EXIT_LEN, true);
 }
 
