@@ -95,7 +95,7 @@ file_request_check(uint32_t set, const struct file_request *request, struct json
 	size_t len = request->target != NULL ? strlen(request->target) : 0;
 
 	if (request->target != NULL && len == 0)
-		json_fail(error, "member 'target': it is empty");
+		json_fail_member(error, "target", "it is empty");
 	else if (len >= PATH_MAX)
 		json_fail(error, "member 'target': %zu bytes, the most is %d", len, PATH_MAX - 1);
 	if ((set & (WRITE | MKDIR | SET)) && !request->has_mtime &&

@@ -58,6 +58,12 @@ json_fail(struct json_error *error, const char *format, ...)
 }
 
 void
+json_fail_member(struct json_error *error, const char *name, const char *problem)
+{
+	json_fail(error, "member '%.64s': %s", name, problem);
+}
+
+void
 json_fail_memory(struct json_error *error)
 {
 	if (error->code < 0)
@@ -331,12 +337,12 @@ json_string_of(struct json_object *value, const char *name, struct json_error *e
 	const char *text;
 
 	if (!json_object_is_type(value, json_type_string)) {
-		json_fail(error, "member '%.64s': a string is needed", name);
+		json_fail_member(error, name, "a string is needed");
 		return NULL;
 	}
 	text = json_object_get_string(value);
 	if (strlen(text) != (size_t)json_object_get_string_len(value)) {
-		json_fail(error, "member '%.64s': a NUL character is not allowed", name);
+		json_fail_member(error, name, "a NUL character is not allowed");
 		return NULL;
 	}
 	return text;

@@ -60,6 +60,9 @@ int json_parse_each(
 void json_fail(struct json_error *error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The same for what is wrong with the member NAME: "a number is needed". */
+void json_fail_member(struct json_error *error, const char *name, const char *problem);
+
 /* The same for -ENOMEM. */
 void json_fail_memory(struct json_error *error);
 

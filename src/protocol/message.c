@@ -82,7 +82,7 @@ message_read_object(const struct message_member *member, struct json_object *val
 	if (json_object_is_type(value, json_type_object))
 		message_read(member->more, value, base, error);
 	else
-		json_fail(error, "member '%s': an object is needed", member->name);
+		json_fail_member(error, member->name, "an object is needed");
 }
 
 static struct json_object *
@@ -133,7 +133,7 @@ message_read_array(const struct message_member *member, struct json_object *valu
 	char *block;
 
 	if (!json_object_is_type(value, json_type_array)) {
-		json_fail(error, "member '%s': an array is needed", member->name);
+		json_fail_member(error, member->name, "an array is needed");
 		return;
 	}
 	count = json_object_array_length(value);

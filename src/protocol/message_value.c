@@ -77,7 +77,7 @@ message_is_whole(
 {
 	if (json_object_is_type(value, json_type_int))
 		return true;
-	json_fail(error, "member '%s': a whole number is needed", member->name);
+	json_fail_member(error, member->name, "a whole number is needed");
 	return false;
 }
 
@@ -148,7 +148,7 @@ message_read_signed(const struct message_member *member, struct json_object *val
 	/* json-c gives the nearest number it has, without a word. */
 	if (number < -largest - 1 || number > largest ||
 	    (number >= 0 && json_object_get_uint64(value) > INT64_MAX))
-		json_fail(error, "member '%s': out of range", member->name);
+		json_fail_member(error, member->name, "out of range");
 	message_set_number(member, base, (uint64_t)number);
 }
 
@@ -163,7 +163,7 @@ message_read_flag(const struct message_member *member, struct json_object *value
     struct json_error *error)
 {
 	if (!json_object_is_type(value, json_type_boolean))
-		json_fail(error, "member '%s': true or false is needed", member->name);
+		json_fail_member(error, member->name, "true or false is needed");
 	*(bool *)message_place(base, member->offset) = json_object_get_boolean(value);
 }
 
@@ -182,7 +182,7 @@ message_read_real(const struct message_member *member, struct json_object *value
 	if ((!json_object_is_type(value, json_type_int) &&
 		!json_object_is_type(value, json_type_double)) ||
 	    !isfinite(number))
-		json_fail(error, "member '%s': a number is needed", member->name);
+		json_fail_member(error, member->name, "a number is needed");
 	*(double *)message_place(base, member->offset) = number;
 }
 

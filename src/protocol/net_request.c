@@ -50,9 +50,9 @@ net_request_read(const struct net_text *text, struct net_request *ret, struct js
 	net_request_read_quad("netmask", text->netmask, &request.netmask, error);
 	net_request_read_quad("gateway", text->gateway, &request.gateway, error);
 	if (request.address.s_addr == INADDR_ANY)
-		json_fail(error, "member 'ip': 0.0.0.0 is not an address");
+		json_fail_member(error, "ip", "0.0.0.0 is not an address");
 	if (!net_request_is_netmask(request.netmask))
-		json_fail(error, "member 'netmask': it has holes");
+		json_fail_member(error, "netmask", "it has holes");
 	if (error->code < 0)
 		return error->code;
 	(void)strlcpy(request.gateway_text, text->gateway, sizeof(request.gateway_text));

@@ -49,7 +49,7 @@ restored_read_entropy(const char *text, struct restored_request *request)
 	    text != NULL ? base64_parse(text, request->entropy, sizeof(request->entropy)) : 0;
 
 	if (len < 0)
-		json_fail(&request->entropy_error, "member 'entropy': it is not base64");
+		json_fail_member(&request->entropy_error, "entropy", "it is not base64");
 	else
 		request->entropy_len = (size_t)len;
 }

@@ -87,7 +87,7 @@ start_read_env(const struct message_member *member, struct json_object *value, v
 	struct start_request *request = base;
 
 	if (!json_object_is_type(value, json_type_object)) {
-		json_fail(error, "member '%s': an object of strings is needed", member->name);
+		json_fail_member(error, member->name, "an object of strings is needed");
 		return;
 	}
 	request->env = calloc((size_t)json_object_object_length(value) + 1, sizeof(*request->env));
@@ -140,9 +140,9 @@ start_check(const struct start_request *request, struct json_error *error)
 	if (error->code < 0)
 		return;
 	if (request->argc == 0)
-		json_fail(error, "member 'cmd': an array of at least one string is needed");
+		json_fail_member(error, "cmd", "an array of at least one string is needed");
 	else if (request->argv[0][0] == '\0')
-		json_fail(error, "member 'cmd': the program's name is empty");
+		json_fail_member(error, "cmd", "the program's name is empty");
 	if (request->detach &&
 	    (request->tty || request->timeout_seconds > 0 || request->kill_grace_seconds > 0))
 		json_fail(error, "member 'detach': not with 'tty', 'timeout_seconds' or "

@@ -130,7 +130,7 @@ status_read_by_signal(const struct message_member *member, struct json_object *v
     struct json_error *error)
 {
 	if (!json_object_is_type(value, json_type_object)) {
-		json_fail(error, "member '%s': an object is needed", member->name);
+		json_fail_member(error, member->name, "an object is needed");
 		return;
 	}
 	json_object_object_foreach(value, signal, count)

@@ -13,6 +13,7 @@
 
 #include "platform/fdpass.h"
 #include "platform/log.h"
+#include "protocol/json.h"
 #include "shared/admission.h"
 
 /* The agent's own words to the host; longer ones are cut. */
@@ -70,6 +71,13 @@ session_refuse(struct session *session, _Atomic uint64_t *count, int error, cons
 	default:
 		break;
 	}
+}
+
+void
+session_refuse_bad(struct session *session, const char *name, const struct json_error *error)
+{
+	session_refuse(session, &session->board->counts.bad_requests, error->code, "bad %s: %s",
+	    name, error->text);
 }
 
 void

@@ -17,6 +17,8 @@
 #include "shared/session_settings.h"
 #include "shared/scoreboard.h"
 
+struct json_error;
+
 struct session {
 	struct conn conn;
 	struct slot *slot;
@@ -45,6 +47,9 @@ void session_refuse_exec(struct session *session, int code, const char *format, 
  * has no text in its answer, so that it goes into the log. */
 void session_refuse(struct session *session, _Atomic uint64_t *count, int error, const char *format,
     ...) __attribute__((format(printf, 4, 5)));
+
+/* The same for a request whose JSON is wrong, which ERROR says; NAME is its frame's. */
+void session_refuse_bad(struct session *session, const char *name, const struct json_error *error);
 
 /* After a refusal of an upload, which the host may still be sending: reads and drops it up to
  * FILE_DONE, for MAX_MS at most, so that the host sees the answer and not a reset. */

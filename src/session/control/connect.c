@@ -98,8 +98,7 @@ connect_serve(struct session *session, uint8_t type, const uint8_t *payload, siz
 
 	(void)type;
 	if (port_target_parse((const char *)payload, len, &target, &error) < 0) {
-		session_refuse(session, &session->board->counts.bad_requests, error.code,
-		    "bad CONNECT: %s", error.text);
+		session_refuse_bad(session, "CONNECT", &error);
 		return;
 	}
 	session_describe(session, "", target.name);

@@ -69,8 +69,7 @@ kill_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t
 
 	(void)type;
 	if (control_kill_parse((const char *)payload, len, &request, &error) < 0) {
-		session_refuse(session, &session->board->counts.bad_requests, error.code,
-		    "bad KILL: %s", error.text);
+		session_refuse_bad(session, "KILL", &error);
 		return;
 	}
 	slot = kill_find(session->board, request.session);

@@ -24,8 +24,7 @@ net_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t 
 
 	(void)type;
 	if (net_request_parse((const char *)payload, len, &request, &error) < 0) {
-		session_refuse(session, &session->board->counts.bad_requests, error.code,
-		    "bad NET_RECONFIG: %s", error.text);
+		session_refuse_bad(session, "NET_RECONFIG", &error);
 		return;
 	}
 	if (net_apply(&request, session->settings->dns, &result) == 0)

@@ -24,8 +24,7 @@ shutdown_serve(struct session *session, uint8_t type, const uint8_t *payload, si
 
 	(void)type;
 	if (control_shutdown_parse((const char *)payload, len, &request, &error) < 0) {
-		session_refuse(session, &session->board->counts.bad_requests, error.code,
-		    "bad SHUTDOWN: %s", error.text);
+		session_refuse_bad(session, "SHUTDOWN", &error);
 		return;
 	}
 	grace_ms = (uint64_t)request.grace_seconds * SHUTDOWN_MS_PER_S;

@@ -68,8 +68,7 @@ wait_port_serve(struct session *session, uint8_t type, const uint8_t *payload, s
 
 	(void)type;
 	if (port_wait_parse((const char *)payload, len, &wait, &error) < 0) {
-		session_refuse(session, &session->board->counts.bad_requests, error.code,
-		    "bad WAIT_PORT: %s", error.text);
+		session_refuse_bad(session, "WAIT_PORT", &error);
 		return;
 	}
 	(void)snprintf(what, sizeof(what), "port %u", wait.port);

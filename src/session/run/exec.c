@@ -58,8 +58,7 @@ exec_parse(struct exec *exec, const uint8_t *payload, size_t len)
 
 	if (start_parse((const char *)payload, len, &exec->request, &error) == 0)
 		return true;
-	session_refuse(exec->session, &exec->session->board->counts.bad_requests, error.code,
-	    "bad START: %s", error.text);
+	session_refuse_bad(exec->session, "START", &error);
 	return false;
 }
 
