@@ -70,14 +70,6 @@ net_request_parse(const char *text, size_t len, struct net_request *ret, struct 
 	return r == 0 ? net_request_read(&request.text, ret, error) : r;
 }
 
-char *
-net_request_format(const char *ip, const char *netmask, const char *gateway, size_t *ret_len)
-{
-	struct net_json request = { .text = { .ip = ip, .netmask = netmask, .gateway = gateway } };
-
-	return message_format(&net_request_message, &request, ret_len);
-}
-
 void
 net_request_exit_format(uint8_t *bytes, const uint32_t times[NET_REQUEST_TIMES])
 {

@@ -48,10 +48,6 @@ int net_request_read(
 			   .flags = MESSAGE_NEEDED                                                 \
 	}
 
-/* The JSON for a host to send, from three dotted quads, in a new block that the
- * caller frees; NULL: no memory. */
-char *net_request_format(const char *ip, const char *netmask, const char *gateway, size_t *ret_len);
-
 /* The times in EXIT, microseconds. */
 enum net_request_time {
 	NET_REQUEST_ADDRESS_US = 0,

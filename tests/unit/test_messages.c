@@ -20,6 +20,7 @@
 #include "protocol/control_request.h"
 #include "protocol/file_entry.h"
 #include "protocol/file_request.h"
+#include "protocol/message.h"
 #include "protocol/net_request.h"
 #include "protocol/port_request.h"
 #include "protocol/report.h"
@@ -28,6 +29,10 @@
 #include "protocol/status.h"
 #include "failing_memory.h"
 #include "vmm-guest/protocol.h"
+
+struct net_quads {
+	struct net_text text;
+};
 
 /* ---- the messages -------------------------------------------------------- */
 
@@ -80,8 +85,24 @@ MESSAGE_FUNCTIONS(kill, struct control_kill, control_kill_parse(text, len, &requ
     control_kill_format(&request, &size), (void)0)
 MESSAGE_FUNCTIONS(wait, struct port_wait, port_wait_parse(text, len, &request, &error),
     port_wait_format(&request, &size), (void)0)
+
+/* The agent only reads it; this is how a host would write it, by the same members. */
+static char *
+net_text(const struct net_request *request, size_t *ret_size)
+{
+	static const struct message_member table[] = { NET_REQUEST_MEMBERS(
+	    struct net_quads, text) };
+	static const struct message message = MESSAGE_OF(table);
+	struct net_quads quads = {
+		.text = { .ip = "10.0.9.2",
+		    .netmask = "255.255.255.0",
+		    .gateway = request->gateway_text },
+	};
+
+	return message_format(&message, &quads, ret_size);
+}
 MESSAGE_FUNCTIONS(net, struct net_request, net_request_parse(text, len, &request, &error),
-    net_request_format("10.0.9.2", "255.255.255.0", request.gateway_text, &size), (void)0)
+    net_text(&request, &size), (void)0)
 MESSAGE_FUNCTIONS(target, struct port_target, port_target_parse(text, len, &request, &error),
     port_target_format(strchr(request.name, ':') != NULL ? "127.0.0.2" : NULL,
 	ntohs(request.address.in.sin_port), &size),
