@@ -14,6 +14,7 @@
 #include "platform/fd.h"
 #include "platform/log.h"
 #include "platform/proc.h"
+#include "shared/holder_place.h"
 #include "shared/attachment.h"
 #include "supervisor/own_fd.h"
 
@@ -131,6 +132,7 @@ journals_bury(struct scoreboard *board, uint32_t index, const char *cause)
 	lost = journal_lose(board, index, words);
 	if (lost >= 0)
 		attachment_wake_all(board, (uint32_t)lost, ATTACHMENT_CHANGE);
+	holder_place_bury(board, index);
 }
 
 uint64_t

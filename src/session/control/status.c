@@ -14,6 +14,7 @@
 #include "platform/clock.h"
 #include "protocol/status.h"
 #include "session/request_table.h"
+#include "shared/holder_place.h"
 
 #define STATUS_US_PER_MS 1000.0
 #define STATUS_DETACHED_KIND "detached"
@@ -93,11 +94,16 @@ status_count_workers(const struct scoreboard *board, uint32_t busy, struct statu
 	uint32_t held = admission_count_taken(board, ADMISSION_FILE);
 	uint32_t exec = admission_count_taken(board, ADMISSION_EXEC);
 	uint32_t look = admission_count_taken(board, ADMISSION_LOOK);
+	uint32_t used;
+	uint32_t laid_by = holder_place_count(board, &used);
 
 	status->workers.configured = board->workers;
 	status->workers.reserved = board->reserved;
 	status->workers.idle = scoreboard_count_idle(board);
 	status->workers.exec = exec;
+	/* What is laid by and not used has no worker. */
+	held -= laid_by - used;
+	look += used;
 	status->workers.look = look;
 	status->workers.file = held > exec + look ? held - exec - look : 0;
 	status->workers.control = busy > held ? busy - held : 0;
