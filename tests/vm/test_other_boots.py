@@ -128,3 +128,11 @@ def test_a_user_who_takes_all_terminals_leaves_some_to_the_host(boot):
         assert take_terminals(guest, "all", "sh /take /dev/ptmx") == own + 2048
         for user in ("root", "guest"):
             assert guest.output(f"vmm-guest-ctl exec -u {user} -t -- tty").strip() == "/dev/pts-host/0"
+
+
+def test_where_the_kernel_promises_no_memory_the_guest_boots_without_durable_sessions(boot):
+    with boot(f"{PEER} sysctl.vm.overcommit_memory=2 sysctl.vm.overcommit_ratio=80") as guest:
+        guest.wait_ready()
+        assert guest.output("cat /proc/sys/vm/overcommit_memory") == "2"
+        assert guest.console().count("no durable sessions: vm.overcommit_memory is 2") == 1
+        assert guest.output("vmm-guest-ctl exec -- echo served") == "served"
