@@ -3,28 +3,23 @@
  *
  * One frame at a time is on its way out, in the outbox, and one piece of a frame
  * on its way to an output. While a piece waits for its reader nothing is received,
- * which is the back pressure that stops the program; while the outbox waits for
- * the agent nothing is read from standard input.
+ * which is the back pressure that stops the program.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "ctl/attach.h"
-#include "ctl/core/outbox.h"
-#include "ctl/keys.h"
-#include "ctl/output.h"
-#include "ctl/signals.h"
-#include "ctl/target.h"
-#include "ctl/terminal.h"
-#include "platform/clock.h"
-#include "platform/fd.h"
-#include "platform/io_error.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
+
+#include "ctl/attach_loop.h"
+#include "ctl/signals.h"
+#include "ctl/target.h"
+#include "ctl/terminal.h"
+#include "platform/clock.h"
+#include "platform/io_error.h"
 
 enum {
 	ATTACH_POLL_SIGNALS = 0,
@@ -34,30 +29,7 @@ enum {
 	ATTACH_POLLS
 };
 
-struct attach {
-	struct client *client;
-	const struct attach_options *options;
-	struct attach_result *result;
-	bool is_over;
-
-	struct outbox outbox;
-	bool agent_listens; /* false once a send has failed: its words may still come */
-
-	bool stdin_is_open;
-	bool eof_is_due;
-	bool resize_is_due;
-	int signal_due;
-	int signal_passed;
-	uint64_t signaled_ms; /* when the last signal came that was passed on */
-
-	struct keys_escape escape;
-
-	struct output outputs[2];
-	struct client_piece piece; /* what is left of it: piece.len */
-	const struct output *piece_output;
-};
-
-static void
+void
 attach_end(struct attach *attach, enum attach_end end, int signal)
 {
 	attach->is_over = true;
@@ -65,9 +37,11 @@ attach_end(struct attach *attach, enum attach_end end, int signal)
 	attach->result->signal = signal;
 }
 
-static void
+void
 attach_lose(struct attach *attach, int error)
 {
+	if (attach->session != NULL && attach_durable_lose(attach, error))
+		return;
 	client_explain(attach->client, error, &attach->result->error);
 	if (error == -ENODATA)
 		client_fail(&attach->result->error,
@@ -91,7 +65,7 @@ attach_put_due(struct attach *attach)
 	uint8_t *payload = outbox_payload(&attach->outbox);
 	struct frame_resize size;
 
-	if (!outbox_is_empty(&attach->outbox) || !attach->agent_listens)
+	if (!outbox_is_empty(&attach->outbox) || !attach->agent_listens || attach->awaits_attached)
 		return;
 	if (attach->signal_due != 0) {
 		frame_signal_format(payload, attach->signal_due);
@@ -101,56 +75,30 @@ attach_put_due(struct attach *attach)
 		frame_resize_format(payload, size);
 		attach_put(attach, VMM_GUEST_RESIZE, VMM_GUEST_RESIZE_LEN);
 		attach->resize_is_due = false;
+	} else if (attach->session != NULL) {
+		(void)attach_durable_put(attach);
 	} else if (attach->eof_is_due) {
 		attach_put(attach, VMM_GUEST_EOF, 0);
 		attach->eof_is_due = false;
 	}
 }
 
+/* What the agent said before it stopped listening is still to be read. */
 static void
 attach_send(struct attach *attach)
 {
 	int r = outbox_send(&attach->outbox, attach->client);
 
-	if (r < 0 && !client_is_gone(r)) {
+	if (r == 0)
+		return;
+	if (!client_is_gone(r) && attach->session == NULL) {
 		attach_lose(attach, r);
-	} else if (r < 0) {
-		attach->agent_listens = false;
+		return;
+	}
+	attach->agent_listens = false;
+	outbox_clear(&attach->outbox);
+	if (attach->session == NULL)
 		attach->stdin_is_open = false;
-		outbox_clear(&attach->outbox);
-	}
-}
-
-static void
-attach_read_stdin(struct attach *attach)
-{
-	uint8_t *payload = outbox_payload(&attach->outbox);
-	ssize_t n = read(STDIN_FILENO, payload, OUTBOX_PAYLOAD_MAX);
-
-	if (n < 0 && (errno == EINTR || errno == EAGAIN))
-		return;
-	if (n < 0 && io_error_read(IO_PIPE, errno) == IO_NO_MEMORY) {
-		io_error_pause();
-		return;
-	}
-	/* A terminal that has gone is an end as well. */
-	if (n < 0 && !(errno == EIO && isatty(STDIN_FILENO))) {
-		client_fail(
-		    &attach->result->error, "can't read standard input: %s", strerror(errno));
-		attach_end(attach, ATTACH_LOST, 0);
-		return;
-	}
-	if (n <= 0) {
-		attach->stdin_is_open = false;
-		attach->eof_is_due = true;
-		return;
-	}
-	if (attach->options->tty &&
-	    keys_complete_escape(&attach->escape, payload, (size_t)n, clock_mono_ms())) {
-		attach_end(attach, ATTACH_SIGNALED, 0);
-		return;
-	}
-	attach_put(attach, VMM_GUEST_STDIN, (size_t)n);
 }
 
 /* ---- from the agent ----------------------------------------------------- */
@@ -184,15 +132,17 @@ attach_write(struct attach *attach)
 /* Takes one piece. With a terminal STDERR holds the agent's own words alone, which
  * are for a terminal that is not raw. */
 static void
-attach_take(struct attach *attach, const struct client_piece *piece)
+attach_take(struct attach *attach, struct client_piece *piece)
 {
+	if (attach->session != NULL && !attach_durable_take(attach, piece))
+		return;
 	switch (piece->type) {
 	case VMM_GUEST_STDOUT:
 		attach->piece_output = &attach->outputs[0];
 		attach->piece = *piece;
 		break;
 	case VMM_GUEST_STDERR:
-		if (attach->options->tty)
+		if (attach->tty)
 			terminal_restore();
 		attach->piece_output = &attach->outputs[1];
 		attach->piece = *piece;
@@ -222,7 +172,9 @@ attach_take_all(struct attach *attach)
 
 	while (!attach->is_over) {
 		attach_write(attach);
-		if (attach->is_over || attach->piece.len > 0)
+		if (!attach->is_over && attach->session != NULL)
+			attach_durable_look_at_end(attach);
+		if (attach->is_over || attach->piece.len > 0 || attach->client->fd < 0)
 			return;
 		r = client_take(attach->client, &piece);
 		if (r == -EAGAIN)
@@ -255,13 +207,23 @@ attach_stop(void)
 	(void)raise(SIGSTOP);
 }
 
+/* Whether a signal is for us alone: the program has its own terminal, which it comes by, or
+ * its input is another's. */
+static bool
+attach_keeps_signals(const struct attach *attach)
+{
+	const struct durable *session = attach->session;
+
+	return attach->tty || (session != NULL && (!session->wants_input || !session->is_known));
+}
+
 static void
 attach_pass_signal(struct attach *attach, int signal)
 {
 	uint64_t now = clock_mono_ms();
 	bool is_second = attach->signaled_ms != 0 && now - attach->signaled_ms <= ATTACH_FORCE_MS;
 
-	if (attach->options->tty || is_second) {
+	if (attach_keeps_signals(attach) || is_second) {
 		attach_end(attach, ATTACH_SIGNALED, signal);
 		return;
 	}
@@ -296,17 +258,22 @@ attach_take_signals(struct attach *attach)
 }
 
 static void
-attach_catch_signals(const struct attach_options *options)
+attach_catch_signals(void)
 {
 	signals_catch(SIGINT);
 	signals_catch(SIGTERM);
 	signals_catch(SIGHUP);
 	signals_catch(SIGQUIT);
-	if (options->tty) {
-		signals_catch(SIGWINCH);
-		signals_catch(SIGTSTP);
-		signals_catch(SIGCONT);
-	}
+}
+
+void
+attach_use_terminal(struct attach *attach)
+{
+	signals_catch(SIGWINCH);
+	signals_catch(SIGTSTP);
+	signals_catch(SIGCONT);
+	if (attach->options->forward_stdin)
+		terminal_make_raw();
 }
 
 /* ---- the loop ----------------------------------------------------------- */
@@ -324,7 +291,7 @@ attach_set_polls(const struct attach *attach, struct pollfd polls[ATTACH_POLLS])
 	polls[ATTACH_POLL_CONN] =
 	    (struct pollfd){ .fd = conn != 0 ? attach->client->fd : -1, .events = conn };
 	polls[ATTACH_POLL_STDIN] =
-	    (struct pollfd){ .fd = attach->stdin_is_open && !has_to_send ? STDIN_FILENO : -1,
+	    (struct pollfd){ .fd = attach_wants_stdin(attach) ? STDIN_FILENO : -1,
 		    .events = POLLIN };
 	polls[ATTACH_POLL_OUTPUT] =
 	    (struct pollfd){ .fd = can_receive ? -1 : attach->piece_output->fd, .events = POLLOUT };
@@ -334,10 +301,13 @@ static void
 attach_step(struct attach *attach)
 {
 	struct pollfd polls[ATTACH_POLLS];
+	int timeout = -1;
 
 	attach_put_due(attach);
 	attach_set_polls(attach, polls);
-	if (poll(polls, ATTACH_POLLS, -1) < 0) {
+	if (attach->session != NULL)
+		timeout = clock_poll_timeout(clock_mono_ms(), attach_durable_due_ms(attach));
+	if (poll(polls, ATTACH_POLLS, timeout) < 0) {
 		if (errno == ENOMEM)
 			io_error_pause();
 		return;
@@ -351,9 +321,11 @@ attach_step(struct attach *attach)
 		attach_send(attach);
 	if (!attach->is_over && polls[ATTACH_POLL_STDIN].revents != 0)
 		attach_read_stdin(attach);
-	if (!attach->is_over && attach->piece.len == 0 &&
+	if (!attach->is_over && attach->piece.len == 0 && attach->client->fd >= 0 &&
 	    (polls[ATTACH_POLL_CONN].revents & (POLLIN | POLLERR | POLLHUP)))
 		attach_receive(attach);
+	if (!attach->is_over && attach->session != NULL)
+		attach_durable_act(attach);
 }
 
 void
@@ -366,18 +338,26 @@ attach_run(struct client *client, const struct attach_options *options, struct a
 		.client = client,
 		.options = options,
 		.result = ret,
+		.tty = options->tty,
 		.agent_listens = true,
 		.stdin_is_open = options->forward_stdin,
 		.eof_is_due = !options->forward_stdin,
+		.session = options->durable != NULL ? &options->durable->session : NULL,
+		.keys.due_ms = CLOCK_NEVER,
+		.leave_ms = CLOCK_NEVER,
 	};
-	attach_catch_signals(options);
+	attach_catch_signals();
 	output_open(&attach.outputs[0], STDOUT_FILENO);
 	output_open(&attach.outputs[1], STDERR_FILENO);
-	if (options->tty && options->forward_stdin)
-		terminal_make_raw();
+	if (attach.session != NULL)
+		attach_durable_begin(&attach);
+	if (options->tty)
+		attach_use_terminal(&attach);
 	attach_take_all(&attach);
 	while (!attach.is_over)
 		attach_step(&attach);
+	if (attach.session != NULL)
+		attach_durable_done(&attach);
 	terminal_restore();
 	output_close(&attach.outputs[0]);
 	output_close(&attach.outputs[1]);

@@ -12,16 +12,42 @@
  * program. With a terminal, what is typed reaches the program, and these signals
  * end the connection at once; so do the keys of ctl/keys.h.
  *
+ * A durable session goes on when its connection ends. Where that was not meant, this comes
+ * back to it: the streams go on where they were.
+ *
  * SPDX-License-Identifier: MIT
  */
 #ifndef CTL_ATTACH_H
 #define CTL_ATTACH_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "ctl/core/client.h"
+#include "ctl/core/durable.h"
+#include "ctl/keys.h"
 
 #define ATTACH_FORCE_MS 2000
+
+/* How long the agent may take to say that it has taken the rest of the input, when a
+ * durable session is left. */
+#define ATTACH_LEAVE_MS 2000
+
+/* What is wanted of a durable session. */
+struct attach_durable {
+	struct durable session;
+	struct keys_detach keys; /* that leave it, where our terminal is its */
+	uint32_t reconnect_seconds;
+	uint64_t stop_at;    /* left once all output below this offset has come */
+	bool leaves_at_once; /* as soon as it has started */
+	bool keeps_stdin;    /* its input stays open where ours is not sent */
+	bool is_asked_for;   /* ATTACH was sent, not START */
+	bool only_shows;     /* its output: nothing is said of how it is left, or made of its end */
+	bool forgets;	     /* its end, once that was told */
+};
+
+/* One with nothing in it, in a designated initializer. */
+#define ATTACH_DURABLE_DEFAULTS .reconnect_seconds = 60, .stop_at = UINT64_MAX
 
 struct attach_options {
 	bool forward_stdin; /* else EOF is sent at once */
@@ -29,6 +55,7 @@ struct attach_options {
 	/* Told the payload of each STATUS, with ARGUMENT. NULL: nobody is. */
 	void (*report)(void *argument, const char *text, size_t len);
 	void *argument;
+	struct attach_durable *durable; /* NULL: the session ends with its connection */
 };
 
 /* How attach_run() came to its end. */
@@ -36,6 +63,7 @@ enum attach_end {
 	ATTACH_EXITED = 0, /* the agent said how the program ended */
 	ATTACH_LOST,	   /* the connection ended without that, or output failed: ERROR */
 	ATTACH_SIGNALED,   /* a signal (or the escape: 0) ended it from our side */
+	ATTACH_LEFT,	   /* the durable session goes on without us */
 };
 
 struct attach_result {
@@ -45,8 +73,8 @@ struct attach_result {
 	struct client_error error;
 };
 
-/* Runs until the program, or the connection, ends; START has been sent. The
- * terminal is what it was before. */
+/* Runs until the program, or the connection, ends; START, or ATTACH, has been sent. The
+ * terminal is what it was before. CLIENT may be another connection then, or none. */
 void attach_run(
     struct client *client, const struct attach_options *options, struct attach_result *ret);
 

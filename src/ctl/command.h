@@ -43,18 +43,22 @@ struct command {
 
 #define COMMAND_OPERANDS_ANY INT_MAX
 
+extern const struct command attach_command;
 extern const struct command cat_command;
 extern const struct command clock_sync_command;
 extern const struct command cp_command;
 extern const struct command exec_command;
+extern const struct command forget_command;
 extern const struct command forward_command;
 extern const struct command kill_command;
+extern const struct command logs_command;
 extern const struct command ls_command;
 extern const struct command mkdir_command;
 extern const struct command mv_command;
 extern const struct command ps_command;
 extern const struct command restored_command;
 extern const struct command rm_command;
+extern const struct command sessions_command;
 extern const struct command shell_command;
 extern const struct command shutdown_command;
 extern const struct command stat_command;

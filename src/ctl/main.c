@@ -17,6 +17,10 @@
 static const struct command *const main_commands[] = {
 	&exec_command,
 	&shell_command,
+	&attach_command,
+	&logs_command,
+	&sessions_command,
+	&forget_command,
 	&cp_command,
 	&cat_command,
 	&ls_command,

@@ -1,5 +1,5 @@
 /*
- * program: START, and what the end of attach_run() means as an exit status.
+ * program: START and ATTACH, and what the end of attach_run() means as an exit status.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,6 +12,10 @@
 #include <unistd.h>
 
 #include "ctl/command.h"
+#include "ctl/core/control.h"
+#include "ctl/core/guest_features.h"
+#include "ctl/durable_text.h"
+#include "ctl/reconnect.h"
 #include "ctl/signal_name.h"
 #include "ctl/signals.h"
 #include "ctl/target.h"
@@ -19,6 +23,9 @@
 #include "protocol/utf8.h"
 
 #define PROGRAM_STATUS_MASK 0xff
+
+/* How long a durable session's end may take to be forgotten; it would be at some time. */
+#define PROGRAM_FORGET_MS 3000
 
 int
 program_check(const struct start_request *request)
@@ -40,6 +47,21 @@ program_fail(const struct client_error *error)
 	return VMM_GUEST_EXIT_AGENT;
 }
 
+/* An agent that does not know the members would run it as one that ends with us. */
+static int
+program_check_agent(const struct start_request *request, struct client_error *error)
+{
+	int r = 1;
+
+	if (request->is_durable)
+		r = guest_features_have(target_agent(), GUEST_FEATURES_DURABLE, error);
+	if (r == 0) {
+		client_fail(error, "the agent is too old for durable sessions");
+		return -EOPNOTSUPP;
+	}
+	return r < 0 ? r : 0;
+}
+
 static int
 program_start(
     struct client *client, const struct start_request *request, struct client_error *error)
@@ -52,7 +74,10 @@ program_start(
 		client_fail(error, "the command line has to be UTF-8");
 		return r;
 	}
-	r = client_open(client, target_agent(), VMM_GUEST_EXEC_PORT, CLIENT_CONNECT_MS, error);
+	r = program_check_agent(request, error);
+	if (r == 0)
+		r = client_open(
+		    client, target_agent(), VMM_GUEST_EXEC_PORT, CLIENT_CONNECT_MS, error);
 	if (r < 0)
 		return r;
 	json = start_format(request, &len);
@@ -82,6 +107,91 @@ program_status(const struct frame_exit *end)
 	return program_fail(&error);
 }
 
+static void
+program_say_left(const struct attach_durable *durable)
+{
+	char which[DURABLE_TEXT_WHICH_MAX];
+
+	if (durable->only_shows || durable->leaves_at_once || !durable->session.is_known)
+		return;
+	durable_text_say("session %s goes on; '" COMMAND_PROGRAM " attach' comes back to it",
+	    durable_text_which(&durable->session, which));
+}
+
+void
+program_forget(const struct durable *session)
+{
+	struct control_answer CLEANUP_ANSWER answer = { 0 };
+	struct client_error ignored;
+	size_t len;
+	char *json = durable_format_forget(session, &len);
+
+	if (json != NULL)
+		(void)control_ask(target_agent(), VMM_GUEST_FORGET, json, len, PROGRAM_FORGET_MS,
+		    &answer, &ignored);
+	free(json);
+}
+
+static int
+program_signaled(const struct attach_options *options, struct attach_result *result)
+{
+	if (options->durable != NULL)
+		program_say_left(options->durable);
+	if (result->signal != 0)
+		signals_die(result->signal);
+	client_fail(&result->error, "left by Ctrl-], the agent ends the program");
+	return program_fail(&result->error);
+}
+
+static int
+program_exited(const struct attach_options *options, const struct attach_result *result)
+{
+	const struct attach_durable *durable = options->durable;
+
+	if (durable != NULL && durable->session.is_known &&
+	    (durable->leaves_at_once || durable->only_shows))
+		return 0;
+	if (durable != NULL && durable->session.is_known && durable->forgets)
+		program_forget(&durable->session);
+	/* A shell that runs us in a loop has to see that Ctrl-C ended us. */
+	if (result->exit.signal == SIGINT && result->signal == SIGINT)
+		signals_die(SIGINT);
+	return program_status(&result->exit);
+}
+
+static int
+program_lose(const struct attach_options *options, const struct attach_result *result)
+{
+	int status = program_fail(&result->error);
+
+	return options->durable != NULL && options->durable->only_shows ? COMMAND_FAILED : status;
+}
+
+/* What comes of the session whose first frame has been sent, if R is not -errno. */
+static int
+program_finish(struct client *client, const struct attach_options *options, int r,
+    struct attach_result *result)
+{
+	if (r < 0 && result->error.text[0] == '\0')
+		client_explain(client, r, &result->error);
+	if (r < 0)
+		return program_lose(options, result);
+	attach_run(client, options, result);
+	client_close(client);
+	switch (result->end) {
+	case ATTACH_LOST:
+		return program_lose(options, result);
+	case ATTACH_SIGNALED:
+		return program_signaled(options, result);
+	case ATTACH_LEFT:
+		program_say_left(options->durable);
+		return 0;
+	case ATTACH_EXITED:
+		break;
+	}
+	return program_exited(options, result);
+}
+
 int
 program_run(const struct start_request *request, const struct attach_options *options)
 {
@@ -89,27 +199,32 @@ program_run(const struct start_request *request, const struct attach_options *op
 	struct attach_result result = { 0 };
 	int r = program_start(&client, request, &result.error);
 
-	if (r < 0 && result.error.text[0] == '\0')
-		client_explain(&client, r, &result.error);
-	if (r < 0)
-		return program_fail(&result.error);
-	attach_run(&client, options, &result);
-	switch (result.end) {
-	case ATTACH_LOST:
-		return program_fail(&result.error);
-	case ATTACH_SIGNALED:
-		client_close(&client);
-		if (result.signal != 0)
-			signals_die(result.signal);
-		client_fail(&result.error, "left by Ctrl-], the agent ends the program");
-		return program_fail(&result.error);
-	case ATTACH_EXITED:
-		break;
-	}
-	/* A shell that runs us in a loop has to see that Ctrl-C ended us. */
-	if (result.exit.signal == SIGINT && result.signal == SIGINT)
-		signals_die(SIGINT);
-	return program_status(&result.exit);
+	return program_finish(&client, options, r, &result);
+}
+
+int
+program_attach(const struct attach_options *options)
+{
+	struct client CLEANUP_CLIENT client = CLIENT_INIT;
+	struct attach_result result = { 0 };
+	int r = client_open(
+	    &client, target_agent(), VMM_GUEST_EXEC_PORT, CLIENT_CONNECT_MS, &result.error);
+
+	if (r == 0)
+		r = reconnect_ask(&client, &options->durable->session, &result.error);
+	return program_finish(&client, options, r, &result);
+}
+
+void
+program_use_durable(struct start_request *request, struct attach_options *attach,
+    struct attach_durable *durable, const char *name)
+{
+	request->is_durable = true;
+	request->name = name;
+	(void)strlcpy(durable->session.name, name, sizeof(durable->session.name));
+	durable->session.wants_input = true;
+	durable->session.wants_report = request->report;
+	attach->durable = durable;
 }
 
 static bool

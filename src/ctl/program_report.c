@@ -34,8 +34,6 @@ program_report_take(void *argument, const char *text, size_t len)
 	}
 	if (report_parse(text, len, &report, &error) < 0)
 		return;
-	if (report.event == REPORT_STARTED && kept->print_pid)
-		(void)printf("%d\n", report.pid);
 	if (report.event == REPORT_EXITED && kept->json == NULL && kept->exited.json == NULL)
 		kept->exited = report;
 	else
@@ -46,7 +44,6 @@ void
 program_use_report(
     struct start_request *request, struct attach_options *attach, struct program_report *report)
 {
-	report->print_pid = request->detach;
 	request->report = true;
 	attach->report = program_report_take;
 	attach->argument = report;

@@ -17,13 +17,11 @@
 struct program_report {
 	FILE *json; /* where each report goes as it came; NULL: kept for people */
 	size_t json_len;
-	int json_error; /* an errno, if it could not be written */
-	bool print_pid;
+	int json_error;	      /* an errno, if it could not be written */
 	struct report exited; /* the last word, where JSON is NULL */
 };
 
-/* Has REQUEST ask for reports and ATTACH give them to REPORT; of a detached program
- * the process id is printed. */
+/* Has REQUEST ask for reports and ATTACH give them to REPORT. */
 void program_use_report(
     struct start_request *request, struct attach_options *attach, struct program_report *report);
 

@@ -53,6 +53,31 @@ quantity_format_ms(char *text, uint64_t ms)
 }
 
 int
+quantity_parse_seconds(const char *text, uint64_t *ret)
+{
+	static const struct {
+		char letter;
+		unsigned seconds;
+	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { '\0', 1 } };
+	unsigned long long number;
+	char *end;
+
+	errno = 0;
+	if (text[0] < '0' || text[0] > '9')
+		return -EINVAL;
+	number = strtoull(text, &end, 10);
+	if (errno != 0 || (*end != '\0' && end[1] != '\0'))
+		return -EINVAL;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (*end != units[i].letter || number > UINT64_MAX / units[i].seconds)
+			continue;
+		*ret = number * units[i].seconds;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+int
 quantity_parse_bytes(const char *text, uint64_t *ret)
 {
 	unsigned long long number;

@@ -20,4 +20,7 @@ void quantity_format_ms(char *text, uint64_t ms);
 /* Reads "512", "64K", "1M", "2G" (or "2GiB"), powers of 1024. Returns 0 or -EINVAL. */
 int quantity_parse_bytes(const char *text, uint64_t *ret);
 
+/* Reads "90", "90s", "10m", "2h", "7d". Returns 0 with seconds, or -EINVAL. */
+int quantity_parse_seconds(const char *text, uint64_t *ret);
+
 #endif

@@ -1,39 +1,22 @@
 /*
- * status_text: the table is as wide as what is in it, or as the terminal.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "ctl/status_text.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ctl/command.h"
 #include "ctl/quantity.h"
 #include "ctl/request.h"
+#include "ctl/session_table.h"
 #include "ctl/signal_name.h"
-#include "ctl/terminal.h"
 #include "platform/clock.h"
-
-#define STATUS_TEXT_COLUMNS 8
-#define STATUS_TEXT_CELL_MAX (VMM_GUEST_NAME_MAX + 1)
-#define STATUS_TEXT_GAP 2
 
 /* The connection that asks is not what anybody asks about. */
 #define STATUS_TEXT_OWN_KIND "status"
 
-struct status_text_row {
-	char cells[STATUS_TEXT_COLUMNS][STATUS_TEXT_CELL_MAX];
-	const char *command;
-};
-
-static const struct {
-	const char *name;
-	bool is_right;	/* numbers are */
-	bool is_seldom; /* not shown where no row has it */
-} status_text_columns[STATUS_TEXT_COLUMNS] = {
+static const struct session_table_column status_text_columns[] = {
 	{ "SESSION", .is_right = true },
 	{ "NAME", .is_seldom = true },
 	{ .name = "KIND" },
@@ -43,6 +26,8 @@ static const struct {
 	{ "IN", .is_right = true },
 	{ "OUT", .is_right = true },
 };
+
+#define STATUS_TEXT_COLUMNS ((int)(sizeof(status_text_columns) / sizeof(status_text_columns[0])))
 
 int
 status_text_ask_json(struct control_answer *ret)
@@ -72,88 +57,35 @@ status_text_ask(struct status *ret)
 }
 
 static void
-status_text_fill_word(char *cell, const char *word)
+status_text_fill(struct session_table_row *row, const struct status_slot *slot)
 {
-	command_make_printable(word[0] != '\0' ? word : "-", cell, STATUS_TEXT_CELL_MAX);
-}
-
-static void
-status_text_fill(struct status_text_row *row, const struct status_slot *slot)
-{
-	row->command = slot->command;
 	(void)snprintf(
-	    row->cells[0], STATUS_TEXT_CELL_MAX, "%llu", (unsigned long long)slot->session);
-	status_text_fill_word(row->cells[1], slot->name);
-	command_make_printable(slot->kind, row->cells[2], STATUS_TEXT_CELL_MAX);
-	(void)snprintf(row->cells[3], STATUS_TEXT_CELL_MAX, slot->pid != 0 ? "%d" : "-", slot->pid);
-	status_text_fill_word(row->cells[4], slot->user);
+	    row->cells[0], SESSION_TABLE_CELL_MAX, "%llu", (unsigned long long)slot->session);
+	session_table_put_word(row->cells[1], slot->name);
+	command_make_printable(slot->kind, row->cells[2], SESSION_TABLE_CELL_MAX);
+	(void)snprintf(
+	    row->cells[3], SESSION_TABLE_CELL_MAX, slot->pid != 0 ? "%d" : "-", slot->pid);
+	session_table_put_word(row->cells[4], slot->user);
 	quantity_format_ms(row->cells[5], slot->age_ms);
 	quantity_format_bytes(row->cells[6], slot->bytes_in);
 	quantity_format_bytes(row->cells[7], slot->bytes_out);
 }
 
-/* Prints one row; what does not fit onto the terminal's line is cut. */
-static void
-status_text_print_row(const struct status_text_row *row, const int *widths, int columns)
-{
-	char command[VMM_GUEST_COMMAND_MAX * 3 + 1];
-	int used = 0;
-
-	for (int i = 0; i < STATUS_TEXT_COLUMNS; i++) {
-		if (widths[i] == 0)
-			continue;
-		(void)printf(
-		    status_text_columns[i].is_right ? "%*s  " : "%-*s  ", widths[i], row->cells[i]);
-		used += widths[i] + STATUS_TEXT_GAP;
-	}
-	command_make_printable(row->command, command, sizeof(command));
-	if (columns > used && strlen(command) > (size_t)(columns - used))
-		command[command_cut(command, (unsigned)(columns - used))] = '\0';
-	(void)printf("%s\n", command);
-}
-
-/* The first row is the head. */
-static void
-status_text_measure(const struct status_text_row *rows, size_t count, int *widths)
-{
-	for (int i = 0; i < STATUS_TEXT_COLUMNS; i++) {
-		bool is_there = !status_text_columns[i].is_seldom;
-
-		widths[i] = 0;
-		for (size_t j = 0; j < count; j++) {
-			int len = (int)strlen(rows[j].cells[i]);
-
-			widths[i] = len > widths[i] ? len : widths[i];
-			is_there |= j > 0 && strcmp(rows[j].cells[i], "-") != 0;
-		}
-		if (!is_there)
-			widths[i] = 0;
-	}
-}
-
 int
 status_text_print_sessions(const struct status *status)
 {
-	struct status_text_row *rows = calloc(status->slots_count + 1, sizeof(*rows));
-	struct frame_resize terminal = { 0 };
-	int widths[STATUS_TEXT_COLUMNS];
-	size_t count = 1;
+	struct session_table CLEANUP_SESSION_TABLE table = { 0 };
 
-	if (rows == NULL)
+	if (session_table_init(
+		&table, status_text_columns, STATUS_TEXT_COLUMNS, status->slots_count) < 0)
 		return command_fail("out of memory");
-	for (int i = 0; i < STATUS_TEXT_COLUMNS; i++)
-		(void)strlcpy(rows[0].cells[i], status_text_columns[i].name, STATUS_TEXT_CELL_MAX);
-	rows[0].command = "COMMAND";
 	for (size_t i = 0; i < status->slots_count; i++) {
-		if (strcmp(status->slots[i].kind, STATUS_TEXT_OWN_KIND) != 0)
-			status_text_fill(&rows[count++], &status->slots[i]);
+		const struct status_slot *slot = &status->slots[i];
+
+		if (strcmp(slot->kind, STATUS_TEXT_OWN_KIND) != 0)
+			status_text_fill(session_table_add(&table, slot->command), slot);
 	}
-	status_text_measure(rows, count, widths);
-	if (isatty(STDOUT_FILENO))
-		(void)terminal_get_size(&terminal);
-	for (size_t j = 0; j < count; j++)
-		status_text_print_row(&rows[j], widths, terminal.columns);
-	free(rows);
+	session_table_print(&table);
 	return 0;
 }
 
@@ -187,7 +119,7 @@ status_text_print_deaths(const struct status *status)
 int
 status_text_print(const struct status *status)
 {
-	char version[STATUS_TEXT_CELL_MAX];
+	char version[SESSION_TABLE_CELL_MAX];
 	char uptime[QUANTITY_MAX];
 	char shm[QUANTITY_MAX];
 

@@ -7,12 +7,15 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include "platform/fd.h"
+
 static struct termios terminal_saved;
-static volatile sig_atomic_t terminal_is_raw;
+static volatile sig_atomic_t terminal_raw;
 
 bool
 terminal_get_size(struct frame_resize *ret)
@@ -28,12 +31,31 @@ terminal_get_size(struct frame_resize *ret)
 	return false;
 }
 
+bool
+terminal_is_raw(void)
+{
+	return terminal_raw != 0;
+}
+
+/* See console_codes(4), and "XTerm Control Sequences". */
+void
+terminal_leave_screen(void)
+{
+	static const char codes[] = "\033[?1047l\033[?1000l\033[?1002l\033[?1003l\033[?1004l"
+				    "\033[?1006l\033[?2004l\033[?1l\033>\033[?25h\033[m";
+	const char *term = getenv("TERM");
+
+	if (!isatty(STDOUT_FILENO) || term == NULL || strcmp(term, "dumb") == 0)
+		return;
+	(void)fd_write_full(STDOUT_FILENO, codes, sizeof(codes) - 1);
+}
+
 void
 terminal_restore(void)
 {
-	if (!terminal_is_raw)
+	if (!terminal_raw)
 		return;
-	terminal_is_raw = false;
+	terminal_raw = false;
 	(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &terminal_saved);
 }
 
@@ -74,6 +96,6 @@ terminal_make_raw(void)
 	}
 	raw = terminal_saved;
 	cfmakeraw(&raw);
-	terminal_is_raw = true;
+	terminal_raw = true;
 	(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
 }

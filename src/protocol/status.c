@@ -159,6 +159,12 @@ status_make_by_signal(const struct message_member *member, const void *base)
 }
 
 char *
+status_slot_format(const struct status_slot *slot, size_t *ret_len)
+{
+	return message_format(&status_slot, slot, ret_len);
+}
+
+char *
 status_format(const struct status *status, size_t *ret_len)
 {
 	return message_format(&status_message, status, ret_len);

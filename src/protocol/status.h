@@ -68,6 +68,9 @@ struct status {
 /* The JSON in a new block that the caller frees; NULL: no memory. */
 char *status_format(const struct status *status, size_t *ret_len);
 
+/* The same of one entry of "slots". */
+char *status_slot_format(const struct status_slot *slot, size_t *ret_len);
+
 /* Reads the LEN bytes of TEXT. Members that an agent leaves out are 0 or empty: what it
  * can do differs from version to version. Returns 0 with *RET for status_done(); or -EINVAL or
  * -ENOMEM with ERROR filled in. */

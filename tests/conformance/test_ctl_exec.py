@@ -68,7 +68,7 @@ def test_the_address_on_the_command_line_wins(agent):
 
 @pytest.mark.parametrize("args", [[], ["--no-such-option", "true"], ["--timeout", "x", "true"],
                                   ["-e", "=x", "true"], ["--limit", "memory=1", "true"],
-                                  ["-d", "-t", "true"], ["--kill-grace", "2", "true"]])
+                                  ["--durable=keep=0", "true"], ["--kill-grace", "2", "true"]])
 def test_wrong_use_is_125_and_leads_to_the_help(ctl, args):
     done = ctl.run("exec", *args)
     assert done.code == 125 and "exec --help" in done.text and done.stdout == b""
@@ -332,11 +332,12 @@ def test_limits_reach_the_program(ctl):
 
 
 def test_a_detached_program_is_listed_and_can_be_killed(ctl):
-    pid = int(ctl.ok("exec", "--detach", "sleep", "4321"))
-    line = [l.split() for l in ctl.ok("ps").decode().splitlines() if "4321" in l][0]
-    assert line[1:3] == ["detached", str(pid)]
-    assert ctl.ok("kill", line[0], "KILL") == b""
-    wait_until(lambda: b"4321" not in ctl.ok("ps"), message="it is gone from the list")
+    name = ctl.ok("exec", "--detach", "sleep", "4321").decode().strip()
+    assert [l.split()[1] for l in ctl.ok("ps").decode().splitlines() if "4321" in l] == [name]
+    assert ctl.ok("kill", name, "KILL") == b""
+    wait_until(lambda: b"SIGKILL" in ctl.ok("sessions"), message="it has ended")
+    assert ctl.run("attach", name).code == 137
+    assert ctl.ok("forget", name) == b"" and name.encode() not in ctl.ok("sessions")
 
 
 def test_kill_ends_a_session_that_runs(ctl):

@@ -106,6 +106,28 @@ test_what_is_no_size_is_refused(void **state)
 	assert_int_equal(bytes, 7);
 }
 
+static void
+test_a_duration_is_read_with_and_without_a_unit(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t seconds;
+	} cases[] = { { "0", 0 }, { "90", 90 }, { "90s", 90 }, { "10m", 600 }, { "2h", 7200 },
+		{ "7d", 604800 }, { "18446744073709551615", UINT64_MAX } };
+	static const char *const wrong[] = { "", "s", "-1", "1 s", "1w", "10ms", "1.5h",
+		"18446744073709551615m", "18446744073709551616" };
+	uint64_t seconds = 7;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_true(quantity_parse_seconds(wrong[i], &seconds) < 0);
+	assert_int_equal(seconds, 7);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(quantity_parse_seconds(cases[i].text, &seconds), 0);
+		assert_true(seconds == cases[i].seconds);
+	}
+}
+
 int
 main(void)
 {
@@ -115,6 +137,7 @@ main(void)
 		cmocka_unit_test(test_durations_have_two_parts_at_most),
 		cmocka_unit_test(test_sizes_are_read_with_and_without_a_unit),
 		cmocka_unit_test(test_what_is_no_size_is_refused),
+		cmocka_unit_test(test_a_duration_is_read_with_and_without_a_unit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

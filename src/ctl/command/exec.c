@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "ctl/command.h"
+#include "ctl/durable_options.h"
 #include "ctl/program.h"
 #include "ctl/program_report.h"
 #include "ctl/quantity.h"
@@ -17,7 +18,11 @@
 static struct start_request exec_request = { START_DEFAULTS };
 static struct attach_options exec_attach;
 static struct program_report exec_report;
+static struct attach_durable exec_durable = { ATTACH_DURABLE_DEFAULTS, .forgets = true };
 static bool exec_has_no_stdin;
+static bool exec_is_left;
+static const char *exec_durable_text; /* NULL: no options were given */
+static char exec_drawn_name[VMM_GUEST_NAME_MAX + 1];
 
 static const char *exec_report_path; /* NULL: none, or standard error */
 
@@ -77,6 +82,15 @@ exec_take_report(const struct options_row *row, char *text)
 	return 0;
 }
 
+static int
+exec_take_durable(const struct options_row *row, char *text)
+{
+	(void)row;
+	exec_request.is_durable = true;
+	exec_durable_text = text;
+	return text != NULL ? durable_options_parse(text, &exec_request.durable) : 0;
+}
+
 static const struct options_row exec_options[] = {
 	OPTIONS_FLAG("interactive", 'i', &exec_attach.forward_stdin,
 	    "send our standard input; without it the program's standard input is empty"),
@@ -91,8 +105,17 @@ static const struct options_row exec_options[] = {
 	    "run as USER: a name or number, or USER:GROUP"),
 	OPTIONS_FLAG("no-stdin", 0, &exec_has_no_stdin,
 	    "/dev/null as standard input, instead of an empty pipe"),
-	OPTIONS_FLAG("detach", 'd', &exec_request.detach,
-	    "start it and leave it running; prints its process id"),
+	OPTIONS_CALL("name", 0, "NAME", durable_options_take_name, &exec_request.name,
+	    "the name of a session: letters, digits, '.', '_' and '-', and not digits alone",
+	    "call the session NAME"),
+	OPTIONS_CALL("durable", 0, "[=OPTIONS]", exec_take_durable, NULL,
+	    "buffer=SIZE,keep=DURATION,alone=DURATION,when-full=attached|drop|wait, or some of "
+	    "these, each in its range",
+	    "run it in a session that outlives its connection; OPTIONS are below"),
+	OPTIONS_FLAG("detach", 'd', &exec_is_left,
+	    "start it so, and leave it; prints its name, for logs, attach, kill and forget"),
+	DURABLE_OPTIONS_RECONNECT(&exec_durable.reconnect_seconds),
+	DURABLE_OPTIONS_KEYS(&exec_durable.keys),
 	OPTIONS_CALL("timeout", 0, "S", exec_take_seconds, &exec_request.timeout_seconds,
 	    OPTIONS_OF_SECONDS, "kill all that it started after S seconds"),
 	OPTIONS_CALL("kill-grace", 0, "S", exec_take_seconds, &exec_request.kill_grace_seconds,
@@ -113,10 +136,6 @@ exec_check(void)
 {
 	const struct start_request *request = &exec_request;
 
-	if (request->detach &&
-	    (request->tty || exec_attach.forward_stdin || request->timeout_seconds > 0))
-		return command_misuse(
-		    &exec_command, "--detach does not go with -i, -t or --timeout");
 	if (exec_has_no_stdin && (request->tty || exec_attach.forward_stdin))
 		return command_misuse(&exec_command, "--no-stdin does not go with -i or -t");
 	if (request->kill_grace_seconds > 0 && request->timeout_seconds == 0)
@@ -153,20 +172,53 @@ exec_close_report(int status)
 	return status != 0 ? status : VMM_GUEST_EXIT_AGENT;
 }
 
+/* What is left is somebody else's to attach to: our terminal and standard input are not its. */
+static void
+exec_let_go(void)
+{
+	exec_request.stdin_open = exec_request.tty || exec_attach.forward_stdin;
+	exec_attach.tty = false;
+	exec_attach.forward_stdin = false;
+	exec_durable.keeps_stdin = true;
+	exec_durable.leaves_at_once = true;
+	/* Nobody waits for what it says, unless that was asked for. */
+	exec_request.durable.when_full = START_FULL_DROP;
+	if (exec_durable_text != NULL)
+		(void)durable_options_parse(exec_durable_text, &exec_request.durable);
+}
+
+static void
+exec_use_durable(void)
+{
+	const char *name = exec_request.name;
+
+	if (exec_is_left)
+		exec_let_go();
+	if (name[0] == '\0') {
+		durable_options_draw_name(exec_request.argv[0], exec_drawn_name);
+		name = exec_drawn_name;
+	}
+	program_use_durable(&exec_request, &exec_attach, &exec_durable, name);
+}
+
 static int
 exec_start(void)
 {
 	struct start_request *request = &exec_request;
-	bool wants_report = request->report && !request->detach;
+	bool wants_report = request->report && !exec_is_left;
 	int status = exec_open_report();
 
 	if (status >= 0)
 		return status;
 	if (request->tty)
 		program_use_terminal(request, &exec_attach);
-	if (request->detach || request->report)
+	if (request->report)
 		program_use_report(request, &exec_attach, &exec_report);
+	if (request->is_durable || exec_is_left)
+		exec_use_durable();
 	status = program_run(request, &exec_attach);
+	if (exec_is_left && status == 0)
+		command_print(request->name);
 	/* Of what was lost, or never ran, that has been said. */
 	if (wants_report && status != VMM_GUEST_EXIT_AGENT)
 		program_print_report(&exec_report);
@@ -178,6 +230,7 @@ static int
 exec_prepare(int argc, char **argv)
 {
 	(void)argv;
+	(void)keys_parse_detach(KEYS_DETACH_DEFAULT, &exec_durable.keys);
 	exec_request.env = calloc((size_t)argc + 1, sizeof(*exec_request.env));
 	if (exec_request.env == NULL)
 		exit(command_fail("out of memory"));
@@ -205,22 +258,36 @@ const struct command exec_command = {
 	.usage = "[OPTION]... [--] PROGRAM [ARGUMENT]...",
 	.about = "Runs PROGRAM in the guest. Its standard output and error come out here, and\n"
 		 "its exit status becomes ours.\n",
-	.more = "\n"
-		"Ctrl-C, and the signals TERM, HUP and QUIT, are passed on to the program. A\n"
-		"second one within 2 seconds ends the connection, and so the program: the agent\n"
-		"sends it SIGHUP, and kills what is left 2 seconds later. With -t keys go to the\n"
-		"program as they are, and signals end the connection at once; where the guest\n"
-		"hangs, so does Ctrl-] typed three times within a second.\n"
-		"\n"
-		"Exit status: the program's, or 128 plus the number of the signal that ended it;\n"
-		"  127  there is no such program\n"
-		"  126  it is there and can't be run, or the user or directory can't be used\n"
-		"  125  the agent can't be reached, or could not serve the request\n"
-		"\n"
-		"Examples:\n"
-		"  vmm-guest-ctl exec uname -a\n"
-		"  vmm-guest-ctl exec -i -- tar -xzf - -C /srv <site.tar.gz\n"
-		"  vmm-guest-ctl exec -t -u app -w /srv -- top\n",
+	.more =
+	    "\n"
+	    "Ctrl-C, and the signals TERM, HUP and QUIT, are passed on to the program. A\n"
+	    "second one within 2 seconds ends the connection, and so the program: the agent\n"
+	    "sends it SIGHUP, and kills what is left 2 seconds later. With -t keys go to the\n"
+	    "program as they are, and signals end the connection at once; where the guest\n"
+	    "hangs, so does Ctrl-] typed three times within a second.\n"
+	    "\n"
+	    "With --durable the program goes on when the connection ends. If that breaks we\n"
+	    "come back to it, and what comes out here goes on where it was. With -t, Ctrl-] d\n"
+	    "leaves it (Ctrl-] twice is one for the program); without -t a second Ctrl-C does.\n"
+	    "Its name is drawn if none is given. OPTIONS, with commas between them:\n"
+	    "  buffer=SIZE        how much of its output is kept, 64K to 16M (default: 1M)\n"
+	    "  keep=DURATION      how long its end is kept, up to 7d (default: 10m)\n"
+	    "  alone=DURATION     it is ended if nobody is there for so long (default: 0, never)\n"
+	    "  when-full=HOW      whose output is dropped when more comes than is kept:\n"
+	    "                     attached: nobody's who has its input (the default);\n"
+	    "                     drop: the oldest (the default with -d); wait: none, and the\n"
+	    "                     program waits until somebody comes for it\n"
+	    "\n"
+	    "Exit status: the program's, or 128 plus the number of the signal that ended it;\n"
+	    "  127  there is no such program\n"
+	    "  126  it is there and can't be run, or the user or directory can't be used\n"
+	    "  125  the agent can't be reached, or could not serve the request\n"
+	    "\n"
+	    "Examples:\n"
+	    "  vmm-guest-ctl exec uname -a\n"
+	    "  vmm-guest-ctl exec -i -- tar -xzf - -C /srv <site.tar.gz\n"
+	    "  vmm-guest-ctl exec -t -u app -w /srv -- top\n"
+	    "  vmm-guest-ctl exec -d --name job --durable=keep=1d -- /srv/job\n",
 	.options = exec_options,
 	.in_order = true,
 	.operands_min = 1,

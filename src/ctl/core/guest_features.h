@@ -13,6 +13,9 @@
 #define GUEST_FEATURES_USER_IO "FILE_READ_REQ" /* in WRITE and READ */
 #define GUEST_FEATURES_SET "FILE_SET_REQ"      /* in all of port 53 */
 
+/* Agents that serve this take "durable" and "name" in START. */
+#define GUEST_FEATURES_DURABLE "ATTACH"
+
 /* Whether STATUS lists FEATURE. Returns 1 or 0 (0 also for an agent that has no STATUS),
  * or -errno with ERROR filled in, -EBUSY where it had no worker to spare. */
 int guest_features_have(

@@ -1,0 +1,152 @@
+/*
+ * SPDX-License-Identifier: MIT
+ */
+#include "ctl/core/durable.h"
+
+#include <string.h>
+
+#include "protocol/attach_request.h"
+
+static struct attach_request
+durable_request(const struct durable *durable)
+{
+	return (struct attach_request){
+		.has_session = durable->session != 0,
+		.session = durable->session,
+		.name = durable->session != 0 ? NULL : durable->name,
+		.has_instance = durable->instance[0] != '\0',
+		.instance = durable->instance,
+	};
+}
+
+char *
+durable_format_attach(const struct durable *durable, size_t *ret_len)
+{
+	struct attach_request request = durable_request(durable);
+
+	request.input = durable->wants_input;
+	request.report = durable->wants_report;
+	request.has_from = durable->is_known && !durable->is_beyond_end;
+	request.from = durable->offset;
+	request.has_tail = durable->is_known ? durable->is_beyond_end : durable->has_tail;
+	request.tail = durable->is_known ? 0 : durable->tail;
+	return attach_request_format(VMM_GUEST_ATTACH, &request, ret_len);
+}
+
+char *
+durable_format_forget(const struct durable *durable, size_t *ret_len)
+{
+	const struct attach_request request = durable_request(durable);
+
+	return attach_request_format(VMM_GUEST_FORGET, &request, ret_len);
+}
+
+void
+durable_part(struct durable *durable)
+{
+	durable->is_attached = false;
+	durable->holds = false;
+	durable->words[0] = '\0';
+}
+
+static void
+durable_know(struct durable *durable, const struct report *report)
+{
+	durable->session = report->session;
+	if (report->name != NULL)
+		(void)strlcpy(durable->name, report->name, sizeof(durable->name));
+	if (report->instance != NULL)
+		(void)strlcpy(durable->instance, report->instance, sizeof(durable->instance));
+	durable->is_known = true;
+	durable->is_attached = true;
+	durable->holds = durable->wants_input;
+	durable->ack_due = durable->offset + DURABLE_ACK_EVERY;
+}
+
+/* Goes on at OFFSET. One below what we have counted is that of the session's end: what we
+ * have counted behind it were the agent's own words, which come again. */
+static uint64_t
+durable_go_on_at(struct durable *durable, uint64_t offset)
+{
+	uint64_t lost = offset > durable->offset ? offset - durable->offset : 0;
+
+	durable->skip = offset < durable->offset ? durable->offset - offset : 0;
+	durable->offset = offset;
+	return lost;
+}
+
+uint64_t
+durable_take_report(struct durable *durable, const struct report *report)
+{
+	uint64_t lost = report->lost;
+
+	switch (report->event) {
+	case REPORT_STARTED:
+		if (report->session != 0)
+			durable_know(durable, report);
+		return 0;
+	case REPORT_ATTACHED:
+		if (durable->is_known)
+			lost = durable_go_on_at(durable, report->offset);
+		durable->offset = report->offset;
+		durable->tty = report->tty;
+		durable->is_beyond_end = false;
+		durable_know(durable, report);
+		return lost;
+	case REPORT_LOST:
+		durable->offset = report->offset;
+		return lost;
+	default:
+		return 0;
+	}
+}
+
+size_t
+durable_count_output(struct durable *durable, size_t len)
+{
+	size_t skipped = durable->skip < len ? (size_t)durable->skip : len;
+
+	durable->skip -= skipped;
+	durable->offset += len;
+	return skipped;
+}
+
+void
+durable_take_words(struct durable *durable, const uint8_t *text, size_t len)
+{
+	size_t used = strlen(durable->words);
+	size_t room = sizeof(durable->words) - 1 - used;
+
+	len = strnlen((const char *)text, len < room ? len : room);
+	memcpy(durable->words + used, text, len);
+	used += len;
+	while (used > 0 && durable->words[used - 1] == '\n')
+		used--;
+	durable->words[used] = '\0';
+}
+
+enum durable_refusal
+durable_read_refusal(struct durable *durable)
+{
+	static const struct {
+		const char *front;
+		enum durable_refusal meaning;
+	} refusals[] = {
+		{ "busy", DURABLE_BUSY },
+		{ "ERANGE:", DURABLE_BEYOND },
+		{ "ESRCH:", DURABLE_GONE },
+		{ "ESTALE:", DURABLE_STALE },
+	};
+
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		if (strncmp(durable->words, refusals[i].front, strlen(refusals[i].front)) != 0)
+			continue;
+		/* Once only: an agent that refuses that too refuses anything. */
+		if (refusals[i].meaning == DURABLE_BEYOND &&
+		    (!durable->is_known || durable->is_beyond_end))
+			return DURABLE_REFUSED;
+		durable->is_beyond_end = refusals[i].meaning == DURABLE_BEYOND;
+		return refusals[i].meaning;
+	}
+	return DURABLE_REFUSED;
+}

@@ -1,0 +1,71 @@
+/*
+ * SPDX-License-Identifier: MIT
+ */
+#include "ctl/durable_text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "ctl/command.h"
+#include "ctl/core/guest_features.h"
+#include "ctl/target.h"
+#include "ctl/terminal.h"
+
+#define DURABLE_TEXT_MAX 1024
+
+const char *
+durable_text_which(const struct durable *session, char *text)
+{
+	if (session->name[0] != '\0')
+		(void)snprintf(text, DURABLE_TEXT_WHICH_MAX, "'%s'", session->name);
+	else
+		(void)snprintf(text, DURABLE_TEXT_WHICH_MAX, "number %llu",
+		    (unsigned long long)session->session);
+	return text;
+}
+
+void
+durable_text_say(const char *format, ...)
+{
+	char text[DURABLE_TEXT_MAX];
+	char printable[DURABLE_TEXT_MAX];
+	bool is_raw = terminal_is_raw();
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	command_make_printable(text, printable, sizeof(printable));
+	/* What stood on the terminal's line is the program's. */
+	(void)fprintf(stderr, "%s" COMMAND_PROGRAM ": %s%s", is_raw ? "\r\n" : "", printable,
+	    is_raw ? "\r\n" : "\n");
+}
+
+void
+durable_text_refusal(
+    const struct durable *session, enum durable_refusal refusal, struct client_error *error)
+{
+	char which[DURABLE_TEXT_WHICH_MAX];
+	struct client_error ignored;
+
+	(void)durable_text_which(session, which);
+	if (refusal == DURABLE_STALE)
+		client_fail(error,
+		    "session %s has gone with its agent: the one that answers at %s was started "
+		    "later",
+		    which, target_agent()->address);
+	else if (refusal == DURABLE_GONE && session->is_known)
+		client_fail(error,
+		    "session %s is no longer there: it has ended and was forgotten, or its end was "
+		    "kept for no longer",
+		    which);
+	else if (refusal == DURABLE_GONE)
+		client_fail(
+		    error, "there is no durable session %s (see 'vmm-guest-ctl sessions')", which);
+	else if (refusal == DURABLE_REFUSED &&
+		 guest_features_have(target_agent(), GUEST_FEATURES_DURABLE, &ignored) == 0)
+		client_fail(error, "the agent is too old for durable sessions");
+	else
+		client_fail(error, "the agent would not let us to session %s: %s", which,
+		    session->words[0] != '\0' ? session->words : "it did not say why");
+}
