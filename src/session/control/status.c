@@ -18,6 +18,11 @@
 
 #define STATUS_US_PER_MS 1000.0
 #define STATUS_DETACHED_KIND "detached"
+#define STATUS_ENDED_KIND "ended"
+#define STATUS_RUNS_KIND "exec"
+
+/* Entries that are no worker's. */
+#define STATUS_ENTRIES_MORE (SCOREBOARD_DETACHED_MAX + JOURNAL_COUNT)
 
 /* A busy slot's texts, copied once: a worker may be writing them. */
 struct status_texts {
@@ -41,6 +46,7 @@ status_copy_slot(const struct slot *slot, struct status_texts *texts, struct sta
 	uint64_t now = clock_mono_ms();
 	uint64_t session = atomic_load(&slot->session);
 	uint64_t started = atomic_load(&slot->started_ms);
+	uint64_t attached_to = atomic_load(&slot->attachment.session);
 	int32_t child = atomic_load(&slot->child_pid);
 
 	if (atomic_load(&slot->phase) == SLOT_IDLE || session == 0)
@@ -59,6 +65,7 @@ status_copy_slot(const struct slot *slot, struct status_texts *texts, struct sta
 		.bytes_in = atomic_load(&slot->bytes_in),
 		.bytes_out = atomic_load(&slot->bytes_out),
 		.name = texts->name,
+		.attached_to = attached_to != session ? attached_to : 0,
 	};
 	return atomic_load(&slot->session) == session;
 }
@@ -85,6 +92,67 @@ status_copy_detached(
 		.name = texts->name,
 	};
 	return ret->session != 0;
+}
+
+/* What is known of a durable session, in ENTRY: its worker's, or a new one. */
+static void
+status_fill_durable(const struct scoreboard *board, const struct journal *journal,
+    struct status_texts *texts, struct status_slot *entry)
+{
+	struct journal_end how;
+
+	(void)strlcpy(texts->name, journal->name, sizeof(texts->name));
+	entry->name = texts->name;
+	entry->is_durable = true;
+	entry->attached = attachment_count(board, journal);
+	entry->offset = journal_end_offset(journal);
+	entry->running = journal_is_running(journal);
+	entry->has_ended = !entry->running && journal_has_ended(journal, &how);
+	if (entry->has_ended) {
+		entry->code = how.code;
+		entry->signal = how.signal;
+	}
+}
+
+/* Of a session that no worker serves: its end is kept, or its worker died a moment ago. */
+static void
+status_copy_kept(
+    const struct journal *journal, struct status_texts *texts, struct status_slot *entry)
+{
+	uint64_t started = journal->record->started_ms;
+	uint64_t now = clock_mono_ms();
+
+	(void)strlcpy(texts->kind,
+	    journal_is_running(journal) ? STATUS_RUNS_KIND : STATUS_ENDED_KIND,
+	    sizeof(texts->kind));
+	*entry = (struct status_slot){
+		.kind = texts->kind,
+		.session = journal->session,
+		.user = "",
+		.command = "",
+		.age_ms = now > started ? now - started : 0,
+	};
+}
+
+/* The durable sessions, of which those that run are among the COUNT entries that are there.
+ * Returns how many there are then. */
+static size_t
+status_copy_journals(
+    struct scoreboard *board, size_t count, struct status_texts *texts, struct status_slot *entries)
+{
+	for (uint32_t i = 0; i < board->journal_count; i++) {
+		struct journal journal;
+		size_t at = 0;
+
+		if (journal_open(board, i, &journal) < 0)
+			continue;
+		while (at < count && entries[at].session != journal.session)
+			at++;
+		if (at == count)
+			status_copy_kept(&journal, &texts[at], &entries[count++]);
+		status_fill_durable(board, &journal, &texts[at], &entries[at]);
+	}
+	return count;
 }
 
 /* Counts busy workers by the admission that they hold: those with none serve a control request. */
@@ -146,7 +214,7 @@ static char *
 status_collect(const struct session *session, struct status_slot *slots, struct status_texts *texts,
     size_t *ret_len)
 {
-	const struct scoreboard *board = session->board;
+	struct scoreboard *board = session->board;
 	char instance[VMM_GUEST_INSTANCE_LEN + 1];
 	struct status status = {
 		.version = PACKAGE_VERSION,
@@ -168,6 +236,7 @@ status_collect(const struct session *session, struct status_slot *slots, struct 
 	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++)
 		status.slots_count += status_copy_detached(
 		    &board->detached[i], &texts[status.slots_count], &slots[status.slots_count]);
+	status.slots_count = status_copy_journals(board, status.slots_count, texts, slots);
 	status_count_sessions(board, &status);
 	return status_format(&status, ret_len);
 }
@@ -175,9 +244,9 @@ status_collect(const struct session *session, struct status_slot *slots, struct 
 void
 status_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
-	size_t workers = session->board->workers + SCOREBOARD_DETACHED_MAX;
-	struct status_slot *slots = calloc(workers, sizeof(*slots));
-	struct status_texts *texts = calloc(workers, sizeof(*texts));
+	size_t most = session->board->workers + STATUS_ENTRIES_MORE;
+	struct status_slot *slots = calloc(most, sizeof(*slots));
+	struct status_texts *texts = calloc(most, sizeof(*texts));
 	char *text = NULL;
 	size_t text_len = 0;
 
