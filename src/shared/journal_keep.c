@@ -43,8 +43,10 @@ journal_free(struct scoreboard *board, uint32_t index, uint64_t seen, uint32_t o
 	struct journal_record *record = &board->journals.records[index];
 	uint64_t generation = (seen >> JOURNAL_GENERATION_SHIFT) + 1;
 
-	/* Before the swap: journal_lose() goes by it. */
-	atomic_store(&record->owner, owner);
+	/* A worker says so before the swap, for journal_lose(). The supervisor, whose 0 needs no
+	 * heir, must not: with no lock held, this may be a new session's record by now. */
+	if (owner != 0)
+		atomic_store(&record->owner, owner);
 	if (!atomic_compare_exchange_strong(
 		&record->state, &seen, generation << JOURNAL_GENERATION_SHIFT | JOURNAL_FREEING))
 		return false;
@@ -92,16 +94,20 @@ journal_inherit(struct scoreboard *board, uint32_t index, const char *words)
 	uint64_t word = atomic_load(&record->state);
 
 	switch ((enum journal_state)(uint32_t)word) {
-	case JOURNAL_CLAIMED:
-		(void)journal_free(board, index, word, 0);
-		return false;
-	case JOURNAL_FREEING:
-		journal_free_finish(board, index);
+	case JOURNAL_FREE:
+	case JOURNAL_ENDED:
+	case JOURNAL_LOST:
+	case JOURNAL_FORGOTTEN:
 		return false;
 	case JOURNAL_RUNS:
 		journal_mark_lost(board, record, words);
 		return true;
+	case JOURNAL_FREEING:
+		journal_free_finish(board, index);
+		return false;
+	case JOURNAL_CLAIMED:
 	default:
+		(void)journal_free(board, index, word, 0);
 		return false;
 	}
 }
@@ -149,13 +155,22 @@ journal_keep_ms(const struct journal *journal, enum journal_state state, uint64_
 	return (seconds < JOURNAL_KEEP_MAX_S ? seconds : JOURNAL_KEEP_MAX_S) * JOURNAL_MS_PER_S;
 }
 
-/* Whether it belongs to a worker that can't be: a wild one has written that. */
+/* Whether WORD, of RECORD, is of no state that there is, or its owner can't be, or serves
+ * another session: a wild worker has written that. */
 static bool
-journal_is_stray(
-    const struct scoreboard *board, const struct journal_record *record, enum journal_state state)
+journal_is_stray(const struct scoreboard *board, const struct journal_record *record, uint64_t word)
 {
-	return (state == JOURNAL_CLAIMED || state == JOURNAL_RUNS || state == JOURNAL_FREEING) &&
-	       atomic_load(&record->owner) - 1 >= board->workers;
+	uint32_t state = (uint32_t)word;
+	uint32_t owner = atomic_load(&record->owner) - 1;
+
+	if (state != JOURNAL_CLAIMED && state != JOURNAL_RUNS && state != JOURNAL_FREEING)
+		return state > JOURNAL_FREEING;
+	if (owner < board->workers &&
+	    (state == JOURNAL_FREEING ||
+		atomic_load(&board->slots[owner].session) == atomic_load(&record->session)))
+		return false;
+	/* An owner changes the state first, and ends its own session after that. */
+	return atomic_load(&record->state) == word;
 }
 
 /* The time until which it is kept, as it is now. */
@@ -195,7 +210,7 @@ journal_expire_one(struct scoreboard *board, struct journal_keeper *keeper, uint
 	};
 	uint64_t until;
 
-	if (journal_is_stray(board, record, state)) {
+	if (journal_is_stray(board, record, word)) {
 		(void)journal_inherit(board, index, "");
 		return now_ms + JOURNAL_AGAIN_MS;
 	}

@@ -14,6 +14,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -193,6 +195,7 @@ claim(struct scoreboard *board)
 	struct journal_refusal refusal;
 	struct journal journal;
 
+	atomic_store(&board->slots[OWNER].session, SESSION);
 	assert_int_equal(
 	    journal_claim(board, OWNER, SESSION, "x", &settings, &journal, &refusal), 0);
 	return journal;
@@ -311,6 +314,48 @@ test_the_death_of_another_worker_is_nothing_to_a_session(void **state)
 	close_all(board);
 }
 
+/* All that a wild worker can have written; its successors find what is not so. */
+static void
+test_journals_come_back_after_a_worker_has_scribbled_over_them(void **state)
+{
+	struct scoreboard *board = make_board(WORKERS);
+	struct journals_keeper keeper = { 0 };
+	char name[8];
+
+	(void)state;
+	journals_open(board, 512 * MIB);
+	srand(4711);
+	for (int round = 0; round < 20; round++) {
+		uint8_t *bytes = (uint8_t *)&board->journals;
+		uint64_t now = BEGIN;
+
+		for (size_t i = 0; i < sizeof(board->journals); i++)
+			bytes[i] = round == 0 ? 0xff : (uint8_t)rand();
+		for (uint32_t i = 0; i < JOURNAL_COUNT && round % 2 == 1; i++)
+			atomic_store(&board->journals.records[i].state,
+			    (uint64_t)rand() << 32 |
+				(uint64_t)(i % 8 == JOURNAL_FREEING ? JOURNAL_RUNS : i % 8));
+		for (uint32_t i = 0; i < JOURNAL_COUNT && round % 4 == 1; i++)
+			atomic_store(&board->journals.records[i].owner, i % WORKERS + 1);
+		for (int i = 0; i < 100 && now != CLOCK_NEVER; i++)
+			now = journals_step(board, &keeper, now, 60 * SECOND);
+		/* What seems to have ended is kept for its time, which is a week at most. */
+		(void)journals_step(board, &keeper, BEGIN + 8 * DAY, 60 * SECOND);
+		for (uint32_t i = 0; i < JOURNAL_COUNT; i++) {
+			struct journal_refusal refusal;
+			struct journal journal;
+
+			(void)snprintf(name, sizeof(name), "n%u", i);
+			assert_int_equal(journal_claim(board, OWNER, SESSION, name, &settings,
+					     &journal, &refusal),
+			    0);
+		}
+		for (uint32_t i = 0; i < WORKERS; i++)
+			journals_bury(board, i, CAUSE);
+	}
+	close_all(board);
+}
+
 /* ---- time ---------------------------------------------------------------- */
 
 static const struct journal_end end_of_session = { .reason = "exited" };
@@ -413,6 +458,7 @@ main(void)
 		    test_when_a_reader_dies_the_owner_is_woken_and_nobody_holds_the_input),
 		cmocka_unit_test(test_a_name_is_free_when_its_claimer_died_before_the_program_ran),
 		cmocka_unit_test(test_the_death_of_another_worker_is_nothing_to_a_session),
+		cmocka_unit_test(test_journals_come_back_after_a_worker_has_scribbled_over_them),
 		cmocka_unit_test(test_an_end_is_kept_for_its_time),
 		cmocka_unit_test(test_what_was_lost_is_kept_for_its_time),
 		cmocka_unit_test(test_an_end_outlives_a_jump_of_the_clock),
