@@ -35,7 +35,7 @@
 /* A memfd: the ring; a bit for each byte of it, set for stderr; an input area for each
  * slot. All but what is in use is a hole. */
 #define JOURNAL_PAGE 4096u
-#define JOURNAL_RING_MAX (JOURNAL_BUFFER_MAX + JOURNAL_READ_MAX + JOURNAL_PAGE)
+#define JOURNAL_RING_MAX (JOURNAL_BUFFER_MAX + JOURNAL_READ_MAX + 8 * JOURNAL_PAGE)
 #define JOURNAL_BITMAP_AT JOURNAL_RING_MAX
 #define JOURNAL_INPUT_AT (JOURNAL_BITMAP_AT + JOURNAL_RING_MAX / 8)
 
@@ -140,21 +140,27 @@ journal_file_size(uint32_t workers)
 	return (off_t)JOURNAL_INPUT_AT + (off_t)workers * JOURNAL_INPUT_AREA;
 }
 
+static inline uint32_t
+journal_whole_pages(uint32_t bytes)
+{
+	return (bytes + JOURNAL_PAGE - 1) & ~(JOURNAL_PAGE - 1);
+}
+
 /* How many bytes of output a journal of BUFFER_BYTES holds: one append more, and the few
- * that share a byte of the bitmap with the oldest; whole pages. */
+ * that share a byte of the bitmap with the oldest. */
 static inline uint32_t
 journal_ring(uint32_t buffer_bytes)
 {
-	return (buffer_bytes + JOURNAL_READ_MAX + 8 + JOURNAL_PAGE - 1) & ~(JOURNAL_PAGE - 1);
+	return journal_whole_pages(buffer_bytes + JOURNAL_READ_MAX + 8);
 }
 
 /* What it takes of board->journal_bytes_max. */
 static inline uint64_t
 journal_memory(uint32_t buffer_bytes)
 {
-	uint64_t ring = journal_ring(buffer_bytes);
+	uint32_t ring = journal_ring(buffer_bytes);
 
-	return ring + ring / 8;
+	return (uint64_t)ring + journal_whole_pages(ring / 8);
 }
 
 static inline enum journal_state
