@@ -15,6 +15,8 @@
 #include "session/control/shutdown.h"
 #include "session/control/status.h"
 #include "session/control/wait_port.h"
+#include "session/durable/attach.h"
+#include "session/durable/forget.h"
 #include "session/file/mkdir.h"
 #include "session/file/move.h"
 #include "session/file/read.h"
@@ -48,6 +50,10 @@ static const struct request request_table[] = {
 	    .name = "shutdown", .serve = shutdown_serve },
 	{ FRAME(KILL), .reply_style = SLOT_REPLY_CONTROL, .admission = ADMISSION_NONE,
 	    .name = "kill", .serve = kill_serve },
+	{ FRAME(ATTACH), .reply_style = SLOT_REPLY_ATTACH, .admission = ADMISSION_NONE,
+	    .name = "attach", .serve = attach_serve },
+	{ FRAME(FORGET), .reply_style = SLOT_REPLY_EXEC, .admission = ADMISSION_NONE,
+	    .name = "forget", .serve = forget_serve },
 	{ FRAME(FILE_WRITE_REQ), .reply_style = SLOT_REPLY_FILE, .admission = ADMISSION_FILE,
 	    .name = "write", .serve = file_write_serve },
 	{ FRAME(FILE_READ_REQ), .reply_style = SLOT_REPLY_FILE, .admission = ADMISSION_FILE,
@@ -89,7 +95,8 @@ const char *const *
 request_table_features(size_t *ret_count)
 {
 	/* Frames of a running session, which no session begins with. */
-	static const char *const in_session[] = { "STDIN", "RESIZE", "EOF", "SIGNAL" };
+	static const char *const in_session[] = { "STDIN", "RESIZE", "EOF", "SIGNAL", "DETACH",
+		"OUTPUT_ACK" };
 	static const size_t in_session_count = sizeof(in_session) / sizeof(in_session[0]);
 	static const char *names[REQUEST_TABLE_COUNT + sizeof(in_session) / sizeof(in_session[0])];
 
