@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "ctl/attach_loop.h"
 #include "ctl/signals.h"
@@ -99,6 +100,8 @@ attach_send(struct attach *attach)
 	outbox_clear(&attach->outbox);
 	if (attach->session == NULL)
 		attach->stdin_is_open = false;
+	else if (!client_is_gone(r))
+		(void)shutdown(attach->client->fd, SHUT_RDWR); /* it ends for the reader too */
 }
 
 /* ---- from the agent ----------------------------------------------------- */
@@ -214,7 +217,9 @@ attach_keeps_signals(const struct attach *attach)
 {
 	const struct durable *session = attach->session;
 
-	return attach->tty || (session != NULL && (!session->wants_input || !session->is_known));
+	return attach->tty ||
+	       (session != NULL &&
+		   (!session->wants_input || (attach->awaits_attached && !session->is_known)));
 }
 
 static void

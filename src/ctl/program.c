@@ -112,10 +112,14 @@ program_say_left(const struct attach_durable *durable)
 {
 	char which[DURABLE_TEXT_WHICH_MAX];
 
-	if (durable->only_shows || durable->leaves_at_once || !durable->session.is_known)
-		return;
-	durable_text_say("session %s goes on; '" COMMAND_PROGRAM " attach' comes back to it",
-	    durable_text_which(&durable->session, which));
+	(void)durable_text_which(&durable->session, which);
+	if (!durable->session.is_known && !durable->is_asked_for)
+		durable_text_say("session %s may have started; '" COMMAND_PROGRAM
+				 " sessions' shows whether it has",
+		    which);
+	else if (durable->session.is_known && !durable->only_shows && !durable->leaves_at_once)
+		durable_text_say(
+		    "session %s goes on; '" COMMAND_PROGRAM " attach' comes back to it", which);
 }
 
 void

@@ -73,7 +73,7 @@ int
 reconnect_try(struct reconnect *reconnect, struct client *client, const struct durable *session)
 {
 	int r = client_open(
-	    client, target_agent(), VMM_GUEST_EXEC_PORT, RECONNECT_ATTEMPT_MS, &reconnect->error);
+	    client, target_agent(), VMM_GUEST_EXEC_PORT, RECONNECT_CONNECT_MS, &reconnect->error);
 
 	if (r == 0) {
 		r = reconnect_ask(client, session, &reconnect->error);
@@ -85,6 +85,6 @@ reconnect_try(struct reconnect *reconnect, struct client *client, const struct d
 		return -EAGAIN;
 	}
 	reconnect->try_ms = CLOCK_NEVER;
-	reconnect->answer_ms = clock_mono_ms() + RECONNECT_ATTEMPT_MS;
+	reconnect->answer_ms = clock_mono_ms() + RECONNECT_ANSWER_MS;
 	return 0;
 }

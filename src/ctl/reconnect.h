@@ -14,8 +14,10 @@
 #include "ctl/core/durable.h"
 #include "platform/backoff.h"
 
-/* How long one attempt may take, to the agent's answer. */
-#define RECONNECT_ATTEMPT_MS 5000
+/* How long one attempt may take: to be connected, in which nobody sees what is typed, and
+ * then to be answered. */
+#define RECONNECT_CONNECT_MS 2000
+#define RECONNECT_ANSWER_MS 5000
 
 /* Zero-initialised but for SECONDS, and reconnect_rest() called, it is ready for use. */
 struct reconnect {
@@ -42,7 +44,7 @@ uint64_t reconnect_due_ms(const struct reconnect *reconnect);
 bool reconnect_is_over(const struct reconnect *reconnect, uint64_t now_ms);
 
 /* Opens CLIENT, which is closed, and asks for SESSION. Returns 0; or -EAGAIN where that
- * did not succeed, and the next try is planned. It waits for RECONNECT_ATTEMPT_MS at
+ * did not succeed, and the next try is planned. It waits for RECONNECT_CONNECT_MS at
  * most, less if a caught signal comes. */
 int reconnect_try(
     struct reconnect *reconnect, struct client *client, const struct durable *session);

@@ -61,6 +61,12 @@ def exec_interactive(_):
 
 
 @client
+def exec_durable(_):
+    return Call(("exec", "--durable=alone=1,keep=1", "--reconnect", "5", "-i", "--", "cat"),
+                lambda out: out == NEW, input=NEW)
+
+
+@client
 def exec_reported(lab):
     path = lab.folder + "/report"
     return Call(("exec", "--report=" + path, "-e", "A=b", "-w", "/tmp", "-u", "0", "--", "/bin/sh", "-c", "echo $A"),
