@@ -70,14 +70,20 @@ pty_set_size(int master_fd, uint16_t columns, uint16_t rows)
 }
 
 int
-pty_tell_size(int master_fd)
+pty_repeat_size(int master_fd, uint16_t columns, uint16_t rows)
 {
-	/* TIOCSIG takes SIGINT, SIGQUIT and SIGTSTP alone. */
-	pid_t group = tcgetpgrp(master_fd);
+	struct winsize size;
+	pid_t group;
 
+	if (ioctl(master_fd, TIOCGWINSZ, &size) < 0)
+		return -errno;
+	if (size.ws_col != columns || size.ws_row != rows)
+		return pty_set_size(master_fd, columns, rows);
+	/* TIOCSIG takes SIGINT, SIGQUIT and SIGTSTP alone. */
+	group = tcgetpgrp(master_fd);
 	if (group < 0)
 		return -errno;
-	/* 0: nobody is there. */
+	/* 0: there is none. */
 	return group > 1 && kill(-group, SIGWINCH) < 0 ? -errno : 0;
 }
 

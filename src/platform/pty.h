@@ -27,8 +27,9 @@ int pty_set_owner(int slave_fd, uid_t uid);
 /* Sets the window's size in characters; 0 in either leaves it as it is. */
 int pty_set_size(int master_fd, uint16_t columns, uint16_t rows);
 
-/* Sends SIGWINCH to the terminal's foreground process group. */
-int pty_tell_size(int master_fd);
+/* The same; and where it is that size already, the foreground process group is sent
+ * SIGWINCH, as a change would. */
+int pty_repeat_size(int master_fd, uint16_t columns, uint16_t rows);
 
 /* The terminal's end-of-file character (VEOF), and whether it reads by lines
  * (ICANON). Returns 0, -ENODATA if the character is disabled, or -errno. */

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,8 @@
 #include "platform/fd.h"
 #include "protocol/report.h"
 #include "protocol/start.h"
+#include "session/durable/owner.h"
+#include "session/run/exec_durable.h"
 #include "session/run/launch.h"
 #include "session/run/relay.h"
 #include "session/run/session_cgroup.h"
@@ -25,10 +28,13 @@
 /* Milliseconds in a second, and microseconds in a millisecond. */
 #define EXEC_PER_S 1000
 
+#define EXEC_BROKEN "a stream of the program can't be used: %s: the session was killed"
+
 struct exec {
 	struct session *session;
 	struct start_request request;
 	struct program program;
+	struct owner owner; /* of a durable session */
 	struct relay relay;
 };
 
@@ -100,6 +106,7 @@ exec_reason(const struct exec *exec, const struct relay_end *end)
 		[RELAY_SHUTDOWN] = "shutdown",
 		[RELAY_PROTOCOL] = "disconnected",
 		[RELAY_BROKEN] = "disconnected",
+		[RELAY_ABANDONED] = "abandoned",
 	};
 
 	/* As PID 1 the supervisor ends what is in the guest, and we see it end. */
@@ -153,16 +160,10 @@ exec_measure(const struct exec *exec, struct report_exited *report)
 	report->oom_kills -= report->has_oom_kills ? exec->program.oom_kills : 0;
 }
 
-static void
-exec_report_exited(struct exec *exec, const struct relay_end *end, const struct rusage *usage)
+static struct report_exited
+exec_describe_end(const struct exec *exec, const struct relay_end *end, const struct rusage *usage)
 {
-	struct report report = { .event = REPORT_EXITED };
-	size_t len = 0;
-	char *text;
-
-	if (!exec->request.report)
-		return;
-	report.exited = (struct report_exited){
+	struct report_exited exited = {
 		.code = end->end.signaled ? VMM_GUEST_EXIT_SIGNAL_BASE + end->end.signal
 					  : end->end.code,
 		.signal = end->end.signal,
@@ -173,8 +174,22 @@ exec_report_exited(struct exec *exec, const struct relay_end *end, const struct 
 		.max_rss_kb = (uint64_t)usage->ru_maxrss,
 		.output_held = end->output_held,
 	};
+
 	if (exec->program.tree.cgroup_fd >= 0)
-		exec_measure(exec, &report.exited);
+		exec_measure(exec, &exited);
+	return exited;
+}
+
+static void
+exec_report_exited(struct exec *exec, const struct relay_end *end, const struct rusage *usage)
+{
+	struct report report = { .event = REPORT_EXITED };
+	size_t len = 0;
+	char *text;
+
+	if (!exec->request.report)
+		return;
+	report.exited = exec_describe_end(exec, end, usage);
 	text = report_format(&report, &len);
 	exec_send_status(exec, text, len);
 }
@@ -191,9 +206,8 @@ exec_send_exit(struct exec *exec, const struct relay_end *end)
 		return;
 	}
 	if (end->error < 0) {
-		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
-		    "a stream of the program can't be used: %s: the session was killed",
-		    strerror(-end->error));
+		session_refuse_exec(
+		    exec->session, VMM_GUEST_EXIT_AGENT, EXEC_BROKEN, strerror(-end->error));
 		return;
 	}
 	if (end->end.signaled)
@@ -259,6 +273,36 @@ exec_tells_first(const struct exec *exec, const struct relay_end *end)
 	       conn_has_room(&exec->session->conn);
 }
 
+/* Of a durable session the end is kept, with the program reaped before. */
+static void
+exec_end_durable(struct exec *exec, struct relay_end *end)
+{
+	char words[JOURNAL_WORDS_MAX] = "";
+	struct rusage usage = { 0 };
+	struct report_exited exited;
+
+	exec_bury(exec, end, &usage);
+	exec_count_end(exec, end);
+	exited = exec_describe_end(exec, end, &usage);
+	if (end->error < 0) {
+		exited.code = VMM_GUEST_EXIT_AGENT;
+		exited.signal = 0;
+		(void)snprintf(words, sizeof(words), EXEC_BROKEN, strerror(-end->error));
+	}
+	exec_durable_finish(&exec->owner, &exited, words);
+}
+
+/* The host that the session was started by gets all of it, if it is there still. */
+static void
+exec_see_off(struct exec *exec)
+{
+	relay_see_off(&exec->relay);
+	if (exec->owner.is_stale)
+		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
+		    "the session was forgotten before all of its output was taken");
+	owner_done(&exec->owner);
+}
+
 static void
 exec_end(struct exec *exec, struct relay_end *end)
 {
@@ -273,11 +317,30 @@ exec_end(struct exec *exec, struct relay_end *end)
 }
 
 static void
+exec_begin(struct exec *exec)
+{
+	const struct start_request *request = &exec->request;
+	const struct owner_start start = {
+		.pid = exec->program.tree.pid,
+		.takes_input = request->stdin_open,
+		.report = request->report,
+		.columns = request->tty ? request->tty_width : 0,
+		.rows = request->tty ? request->tty_height : 0,
+	};
+
+	if (request->is_durable)
+		owner_begin(&exec->owner, &start);
+	else
+		exec_report_started(exec);
+}
+
+static void
 exec_run(struct exec *exec)
 {
 	struct streams *streams = &exec->program.streams;
 	struct relay_options options = {
 		.conn = &exec->session->conn,
+		.owner = exec->request.is_durable ? &exec->owner : NULL,
 		.tree = &exec->program.tree,
 		.stdin_fd = fd_steal(&streams->stdin_fd),
 		.stdout_fd = fd_steal(&streams->stdout_fd),
@@ -290,10 +353,15 @@ exec_run(struct exec *exec)
 	struct relay_end end;
 
 	(void)atomic_fetch_add(&exec->session->board->counts.started, 1);
-	exec_report_started(exec);
+	exec_begin(exec);
 	relay_run(&exec->relay, &options, &end);
-	exec_end(exec, &end);
+	if (options.owner != NULL)
+		exec_end_durable(exec, &end);
+	else
+		exec_end(exec, &end);
 	session_cgroup_leave(exec->session, exec->request.limits.have != 0 || end.was_killed);
+	if (options.owner != NULL)
+		exec_see_off(exec);
 }
 
 void
@@ -309,7 +377,13 @@ exec_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t
 	exec_describe(&exec);
 	/* A host may pause for as long as it likes. */
 	conn_be_patient(&session->conn);
+	if (exec.request.is_durable && !exec_durable_claim(session, &exec.request, &exec.owner)) {
+		start_done(&exec.request);
+		return;
+	}
 	if (!launch_program(session, &exec.request, &exec.program, &refusal)) {
+		if (exec.request.is_durable)
+			exec_durable_unclaim(&exec.owner);
 		session_refuse_exec(session, refusal.code, "%s", refusal.words);
 	} else {
 		if (exec.request.detach)

@@ -11,14 +11,54 @@
 #include "platform/pty.h"
 #include "protocol/frame.h"
 
+/* Whether this host has to do with the program's input. */
+static bool
+host_frames_count(const struct host_frames *frames)
+{
+	return frames->owner == NULL || owner_host_holds(frames->owner);
+}
+
+static size_t
+host_frames_room(const struct host_frames *frames)
+{
+	return host_frames_count(frames) ? input_room(frames->input) : SIZE_MAX;
+}
+
+/* Whether LEN bytes, or with CLOSES an EOF, are the program's. */
+static bool
+host_frames_publish(struct host_frames *frames, size_t len, bool closes)
+{
+	return frames->owner == NULL || owner_publish(frames->owner, len, closes);
+}
+
 static void
 host_frames_take_stdin(struct host_frames *frames)
 {
 	const uint8_t *bytes;
 	size_t len;
 
-	while ((len = conn_take(frames->conn, input_room(frames->input), &bytes)) > 0)
-		input_put(frames->input, bytes, len);
+	while ((len = conn_take(frames->conn, host_frames_room(frames), &bytes)) > 0)
+		if (host_frames_publish(frames, len, false))
+			input_put(frames->input, bytes, len);
+}
+
+static void
+host_frames_take_eof(struct host_frames *frames)
+{
+	if (host_frames_publish(frames, 0, frames->input->tty_fd < 0))
+		input_put_eof(frames->input);
+}
+
+static void
+host_frames_resize(struct host_frames *frames, struct frame_resize size)
+{
+	int tty_fd = frames->input->tty_fd;
+
+	if (tty_fd < 0 || !host_frames_count(frames))
+		return;
+	(void)pty_set_size(tty_fd, size.columns, size.rows);
+	if (frames->owner != NULL)
+		owner_set_size(frames->owner, size.columns, size.rows);
 }
 
 static void
@@ -42,15 +82,19 @@ static void
 host_frames_act(struct host_frames *frames)
 {
 	struct frame_resize size;
-	int tty_fd = frames->input->tty_fd;
+	uint64_t offset;
 	int signal;
 
-	if (frames->type == VMM_GUEST_RESIZE && tty_fd >= 0 &&
+	if (frames->type == VMM_GUEST_RESIZE &&
 	    frame_resize_parse(frames->control, frames->control_len, &size) == 0)
-		(void)pty_set_size(tty_fd, size.columns, size.rows);
+		host_frames_resize(frames, size);
 	if (frames->type == VMM_GUEST_SIGNAL &&
-	    frame_signal_parse(frames->control, frames->control_len, &signal) == 0)
+	    frame_signal_parse(frames->control, frames->control_len, &signal) == 0 &&
+	    host_frames_count(frames))
 		process_tree_signal(frames->tree, signal);
+	if (frames->type == VMM_GUEST_OUTPUT_ACK && frames->owner != NULL &&
+	    frame_output_ack_parse(frames->control, frames->control_len, &offset) == 0)
+		follow_ack(&frames->owner->follow, offset);
 }
 
 int
@@ -59,7 +103,7 @@ host_frames_take(struct host_frames *frames)
 	struct frame_header header;
 	int r;
 
-	for (;;) {
+	while (!frames->has_detached) {
 		if (conn_in_payload(frames->conn)) {
 			if (frames->type == VMM_GUEST_STDIN)
 				host_frames_take_stdin(frames);
@@ -80,13 +124,20 @@ host_frames_take(struct host_frames *frames)
 		frames->type = header.type;
 		frames->control_len = 0;
 		if (header.type == VMM_GUEST_EOF)
-			input_put_eof(frames->input);
+			host_frames_take_eof(frames);
+		if (header.type == VMM_GUEST_DETACH && frames->owner != NULL) {
+			frames->has_detached = true;
+			owner_detach(frames->owner, NULL);
+		}
 	}
+	return 0;
 }
 
 bool
 host_frames_must_wait(const struct host_frames *frames)
 {
+	if (frames->has_detached)
+		return true;
 	return frames->type == VMM_GUEST_STDIN && conn_in_payload(frames->conn) &&
-	       input_room(frames->input) == 0;
+	       host_frames_room(frames) == 0;
 }

@@ -189,7 +189,7 @@ static bool
 launch_needs_fresh_cgroup(const struct launch *launch)
 {
 	return launch->request->limits.have != 0 || launch->request->report ||
-	       launch->request->detach;
+	       launch->request->detach || launch->request->is_durable;
 }
 
 static bool

@@ -28,10 +28,14 @@ output_make_stream(int fd, uint8_t type)
 }
 
 void
-output_init(struct output *output, struct conn *conn, int tty_fd, int stdout_fd, int stderr_fd)
+output_init(struct output *output, struct conn *conn, struct owner *owner, int tty_fd,
+    int stdout_fd, int stderr_fd)
 {
 	*output = (struct output){
 		.conn = conn,
+		.owner = owner,
+		.buffer = conn_tx_buffer(),
+		.room = VMM_GUEST_DATA_MAX,
 		.streams = {
 			output_make_stream(tty_fd >= 0 ? tty_fd : stdout_fd, VMM_GUEST_STDOUT),
 			output_make_stream(stderr_fd, VMM_GUEST_STDERR),
@@ -60,18 +64,25 @@ output_read_nothing(struct output *output, struct output_stream *stream, int err
 	stream->ended_fd = fd_steal(&stream->fd);
 }
 
+static bool
+output_may_enlarge(const struct output *output)
+{
+	return !output->is_tty &&
+	       (output->owner == NULL || !owner_keeps_pipes_small(output->owner));
+}
+
 /* Reads once. Returns how much there was; 0 for nothing now, or nothing ever
  * again. */
 static size_t
 output_read(struct output *output, struct output_stream *stream, uint64_t now_ms)
 {
-	size_t max = VMM_GUEST_DATA_MAX;
+	size_t max = output->room;
 	ssize_t n;
 
 	if (output->is_cut && stream->left < max)
 		max = stream->left;
 	do {
-		n = read(stream->fd, conn_tx_buffer(), max);
+		n = read(stream->fd, output->buffer, max);
 	} while (n < 0 && errno == EINTR);
 	if (n <= 0) {
 		output_read_nothing(output, stream, n < 0 ? errno : 0, now_ms);
@@ -82,7 +93,7 @@ output_read(struct output *output, struct output_stream *stream, uint64_t now_ms
 		stream->left -= (size_t)n;
 		if (stream->left == 0)
 			fd_close(&stream->fd);
-	} else if (n == OUTPUT_PIPE_FULL && !output->is_tty) {
+	} else if (n == OUTPUT_PIPE_FULL && output_may_enlarge(output)) {
 		(void)fcntl(stream->fd, F_SETPIPE_SZ, OUTPUT_PIPE_LARGE);
 	}
 	return (size_t)n;
@@ -98,12 +109,38 @@ output_push(struct output *output, uint64_t now_ms)
 	return r == -EAGAIN ? 0 : r;
 }
 
+void
+output_look(struct output *output)
+{
+	output->room = owner_room(output->owner);
+	output->buffer = owner_buffer(output->owner);
+}
+
+/* What was read goes where it is to go. Returns 0, or -EPIPE where the host has gone. */
+static int
+output_pass_on(struct output *output, uint8_t type, size_t len, uint64_t now_ms)
+{
+	int r;
+
+	if (output->is_dropped)
+		return 0;
+	if (output->owner == NULL) {
+		conn_begin_push(output->conn, type, len, false);
+		return output_push(output, now_ms);
+	}
+	r = owner_take_output(output->owner, type == VMM_GUEST_STDERR, len);
+	if (r < 0)
+		output->error = r;
+	output_look(output);
+	return 0;
+}
+
 int
 output_pump(struct output *output, const bool *ready, uint64_t now_ms)
 {
 	int r = 0;
 
-	for (int i = 0; i < OUTPUT_STREAMS && r == 0 && !conn_is_pushing(output->conn); i++) {
+	for (int i = 0; i < OUTPUT_STREAMS && r == 0 && output_may_read(output); i++) {
 		struct output_stream *stream = &output->streams[i];
 		size_t len;
 
@@ -113,10 +150,7 @@ output_pump(struct output *output, const bool *ready, uint64_t now_ms)
 		if (len == 0)
 			continue;
 		output->quiet_since_ms = now_ms;
-		if (output->is_dropped)
-			continue;
-		conn_begin_push(output->conn, stream->type, len, false);
-		r = output_push(output, now_ms);
+		r = output_pass_on(output, stream->type, len, now_ms);
 	}
 	return r;
 }

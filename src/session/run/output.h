@@ -4,7 +4,8 @@
  *
  * Rules:
  *   - At most one frame is under way. While the host does not take it, nothing
- *     more is read from the program: back pressure stops the program, not us.
+ *     more is read from the program: back pressure stops the program, not us. Of a
+ *     durable session its journal takes the output, as long as it has room.
  *   - Standard output and error take turns.
  *   - From the cut on only what each stream held at that moment is sent (FIONREAD; a
  *     terminal is read until it is empty).
@@ -21,6 +22,7 @@
 
 #include "platform/io_error.h"
 #include "session/conn.h"
+#include "session/durable/owner.h"
 
 #define OUTPUT_STREAMS 2
 
@@ -33,6 +35,9 @@ struct output_stream {
 
 struct output {
 	struct conn *conn;
+	struct owner *owner; /* of a durable session: it takes what is read; else NULL */
+	uint8_t *buffer;     /* where to read to, */
+	size_t room;	     /* and how much */
 	struct output_stream streams[OUTPUT_STREAMS];
 	bool is_tty;
 	bool is_dropped;	 /* it is read, and not sent */
@@ -44,11 +49,21 @@ struct output {
 };
 
 /* The descriptors become OUTPUT's, non-blocking already: the terminal's master, or -1
- * and the two pipes. CONN is borrowed. */
-void output_init(
-    struct output *output, struct conn *conn, int tty_fd, int stdout_fd, int stderr_fd);
+ * and the two pipes. CONN and OWNER are borrowed. */
+void output_init(struct output *output, struct conn *conn, struct owner *owner, int tty_fd,
+    int stdout_fd, int stderr_fd);
 
-/* Reads from each stream that is READY, as long as frames go out whole. Never waits.
+/* Asks OWNER anew how much may be read, and where to. */
+void output_look(struct output *output);
+
+/* Whether more may be read from the program now. */
+static inline bool
+output_may_read(const struct output *output)
+{
+	return output->owner != NULL ? output->room > 0 : !conn_is_pushing(output->conn);
+}
+
+/* Reads from each stream that is READY, as long as there is room. Never waits.
  * Returns 0, or -EPIPE where the host has gone. */
 int output_pump(struct output *output, const bool *ready, uint64_t now_ms);
 

@@ -21,6 +21,7 @@
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/tracee.h"
+#include "session/run/relay_durable.h"
 #include "session/run/relay_end.h"
 #include "session/stop.h"
 
@@ -37,6 +38,10 @@ relay_read_host(struct relay *relay, short shown, uint64_t now)
 {
 	ssize_t n = 0;
 
+	if (relay->owner != NULL) {
+		relay_durable_read_host(relay, shown);
+		return;
+	}
 	if (shown & POLLIN)
 		n = conn_fill(relay->conn);
 	if (n == -EPIPE || shown & (POLLRDHUP | POLLHUP | POLLERR)) {
@@ -54,16 +59,19 @@ relay_prepare(const struct relay *relay, struct pollfd *polls)
 {
 	bool is_pushing = conn_is_pushing(relay->conn);
 	bool reads_host = !host_frames_must_wait(&relay->frames);
+	bool reads_program = output_may_read(&relay->output);
 
 	polls[RELAY_POLL_CONN].fd = relay->end.is_gone ? -1 : conn_fd(relay->conn);
 	polls[RELAY_POLL_CONN].events =
 	    (short)(POLLRDHUP | (reads_host ? POLLIN : 0) | (is_pushing ? POLLOUT : 0));
+	if (relay->owner != NULL)
+		relay_durable_prepare(relay, &polls[RELAY_POLL_CONN]);
 	polls[RELAY_POLL_PID].fd = relay->phase == RELAY_RUNNING ? relay->tree->pid_fd : -1;
 	polls[RELAY_POLL_PID].events = POLLIN;
 	polls[RELAY_POLL_INPUT].fd = input_wants_to_write(&relay->input) ? relay->input.fd : -1;
 	polls[RELAY_POLL_INPUT].events = POLLOUT;
 	for (int i = 0; i < OUTPUT_STREAMS; i++) {
-		polls[RELAY_POLL_OUTPUT + i].fd = is_pushing ? -1 : relay->output.streams[i].fd;
+		polls[RELAY_POLL_OUTPUT + i].fd = reads_program ? relay->output.streams[i].fd : -1;
 		polls[RELAY_POLL_OUTPUT + i].events = POLLIN;
 	}
 }
@@ -75,11 +83,15 @@ relay_wait(struct relay *relay, struct pollfd *polls)
 	struct timespec left;
 	int n;
 
+	if (relay->owner != NULL)
+		relay_durable_look(relay);
 	relay_prepare(relay, polls);
 	/* No watchdog runs: what is waited for is the program. */
 	n = ppoll(polls, RELAY_POLL_COUNT,
 	    clock_left(run_clock_plan(&relay->clock, relay_next_turn(relay)), &left),
 	    relay->is_watching ? stop_watch_mask() : stop_wait_mask());
+	if (relay->owner != NULL)
+		owner_rise(relay->owner);
 	if (n < 0 && relay->is_watching)
 		tracee_settle(relay->tree->pid);
 	return n;
@@ -119,9 +131,11 @@ relay_turn(struct relay *relay)
 			input_flush(&relay->input);
 			relay_read_host(relay, 0, now);
 		}
-		if (conn_is_pushing(relay->conn) && output_push(&relay->output, now) < 0)
-			relay_lose_host(relay, now);
 	}
+	if (relay->owner != NULL)
+		relay_durable_push(relay, (polls[RELAY_POLL_CONN].revents & POLLOUT) != 0, now);
+	else if (conn_is_pushing(relay->conn) && output_push(&relay->output, now) < 0)
+		relay_lose_host(relay, now);
 	relay_break(relay, relay->input.error, now);
 	relay_pump(relay, polls, now);
 	if (stop_is_now())
@@ -137,9 +151,12 @@ relay_is_over(const struct relay *relay)
 {
 	if (relay->phase == RELAY_RUNNING || relay->at_ms[RELAY_TIMER_KILL_AGAIN] != CLOCK_NEVER)
 		return false;
-	if (relay->end.is_gone)
-		return relay->at_ms[RELAY_TIMER_KILL] == CLOCK_NEVER;
-	return !conn_is_pushing(relay->conn) && !output_is_open(&relay->output);
+	if (relay->end.is_gone && relay->at_ms[RELAY_TIMER_KILL] != CLOCK_NEVER)
+		return false;
+	if (relay->owner != NULL)
+		return relay_durable_has_all(relay);
+	return relay->end.is_gone ||
+	       (!conn_is_pushing(relay->conn) && !output_is_open(&relay->output));
 }
 
 void
@@ -150,18 +167,20 @@ relay_run(struct relay *relay, const struct relay_options *options, struct relay
 	*relay = (struct relay){
 		.options = options,
 		.conn = options->conn,
+		.owner = options->owner,
 		.tree = options->tree,
 		.tty_slave_fd = options->tty_slave_fd,
 	};
 	run_clock_init(&relay->clock, now);
 	relay_end_init(relay, now);
-	output_init(
-	    &relay->output, options->conn, options->tty_fd, options->stdout_fd, options->stderr_fd);
+	output_init(&relay->output, options->conn, options->owner, options->tty_fd,
+	    options->stdout_fd, options->stderr_fd);
 	input_init(&relay->input, options->stdin_fd, options->tty_fd, conn_stall_ms(options->conn));
 	relay->frames = (struct host_frames){
 		.conn = options->conn,
 		.input = &relay->input,
 		.tree = options->tree,
+		.owner = options->owner,
 	};
 	/* Frames may have come along with START. */
 	relay_read_host(relay, 0, now);

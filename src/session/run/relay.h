@@ -23,13 +23,15 @@ enum relay_reason {
 	RELAY_TIMEOUT,
 	RELAY_DISCONNECTED,
 	RELAY_SHUTDOWN,
-	RELAY_PROTOCOL, /* the host announced a frame above the limit */
-	RELAY_BROKEN,	/* a stream of the program can't be read or written */
+	RELAY_PROTOCOL,	 /* the host announced a frame above the limit */
+	RELAY_BROKEN,	 /* a stream of the program can't be read or written */
+	RELAY_ABANDONED, /* nobody was attached to a durable session for its time */
 };
 
 /* Descriptors are given away: the relay closes them, the last in relay_close(). */
 struct relay_options {
 	struct conn *conn;
+	struct owner *owner; /* of a durable session, else NULL */
 	struct process_tree *tree;
 	int stdin_fd;  /* to the program, non-blocking; -1: none */
 	int stdout_fd; /* from it, non-blocking; with a terminal -1 */
@@ -44,7 +46,8 @@ struct relay_end {
 	enum relay_reason reason;
 	struct process_tree_end end; /* of the main process */
 	bool output_held;	     /* a descendant still held the output open */
-	bool is_gone;		     /* there is no host to send anything to */
+	bool is_gone;		     /* there is no host to send anything to; of a durable
+				       session: there was none for its time */
 	bool was_killed;	     /* by us */
 	int error;		     /* -errno of a stream, whatever the reason: output or
 				       input was lost */
@@ -62,6 +65,8 @@ enum relay_timer {
 	RELAY_TIMER_LOOK,
 	RELAY_TIMER_QUIET,
 	RELAY_TIMER_DRAINED,
+	RELAY_TIMER_ALONE,
+	RELAY_TIMER_LINGER,
 	RELAY_TIMERS
 };
 
@@ -76,6 +81,7 @@ struct relay {
 	struct run_clock clock;
 	const struct relay_options *options;
 	struct conn *conn;
+	struct owner *owner;
 	struct process_tree *tree;
 	struct input input;
 	struct host_frames frames;
@@ -95,6 +101,10 @@ struct relay {
  * The main process is left unreaped, and what relay_close() closes is left open.
  * OPTIONS are borrowed until it returns. */
 void relay_run(struct relay *relay, const struct relay_options *options, struct relay_end *ret);
+
+/* After the end of a durable session: serves the host that it was started by until it has
+ * all, or has gone. */
+void relay_see_off(struct relay *relay);
 
 /* Closes our ends of the program's streams: the kernel takes longer to free pipes
  * than to send EXIT, and the host need not wait for that. */

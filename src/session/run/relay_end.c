@@ -8,11 +8,13 @@
  *     read, or 500 ms after the end, whichever is first. Time in which we could
  *     not read because the host takes nothing does not count as nothing to read.
  *   - Then CUT: what each output holds at that moment is sent, however long the host
- *     takes.
+ *     takes. (Of a durable session, what its journal has no room for waits for readers.)
  *   - A timeout kills the process tree (with a grace: SIGTERM first, and the kill at
  *     its end or when the main process has ended, whichever is first).
  *   - When the host has gone, the process group gets SIGHUP, its input is closed, its
  *     output is read and dropped, and the tree is killed 2 s later.
+ *   - Of a durable session it is when nobody has been attached for its time, and its
+ *     output is kept as far as there is room.
  *   - In a cgroup the kill is done again every 10 ms until nobody is left, for at
  *     most 2 s.
  *   - A thread that has made us its tracer keeps its process from ending until we
@@ -30,6 +32,7 @@
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/tracee.h"
+#include "session/run/relay_durable.h"
 #include "session/stop.h"
 
 /* How long a program runs before what becomes of its threads is looked at. */
@@ -54,14 +57,14 @@ relay_set_reason(struct relay *relay, enum relay_reason reason)
 		relay->end.reason = reason;
 }
 
-static void
+void
 relay_set_timer(struct relay *relay, enum relay_timer timer, uint64_t at_ms)
 {
 	relay->at_ms[timer] = at_ms;
 	relay->next_ms = clock_sooner(relay->next_ms, at_ms);
 }
 
-static void
+void
 relay_stop_timer(struct relay *relay, enum relay_timer timer)
 {
 	relay->at_ms[timer] = CLOCK_NEVER;
@@ -131,8 +134,9 @@ relay_lose_host(struct relay *relay, uint64_t now)
 	if (relay->end.is_gone)
 		return;
 	relay->end.is_gone = true;
-	relay_set_reason(relay, RELAY_DISCONNECTED);
-	output_drop(&relay->output);
+	relay_set_reason(relay, relay->owner == NULL ? RELAY_DISCONNECTED : RELAY_ABANDONED);
+	if (relay->owner == NULL)
+		output_drop(&relay->output);
 	input_close(&relay->input);
 	relay_ask_to_end(relay, SIGHUP, now + VMM_GUEST_HANGUP_GRACE_MS);
 	if (relay->phase != RELAY_RUNNING)
@@ -222,6 +226,8 @@ relay_cut(struct relay *relay, uint64_t now)
 	relay->phase = RELAY_CUT;
 	relay_stop_timer(relay, RELAY_TIMER_DRAINED);
 	output_cut(&relay->output);
+	if (relay->owner != NULL)
+		relay_durable_drain(relay);
 }
 
 /* When the output will have been quiet for long enough, if nothing more comes. */
@@ -230,7 +236,7 @@ relay_quiet_at(const struct relay *relay)
 {
 	uint64_t since = relay->output.quiet_since_ms;
 
-	if (conn_is_pushing(relay->conn) || !output_is_open(&relay->output))
+	if (!output_may_read(&relay->output) || !output_is_open(&relay->output))
 		return CLOCK_NEVER;
 	return (since > relay->ended_ms ? since : relay->ended_ms) + VMM_GUEST_DRAIN_QUIET_MS;
 }
@@ -264,6 +270,8 @@ static void (*const relay_due[RELAY_TIMERS])(struct relay *relay, uint64_t now) 
 	[RELAY_TIMER_LOOK] = relay_look_for_rest,
 	[RELAY_TIMER_QUIET] = relay_see_quiet,
 	[RELAY_TIMER_DRAINED] = relay_cut,
+	[RELAY_TIMER_ALONE] = relay_lose_host,
+	[RELAY_TIMER_LINGER] = relay_durable_hang_up,
 };
 
 void
@@ -286,8 +294,10 @@ uint64_t
 relay_next_turn(struct relay *relay)
 {
 	/* What was there at the cut is read without asking. */
-	if (relay->phase == RELAY_CUT && !conn_is_pushing(relay->conn) &&
+	if (relay->phase == RELAY_CUT && output_may_read(&relay->output) &&
 	    output_is_open(&relay->output))
+		return 0;
+	if (relay->owner != NULL && relay_durable_has_more(relay))
 		return 0;
 	if (relay->phase == RELAY_DRAINING)
 		relay_set_timer(relay, RELAY_TIMER_QUIET, relay_quiet_at(relay));

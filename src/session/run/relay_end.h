@@ -14,6 +14,10 @@
 /* Sets the timers of a session that begins. */
 void relay_end_init(struct relay *relay, uint64_t now);
 
+/* Sets one of the timers, and puts one out. */
+void relay_set_timer(struct relay *relay, enum relay_timer timer, uint64_t at_ms);
+void relay_stop_timer(struct relay *relay, enum relay_timer timer);
+
 /* Why the session ends. The first reason stands. */
 void relay_set_reason(struct relay *relay, enum relay_reason reason);
 
@@ -25,7 +29,7 @@ void relay_kill(struct relay *relay, uint64_t now);
  * tell. */
 void relay_break(struct relay *relay, int error, uint64_t now);
 
-/* The host has gone. */
+/* The host has gone; of a durable session, all have for long enough. */
 void relay_lose_host(struct relay *relay, uint64_t now);
 
 /* This worker was told to stop. */
