@@ -39,7 +39,7 @@ struct attach_durable {
 	struct keys_detach keys; /* that leave it, where our terminal is its */
 	uint32_t reconnect_seconds;
 	uint64_t stop_at;    /* left once all output below this offset has come */
-	bool leaves_at_once; /* as soon as it has started */
+	bool leaves_at_once; /* as soon as it has started; nothing of its output is shown */
 	bool keeps_stdin;    /* its input stays open where ours is not sent */
 	bool is_asked_for;   /* ATTACH was sent, not START */
 	bool only_shows;     /* its output: nothing is said of how it is left, or made of its end */

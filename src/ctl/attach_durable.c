@@ -327,6 +327,8 @@ attach_durable_take(struct attach *attach, struct client_piece *piece)
 		}
 		if (!attach->session->is_known)
 			return true;
+		if (attach->options->durable->leaves_at_once)
+			return false;
 		skipped = durable_count_output(attach->session, piece->len);
 		piece->data += skipped;
 		piece->len -= skipped;

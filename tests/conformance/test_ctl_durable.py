@@ -271,7 +271,6 @@ def test_the_size_of_who_comes_is_the_programs(ctl):
         assert term.wait() == 0
     with Terminal(ctl, "attach", "--tail", "0", "x", columns=120, rows=40) as term:
         term.read_until(b"40 120")              # the same size: it paints itself anew all the same
-        term.type(b"\x03")
         term.type(b"\x1dd")
         assert term.wait() == 0
     assert ctl.ok("kill", "-9", "x") == b""

@@ -404,6 +404,17 @@ def test_a_program_that_is_left_prints_its_name_and_nothing_else():
     assert Agent(script).run("exec", "-d", "--name", "x", "a") == (0, b"x\n", b"")
 
 
+def test_what_is_left_has_no_output_here():
+    def script(peer, request):
+        peer.send(codec.STATUS, started(request["name"]))
+        peer.send(codec.STDOUT, b"out")
+        peer.send(codec.STDERR, b"err")
+        peer.until(codec.DETACH)
+        peer.send(codec.STDOUT, b"more")
+        peer.send(codec.STATUS, {"event": "detached", "offset": 10})
+    assert Agent(script).run("exec", "-d", "--name", "x", "a") == (0, b"x\n", b"")
+
+
 def test_what_is_left_with_i_keeps_its_input_open():
     def script(peer, request):
         assert "stdin" not in request and request["durable"]["when_full"] == "wait"
