@@ -25,7 +25,7 @@ attach_durable_begin(struct attach *attach)
 
 	attach->awaits_attached = durable->is_asked_for;
 	attach->reconnect.seconds = durable->reconnect_seconds;
-	reconnect_rest(&attach->reconnect, clock_mono_ms());
+	reconnect_rest(&attach->reconnect, 0, clock_mono_ms());
 	attach->eof_is_due = false;
 	attach->session->input.has_eof = !attach->stdin_is_open && !durable->keeps_stdin;
 	/* Until it is known what the program has for a terminal, nothing is read for it. */
@@ -241,7 +241,7 @@ attach_durable_attached(struct attach *attach, const struct report *report, bool
 	attach->awaits_attached = false;
 	attach->tty = report->tty;
 	attach->resize_is_due = report->tty && attach->session->holds;
-	reconnect_rest(&attach->reconnect, clock_mono_ms());
+	reconnect_rest(&attach->reconnect, report->offset + report->stdin_bytes, clock_mono_ms());
 	if (!was_known)
 		attach_durable_welcome(attach);
 	if (attach_durable_rewind(attach, report))

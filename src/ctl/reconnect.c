@@ -13,12 +13,15 @@
 #define RECONNECT_MAX_MS 1000
 #define RECONNECT_MS_PER_S 1000
 
-/* A connection that lasted less was good for nothing: the next is not made at once. */
+/* A connection that lasted less, and brought nothing, was good for nothing. */
 #define RECONNECT_LASTED_MS 1000
 
 void
-reconnect_rest(struct reconnect *reconnect, uint64_t now_ms)
+reconnect_rest(struct reconnect *reconnect, uint64_t progress, uint64_t now_ms)
 {
+	if (progress != reconnect->progress)
+		backoff_reset(&reconnect->backoff);
+	reconnect->progress = progress;
 	reconnect->try_ms = CLOCK_NEVER;
 	reconnect->answer_ms = CLOCK_NEVER;
 	reconnect->give_up_ms = CLOCK_NEVER;

@@ -27,14 +27,17 @@ struct reconnect {
 	uint64_t answer_ms;	   /* by when a try has to be answered; CLOCK_NEVER: none runs */
 	uint64_t give_up_ms;	   /* CLOCK_NEVER: there is a connection */
 	uint64_t answered_ms;	   /* when there was one last */
+	uint64_t progress;	   /* how far the session had come by then */
 	struct client_error error; /* of the last try */
 };
 
-/* Nothing is due, as there is a connection. */
-void reconnect_rest(struct reconnect *reconnect, uint64_t now_ms);
+/* Nothing is due, as there is a connection. PROGRESS tells whether the one before was good
+ * for something: it is another number then. */
+void reconnect_rest(struct reconnect *reconnect, uint64_t progress, uint64_t now_ms);
 
-/* There is none any more: a try is due, at once where the last connection was good for
- * something. Returns whether this is news, and not one of the tries that failed. */
+/* There is none any more: a try is due, soon where the last connection was good for
+ * something, or has lasted. Returns whether this is news, and not one of the tries that
+ * failed. */
 bool reconnect_begin(struct reconnect *reconnect, uint64_t now_ms);
 
 /* When reconnect_try() is to be called, or the answer is late; CLOCK_NEVER: never. */
