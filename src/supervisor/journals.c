@@ -14,8 +14,9 @@
 #include "platform/fd.h"
 #include "platform/log.h"
 #include "platform/proc.h"
-#include "shared/holder_place.h"
 #include "shared/attachment.h"
+#include "shared/holder_place.h"
+#include "shared/slot_wake.h"
 #include "supervisor/own_fd.h"
 
 /* Linux 6.3; without it the kernel complains in its log. */
@@ -119,20 +120,35 @@ journals_open(struct scoreboard *board, uint64_t bytes_max)
 
 /* ---- the turns ----------------------------------------------------------- */
 
+/* Wakes everybody who may sleep for a durable session. Whoever died may have taken a
+ * sleeper's word back, and not have rung yet: then nobody else would. */
+static void
+journals_wake_all(const struct scoreboard *board)
+{
+	for (uint32_t i = 0; i < board->workers; i++)
+		if (atomic_load(&board->slots[i].attachment.session) != 0)
+			(void)slot_wake(&board->slots[i]);
+	for (uint32_t i = 0; i < board->journal_count; i++) {
+		const struct journal_record *record = &board->journals.records[i];
+		uint32_t owner = atomic_load(&record->owner) - 1;
+
+		if (journal_state(record) == JOURNAL_RUNS && owner < board->workers)
+			(void)slot_wake(&board->slots[owner]);
+	}
+}
+
 void
 journals_bury(struct scoreboard *board, uint32_t index, const char *cause)
 {
 	char words[JOURNAL_WORDS_MAX];
-	int lost;
 
 	if (board->journal_count == 0)
 		return;
 	attachment_end(board, index);
 	(void)snprintf(words, sizeof(words), "worker lost: %s", cause);
-	lost = journal_lose(board, index, words);
-	if (lost >= 0)
-		attachment_wake_all(board, (uint32_t)lost, ATTACHMENT_CHANGE);
+	(void)journal_lose(board, index, words);
 	holder_place_bury(board, index);
+	journals_wake_all(board);
 }
 
 uint64_t

@@ -36,8 +36,7 @@ uint64_t journals_limit(uint64_t memory_bytes, uint32_t max_mib);
 void journals_open(struct scoreboard *board, uint64_t bytes_max);
 
 /* The worker of slot INDEX has died because of CAUSE, and the slot is not cleared yet: its
- * session, if that is durable, is lost. Wakes who is attached; or the owner of the session
- * that it was attached to. */
+ * session, if that is durable, is lost. Wakes all who have to do with durable sessions. */
 void journals_bury(struct scoreboard *board, uint32_t index, const char *cause);
 
 /* Frees what was kept for its time, and what is forgotten (after STALL_MS at the latest).

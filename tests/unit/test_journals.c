@@ -288,6 +288,24 @@ test_when_a_reader_dies_the_owner_is_woken_and_nobody_holds_the_input(void **sta
 }
 
 static void
+test_a_sleeper_whom_the_dead_worker_was_about_to_wake_is_woken(void **state)
+{
+	const uint32_t sleepers[] = { READER, OWNER };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct journal journal;
+		struct scoreboard *board = run_session(&journal);
+
+		attach_reader(board, &journal, sleepers[i]);
+		atomic_store(&board->slots[sleepers[i]].attachment.sleeps, 0);
+		journals_bury(board, sleepers[1 - i], CAUSE);
+		assert_true(was_woken());
+		close_all(board);
+	}
+}
+
+static void
 test_a_name_is_free_when_its_claimer_died_before_the_program_ran(void **state)
 {
 	struct scoreboard *board = make_board(WORKERS);
@@ -456,6 +474,7 @@ main(void)
 		cmocka_unit_test(test_a_session_whose_owner_died_is_lost_and_its_readers_are_woken),
 		cmocka_unit_test(
 		    test_when_a_reader_dies_the_owner_is_woken_and_nobody_holds_the_input),
+		cmocka_unit_test(test_a_sleeper_whom_the_dead_worker_was_about_to_wake_is_woken),
 		cmocka_unit_test(test_a_name_is_free_when_its_claimer_died_before_the_program_ran),
 		cmocka_unit_test(test_the_death_of_another_worker_is_nothing_to_a_session),
 		cmocka_unit_test(test_journals_come_back_after_a_worker_has_scribbled_over_them),
