@@ -12,14 +12,15 @@
 #include "session/durable/follow.h"
 #include "shared/admission.h"
 #include "shared/attachment.h"
+#include "shared/holder_place.h"
 
 struct attach {
 	struct session *session;
 	struct journal journal;
 	struct follow follow;
-	uint64_t wanted;  /* the offset that was asked for; 0: the oldest there is */
-	uint64_t offset;  /* where it begins */
-	bool has_laid_by; /* its place is the one of who holds the input */
+	uint64_t wanted;       /* the offset that was asked for; 0: the oldest there is */
+	uint64_t offset;       /* where it begins */
+	bool has_holder_place; /* see attach_take_place() */
 };
 
 /* ---- the request ------------------------------------------------------------- */
@@ -79,14 +80,15 @@ attach_say_attached(struct attach *attach, uint64_t input)
 }
 
 /* Who takes the input has the place that the session has laid by, from whoever had it until
- * now. */
+ * now; when that was given back, as the session is over, it looks on like others. */
 static bool
 attach_take_place(struct attach *attach, bool input)
 {
 	struct session *session = attach->session;
 
-	attach->has_laid_by = input && journal_is_running(&attach->journal);
-	return attach->has_laid_by ||
+	attach->has_holder_place =
+	    input && holder_place_take(&attach->journal, session->slot_index);
+	return attach->has_holder_place ||
 	       admission_take(session->board, session->slot_index, ADMISSION_LOOK);
 }
 
@@ -164,7 +166,8 @@ attach_serve(struct session *session, uint8_t type, const uint8_t *payload, size
 	if (r < 0)
 		return;
 	session_describe(session, "", attach.journal.name);
-	attach_run(&attach.follow, attach.has_laid_by);
+	attach_run(&attach.follow, attach.has_holder_place);
 	follow_done(&attach.follow);
 	attachment_end(session->board, session->slot_index);
+	holder_place_leave(session->board, &attach.journal, session->slot_index);
 }

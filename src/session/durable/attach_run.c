@@ -22,9 +22,9 @@ attach_run_become_spectator(struct attach_run *run)
 {
 	struct session *session = run->follow->session;
 
-	if (!follow_has_lost_input(run->follow) || !run->has_laid_by)
+	if (!follow_has_lost_input(run->follow) || !run->has_holder_place)
 		return;
-	run->has_laid_by = false;
+	run->has_holder_place = false;
 	if (!admission_take(session->board, session->slot_index, ADMISSION_LOOK))
 		follow_detach(run->follow, "no place");
 }
@@ -220,12 +220,12 @@ attach_run_turn(struct attach_run *run)
 }
 
 void
-attach_run(struct follow *follow, bool has_laid_by)
+attach_run(struct follow *follow, bool has_holder_place)
 {
 	struct attach_run run = {
 		.follow = follow,
 		.input.follow = follow,
-		.has_laid_by = has_laid_by,
+		.has_holder_place = has_holder_place,
 		.stop_at_ms = CLOCK_NEVER,
 		.stall_at_ms = CLOCK_NEVER,
 	};

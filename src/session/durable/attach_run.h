@@ -27,17 +27,17 @@
 struct attach_run {
 	struct follow *follow; /* borrowed, as its session and journal */
 	struct attach_input input;
-	bool has_host_left; /* it sends no more */
-	bool is_read_out;   /* and all that it did send was received */
-	bool is_deaf;	    /* nothing can be sent to it */
-	bool has_laid_by;   /* the place of who holds the input */
+	bool has_host_left;    /* it sends no more */
+	bool is_read_out;      /* and all that it did send was received */
+	bool is_deaf;	       /* nothing can be sent to it */
+	bool has_holder_place; /* the place of who holds the input */
 	bool is_over;
 	uint64_t stop_at_ms;  /* CLOCK_NEVER: not told to */
 	uint64_t stall_at_ms; /* CLOCK_NEVER: it may pause for as long as it likes */
 };
 
-/* Runs to the end. What FOLLOW has queued goes first. HAS_LAID_BY: its place is the one that the
- * session has laid by for whoever holds the input; see admission.h. */
-void attach_run(struct follow *follow, bool has_laid_by);
+/* Runs to the end. What FOLLOW has queued goes first. HAS_HOLDER_PLACE: its place is the one that
+ * the session has laid by for whoever holds the input; see holder_place.h. */
+void attach_run(struct follow *follow, bool has_holder_place);
 
 #endif

@@ -10,6 +10,7 @@
 #include "protocol/report.h"
 #include "shared/admission.h"
 #include "shared/attachment.h"
+#include "shared/holder_place.h"
 
 /* What one follow_push() begins at most: its caller has other things to look at. */
 #define FOLLOW_FRAMES_MAX 4
@@ -160,6 +161,7 @@ follow_free_place(const struct follow *follow)
 	const struct session *session = follow->session;
 
 	admission_free(session->board, session->slot_index);
+	holder_place_leave(session->board, follow->journal, session->slot_index);
 }
 
 static int
