@@ -123,6 +123,16 @@ def test_oom_is_reported_and_the_service_lives(unified):
         assert status["pid"] == service.pid and status["worker_deaths"]["total"] == 0
 
 
+def test_journals_take_a_sixteenth_of_what_the_service_may_have(unified):
+    path = f"{UNIFIED}/small.service"
+    unified.output(f"mkdir {path} && echo {64 * MIB} >{path}/memory.max")
+    with Service(unified, path):
+        end = start(unified, "echo x", name="large", durable={"buffer_bytes": 4 * MIB})
+        assert (end.code, end.err.strip()) == (125, "busy: journals hold 0 MiB of 4")
+        end = start(unified, "echo x", name="small", durable={"buffer_bytes": 2 * MIB})
+        assert (end.code, end.out) == (0, "x\n")
+
+
 def test_limits_without_their_controllers_are_refused_by_name(hybrid):
     with Service(hybrid, f"{HYBRID}/limits.service"):
         for name in ("memory_bytes", "pids", "cpu_percent"):
