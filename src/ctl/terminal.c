@@ -37,17 +37,20 @@ terminal_is_raw(void)
 	return terminal_raw != 0;
 }
 
-/* See console_codes(4), and "XTerm Control Sequences". */
+/* See console_codes(4), and "XTerm Control Sequences". The cursor is saved first: where the
+ * ordinary screen is there already, leaving the other one restores it all the same. */
 void
 terminal_leave_screen(void)
 {
-	static const char codes[] = "\033[?1047l\033[?1000l\033[?1002l\033[?1003l\033[?1004l"
+	static const char codes[] = "\0337\033[?1049l\033[?1000l\033[?1002l\033[?1003l\033[?1004l"
 				    "\033[?1006l\033[?2004l\033[?1l\033>\033[?25h\033[m";
 	const char *term = getenv("TERM");
 
-	if (!isatty(STDOUT_FILENO) || term == NULL || strcmp(term, "dumb") == 0)
+	if (!isatty(STDOUT_FILENO))
 		return;
-	(void)fd_write_full(STDOUT_FILENO, codes, sizeof(codes) - 1);
+	if (term != NULL && strcmp(term, "dumb") != 0)
+		(void)fd_write_full(STDOUT_FILENO, codes, sizeof(codes) - 1);
+	(void)fd_write_full(STDOUT_FILENO, "\r\n", 2);
 }
 
 void

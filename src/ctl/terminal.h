@@ -23,9 +23,9 @@ void terminal_make_raw(void);
 /* Whether it is raw now: then a line end alone does not begin a line at its first column. */
 bool terminal_is_raw(void);
 
-/* Has the screen as a program found it that has not ended and goes on elsewhere: the
- * ordinary screen, the cursor shown, and the mouse's and the clipboard's ways as before. For
- * a terminal on descriptor 1 that knows colours; no effect elsewhere. */
+/* Has the screen as it was before a program came that goes on elsewhere: the ordinary
+ * screen, the cursor shown, and the mouse's and the clipboard's ways as before, if TERM is
+ * one that knows this; and a new line begun. For a terminal on descriptor 1. */
 void terminal_leave_screen(void);
 
 /* Back to what it was; no effect where it was not made raw. */
