@@ -176,7 +176,7 @@ attach_take_all(struct attach *attach)
 	while (!attach->is_over) {
 		attach_write(attach);
 		if (!attach->is_over && attach->session != NULL)
-			attach_durable_look_at_end(attach);
+			attach_durable_shown(attach);
 		if (attach->is_over || attach->piece.len > 0 || attach->client->fd < 0)
 			return;
 		r = client_take(attach->client, &piece);
@@ -349,6 +349,7 @@ attach_run(struct client *client, const struct attach_options *options, struct a
 		.eof_is_due = !options->forward_stdin,
 		.session = options->durable != NULL ? &options->durable->session : NULL,
 		.keys.due_ms = CLOCK_NEVER,
+		.replay.due_ms = CLOCK_NEVER,
 		.leave_ms = CLOCK_NEVER,
 	};
 	attach_catch_signals();

@@ -38,6 +38,7 @@ struct attach_durable {
 	struct durable session;
 	struct keys_detach keys; /* that leave it, where our terminal is its */
 	uint32_t reconnect_seconds;
+	uint64_t old_until;  /* what has stood there before us, where that is known */
 	uint64_t stop_at;    /* left once all output below this offset has come */
 	bool leaves_at_once; /* as soon as it has started; nothing of its output is shown */
 	bool keeps_stdin;    /* its input stays open where ours is not sent */

@@ -55,12 +55,32 @@ attach_durable_leave(struct attach *attach)
 	attach->leave_ms = clock_mono_ms() + ATTACH_LEAVE_MS;
 }
 
-void
-attach_durable_look_at_end(struct attach *attach)
+/* All that is old was shown: now what is typed is for the program. */
+static void
+attach_durable_end_replay(struct attach *attach)
 {
-	if (attach->session->is_attached && attach->piece.len == 0 &&
-	    attach->session->offset >= attach->options->durable->stop_at)
+	if (!replay_end(&attach->replay, clock_mono_ms())) {
+		attach_type_held(attach);
+		return;
+	}
+	attach->piece = (struct client_piece){ .type = VMM_GUEST_STDOUT,
+		.data = (const uint8_t *)REPLAY_FENCE,
+		.len = sizeof(REPLAY_FENCE) - 1 };
+	attach->piece_output = &attach->outputs[0];
+}
+
+void
+attach_durable_shown(struct attach *attach)
+{
+	const struct attach_durable *durable = attach->options->durable;
+	uint64_t offset = attach->session->offset;
+
+	if (!attach->session->is_attached || attach->piece.len > 0)
+		return;
+	if (offset >= durable->stop_at)
 		attach_end(attach, ATTACH_LEFT, 0);
+	else if (attach->replay.state == REPLAY_SHOWS && offset >= durable->old_until)
+		attach_durable_end_replay(attach);
 }
 
 /* ---- coming back -------------------------------------------------------- */
@@ -165,7 +185,7 @@ uint64_t
 attach_durable_due_ms(const struct attach *attach)
 {
 	return clock_sooner(clock_sooner(attach->keys.due_ms, attach->leave_ms),
-	    reconnect_due_ms(&attach->reconnect));
+	    clock_sooner(attach->replay.due_ms, reconnect_due_ms(&attach->reconnect)));
 }
 
 void
@@ -175,6 +195,8 @@ attach_durable_act(struct attach *attach)
 
 	if (now >= attach->keys.due_ms)
 		attach_take_late_keys(attach);
+	if (now >= attach->replay.due_ms)
+		attach_type_held(attach);
 	if (now >= attach->leave_ms)
 		attach_end(attach, ATTACH_LEFT, 0);
 	else if (!attach->is_over && now >= reconnect_due_ms(&attach->reconnect))
@@ -195,6 +217,8 @@ attach_durable_welcome(struct attach *attach)
 	if (attach->tty && session->wants_input && isatty(STDIN_FILENO)) {
 		attach->keys = durable->keys;
 		attach_use_terminal(attach);
+		if (durable->is_asked_for && session->offset < durable->old_until)
+			replay_begin(&attach->replay);
 	}
 	if (durable->is_asked_for && session->wants_input)
 		attach->stdin_is_open = attach->options->forward_stdin;
@@ -245,7 +269,7 @@ attach_durable_attached(struct attach *attach, const struct report *report, bool
 	if (!was_known)
 		attach_durable_welcome(attach);
 	if (attach_durable_rewind(attach, report))
-		attach_durable_look_at_end(attach);
+		attach_durable_shown(attach);
 }
 
 static void
@@ -332,6 +356,8 @@ attach_durable_take(struct attach *attach, struct client_piece *piece)
 		skipped = durable_count_output(attach->session, piece->len);
 		piece->data += skipped;
 		piece->len -= skipped;
+		if (attach->replay.state == REPLAY_SHOWS)
+			replay_look(&attach->replay, piece->data, piece->len);
 		return true;
 	case VMM_GUEST_STATUS:
 		attach_durable_take_status(attach, piece);

@@ -12,6 +12,7 @@
 #include "ctl/core/outbox.h"
 #include "ctl/output.h"
 #include "ctl/reconnect.h"
+#include "ctl/replay.h"
 
 struct attach {
 	struct client *client;
@@ -37,6 +38,7 @@ struct attach {
 
 	struct durable *session; /* NULL: the session ends with its connection */
 	struct keys_detach keys;
+	struct replay replay;
 	struct reconnect reconnect;
 	bool awaits_attached; /* ATTACH was sent and not answered: nothing else goes out */
 	bool detach_is_due;
@@ -60,6 +62,9 @@ bool attach_wants_stdin(const struct attach *attach);
 
 /* Reads a piece: into the outbox, or for a durable session into what can be sent again. */
 void attach_read_stdin(struct attach *attach);
+
+/* What was held while old output was shown is typed. */
+void attach_type_held(struct attach *attach);
 
 /* Takes keys that turned out to be the program's, and puts what is to go out of a durable
  * session's input into the outbox, which is empty. Returns whether there was something. */
@@ -88,7 +93,7 @@ void attach_durable_leave(struct attach *attach);
 uint64_t attach_durable_due_ms(const struct attach *attach);
 void attach_durable_act(struct attach *attach);
 
-/* Whether all was shown that was asked for. */
-void attach_durable_look_at_end(struct attach *attach);
+/* Something was shown: all that was asked for, or all that is old? */
+void attach_durable_shown(struct attach *attach);
 
 #endif

@@ -61,11 +61,31 @@ attach_stdin_keep(struct attach *attach, const uint8_t *data, size_t len)
 }
 
 void
+attach_type_held(struct attach *attach)
+{
+	replay_give_up(&attach->replay);
+	attach_stdin_keep(attach, attach->replay.held, attach->replay.held_len);
+	attach->replay.held_len = 0;
+}
+
+/* The same of what was typed just now; while old output is shown it is held. */
+static void
+attach_stdin_type(struct attach *attach, const uint8_t *data, size_t len)
+{
+	if (replay_holds(&attach->replay) && len > replay_room(&attach->replay))
+		attach_type_held(attach);
+	if (!replay_holds(&attach->replay))
+		attach_stdin_keep(attach, data, len);
+	else if (replay_hold(&attach->replay, data, len))
+		attach_type_held(attach);
+}
+
+void
 attach_take_late_keys(struct attach *attach)
 {
 	uint8_t late[KEYS_DETACH_MAX];
 
-	attach_stdin_keep(attach, late, keys_take_due(&attach->keys, clock_mono_ms(), late));
+	attach_stdin_type(attach, late, keys_take_due(&attach->keys, clock_mono_ms(), late));
 }
 
 /* A raw terminal has no end but its going, which is not typed into the program. */
@@ -96,7 +116,7 @@ attach_stdin_read_kept(struct attach *attach)
 	if (n <= 0)
 		return;
 	len = keys_take_typed(&attach->keys, typed, (size_t)n, clock_mono_ms(), ours, &leaves);
-	attach_stdin_keep(attach, ours, len);
+	attach_stdin_type(attach, ours, len);
 	if (leaves && !attach->is_over)
 		attach_durable_leave(attach);
 }

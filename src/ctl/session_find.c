@@ -8,6 +8,7 @@
 #include "ctl/command.h"
 #include "ctl/core/guest_features.h"
 #include "ctl/status_text.h"
+#include "ctl/target.h"
 
 int
 session_find_check(const struct status *status)
@@ -37,6 +38,23 @@ session_find_durable(const struct status *status, const struct durable *which)
 			return slot;
 	}
 	return NULL;
+}
+
+uint64_t
+session_find_end(const struct durable *which)
+{
+	struct control_answer CLEANUP_ANSWER answer = { 0 };
+	struct status CLEANUP_STATUS status = { 0 };
+	const struct status_slot *slot;
+	struct client_error ignored;
+	struct json_error json_error = { 0 };
+
+	if (control_ask(target_agent(), VMM_GUEST_STATUS_REQ, NULL, 0, -1, &answer, &ignored) < 0 ||
+	    answer.status == NULL ||
+	    status_parse(answer.status, answer.status_len, &status, &json_error) < 0)
+		return 0;
+	slot = session_find_durable(&status, which);
+	return slot != NULL && slot->running ? slot->offset : 0;
 }
 
 int

@@ -17,6 +17,10 @@ int session_find_check(const struct status *status);
 const struct status_slot *session_find_durable(
     const struct status *status, const struct durable *which);
 
+/* Where the output ends that is there now of WHICH, which runs; 0 where the agent does not say:
+ * nothing is complained about. */
+uint64_t session_find_end(const struct durable *which);
+
 /* The number of the session called NAME: a durable one, or the one other that has it. Asks
  * the agent. Returns the exit status, after a complaint where it is not 0. */
 int session_find_number(const char *name, uint64_t *ret);

@@ -284,3 +284,22 @@ def test_a_read_only_host_leaves_the_program_alone(ctl):
         assert term.wait() == -signal.SIGINT
     assert sessions(ctl)[name]["running"]
     assert ctl.run("attach", "-i", name, input=b"two\n").stdout.endswith(b"got:two\r\n")
+
+
+def test_answers_to_old_questions_are_not_typed(ctl):
+    """A terminal is asked again what is in the output that is shown again, and answers."""
+    ask = "printf 'here\\033[6n\\033[c'; read x; echo first:$x; read x; echo second:$x"
+    with Terminal(ctl, "exec", "-t", "--durable", "--name", "x", *sh(ask)) as term:
+        term.read_until(b"\033[6n\033[c")
+        term.type(b"\033[1;5R\033[?1;2c\r")
+        term.read_until(b"first:")
+        term.type(b"\x1dd")
+        assert term.wait() == 0
+    with Terminal(ctl, "attach", "x") as term:
+        term.read_until(b"\033[6n\033[c")
+        term.type(b"\033[9;9R\033[?1;2c")
+        term.read_until(b"\033[5n")             # asked by us, behind all that
+        term.type(b"\033[0nplain\r")
+        term.read_until(b"second:")
+        assert term.wait() == 0
+        assert b"second:plain\r\n" in term.output and b"9;9R" not in term.output

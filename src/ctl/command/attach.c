@@ -10,6 +10,7 @@
 #include "ctl/command.h"
 #include "ctl/durable_options.h"
 #include "ctl/program.h"
+#include "ctl/session_find.h"
 
 static struct attach_durable attach_session = { ATTACH_DURABLE_DEFAULTS, .is_asked_for = true };
 static bool attach_sends_stdin;
@@ -52,6 +53,8 @@ attach_run_command(int count, char **operands)
 	attach_session.session.wants_input = !attach_reads_only;
 	options.forward_stdin = !attach_reads_only && (attach_sends_stdin || isatty(STDIN_FILENO));
 	attach_session.keeps_stdin = !options.forward_stdin;
+	if (!attach_reads_only && isatty(STDIN_FILENO))
+		attach_session.old_until = session_find_end(&attach_session.session);
 	return program_attach(&options);
 }
 

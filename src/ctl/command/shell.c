@@ -69,6 +69,7 @@ shell_look(const struct durable *session, int *ret_status)
 	slot = session_find_durable(&status, session);
 	if (slot == NULL)
 		return -1;
+	shell_durable.old_until = slot->offset;
 	if (slot->running)
 		return 1;
 	program_forget(session);
