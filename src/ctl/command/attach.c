@@ -67,14 +67,13 @@ const struct command attach_command = {
 	    "'shell --name', to our standard streams: what it puts out comes out here, and it\n"
 	    "gets our standard input, if that is a terminal. Whoever had its input before\n"
 	    "goes on with its output alone.\n",
-	.more =
-	    "\n"
-	    "The session goes on when it is left: by Ctrl-] d where it has a terminal (Ctrl-]\n"
-	    "twice is one for the program), elsewhere by Ctrl-C twice, of which the program\n"
-	    "gets the first.\n"
-	    "\n"
-	    "Exit status: 0 when it was left; else the program's, as 'vmm-guest-ctl exec --help'\n"
-	    "has it. How it ended is kept until 'vmm-guest-ctl forget', or for its time.\n",
+	.more = "\n"
+		"The session goes on when it is left: by Ctrl-] d where it has a terminal (Ctrl-]\n"
+		"twice is one for the program), elsewhere by Ctrl-C twice, of which the program\n"
+		"gets the first.\n"
+		"\n"
+		"Exit status: 0 when it was left; else the program's, as in 'vmm-guest-ctl exec\n"
+		"--help'. How it ended is kept until 'vmm-guest-ctl forget', or for its time.\n",
 	.options = attach_options,
 	.operands_min = 1,
 	.operands_max = 1,

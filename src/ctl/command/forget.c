@@ -51,9 +51,8 @@ const struct command forget_command = {
 	.name = "forget",
 	.summary = "give up the ends of durable sessions",
 	.usage = "SESSION...",
-	.about =
-	    "Gives up what is kept of durable sessions that have ended: how they ended, and the\n"
-	    "last of their output. Their names can then be used again.\n",
+	.about = "Gives up what is kept of durable sessions that have ended: how they ended, and\n"
+		 "the last of their output. Their names can then be used again.\n",
 	.more = "\nExit status: 0 when all were forgotten, 1 if one still runs or is not there.\n",
 	.options = forget_options,
 	.operands_min = 1,

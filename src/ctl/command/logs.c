@@ -63,9 +63,8 @@ const struct command logs_command = {
 	.name = "logs",
 	.summary = "show what a durable session has put out",
 	.usage = "[-f] [--tail SIZE] SESSION",
-	.about =
-	    "Shows what a durable session has put out, as far as it is kept: its standard output\n"
-	    "on ours, its standard error on ours. It takes no notice.\n",
+	.about = "Shows what a durable session has put out, as far as it is kept: its standard\n"
+		 "output and error on ours. It takes no notice.\n",
 	.more =
 	    "\nExit status: 0, whatever that of the program; 1 where there is no such session.\n",
 	.options = logs_options,
