@@ -113,19 +113,17 @@ durable_byte(uint64_t session, uint64_t offset)
 	return (uint8_t)(mixed >> 56);
 }
 
-/* How long the run is that OFFSET is in: some alternate byte by byte, some are long. */
+/* Each block begins with short runs, some of a single byte, that alternate; the rest is one
+ * run. */
+#define DURABLE_BLOCK 65536
+#define DURABLE_SHORT 2000
+
 static inline uint32_t
 durable_run(uint64_t offset)
 {
-	static const uint32_t runs[] = { 1, 65536, 3, 4096, 64, 13 };
+	static const uint32_t runs[] = { 64, 1, 13, 3 };
 
-	return runs[offset / 65536 % (sizeof(runs) / sizeof(runs[0]))];
-}
-
-static inline bool
-durable_is_stderr(uint64_t offset)
-{
-	return (offset % 65536 / durable_run(offset)) % 2 == 1;
+	return runs[offset / DURABLE_BLOCK % (sizeof(runs) / sizeof(runs[0]))];
 }
 
 /* How many bytes from OFFSET on are of one stream; maybe more follow. */
@@ -133,10 +131,20 @@ static inline size_t
 durable_left(uint64_t offset)
 {
 	uint32_t run = durable_run(offset);
-	size_t in_run = run - (size_t)(offset % 65536 % run);
-	size_t in_block = 65536 - (size_t)(offset % 65536);
+	uint32_t at = (uint32_t)(offset % DURABLE_BLOCK);
 
-	return in_run < in_block ? in_run : in_block;
+	if (at >= DURABLE_SHORT)
+		return DURABLE_BLOCK - at;
+	return run - at % run < DURABLE_SHORT - at ? run - at % run : DURABLE_SHORT - at;
+}
+
+static inline bool
+durable_is_stderr(uint64_t offset)
+{
+	uint32_t run = durable_run(offset);
+	uint32_t at = (uint32_t)(offset % DURABLE_BLOCK);
+
+	return at >= DURABLE_SHORT ? offset / DURABLE_BLOCK % 3 == 1 : at / run % 2 == 1;
 }
 
 /* Appends at most MAX bytes, in pieces of random sizes. Returns how many, or -errno. */
