@@ -156,6 +156,48 @@ test_readers_of_any_pace_get_what_stands_and_hear_what_they_missed(void **state)
 		assert_int_equal(durable_wait(pids[i]), 0);
 }
 
+/* Reads where the next append writes, all the time. */
+_Noreturn static void
+run_edge_reader(const struct journal *journal, uint32_t seed)
+{
+	uint64_t lost = 0;
+
+	while (journal_is_running(journal)) {
+		uint64_t offset = atomic_load(&journal->record->oldest);
+		ssize_t n = 1;
+
+		while (n > 0)
+			n = durable_read(
+			    journal, &offset, 1 + durable_random(&seed) % 65536, &lost);
+		if (n < 0)
+			_exit(1);
+	}
+	_exit(lost > 0 ? 0 : 2);
+}
+
+static void
+test_what_is_overtaken_while_it_is_copied_is_not_given_out(void **state)
+{
+	struct journal journal = durable_start(SESSION, NAME, &durable_settings);
+	uint64_t until = clock_mono_ms() + TIME_MAX_MS;
+	pid_t pids[READERS];
+	uint32_t seed = 9;
+
+	(void)state;
+	while (journal_end_offset(&journal) < journal.ring)
+		assert_true(durable_write(&journal, 65536, &seed) > 0);
+	for (uint32_t i = 0; i < READERS; i++) {
+		pids[i] = fork();
+		if (pids[i] == 0)
+			run_edge_reader(&journal, i);
+	}
+	while (clock_mono_ms() < until)
+		assert_true(durable_write(&journal, 65536, &seed) > 0);
+	durable_finish(&journal);
+	for (int i = 0; i < READERS; i++)
+		assert_int_equal(durable_wait(pids[i]), 0);
+}
+
 _Noreturn static void
 run_writer(struct journal *journal, uint32_t seed)
 {
@@ -387,6 +429,7 @@ main(void)
 		TEST(test_at_least_buffer_bytes_stand_and_a_reader_below_hears_of_the_first),
 		TEST(test_an_append_that_is_too_long_is_refused),
 		TEST(test_readers_of_any_pace_get_what_stands_and_hear_what_they_missed),
+		TEST(test_what_is_overtaken_while_it_is_copied_is_not_given_out),
 		TEST(test_what_a_writer_that_was_killed_has_left_is_right_to_the_last_byte),
 		TEST(test_reader_of_a_reused_journal_sees_nothing_of_it),
 		TEST(test_the_bits_of_a_former_session_do_not_come_back),
