@@ -125,6 +125,7 @@ struct journal {
 	uint32_t index;
 	uint32_t generation;
 	uint32_t ring; /* journal_ring() */
+	uint8_t *map;  /* the owner's, of the ring, for its writes; NULL: it has none */
 	uint8_t bits;  /* the owner's: of the last byte of the bitmap, if that is not full */
 	uint64_t session;
 	struct journal_settings settings;

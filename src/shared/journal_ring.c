@@ -81,8 +81,12 @@ static int
 journal_write(
     struct journal *journal, size_t position, bool is_stderr, const uint8_t *bytes, size_t len)
 {
-	int r = fd_pwrite_full(journal->fd, bytes, len, (off_t)position);
+	int r = 0;
 
+	if (journal->map != NULL)
+		memcpy(journal->map + position, bytes, len);
+	else
+		r = fd_pwrite_full(journal->fd, bytes, len, (off_t)position);
 	if (r < 0 || atomic_load_explicit(&journal->record->has_stderr, memory_order_relaxed) == 0)
 		return r;
 	return journal_write_bits(journal, position, len, is_stderr);

@@ -79,10 +79,28 @@ owner_look_who_is_there(struct owner *owner)
 	owner->is_alone = owner_is_alone(owner);
 }
 
-static void
+bool
+owner_keeps_pace(const struct owner *owner)
+{
+	return owner->host == OWNER_HOST_ATTACHED && !owner->is_ahead &&
+	       owner->journal.settings.when_full != JOURNAL_FULL_DROP &&
+	       !follow_is_caught_up(&owner->follow);
+}
+
+void
 owner_update_room(struct owner *owner)
 {
-	owner->room = journal_room(owner->session->board, &owner->journal, owner->is_draining);
+	owner->room = 0;
+	if (!owner_keeps_pace(owner))
+		owner->room =
+		    journal_room(owner->session->board, &owner->journal, owner->is_draining);
+}
+
+void
+owner_go_ahead(struct owner *owner)
+{
+	owner->is_ahead = true;
+	owner_update_room(owner);
 }
 
 void
@@ -93,7 +111,8 @@ owner_look(struct owner *owner)
 	attachment_sleep(owner->session->board, owner->session->slot_index,
 	    ATTACHMENT_CHANGE | ATTACHMENT_INPUT | (owner->room == 0 ? ATTACHMENT_ROOM : 0));
 	changes = atomic_load(&owner->journal.record->changes);
-	if (changes != owner->changes) {
+	owner->has_changed = changes != owner->changes;
+	if (owner->has_changed) {
 		owner->changes = changes;
 		owner_look_who_is_there(owner);
 	}
@@ -135,7 +154,7 @@ owner_take_output(struct owner *owner, bool is_stderr, size_t len)
 bool
 owner_keeps_pipes_small(const struct owner *owner)
 {
-	return owner->journal.settings.when_full == JOURNAL_FULL_WAIT;
+	return owner->journal.settings.when_full != JOURNAL_FULL_DROP;
 }
 
 void

@@ -40,8 +40,10 @@ struct owner {
 	bool is_stale;	    /* the journal was given up before it had all of it */
 	uint16_t epoch;	    /* of the input, under which that connection writes */
 	bool is_direct;	    /* what is read from the program goes to it without a copy */
+	bool is_ahead;	    /* of that connection, which does not keep pace */
 	bool is_draining;   /* the program has ended, and what its pipes hold is read */
 	bool has_input;	    /* the holder may have left more */
+	bool has_changed;   /* somebody came or went since the last look */
 	bool is_alone;	    /* nobody is attached */
 	size_t room;	    /* to read from the program, when last looked at */
 	uint32_t changes;   /* of the record, when last looked at */
@@ -69,6 +71,9 @@ void owner_rise(struct owner *owner);
 
 /* ---- the output ----------------------------------------------------------- */
 
+/* Looks anew how much may be read from the program. */
+void owner_update_room(struct owner *owner);
+
 /* How many bytes may be read from the program now, and where to. */
 static inline size_t
 owner_room(const struct owner *owner)
@@ -76,6 +81,11 @@ owner_room(const struct owner *owner)
 	return owner->room;
 }
 uint8_t *owner_buffer(struct owner *owner);
+
+/* Whether nothing is read as long as the own host keeps pace, so that all of it can go from
+ * one buffer: where it has taken nothing for a moment, owner_go_ahead(). */
+bool owner_keeps_pace(const struct owner *owner);
+void owner_go_ahead(struct owner *owner);
 
 /* Appends LEN bytes that were read there. Returns 0 or -errno: the journal is of no more
  * use. */

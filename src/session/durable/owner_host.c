@@ -62,6 +62,7 @@ owner_push(struct owner *owner, bool has_room)
 {
 	if (!owner_host_listens(owner) || (follow_wants_room(&owner->follow) && !has_room))
 		return false;
+	owner->is_ahead &= !has_room;
 	return owner_pushed(owner, follow_push(&owner->follow));
 }
 

@@ -14,7 +14,18 @@
 
 #define RELAY_DURABLE_PER_S 1000
 
+/* How long the program waits for a host that takes nothing; after that its output is read
+ * as far as the journal has room. Much less than a person notices, and much more than a host
+ * that reads needs to do so again. */
+#define RELAY_DURABLE_PACE_MS 10
+
 #define RELAY_DURABLE_GONE (POLLRDHUP | POLLHUP | POLLERR)
+
+static uint64_t
+relay_durable_now(struct relay *relay)
+{
+	return run_clock_look(&relay->clock, clock_mono_ms());
+}
 
 /* ---- from readers --------------------------------------------------------- */
 
@@ -61,11 +72,21 @@ relay_durable_look_alone(struct relay *relay)
 
 	if (alone_ms == 0 || relay->end.is_gone)
 		return;
-	if (!relay->owner->is_alone)
+	/* Who came and went between two looks was there all the same. */
+	if (!relay->owner->is_alone || relay->owner->has_changed)
 		relay_stop_timer(relay, RELAY_TIMER_ALONE);
-	else if (relay->at_ms[RELAY_TIMER_ALONE] == CLOCK_NEVER)
-		relay_set_timer(relay, RELAY_TIMER_ALONE,
-		    run_clock_look(&relay->clock, clock_mono_ms()) + alone_ms);
+	if (relay->owner->is_alone && relay->at_ms[RELAY_TIMER_ALONE] == CLOCK_NEVER)
+		relay_set_timer(relay, RELAY_TIMER_ALONE, relay_durable_now(relay) + alone_ms);
+}
+
+static void
+relay_durable_look_pace(struct relay *relay)
+{
+	if (!owner_keeps_pace(relay->owner))
+		relay_stop_timer(relay, RELAY_TIMER_PACE);
+	else if (relay->at_ms[RELAY_TIMER_PACE] == CLOCK_NEVER)
+		relay_set_timer(
+		    relay, RELAY_TIMER_PACE, relay_durable_now(relay) + RELAY_DURABLE_PACE_MS);
 }
 
 void
@@ -80,10 +101,11 @@ relay_durable_look(struct relay *relay)
 	while ((signal = owner_next_signal(relay->owner)) != 0)
 		process_tree_signal(relay->tree, signal);
 	relay_durable_take_input(relay);
+	relay_durable_look_pace(relay);
 	/* Time in which nothing could be read is not quiet. */
 	output_look(&relay->output);
 	if (!had_room && output_may_read(&relay->output))
-		relay->output.quiet_since_ms = run_clock_look(&relay->clock, clock_mono_ms());
+		relay->output.quiet_since_ms = relay_durable_now(relay);
 }
 
 /* ---- the host ------------------------------------------------------------- */
@@ -145,11 +167,14 @@ relay_durable_push(struct relay *relay, bool has_room, uint64_t now)
 {
 	struct owner *owner = relay->owner;
 
+	if (has_room)
+		relay_stop_timer(relay, RELAY_TIMER_PACE);
 	if (owner_push(owner, has_room))
 		owner_close(owner);
 	if (owner->host == OWNER_HOST_LINGERS && relay->at_ms[RELAY_TIMER_LINGER] == CLOCK_NEVER)
 		relay_set_timer(relay, RELAY_TIMER_LINGER, now + (uint64_t)owner->linger_ms);
 	/* A frame that has begun has the connection's buffer. */
+	owner_update_room(owner);
 	output_look(&relay->output);
 }
 
@@ -170,6 +195,14 @@ relay_durable_has_all(const struct relay *relay)
 		return true;
 	/* Nobody has come for it, and nobody will. */
 	return relay->end.is_gone && !output_may_read(&relay->output);
+}
+
+void
+relay_durable_go_ahead(struct relay *relay, uint64_t now)
+{
+	(void)now;
+	owner_go_ahead(relay->owner);
+	output_look(&relay->output);
 }
 
 void

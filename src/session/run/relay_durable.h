@@ -33,6 +33,9 @@ void relay_durable_push(struct relay *relay, bool has_room, uint64_t now);
 /* The host's time to close is over. */
 void relay_durable_hang_up(struct relay *relay, uint64_t now);
 
+/* The host has taken nothing for a moment. */
+void relay_durable_go_ahead(struct relay *relay, uint64_t now);
+
 /* The output was cut: what it holds may use all of the journal's room. */
 void relay_durable_drain(struct relay *relay);
 

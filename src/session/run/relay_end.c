@@ -272,6 +272,7 @@ static void (*const relay_due[RELAY_TIMERS])(struct relay *relay, uint64_t now) 
 	[RELAY_TIMER_DRAINED] = relay_cut,
 	[RELAY_TIMER_ALONE] = relay_lose_host,
 	[RELAY_TIMER_LINGER] = relay_durable_hang_up,
+	[RELAY_TIMER_PACE] = relay_durable_go_ahead,
 };
 
 void
