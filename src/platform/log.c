@@ -12,6 +12,13 @@
 #include "platform/log_output.h"
 #include "platform/printable.h"
 
+/* The priorities of syslog(3) for the levels. */
+static const uint8_t log_priorities[] = {
+	[LOG_LEVEL_ERROR] = 3,
+	[LOG_LEVEL_INFO] = 6,
+	[LOG_LEVEL_DEBUG] = 7,
+};
+
 /* A line of /dev/kmsg is cut by the kernel at about this length. */
 #define LOG_LINE_MAX 900
 
@@ -78,12 +85,12 @@ log_appendf(char *line, size_t len, const char *format, ...)
 /* Begins a line with the program, the process and the session. Returns its length; the
  * first *RET_PREFIX bytes are for the kernel. */
 static size_t
-log_begin(char *line, int priority, size_t *ret_prefix)
+log_begin(char *line, enum log_level level, size_t *ret_prefix)
 {
 	size_t len = 0;
 
 	if (log_output_is_kmsg())
-		len = log_appendf(line, len, "<%d>", priority);
+		len = log_appendf(line, len, "<%d>", log_priorities[level]);
 	*ret_prefix = len;
 	len = log_appendf(line, len, "%s:", log_state.program);
 	if (log_state.process[0] != '\0')
@@ -96,11 +103,11 @@ log_begin(char *line, int priority, size_t *ret_prefix)
 }
 
 static void
-log_tell_dropped(int priority, unsigned dropped)
+log_tell_dropped(enum log_level level, unsigned dropped)
 {
 	char line[LOG_LINE_MAX + 1];
 	size_t prefix;
-	size_t len = log_begin(line, priority, &prefix);
+	size_t len = log_begin(line, level, &prefix);
 
 	len = log_appendf(line, len, "%u lines before this were lost: nobody read them", dropped);
 	line[len++] = '\n';
@@ -108,12 +115,12 @@ log_tell_dropped(int priority, unsigned dropped)
 }
 
 /* BEHIND is what the line ends with, or NULL; SEPARATOR stands in front of that. */
-static void __attribute__((format(printf, 4, 0)))
-log_line(int priority, const char *separator, const char *behind, const char *format, va_list args)
+static void __attribute__((format(printf, 4, 0))) log_line(enum log_level level,
+    const char *separator, const char *behind, const char *format, va_list args)
 {
 	char line[LOG_LINE_MAX + 1];
 	size_t prefix;
-	size_t len = log_begin(line, priority, &prefix);
+	size_t len = log_begin(line, level, &prefix);
 	unsigned dropped;
 
 	len = log_append(line, len, format, args);
@@ -124,12 +131,8 @@ log_line(int priority, const char *separator, const char *behind, const char *fo
 	line[len++] = '\n';
 	dropped = log_output_write(line, len);
 	if (dropped > 0)
-		log_tell_dropped(priority, dropped);
+		log_tell_dropped(level, dropped);
 }
-
-#define LOG_PRIORITY_ERROR 3
-#define LOG_PRIORITY_INFO 6
-#define LOG_PRIORITY_DEBUG 7
 
 void
 log_error(int error, const char *format, ...)
@@ -137,53 +140,20 @@ log_error(int error, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	log_line(LOG_PRIORITY_ERROR, ": ", strerror(-error), format, args);
+	log_line(LOG_LEVEL_ERROR, ": ", strerror(-error), format, args);
 	va_end(args);
 }
 
 void
-log_warnx(const char *format, ...)
+log_write(enum log_level level, const char *format, ...)
 {
 	va_list args;
 
-	va_start(args, format);
-	log_line(LOG_PRIORITY_ERROR, "", NULL, format, args);
-	va_end(args);
-}
-
-void
-log_info(const char *format, ...)
-{
-	va_list args;
-
-	if (log_state.level < LOG_LEVEL_INFO)
+	if (log_state.level < level)
 		return;
 	va_start(args, format);
-	log_line(LOG_PRIORITY_INFO, "", NULL, format, args);
+	log_line(level, "", NULL, format, args);
 	va_end(args);
-}
-
-void
-log_debug(const char *format, ...)
-{
-	va_list args;
-
-	if (log_state.level < LOG_LEVEL_DEBUG)
-		return;
-	va_start(args, format);
-	log_line(LOG_PRIORITY_DEBUG, "", NULL, format, args);
-	va_end(args);
-}
-
-void
-fatal_error(int error, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	log_line(LOG_PRIORITY_ERROR, ": ", strerror(-error), format, args);
-	va_end(args);
-	exit(1);
 }
 
 void
@@ -207,6 +177,6 @@ log_limited(struct log_limit *limit, const char *format, ...)
 	limit->used++;
 	(void)snprintf(behind, sizeof(behind), "(%u more of this kind were left out)", dropped);
 	va_start(args, format);
-	log_line(LOG_PRIORITY_ERROR, " ", dropped > 0 ? behind : NULL, format, args);
+	log_line(LOG_LEVEL_ERROR, " ", dropped > 0 ? behind : NULL, format, args);
 	va_end(args);
 }

@@ -10,6 +10,7 @@
 #define PLATFORM_LOG_H
 
 #include <stdint.h>
+#include <stdlib.h>
 
 enum log_level {
 	LOG_LEVEL_ERROR = 0,
@@ -41,13 +42,13 @@ void log_set_session_name(const char *name);
 void log_error(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The same without an error number: what went wrong, what happened, and details. */
-void log_warnx(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+#define log_warnx(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_info(...) log_write(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...) log_write(LOG_LEVEL_DEBUG, __VA_ARGS__)
+void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* log_error(), and exits with status 1. Only before the agent is ready. */
-_Noreturn void fatal_error(int error, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+#define fatal_error(error, ...) (log_error(error, __VA_ARGS__), exit(1))
 
 /* A budget for lines that a guest program can provoke: BURST of them in each PERIOD_MS.
  * All other members are zero at first. */
