@@ -7,7 +7,6 @@
 #include "session/control/restored.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,14 +24,11 @@
 /* Too large for the stack; one session runs at a time. */
 static struct restored_request restored_request;
 
-static void __attribute__((format(printf, 2, 3)))
-restored_fail(struct restored_status *status, const char *format, ...)
+static void
+restored_fail(struct restored_status *status, const char *what, const char *problem)
 {
-	va_list args;
-
-	va_start(args, format);
-	(void)vsnprintf(status->errors[status->errors_count++], RESTORED_ERROR_SIZE, format, args);
-	va_end(args);
+	(void)snprintf(
+	    status->errors[status->errors_count++], RESTORED_ERROR_SIZE, "%s: %s", what, problem);
 }
 
 static void
@@ -45,7 +41,7 @@ restored_set_clock(
 	int r;
 
 	if (request->clock_error.text[0] != '\0') {
-		restored_fail(status, "clock: %s", request->clock_error.text);
+		restored_fail(status, "clock", request->clock_error.text);
 		return;
 	}
 	if (rest < 0) {
@@ -55,7 +51,7 @@ restored_set_clock(
 	r = host_clock_set(session->board, seconds, (uint32_t)rest);
 	status->clock_us = clock_mono_us() - start;
 	if (r < 0)
-		restored_fail(status, "clock: %s", strerror(-r));
+		restored_fail(status, "clock", strerror(-r));
 }
 
 static void
@@ -65,7 +61,7 @@ restored_credit_entropy(const struct restored_request *request, struct restored_
 	int r;
 
 	if (request->entropy_error.text[0] != '\0') {
-		restored_fail(status, "entropy: %s", request->entropy_error.text);
+		restored_fail(status, "entropy", request->entropy_error.text);
 		return;
 	}
 	if (request->entropy_len == 0)
@@ -73,7 +69,7 @@ restored_credit_entropy(const struct restored_request *request, struct restored_
 	r = entropy_credit(request->entropy, request->entropy_len);
 	status->entropy_us = clock_mono_us() - start;
 	if (r < 0)
-		restored_fail(status, "entropy: %s", strerror(-r));
+		restored_fail(status, "entropy", strerror(-r));
 }
 
 static void
@@ -81,11 +77,11 @@ restored_set_net(const struct restored_request *request, const char *dns,
     struct restored_status *status, struct net_apply_result *result)
 {
 	if (request->net_error.text[0] != '\0') {
-		restored_fail(status, "net: %s", request->net_error.text);
+		restored_fail(status, "net", request->net_error.text);
 		return;
 	}
 	if (net_apply(&request->net, dns, result) < 0)
-		restored_fail(status, "net: %s", result->problem);
+		restored_fail(status, "net", result->problem);
 	status->net_us = result->times[NET_REQUEST_TOTAL_US];
 }
 
@@ -107,7 +103,7 @@ restored_run(struct session *session, const char *text, size_t len, struct resto
 	if (restored_request_parse(text, len, request, &error) < 0) {
 		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
 		session->is_last = error.code == -ENOMEM;
-		restored_fail(status, "bad RESTORED: %s", error.text);
+		restored_fail(status, "bad RESTORED", error.text);
 		return;
 	}
 	if (!restored_makes_sense(request))
