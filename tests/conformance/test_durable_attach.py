@@ -280,6 +280,7 @@ def test_spectators_have_places_of_their_own(start_agent):
         newer.read_until(b"y")
         for reader in (newer, newest):
             reader.close()
+    durable.forget_all(agent)
 
 
 # ---- what it costs ---------------------------------------------------------------------------
