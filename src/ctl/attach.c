@@ -100,8 +100,8 @@ attach_send(struct attach *attach)
 	outbox_clear(&attach->outbox);
 	if (attach->session == NULL)
 		attach->stdin_is_open = false;
-	else if (!client_is_gone(r))
-		(void)shutdown(attach->client->fd, SHUT_RDWR); /* it ends for the reader too */
+	else if (attach->session->is_known)
+		(void)shutdown(attach->client->fd, SHUT_RDWR); /* we come back to what is left */
 }
 
 /* ---- from the agent ----------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include "ctl/command.h"
 #include "ctl/keys.h"
 #include "ctl/quantity.h"
+#include "platform/entropy.h"
 #include "protocol/session_name.h"
 
 /* Of the program's name, in front of the digits that make a drawn one another than others. */
@@ -129,6 +130,7 @@ void
 durable_options_draw_name(const char *program, char name[VMM_GUEST_NAME_MAX + 1])
 {
 	const char *slash = strrchr(program, '/');
+	uint32_t number = 0;
 	size_t used = 0;
 
 	for (const char *c = slash != NULL ? slash + 1 : program;
@@ -138,6 +140,8 @@ durable_options_draw_name(const char *program, char name[VMM_GUEST_NAME_MAX + 1]
 		if (session_name_is_valid(one))
 			name[used++] = *c;
 	}
-	(void)snprintf(name + used, VMM_GUEST_NAME_MAX + 1 - used, "%s%08x", used > 0 ? "-" : "s-",
-	    arc4random());
+	/* Without one the agent refuses a second of the name. */
+	(void)entropy_draw(&number, sizeof(number));
+	(void)snprintf(
+	    name + used, VMM_GUEST_NAME_MAX + 1 - used, "%s%08x", used > 0 ? "-" : "s-", number);
 }

@@ -67,6 +67,38 @@ def exec_durable(_):
 
 
 @client
+def exec_left(_):
+    return Call(("exec", "--durable=keep=1", "-d", "--", "true"), lambda out: re.fullmatch(rb"true-[0-9a-f]{8}\n", out))
+
+
+def ended(lab):
+    """The name of a session that has ended; the one before is given up."""
+    def ctl(*args):
+        return subprocess.run((lab.tools.ctl, "-a", "unix:" + lab.agent.path, *args), stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, check=False)
+    ctl("forget", "ended")
+    ctl("exec", "-d", "--name", "ended", "--", "/bin/sh", "-c", "echo hello; exit 3")
+    assert ctl("attach", "ended").returncode == 3
+    return "ended"
+
+
+@client
+def attach(lab):
+    return Call(("attach", "--reconnect", "5", ended(lab)), lambda out: out == b"hello\n", code=3)
+
+
+@client
+def logs(lab):
+    return Call(("logs", "-f", "--reconnect", "5", ended(lab)), lambda out: out == b"hello\n")
+
+
+@client
+def sessions(lab):
+    name = ended(lab).encode()
+    return Call(("sessions",), lambda out: name in out)
+
+
+@client
 def exec_reported(lab):
     path = lab.folder + "/report"
     return Call(("exec", "--report=" + path, "-e", "A=b", "-w", "/tmp", "-u", "0", "--", "/bin/sh", "-c", "echo $A"),
