@@ -303,3 +303,16 @@ def test_answers_to_old_questions_are_not_typed(ctl):
         term.read_until(b"second:")
         assert term.wait() == 0
         assert b"second:plain\r\n" in term.output and b"9;9R" not in term.output
+
+
+def test_a_report_is_whole_though_the_connection_broke(far, relay):
+    with far.start("exec", "--durable", "--report", "-i", *sh("echo one; read a; exit 3"), stdin=-1) as process:
+        assert process.stdout.readline() == b"one\n"
+        relay.cut()
+        _, err = process.communicate(b"\n", timeout=30)
+    assert process.returncode == 3 and b"exited with status 3;" in err
+
+
+def test_what_was_left_may_have_a_time_limit(ctl):
+    name = ctl.ok("exec", "-d", "--timeout", "1", "sleep", "4713").decode().strip()
+    assert ctl.run("attach", name).code == 137
