@@ -10,6 +10,7 @@
 #include "session/stop.h"
 #include "shared/admission.h"
 #include "shared/attachment.h"
+#include "shared/holder_place.h"
 
 /* Told to stop, the session has its grace and some time to be killed and reaped in; then a
  * host that takes nothing has this long to take `detached`. */
@@ -17,13 +18,23 @@
 
 /* ---- what has changed ------------------------------------------------------ */
 
+/* The place laid by is the holder's: where two took the input at one moment, one may have come
+ * by the input, and the other by the place. Who has lost either looks on like others. */
 static void
-attach_run_become_spectator(struct attach_run *run)
+attach_run_keep_place(struct attach_run *run)
 {
 	struct session *session = run->follow->session;
+	const struct journal *journal = run->follow->journal;
+	bool is_used;
 
-	if (!follow_has_lost_input(run->follow) || !run->has_holder_place)
+	(void)follow_has_lost_input(run->follow);
+	if (!run->has_holder_place)
 		return;
+	is_used = holder_place_is_used_by(journal, session->slot_index);
+	if (run->follow->is_holder && (is_used || holder_place_take(journal, session->slot_index)))
+		return;
+	if (is_used)
+		holder_place_leave(session->board, journal, session->slot_index);
 	run->has_holder_place = false;
 	if (!admission_take(session->board, session->slot_index, ADMISSION_LOOK))
 		follow_detach(run->follow, "no place");
@@ -93,7 +104,7 @@ attach_run_send(struct attach_run *run)
 static void
 attach_run_step(struct attach_run *run)
 {
-	attach_run_become_spectator(run);
+	attach_run_keep_place(run);
 	attach_run_take_input(run);
 	attach_run_see_leaving(run);
 	attach_run_send(run);
