@@ -83,9 +83,10 @@ void attachment_set_sent(
 bool attachment_holds(
     const struct scoreboard *board, uint32_t index, const struct journal *journal);
 
-/* Puts STDIN where the owner finds it. Returns how much of LEN was taken, all of it where
- * the session takes no more input (it is dropped); 0: wait until the owner wakes us; -EPERM:
- * another holds the input; -EPROTO: the record is nonsense; or -errno of pwrite(2). */
+/* Puts STDIN where the owner finds it. Returns how much of LEN was taken, maybe a part though
+ * there is room for more; all of it where the session takes no more input (it is dropped); 0: wait
+ * until the owner wakes us; -EPERM: another holds the input; -EPROTO: the record is nonsense; or
+ * -errno of pwrite(2). */
 ssize_t attachment_put(struct scoreboard *board, uint32_t index, const struct journal *journal,
     const uint8_t *bytes, size_t len);
 
@@ -126,8 +127,8 @@ bool attachment_is_of(
 uint64_t attachment_holder_sent(const struct scoreboard *board, const struct journal *journal);
 
 /* Takes input from slot INDEX, at most MAX bytes, and publishes it. Returns how much is the
- * program's by now; 0: nothing is there, or it was not the holder's; or -errno of
- * pread(2). */
+ * program's by now, maybe not all that is there; 0: nothing is there, or it was not the holder's;
+ * or -errno of pread(2). */
 ssize_t attachment_get(struct scoreboard *board, uint32_t index, const struct journal *journal,
     uint8_t *buffer, size_t max);
 

@@ -18,13 +18,13 @@ attachment_waiting(const struct attachment *attachment, uint64_t word)
 	return atomic_load(&attachment->input_written) - journal_input_bytes(word);
 }
 
-/* The part of LEN bytes at OFFSET that comes before the area's end. */
+/* LEN, or less where the area's end comes before OFFSET + LEN. */
 static size_t
-attachment_first_part(uint64_t offset, size_t len)
+attachment_first_part(uint64_t offset, uint64_t len)
 {
-	size_t left = JOURNAL_INPUT_AREA - (size_t)(offset % JOURNAL_INPUT_AREA);
+	uint64_t left = JOURNAL_INPUT_AREA - offset % JOURNAL_INPUT_AREA;
 
-	return left < len ? left : len;
+	return (size_t)(left < len ? left : len);
 }
 
 static off_t
@@ -41,7 +41,6 @@ attachment_put(struct scoreboard *board, uint32_t index, const struct journal *j
 	uint64_t word = atomic_load(&journal->record->input);
 	uint64_t waiting = attachment_waiting(attachment, word);
 	uint64_t written = atomic_load(&attachment->input_written);
-	size_t first;
 	int r;
 
 	if (!attachment_holds(board, index, journal))
@@ -54,13 +53,9 @@ attachment_put(struct scoreboard *board, uint32_t index, const struct journal *j
 		return -EPROTO;
 	if (len > JOURNAL_INPUT_AREA - waiting)
 		len = (size_t)(JOURNAL_INPUT_AREA - waiting);
-	if (len == 0)
-		return 0;
-	first = attachment_first_part(written, len);
-	r = fd_pwrite_full(journal->fd, bytes, first, attachment_place(index, written));
-	if (r == 0 && first < len)
-		r = fd_pwrite_full(journal->fd, bytes + first, len - first, attachment_area(index));
-	if (r < 0)
+	len = attachment_first_part(written, len);
+	r = fd_pwrite_full(journal->fd, bytes, len, attachment_place(index, written));
+	if (r < 0 || len == 0)
 		return r;
 	atomic_store(&attachment->input_written, written + len);
 	attachment_wake_owner(board, journal, ATTACHMENT_CHANGE);
@@ -90,23 +85,6 @@ attachment_is_settled(const struct scoreboard *board, uint32_t index, const stru
 	       (atomic_load(&attachment->eof) == 0 && attachment_waiting(attachment, word) == 0);
 }
 
-/* Copies LEN bytes at OFFSET out of the area of slot INDEX. */
-static int
-attachment_copy(
-    const struct journal *journal, uint32_t index, uint64_t offset, uint8_t *buffer, size_t len)
-{
-	size_t first = attachment_first_part(offset, len);
-	ssize_t n = fd_pread_full(journal->fd, buffer, first, attachment_place(index, offset));
-
-	if (n == (ssize_t)first && first < len) {
-		n = fd_pread_full(journal->fd, buffer + first, len - first, attachment_area(index));
-		first = len - first;
-	}
-	if (n < 0)
-		return (int)n;
-	return n == (ssize_t)first ? 0 : -EIO;
-}
-
 ssize_t
 attachment_get(struct scoreboard *board, uint32_t index, const struct journal *journal,
     uint8_t *buffer, size_t max)
@@ -114,7 +92,7 @@ attachment_get(struct scoreboard *board, uint32_t index, const struct journal *j
 	struct attachment *attachment = &board->slots[index].attachment;
 	uint64_t word = atomic_load(&journal->record->input);
 	uint64_t len;
-	int r;
+	ssize_t n;
 
 	/* First: what it has written counts from then on. */
 	if (!attachment_holds(board, index, journal))
@@ -124,16 +102,18 @@ attachment_get(struct scoreboard *board, uint32_t index, const struct journal *j
 		return 0;
 	if (len > max)
 		len = max;
-	r = attachment_copy(journal, index, journal_input_bytes(word), buffer, (size_t)len);
-	if (r < 0)
-		return r;
+	len = attachment_first_part(journal_input_bytes(word), len);
+	n = fd_pread_full(
+	    journal->fd, buffer, (size_t)len, attachment_place(index, journal_input_bytes(word)));
+	if (n <= 0)
+		return n;
 	/* Still the same reader's, of the same epoch, which alone can be published. */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!attachment_holds(board, index, journal) ||
-	    !journal_publish(journal, journal_input_epoch(word), (size_t)len, false))
+	    !journal_publish(journal, journal_input_epoch(word), (size_t)n, false))
 		return 0;
 	attachment_wake(board, index, ATTACHMENT_INPUT);
-	return (ssize_t)len;
+	return n;
 }
 
 bool

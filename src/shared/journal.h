@@ -125,8 +125,7 @@ struct journal {
 	uint32_t index;
 	uint32_t generation;
 	uint32_t ring; /* journal_ring() */
-	uint8_t *map;  /* the owner's, of the ring, for its writes; NULL: it has none */
-	uint8_t bits;  /* the owner's: of the last byte of the bitmap, if that is not full */
+	uint8_t *map;  /* the owner's, of ring and bitmap */
 	uint64_t session;
 	struct journal_settings settings;
 	char name[JOURNAL_NAME_MAX + 1];
@@ -216,7 +215,7 @@ enum journal_refusal_why {
 	JOURNAL_MEMORY_HELD,   /* -EBUSY: BYTES are held, and it would be too much */
 	JOURNAL_NAMES_LOCKED,  /* -EBUSY: another claim took more than a second */
 	JOURNAL_NONE,	       /* -ENOSYS: the agent has no journals */
-	JOURNAL_NO_MEMORY,     /* -ENOMEM, -ENOSPC: the kernel has none */
+	JOURNAL_NO_MEMORY,     /* -ENOMEM, -ENOSPC and others: the kernel has none */
 };
 
 struct journal_refusal {
@@ -277,9 +276,9 @@ uint64_t journal_expire(
 
 /* ---- the output; journal_ring.c ------------------------------------------ */
 
-/* The owner appends LEN bytes, at most journal_room(), of one stream. Returns 0 or
- * -errno; then the journal is of no more use to write. */
-int journal_append(struct journal *journal, bool is_stderr, const uint8_t *bytes, size_t len);
+/* The owner appends LEN bytes, at most journal_room(), of one stream. Returns 0, or -EINVAL:
+ * it is more than JOURNAL_READ_MAX. */
+int journal_append(const struct journal *journal, bool is_stderr, const uint8_t *bytes, size_t len);
 
 /* How many bytes the owner may append now, by `when_full`: at most JOURNAL_READ_MAX; 0 or at
  * least JOURNAL_ROOM_MIN. Where somebody holds it back these are what is left of

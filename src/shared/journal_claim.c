@@ -10,17 +10,15 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "platform/backoff.h"
 #include "platform/bell.h"
 #include "platform/clock.h"
 #include "shared/attachment.h"
 #include "shared/journal_free.h"
 #include "shared/scoreboard.h"
 
-/* How long a claim waits for another one, and between two looks: no event tells of it. */
-#define JOURNAL_LOCK_MS 1000
-#define JOURNAL_LOCK_FIRST_MS 1
-#define JOURNAL_LOCK_PAUSE_MS 16
+/* A claim waits for another for a second. No event tells of its end, and it is short. */
+#define JOURNAL_LOCK_TRIES 250
+#define JOURNAL_LOCK_PAUSE_MS 4
 
 /* A claim, while it holds the lock. */
 struct journal_claim {
@@ -36,19 +34,14 @@ struct journal_claim {
 static int
 journal_lock(_Atomic uint32_t *claimer, uint32_t owner)
 {
-	uint64_t deadline = clock_mono_ms() + JOURNAL_LOCK_MS;
-	struct backoff backoff = { 0 };
-
-	for (;;) {
+	for (int i = 0; i < JOURNAL_LOCK_TRIES; i++) {
 		uint32_t expected = 0;
 
 		if (atomic_compare_exchange_strong(claimer, &expected, owner))
 			return 0;
-		if (clock_mono_ms() >= deadline)
-			return -EBUSY;
-		clock_sleep_ms(
-		    backoff_next_ms(&backoff, JOURNAL_LOCK_FIRST_MS, JOURNAL_LOCK_PAUSE_MS));
+		clock_sleep_ms(JOURNAL_LOCK_PAUSE_MS);
 	}
+	return -EBUSY;
 }
 
 static void
@@ -139,68 +132,67 @@ journal_make_room(struct journal_claim *claim, struct journal_refusal *ret_refus
 	return -EBUSY;
 }
 
-/* Fills the free record in: from then on it has the name. */
+/* Fills the free record in, which is nobody's; then it has the name. */
 static void
 journal_enter(const struct journal_claim *claim, uint64_t session,
     const struct journal_settings *settings, struct journal *ret)
 {
 	struct journal_record *record = &claim->board->journals.records[claim->free];
 	uint64_t word = atomic_load(&record->state);
-	/* All else of it, which is nobody's while it is free, is what it was at first. */
-	struct journal_record fresh = { .state = word, .settings = *settings };
 
-	(void)strlcpy(fresh.name, claim->name, sizeof(fresh.name));
-	atomic_init(&fresh.owner, claim->owner);
-	atomic_init(&fresh.session, session);
-	atomic_init(&fresh.size, 0);
-	*record = fresh;
 	*ret = (struct journal){
 		.record = record,
 		.fd = claim->board->journal_fds[claim->free],
 		.index = claim->free,
 		.generation = (uint32_t)(word >> JOURNAL_GENERATION_SHIFT),
 		.ring = journal_ring(settings->buffer_bytes),
+		.map = MAP_FAILED,
 		.session = session,
 		.settings = *settings,
 	};
 	(void)strlcpy(ret->name, claim->name, sizeof(ret->name));
+	memset((char *)record + sizeof(record->state), 0, sizeof(*record) - sizeof(record->state));
+	atomic_store(&record->owner, claim->owner);
+	atomic_store(&record->session, session);
+	record->settings = *settings;
+	memcpy(record->name, ret->name, sizeof(record->name));
 	atomic_store(&record->state, journal_word(ret, JOURNAL_CLAIMED));
 }
 
-/* The pages of ring and bitmap, so that no write has to ask for one. */
 static int
-journal_allocate(const struct journal *journal)
+journal_allocate_part(int fd, off_t offset, off_t len)
 {
-	const off_t parts[][2] = {
-		{ 0, journal->ring },
-		{ JOURNAL_BITMAP_AT, journal->ring / 8 },
-	};
-
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		while (fallocate(journal->fd, 0, parts[i][0], parts[i][1]) < 0)
-			if (errno != EINTR)
-				return -errno;
+	while (fallocate(fd, 0, offset, len) < 0)
+		if (errno != EINTR)
+			return -errno;
 	return 0;
 }
 
-/* A store is cheaper than a write(2), which looks up each page. Nobody but the owner has it
- * mapped, for as long as its session runs. */
-static void
-journal_map(struct journal *journal)
+/* The pages of ring and bitmap, so that no write has to ask for one; and a mapping of them: a
+ * store is cheaper than a write(2), which looks up each page. Nobody but the owner has it,
+ * for as long as its session runs. */
+static int
+journal_allocate(struct journal *journal)
 {
-	void *map = mmap(NULL, journal->ring, PROT_WRITE, MAP_SHARED, journal->fd, 0);
+	int r = journal_allocate_part(journal->fd, 0, journal->ring);
 
-	if (map == MAP_FAILED)
-		return;
-	(void)madvise(map, journal->ring, MADV_DONTDUMP);
-	journal->map = map;
+	if (r == 0)
+		r = journal_allocate_part(journal->fd, JOURNAL_BITMAP_AT, journal->ring / 8);
+	if (r < 0)
+		return r;
+	journal->map =
+	    mmap(NULL, JOURNAL_INPUT_AT, PROT_READ | PROT_WRITE, MAP_SHARED, journal->fd, 0);
+	if (journal->map == MAP_FAILED)
+		return -errno;
+	(void)madvise(journal->map, JOURNAL_INPUT_AT, MADV_DONTDUMP);
+	return 0;
 }
 
+/* Does nothing to what is not mapped. */
 static void
 journal_unmap(const struct journal *journal)
 {
-	if (journal->map != NULL)
-		(void)munmap(journal->map, journal->ring);
+	(void)munmap(journal->map, JOURNAL_INPUT_AT);
 }
 
 int
@@ -233,10 +225,8 @@ journal_claim(struct scoreboard *board, uint32_t slot_index, uint64_t session, c
 	if (r < 0) {
 		ret_refusal->why = JOURNAL_NO_MEMORY;
 		journal_unclaim(board, ret);
-		return r;
 	}
-	journal_map(ret);
-	return 0;
+	return r;
 }
 
 void

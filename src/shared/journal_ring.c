@@ -22,10 +22,8 @@
 #define JOURNAL_BYTE 8 /* bits */
 #define JOURNAL_WORD 64
 
-/* Bytes of the bitmap that are written or read at once; and those of the first look, as runs
- * may be short. */
-#define JOURNAL_BITS_CHUNK 4096
-#define JOURNAL_BITS_FIRST 64
+/* Bytes of the bitmap that are looked at for one read. */
+#define JOURNAL_BITS_CHUNK 8192
 
 static uint64_t
 journal_round_up(uint64_t offset)
@@ -48,76 +46,47 @@ journal_oldest_for(const struct journal *journal, uint64_t end, size_t len)
 	return end + len > journal->ring ? journal_round_up(end + len - journal->ring) : 0;
 }
 
-/* Sets the bits from POSITION on, LEN of them, which do not go round the ring. */
-static int
-journal_write_bits(struct journal *journal, size_t position, size_t len, bool is_stderr)
-{
-	uint8_t chunk[JOURNAL_BITS_CHUNK];
-	uint8_t value = is_stderr ? UINT8_MAX : 0;
-	unsigned before = position % JOURNAL_BYTE;
-	unsigned behind = (position + len) % JOURNAL_BYTE;
-	uint8_t kept = (uint8_t)((1U << before) - 1);
-	size_t at = position / JOURNAL_BYTE;
-	size_t end = (position + len + JOURNAL_BYTE - 1) / JOURNAL_BYTE;
-
-	memset(chunk, value, end - at < sizeof(chunk) ? end - at : sizeof(chunk));
-	chunk[0] = (uint8_t)((value & ~kept) | (journal->bits & kept));
-	journal->bits = end - at == 1 ? chunk[0] : value;
-	journal->bits &= (uint8_t)((1U << behind) - 1);
-	while (at < end) {
-		size_t n = end - at < sizeof(chunk) ? end - at : sizeof(chunk);
-		int r = fd_pwrite_full(journal->fd, chunk, n, JOURNAL_BITMAP_AT + (off_t)at);
-
-		if (r < 0)
-			return r;
-		chunk[0] = value;
-		at += n;
-	}
-	return 0;
-}
-
 /* Writes LEN bytes and their bits, which do not go round the ring. */
-static int
-journal_write(
-    struct journal *journal, size_t position, bool is_stderr, const uint8_t *bytes, size_t len)
+static void
+journal_write(const struct journal *journal, size_t position, bool is_stderr, const uint8_t *bytes,
+    size_t len)
 {
-	int r = 0;
+	uint8_t *bits = journal->map + JOURNAL_BITMAP_AT + position / JOURNAL_BYTE;
+	uint8_t kept = (uint8_t)((1U << position % JOURNAL_BYTE) - 1);
+	uint8_t value = is_stderr ? UINT8_MAX : 0;
 
-	if (journal->map != NULL)
-		memcpy(journal->map + position, bytes, len);
-	else
-		r = fd_pwrite_full(journal->fd, bytes, len, (off_t)position);
-	if (r < 0 || atomic_load_explicit(&journal->record->has_stderr, memory_order_relaxed) == 0)
-		return r;
-	return journal_write_bits(journal, position, len, is_stderr);
+	memcpy(journal->map + position, bytes, len);
+	/* Until anything comes on stderr all of the bitmap is zero. */
+	if (atomic_load_explicit(&journal->record->has_stderr, memory_order_relaxed) == 0)
+		return;
+	/* In one store: the bits below are being read. */
+	*bits = (uint8_t)((*bits & kept) | (value & ~kept));
+	memset(bits + 1, value, (position % JOURNAL_BYTE + len - 1) / JOURNAL_BYTE);
 }
 
 int
-journal_append(struct journal *journal, bool is_stderr, const uint8_t *bytes, size_t len)
+journal_append(const struct journal *journal, bool is_stderr, const uint8_t *bytes, size_t len)
 {
 	struct journal_record *record = journal->record;
 	uint64_t end = atomic_load(&record->end);
 	uint64_t oldest = journal_oldest_for(journal, end, len);
 	size_t position = (size_t)(end % journal->ring);
 	size_t first = journal->ring - position;
-	int r;
 
-	if (len == 0 || len > JOURNAL_READ_MAX)
-		return len == 0 ? 0 : -EINVAL;
+	if (len > JOURNAL_READ_MAX)
+		return -EINVAL;
 	if (first > len)
 		first = len;
-	/* Until then all of the bitmap is zero. */
 	if (is_stderr)
 		atomic_store(&record->has_stderr, 1);
 	if (oldest > atomic_load(&record->oldest)) {
 		atomic_store(&record->oldest, oldest);
 		atomic_thread_fence(memory_order_seq_cst);
 	}
-	r = journal_write(journal, position, is_stderr, bytes, first);
-	if (r == 0 && len > first)
-		r = journal_write(journal, 0, is_stderr, bytes + first, len - first);
-	if (r < 0)
-		return r;
+	if (first > 0)
+		journal_write(journal, position, is_stderr, bytes, first);
+	if (len > first)
+		journal_write(journal, 0, is_stderr, bytes + first, len - first);
 	atomic_store(&record->end, end + len);
 	return 0;
 }
@@ -192,39 +161,24 @@ journal_count_bits(const uint8_t *bytes, size_t from, size_t end, bool is_stderr
 	return at - from;
 }
 
-/* Which stream the byte at POSITION is of, and how many of LEN are of it in a row. Returns
- * that number, or -errno. */
+/* Which stream the byte at POSITION is of, and how many of LEN are of it in a row, as far as one
+ * look goes. Returns that number, or -errno. */
 static ssize_t
 journal_measure_run(const struct journal *journal, size_t position, size_t len, bool *ret_is_stderr)
 {
 	uint8_t chunk[JOURNAL_BITS_CHUNK];
-	size_t max = JOURNAL_BITS_FIRST;
-	size_t done = 0;
+	size_t from = position % JOURNAL_BYTE;
+	size_t end = from + len;
+	ssize_t n;
 
-	while (done < len) {
-		size_t skip = (position + done) % JOURNAL_BYTE;
-		size_t bits = skip + len - done;
-		size_t want = (bits + JOURNAL_BYTE - 1) / JOURNAL_BYTE;
-		ssize_t n;
-		size_t run;
-
-		if (want > max) {
-			want = max;
-			bits = want * JOURNAL_BYTE;
-		}
-		n = fd_pread_full(journal->fd, chunk, want,
-		    JOURNAL_BITMAP_AT + (off_t)((position + done) / JOURNAL_BYTE));
-		if (n != (ssize_t)want)
-			return n < 0 ? n : -EIO;
-		if (done == 0)
-			*ret_is_stderr = (chunk[0] >> skip & 1) != 0;
-		run = journal_count_bits(chunk, skip, bits, *ret_is_stderr);
-		done += run;
-		if (skip + run < bits)
-			break;
-		max = sizeof(chunk);
-	}
-	return (ssize_t)done;
+	if (end > sizeof(chunk) * JOURNAL_BYTE)
+		end = sizeof(chunk) * JOURNAL_BYTE;
+	n = fd_pread_full(journal->fd, chunk, (end + JOURNAL_BYTE - 1) / JOURNAL_BYTE,
+	    JOURNAL_BITMAP_AT + (off_t)(position / JOURNAL_BYTE));
+	if (n <= 0)
+		return n < 0 ? n : -EIO;
+	*ret_is_stderr = (chunk[0] >> from & 1) != 0;
+	return (ssize_t)journal_count_bits(chunk, from, end, *ret_is_stderr);
 }
 
 /* OFFSET has been overtaken: where it goes on. */

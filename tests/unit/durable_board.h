@@ -10,12 +10,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -149,7 +151,7 @@ durable_is_stderr(uint64_t offset)
 
 /* Appends at most MAX bytes, in pieces of random sizes. Returns how many, or -errno. */
 static inline ssize_t
-durable_write(struct journal *journal, size_t max, uint32_t *seed)
+durable_write(const struct journal *journal, size_t max, uint32_t *seed)
 {
 	static uint8_t bytes[65536];
 	uint64_t offset = journal_end_offset(journal);
@@ -190,6 +192,20 @@ durable_read(const struct journal *journal, uint64_t *offset, size_t max, uint64
 	if (n > 0)
 		*offset += (uint64_t)n;
 	return n;
+}
+
+/* fork(2); the child does not outlive a test that fails. */
+static inline pid_t
+durable_fork(void)
+{
+	pid_t parent = getpid();
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		_exit(1);
+	return 0;
 }
 
 /* Waits for the child PID. Returns its exit status, or -1 where a signal ended it. */

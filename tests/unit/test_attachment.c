@@ -250,7 +250,7 @@ test_nobody_sleeps_through_the_last_byte_or_the_end(void **state)
 
 	(void)state;
 	block_wakes();
-	pid = fork();
+	pid = durable_fork();
 	if (pid == 0)
 		run_sleeper(2);
 	while (attachment_count(board, &journal) == 0)

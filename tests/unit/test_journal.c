@@ -181,7 +181,7 @@ test_two_starts_by_one_name_run_once(void **state)
 
 		atomic_store(begin, 0);
 		for (uint32_t i = 0; i < CLAIMERS; i++) {
-			pids[i] = fork();
+			pids[i] = durable_fork();
 			if (pids[i] == 0) {
 				struct journal journal;
 
@@ -244,7 +244,7 @@ test_a_claimer_that_was_killed_anywhere_leaves_no_name_no_page_and_no_lock(void 
 	(void)state;
 	board->journal_count = 2;
 	for (int round = 0; round < 40; round++) {
-		pid_t pid = fork();
+		pid_t pid = durable_fork();
 
 		if (pid == 0)
 			run_claimer();
@@ -294,7 +294,11 @@ use_hostile(uint32_t *seed)
 		    &is_stderr, &oldest);
 		assert_true(n <= 70000);
 		assert_true(journal_room(board, &journal, false) <= JOURNAL_READ_MAX);
-		(void)journal_append(&journal, true, bytes, 70000);
+		journal.map =
+		    mmap(NULL, JOURNAL_INPUT_AT, PROT_READ | PROT_WRITE, MAP_SHARED, journal.fd, 0);
+		assert_true(journal.map != MAP_FAILED);
+		assert_int_equal(journal_append(&journal, true, bytes, 70000), 0);
+		assert_int_equal(munmap(journal.map, JOURNAL_INPUT_AT), 0);
 		(void)journal_oldest_offset(&journal);
 		journal_ack(board, &journal, durable_random(seed));
 		if (journal_has_ended(&journal, &how))

@@ -145,7 +145,7 @@ test_readers_of_any_pace_get_what_stands_and_hear_what_they_missed(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i < READERS; i++) {
-		pids[i] = fork();
+		pids[i] = durable_fork();
 		if (pids[i] == 0)
 			run_reader(&journal, i);
 	}
@@ -187,7 +187,7 @@ test_what_is_overtaken_while_it_is_copied_is_not_given_out(void **state)
 	while (journal_end_offset(&journal) < journal.ring)
 		assert_true(durable_write(&journal, 65536, &seed) > 0);
 	for (uint32_t i = 0; i < READERS; i++) {
-		pids[i] = fork();
+		pids[i] = durable_fork();
 		if (pids[i] == 0)
 			run_edge_reader(&journal, i);
 	}
@@ -216,7 +216,7 @@ test_what_a_writer_that_was_killed_has_left_is_right_to_the_last_byte(void **sta
 		struct journal journal = durable_start(round + 1, NAME, &durable_settings);
 		uint64_t offset = 0;
 		uint64_t lost = 0;
-		pid_t pid = fork();
+		pid_t pid = durable_fork();
 
 		if (pid == 0)
 			run_writer(&journal, round);
@@ -259,7 +259,7 @@ test_reader_of_a_reused_journal_sees_nothing_of_it(void **state)
 	for (uint64_t number = 1; number <= 10; number++) {
 		struct journal journal = durable_start(number, NAME, &durable_settings);
 		struct journal next;
-		pid_t pid = fork();
+		pid_t pid = durable_fork();
 
 		if (pid == 0)
 			run_stale_reader(&journal);
@@ -403,7 +403,7 @@ test_a_holder_that_comes_while_the_owner_makes_room_misses_nothing(void **state)
 	(void)state;
 	settings.when_full = JOURNAL_FULL_ATTACHED;
 	journal = durable_start(SESSION, NAME, &settings);
-	pid = fork();
+	pid = durable_fork();
 	if (pid == 0)
 		run_holder(&journal, 3);
 	while (journal_end_offset(&journal) < BYTES_MAX && clock_mono_ms() < until) {
