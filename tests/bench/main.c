@@ -6,7 +6,7 @@
  * Everything is measured beside its floor, in turn, so that only the ratio is to
  * be compared between machines. With an ADDRESS (an agent that stands on this
  * same machine, with 64 workers) what needs a start of its own is left out.
- * PART is sessions, streams, files or start; --quick is a tenth of the rounds.
+ * PART is sessions, streams, durable, files or start; --quick is a tenth of the rounds.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -37,7 +37,7 @@ struct bench_options {
 static bool
 bench_is_part(const char *name)
 {
-	static const char *const parts[] = { "sessions", "streams", "files", "start" };
+	static const char *const parts[] = { "sessions", "streams", "durable", "files", "start" };
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		if (strcmp(parts[i], name) == 0)
@@ -78,9 +78,9 @@ bench_parse(int argc, char **argv, struct bench_options *ret)
 		else if (option == 'o' && bench_is_part(optarg))
 			ret->only = optarg;
 		else
-			errx(2,
-			    "usage: bench [--json] [--quick] [--only=sessions|streams|files|start]"
-			    " [--agent=PROGRAM | --address=ADDRESS]");
+			errx(2, "usage: bench [--json] [--quick] "
+				"[--only=sessions|streams|durable|files|start]"
+				" [--agent=PROGRAM | --address=ADDRESS]");
 	}
 }
 
@@ -127,6 +127,8 @@ main(int argc, char **argv)
 		measure_sessions(&target, folder);
 	if (bench_wants(&options, "streams"))
 		measure_streams(&target);
+	if (bench_wants(&options, "durable"))
+		measure_durable(&target);
 	if (bench_wants(&options, "files"))
 		measure_files(&target, folder);
 	if (options.address == NULL) {

@@ -15,6 +15,9 @@ void measure_sessions(const struct target *target, const char *folder);
 /* Bytes of standard output and input, of both at once, and of a terminal. */
 void measure_streams(const struct target *target);
 
+/* Output of a durable session, also before spectators, and ATTACH. */
+void measure_durable(const struct target *target);
+
 /* Files of port 53, in FOLDER, which should be a tmpfs. */
 void measure_files(const struct target *target, const char *folder);
 
