@@ -164,6 +164,7 @@ class Round:
         self.leaving = set()    # DETACH was sent
         self.frozen = []
         self.kills = self.takeovers = 0
+        self.acked = 0          # at most
         self.deadline = time.monotonic() + ROUND_SECONDS
 
     # ---- what happens
@@ -202,7 +203,9 @@ class Round:
             more["at"] = at if at is not None else self.noise.choice([0, far, self.noise.randint(0, far)])
         elif choice == 1:
             more["tail"] = self.noise.choice([0, 1, self.noise.randrange(1, 200000)])
-        self.takeovers += wants_input
+        if wants_input:
+            self.takeovers += 1
+            self.acked = max(self.acked, more.get("at", 0))
         reader = durable.attach(self.agent, self.name, **more)
         self.holds(reader)
         reader.asked = wants_input
@@ -268,8 +271,11 @@ class Round:
     def ack(self, reader=None):
         reader = reader or (self.noise.choice(self.readers) if self.readers else None)
         if reader is not None and reader.exit is None and reader not in self.leaving:
+            offset = self.covered() if self.is_held_by(reader) else self.noise.randrange(1 << 40)
+            if self.is_held_by(reader):
+                self.acked = max(self.acked, offset)
             try:
-                reader.ack(self.covered() if self.is_held_by(reader) else self.noise.randrange(1 << 40))
+                reader.ack(offset)
             except (BrokenPipeError, ConnectionResetError):
                 pass
 
@@ -284,12 +290,15 @@ class Round:
     # ---- what comes
 
     def take(self, reader):
-        lost = len(reader.lost)
+        before = len(reader.lost)
         for _ in range(20):
             if not reader.take_all():
                 break
-        if len(reader.lost) > lost and self.settings["when_full"] != "drop":
-            assert not self.is_held_by(reader), "the holder lost something: %r" % reader
+        if self.settings["when_full"] != "drop" and self.is_held_by(reader):
+            for offset, _ in reader.lost[before:]:
+                # What an ACK has covered nobody keeps for one who asks for it again.
+                assert self.settings["when_full"] == "wait" and offset <= self.acked, (
+                    "the holder lost something: %r" % reader)
         if reader.closed:
             self.drop(reader)
 
