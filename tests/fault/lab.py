@@ -141,7 +141,7 @@ class Echo:
 
 
 class Lab:
-    WORKERS = 6
+    WORKERS = 6         # under 4 there are no durable sessions
     OPTIONS = ("--workers=%d" % WORKERS, "--reserved=1", "--stall-timeout=5", "--log=error",
                "--first-frame-timeout=5", "--cgroup=off")
 

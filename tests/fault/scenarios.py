@@ -13,6 +13,7 @@ import time
 from typing import Callable, NamedTuple
 
 import codec
+import durable
 from agent import children, is_running
 from judge import FALSE, HALF_FILES, HANGS, LEAKS, SILENT, Wrong, answer_of, content, control_told, file_told, told
 
@@ -158,6 +159,104 @@ def worker_dies(lab, state):
     worker = [pid for pid in lab.agent.worker_pids() if state[1] in children(pid)]
     os.kill(worker[0], signal.SIGKILL)
     told(state[0], PATIENCE, 125)
+
+
+# ---- durable sessions ---------------------------------------------------------
+
+
+def kept(lab, _=None):
+    """A session that has written something and has nobody."""
+    with durable.start(lab.agent, ["cat"], "kept", members={"report": True}) as reader:
+        reader.stdin(OLD)
+        reader.read_to(len(OLD))
+    return reader.started["session"]
+
+
+def forgotten(lab, _):
+    durable.forget_all(lab.agent)
+
+
+def come_back(lab, conn, got, expected):
+    """Reads CONN, and comes back as often as it is closed, until EXIT: then GOT with what
+    came must be EXPECTED, or a beginning of it where the agent says what went wrong."""
+    for _ in range(4):
+        result = answer_of(conn, PATIENCE)
+        if result.exit is not None and result.text.startswith(("busy: ", "out of memory")):
+            result = None           # not attached: this fault was met in the request
+        if result is not None:
+            begun = [event for event in result.statuses if event["event"] == "attached"]
+            if begun and begun[0]["lost"]:
+                raise Wrong(FALSE, "lost: %r" % begun)
+            got += result.stdout
+            if not expected.startswith(got):
+                raise Wrong(FALSE, "%r is no beginning of what it should be" % got[-80:])
+            if result.exit is not None:
+                break
+        conn = lab.open()
+        conn.send(codec.ATTACH, {"name": "kept", "from": len(got)})
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            conn.send(codec.EOF)
+    else:
+        raise Wrong(SILENT, "no EXIT, whatever one does")
+    if result.code == 0 and got != expected:
+        raise Wrong(FALSE, "EXIT 0 with %d bytes of %d" % (len(got), len(expected)))
+    if result.code != 0 and not result.stderr:
+        raise Wrong(SILENT, "EXIT %d without a word" % result.code)
+
+
+@scenario(end=forgotten)
+def start_durable(lab, _):
+    conn = lab.open()
+    conn.send(codec.START, codec.start(["sh", "-c", "echo one; echo two"], name="kept", durable={}, report=True))
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        conn.send(codec.EOF)
+    come_back(lab, conn, b"", b"one\ntwo\n")
+
+
+@scenario(prepare=kept, end=forgotten)
+def attach(lab, _):
+    conn = lab.open()
+    conn.send(codec.ATTACH, {"name": "kept", "from": 0, "report": True})
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        conn.send(codec.EOF)
+    come_back(lab, conn, b"", OLD)
+
+
+@scenario(prepare=kept, end=forgotten)
+def detach(lab, session):
+    """It may be a bare close; the session runs on."""
+    conn = lab.open()
+    conn.send(codec.ATTACH, {"session": session, "tail": 10, "input": False})
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        conn.send(codec.DETACH)
+    result = answer_of(conn, PATIENCE)
+    if not OLD.endswith(result.stdout):
+        raise Wrong(FALSE, "%r" % (result.frames,))
+    if result.exit is not None and result.code != 125:
+        raise Wrong(FALSE, "EXIT %d of one that runs" % result.code)
+
+
+@scenario(prepare=kept, end=forgotten)
+def owner_dies(lab, session):
+    """What it had written is there, and then EXIT 125."""
+    program = next(slot["pid"] for slot in lab.agent.status()["slots"] if slot["session"] == session)
+    worker = [pid for pid in lab.agent.worker_pids() if program in children(pid)]
+    os.kill(worker[0], signal.SIGKILL)
+    conn = lab.open()
+    conn.send(codec.ATTACH, {"session": session, "from": 0})
+    come_back(lab, conn, b"", OLD)
+
+
+def ended_and_kept(lab):
+    with durable.start(lab.agent, ["true"], "kept") as reader:
+        reader.finish()
+
+
+@scenario(prepare=ended_and_kept, end=forgotten)
+def forget(lab, _):
+    conn = lab.open()
+    conn.send(codec.FORGET, {"name": "kept"})
+    control_told(conn, PATIENCE, (0, 1, 125))
 
 
 # ---- control ------------------------------------------------------------------
