@@ -167,13 +167,15 @@ class Reader:
             del self.streams[codec.STDERR][-len(self.words):]
 
     def take_all(self):
-        """All frames that are there by now; waits for none."""
-        taken = 0
-        while not self.closed and (self.conn._unread or self.conn.wait_readable(0)):
-            try:
-                taken += self.take(0) is not None
-            except TimeoutError:        # half a frame
+        """All frames that are there by now; waits for none. Returns how many."""
+        taken, conn = 0, self.conn
+        conn.sock.setblocking(False)
+        while not self.closed:
+            while not conn._unread and not conn.closed and conn.wait_readable(0):
+                conn._receive()
+            if not conn._unread and not conn.closed:
                 break
+            taken += self.take() is not None
         return taken
 
     def read_to(self, offset, timeout=None):

@@ -26,7 +26,7 @@ ROUNDS = int(os.environ.get("VGA_DURABLE_ROUNDS", "50"))
 SEED = int(os.environ.get("VGA_DURABLE_SEED", "1"))
 AGENT_OPTIONS = ("--workers=64", "--log=info")
 READERS_MAX = 8
-ROUND_SECONDS = 120
+ROUND_SECONDS = 60
 MIB = 1 << 20
 
 pytestmark = pytest.mark.kills_workers
