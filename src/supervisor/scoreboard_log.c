@@ -14,11 +14,12 @@ scoreboard_log_slot(const struct scoreboard *board, uint32_t index)
 
 	if (atomic_load(&slot->phase) == SLOT_IDLE)
 		return;
-	log_info("slot %u: pid %d, %.*s, session %llu, child %d, in %llu, out %llu", index,
+	log_info("slot %u: pid %d, %.*s, session %llu, child %d, in %llu, out %llu%s%.*s", index,
 	    atomic_load(&slot->worker_pid), SCOREBOARD_KIND_MAX - 1, slot->kind,
 	    (unsigned long long)atomic_load(&slot->session), atomic_load(&slot->child_pid),
 	    (unsigned long long)atomic_load(&slot->bytes_in),
-	    (unsigned long long)atomic_load(&slot->bytes_out));
+	    (unsigned long long)atomic_load(&slot->bytes_out), slot->name[0] != '\0' ? ", " : "",
+	    VMM_GUEST_NAME_MAX, slot->name);
 }
 
 void
