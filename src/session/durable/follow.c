@@ -4,6 +4,7 @@
 #include "session/durable/follow.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,9 @@ void
 follow_init(struct follow *follow, struct session *session, const struct journal *journal,
     uint64_t offset, bool report)
 {
+	const struct attachment *attachment =
+	    &session->board->slots[session->slot_index].attachment;
+
 	*follow = (struct follow){
 		.session = session,
 		.journal = journal,
@@ -60,7 +64,8 @@ follow_init(struct follow *follow, struct session *session, const struct journal
 		.sent = offset,
 		.report = report,
 	};
-	follow->is_holder = follow_holds_input(follow);
+	/* Who has taken it, and lost it by now, is told so like any other. */
+	follow->is_holder = atomic_load(&attachment->epoch) != 0;
 }
 
 void
