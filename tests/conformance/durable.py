@@ -354,8 +354,13 @@ def program_pid(agent, name):
 
 
 def owner_pid(agent, name):
-    """The worker whose program it is."""
-    return stat_of(program_pid(agent, name))[1]
+    """The worker whose program it is, or was; None where it has nothing to do with it any more."""
+    pid = program_pid(agent, name)
+    workers = agent.worker_pids()
+    for candidate in (pid, (stat_of(pid) or (None, 0))[1]):
+        if candidate in workers:
+            return candidate
+    return None
 
 
 def reader_pid(agent, reader):

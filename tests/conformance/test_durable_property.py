@@ -19,7 +19,7 @@ import pytest
 
 import codec
 import durable
-from agent import descriptors, is_running, is_sanitized, kill_hard, stat_of, wait_until
+from agent import descriptors, is_running, is_sanitized, kill_hard, wait_until
 from durable import Frozen
 
 ROUNDS = int(os.environ.get("VGA_DURABLE_ROUNDS", "50"))
@@ -257,7 +257,8 @@ class Round:
         workers = self.workers()
         slot = durable.sessions(self.agent)[self.name]
         if slot["running"] and self.noise.random() < 0.2:
-            workers = [stat_of(slot["pid"])[1]] if stat_of(slot["pid"]) else []
+            owner = durable.owner_pid(self.agent, self.name)
+            workers = [owner] if owner else []
         if workers and len(self.frozen) < 4:
             try:
                 self.frozen.append(Frozen(self.noise.choice(workers)))
