@@ -351,7 +351,7 @@ def metrics_of(status):
 def test_metrics_have_every_number_of_the_status():
     found = metrics_of({
         "version": "1.2", "pid": 1, "uptime_ms": 90500, "boot_ms": 1.5, "clock_syncs": 11, "shm_bytes": 12,
-        "workers": {"configured": 20, "idle": 10, "exec": 3, "file": 4, "control": 1, "reserved": 2},
+        "workers": {"configured": 20, "idle": 10, "exec": 3, "file": 4, "control": 1, "reserved": 2, "look": 5},
         "sessions": {"started": 30, "exited": 31, "signaled": 32, "timeouts": 33, "oom": 34,
                      "refused": 35, "bad_requests": 36, "stalled": 37},
         "worker_deaths": {"total": 3, "by_signal": {"9": 2, "0": 1}},
@@ -364,7 +364,7 @@ def test_metrics_have_every_number_of_the_status():
     for name, value in wanted.items():
         assert found.pop(("vmm_guest_" + name, ())) == value, name
     for labels, value in [({"state": "idle"}, 10), ({"state": "exec"}, 3), ({"state": "file"}, 4),
-                          ({"state": "control"}, 1)]:
+                          ({"state": "control"}, 1), ({"state": "look"}, 5)]:
         assert found.pop(("vmm_guest_workers", tuple(labels.items()))) == value
     assert found.pop(("vmm_guest_worker_deaths_total", (("signal", "SIGKILL"),))) == 2
     assert found.pop(("vmm_guest_worker_deaths_total", (("signal", "none"),))) == 1
