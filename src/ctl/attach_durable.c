@@ -129,8 +129,8 @@ attach_durable_lose(struct attach *attach, int error)
 		    which);
 	else if (attach->reconnect.seconds == 0)
 		client_fail(&attach->result->error,
-		    "the connection was lost; session %s goes on, and so does "
-		    "'vmm-guest-ctl attach'",
+		    "the connection was lost; session %s goes on, and 'vmm-guest-ctl attach' comes "
+		    "back to it",
 		    which);
 	if (attach->result->error.text[0] != '\0')
 		attach_end(attach, ATTACH_LOST, 0);
