@@ -25,6 +25,8 @@
 
 #define JOURNAL_COUNT 32
 #define JOURNAL_NAME_MAX 64
+#define JOURNAL_USER_MAX 32
+#define JOURNAL_COMMAND_MAX 256
 #define JOURNAL_WORDS_MAX 256 /* the agent's own, before EXIT; with the NUL behind them */
 #define JOURNAL_REASON_MAX 16
 #define JOURNAL_BUFFER_MIN (64u * 1024)
@@ -104,6 +106,8 @@ struct journal_record {
 	_Atomic int32_t pid;
 	uint64_t started_ms; /* CLOCK_MONOTONIC */
 	char name[JOURNAL_NAME_MAX + 1];
+	char user[JOURNAL_USER_MAX]; /* for STATUS, as the next: what the slot says */
+	char command[JOURNAL_COMMAND_MAX + 1];
 	struct journal_settings settings;
 	struct journal_end how; /* counts in the states ENDED, LOST and FORGOTTEN */
 };

@@ -139,6 +139,7 @@ journal_enter(const struct journal_claim *claim, uint64_t session,
 {
 	struct journal_record *record = &claim->board->journals.records[claim->free];
 	uint64_t word = atomic_load(&record->state);
+	const struct slot *slot = &claim->board->slots[claim->owner - 1];
 
 	*ret = (struct journal){
 		.record = record,
@@ -156,6 +157,8 @@ journal_enter(const struct journal_claim *claim, uint64_t session,
 	atomic_store(&record->session, session);
 	record->settings = *settings;
 	memcpy(record->name, ret->name, sizeof(record->name));
+	(void)strlcpy(record->user, slot->user, sizeof(record->user));
+	(void)strlcpy(record->command, slot->command, sizeof(record->command));
 	atomic_store(&record->state, journal_word(ret, JOURNAL_CLAIMED));
 }
 

@@ -225,6 +225,12 @@ def test_what_an_end_was_is_the_same_for_all_who_are_there(agent):
     assert [reader.event("exited") for reader in others] == [holder.event("exited")] * 4
 
 
+def test_an_end_that_is_kept_says_whose_it_was(agent):
+    durable.start(agent, ["sh", "-c", "exit 2"], "whose", members={"user": "0:0"}).finish()
+    slot = durable.wait_ended(agent, "whose")
+    assert (slot["kind"], slot["user"], slot["command"], slot["pid"]) == ("ended", "0:0", "sh -c exit 2", 0)
+
+
 def test_forget_takes_an_end_away(agent):
     durable.sh(agent, "exit 4", "end").finish()
     assert durable.forget(agent, "nobody").code == 1

@@ -114,6 +114,10 @@ status_fill_durable(const struct scoreboard *board, const struct journal *journa
 	}
 }
 
+_Static_assert(
+    SCOREBOARD_USER_MAX == JOURNAL_USER_MAX && VMM_GUEST_COMMAND_MAX == JOURNAL_COMMAND_MAX,
+    "a journal's record has the texts of a slot");
+
 /* Of a session that no worker serves: its end is kept, or its worker died a moment ago. */
 static void
 status_copy_kept(
@@ -122,14 +126,16 @@ status_copy_kept(
 	uint64_t started = journal->record->started_ms;
 	uint64_t now = clock_mono_ms();
 
+	status_copy_text(texts->user, journal->record->user, sizeof(texts->user));
+	status_copy_text(texts->command, journal->record->command, sizeof(texts->command));
 	(void)strlcpy(texts->kind,
 	    journal_is_running(journal) ? STATUS_RUNS_KIND : STATUS_ENDED_KIND,
 	    sizeof(texts->kind));
 	*entry = (struct status_slot){
 		.kind = texts->kind,
 		.session = journal->session,
-		.user = "",
-		.command = "",
+		.user = texts->user,
+		.command = texts->command,
 		.age_ms = now > started ? now - started : 0,
 	};
 }
