@@ -206,7 +206,7 @@ def test_a_host_that_leaves_a_stuck_start_leaves_nothing_behind(dead):
 ], ids=lambda x: x if isinstance(x, int) else None)
 def test_file_requests_that_are_stuck_give_their_workers_back(start_agent, monkeypatch, tmp_path, kind, body):
     mounted(monkeypatch, tmp_path, DEAD)
-    agent = start_agent("--workers=3", "--reserved=1", "--stall-timeout=1")
+    agent = start_agent("--workers=8", "--reserved=1", "--stall-timeout=1")  # of which two may watch
     request = (json.dumps(body) % (tmp_path / "dead")).encode()
     gone, waiting = agent.connect(53), agent.connect(53)
     for conn in gone, waiting:

@@ -23,19 +23,18 @@ const struct command ps_command = {
 	.name = "ps",
 	.summary = "list the sessions that run",
 	.usage = "",
-	.about =
-	    "Lists the sessions that the agent serves, the detached programs that run, and the\n"
-	    "ends of durable sessions that it keeps:\n"
-	    "\n"
-	    "  SESSION  its number, for 'vmm-guest-ctl kill'\n"
-	    "  NAME     the host's own, if one of them has a name\n"
-	    "  KIND     what it is: exec, attach, ended, read, write, watch...\n"
-	    "  PID      of its main process in the guest, or of the worker that serves it;\n"
-	    "           '-' of what has ended\n"
-	    "  USER     the user that it was asked to run as\n"
-	    "  AGE      since it began\n"
-	    "  IN, OUT  bytes that came from the host, and that went to it\n"
-	    "  COMMAND  the program, or the path\n",
+	.about = "Lists the sessions that the agent serves, the detached programs that run, and\n"
+		 "the ends of durable sessions that it keeps:\n"
+		 "\n"
+		 "  SESSION  its number, for 'vmm-guest-ctl kill'\n"
+		 "  NAME     the host's own, if one of them has a name\n"
+		 "  KIND     what it is: exec, attach, ended, read, write, watch...\n"
+		 "  PID      of its main process in the guest, or of the worker that serves it;\n"
+		 "           '-' of what has ended\n"
+		 "  USER     the user that it was asked to run as\n"
+		 "  AGE      since it began\n"
+		 "  IN, OUT  bytes that came from the host, and that went to it\n"
+		 "  COMMAND  the program, or the path\n",
 	.options = ps_options,
 	.run = ps_run,
 };
