@@ -12,6 +12,7 @@
  */
 #include "shared/journal.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -140,25 +141,22 @@ journal_room(const struct scoreboard *board, const struct journal *journal, bool
 
 /* ---- read -------------------------------------------------------------- */
 
-/* How many bits of BYTES, from bit FROM to bit END, are in a row as IS_STDERR says. */
+/* How many bits of BYTES, from bit FROM to bit END, are in a row as IS_STDERR says. Up to a word
+ * behind END is looked at. */
 static size_t
 journal_count_bits(const uint8_t *bytes, size_t from, size_t end, bool is_stderr)
 {
-	static const uint64_t whole[] = { 0, UINT64_MAX };
 	size_t at = from;
+	uint64_t differ = 0;
 
-	while (at < end) {
-		const uint8_t *byte = &bytes[at / JOURNAL_BYTE];
+	while (at < end && differ == 0) {
+		unsigned skip = at % JOURNAL_BYTE;
 
-		if (at % JOURNAL_BYTE == 0 && end - at >= JOURNAL_WORD &&
-		    memcmp(byte, &whole[is_stderr], sizeof(whole[0])) == 0)
-			at += JOURNAL_WORD;
-		else if ((*byte >> at % JOURNAL_BYTE & 1) == is_stderr)
-			at++;
-		else
-			break;
+		memcpy(&differ, &bytes[at / JOURNAL_BYTE], sizeof(differ));
+		differ = (le64toh(differ) ^ (is_stderr ? UINT64_MAX : 0)) >> skip;
+		at += differ != 0 ? (unsigned)__builtin_ctzll(differ) : JOURNAL_WORD - skip;
 	}
-	return at - from;
+	return (at < end ? at : end) - from;
 }
 
 /* Which stream the byte at POSITION is of, and how many of LEN are of it in a row, as far as one
@@ -166,16 +164,19 @@ journal_count_bits(const uint8_t *bytes, size_t from, size_t end, bool is_stderr
 static ssize_t
 journal_measure_run(const struct journal *journal, size_t position, size_t len, bool *ret_is_stderr)
 {
-	uint8_t chunk[JOURNAL_BITS_CHUNK];
+	uint8_t chunk[JOURNAL_BITS_CHUNK + JOURNAL_WORD / JOURNAL_BYTE];
 	size_t from = position % JOURNAL_BYTE;
 	size_t end = from + len;
+	size_t want;
 	ssize_t n;
 
-	if (end > sizeof(chunk) * JOURNAL_BYTE)
-		end = sizeof(chunk) * JOURNAL_BYTE;
-	n = fd_pread_full(journal->fd, chunk, (end + JOURNAL_BYTE - 1) / JOURNAL_BYTE,
-	    JOURNAL_BITMAP_AT + (off_t)(position / JOURNAL_BYTE));
-	if (n <= 0)
+	if (end > JOURNAL_BITS_CHUNK * JOURNAL_BYTE)
+		end = JOURNAL_BITS_CHUNK * JOURNAL_BYTE;
+	want = (end + JOURNAL_BYTE - 1) / JOURNAL_BYTE;
+	memset(chunk + want, 0, JOURNAL_WORD / JOURNAL_BYTE);
+	n = fd_pread_full(
+	    journal->fd, chunk, want, JOURNAL_BITMAP_AT + (off_t)(position / JOURNAL_BYTE));
+	if (n != (ssize_t)want)
 		return n < 0 ? n : -EIO;
 	*ret_is_stderr = (chunk[0] >> from & 1) != 0;
 	return (ssize_t)journal_count_bits(chunk, from, end, *ret_is_stderr);
