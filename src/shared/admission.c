@@ -148,7 +148,7 @@ admission_explain(
 		    kind == ADMISSION_EXEC ? "exec" : "look");
 	else if (kind == ADMISSION_LOOK && held < most)
 		(void)snprintf(
-		    text, size, "busy: %u workers are left, and kept for programs", most - held);
+		    text, size, "busy: workers left: %u, kept for programs", most - held);
 	else
 		(void)snprintf(
 		    text, size, "busy: all %u workers that may serve this are in use", most);

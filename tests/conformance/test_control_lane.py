@@ -154,7 +154,7 @@ def test_who_looks_on_leaves_half_of_the_workers_to_programs(start_agent, tmp_pa
         uploads.append(agent.file_connect(codec.FILE_WRITE_REQ, {"path": str(tmp_path / ("u%d" % i))}))
         uploads[-1].send(codec.FILE_DATA, b"x")
         wait_until(lambda: agent.status()["workers"]["file"] == len(uploads), message="it has its place")
-    assert watch(agent, tmp_path) == "EBUSY: busy: 4 workers are left, and kept for programs"
+    assert watch(agent, tmp_path) == "EBUSY: busy: workers left: 4, kept for programs"
     programs = [hold(agent) for _ in range(4)]
     assert "busy: all 7 workers" in refused(agent.run(["true"]))
     let_go(*programs)

@@ -367,7 +367,7 @@ test_each_refusal_says_what_is_in_use(void **state)
 	assert_true(admission_take(board, 2, ADMISSION_FILE));
 	assert_false(admission_take(board, 3, ADMISSION_LOOK));
 	admission_explain(board, ADMISSION_LOOK, text);
-	assert_string_equal(text, "busy: 4 workers are left, and kept for programs");
+	assert_string_equal(text, "busy: workers left: 4, kept for programs");
 	assert_int_equal(take_all(board, 3, ADMISSION_EXEC), 4);
 	admission_explain(board, ADMISSION_LOOK, text);
 	assert_string_equal(text, "busy: all 7 workers that may serve this are in use");
