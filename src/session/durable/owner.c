@@ -57,12 +57,13 @@ owner_begin(struct owner *owner, const struct owner_start *start)
 /* ---- who is there --------------------------------------------------------- */
 
 /* The own host that has gone, and whose last frames wait for the program, is nobody. */
-static bool
-owner_is_alone(const struct owner *owner)
+static void
+owner_count(struct owner *owner)
 {
-	uint32_t count = attachment_count(owner->session->board, &owner->journal);
+	bool is_there = owner->host == OWNER_HOST_ATTACHED || owner->host == OWNER_HOST_LEAVING;
 
-	return count == (owner->host == OWNER_HOST_LEAVING ? 1u : 0u);
+	owner->others = attachment_count(owner->session->board, &owner->journal) - is_there;
+	owner->is_alone = owner->others == 0 && owner->host != OWNER_HOST_ATTACHED;
 }
 
 void
@@ -76,13 +77,13 @@ owner_look_who_is_there(struct owner *owner)
 	if (holder != owner->holder)
 		owner->size_seen = 0;
 	owner->holder = holder;
-	owner->is_alone = owner_is_alone(owner);
+	owner_count(owner);
 }
 
 bool
 owner_keeps_pace(const struct owner *owner)
 {
-	return owner->host == OWNER_HOST_ATTACHED && !owner->is_ahead &&
+	return owner->host == OWNER_HOST_ATTACHED && owner->follow.is_holder && !owner->is_ahead &&
 	       owner->journal.settings.when_full != JOURNAL_FULL_DROP &&
 	       !follow_is_caught_up(&owner->follow);
 }
@@ -103,22 +104,41 @@ owner_go_ahead(struct owner *owner)
 	owner_update_room(owner);
 }
 
+/* A reader that sleeps is woken when there is nothing more to append at once, or much was
+ * appended: to wake it each time would cost more than the output. */
+static void
+owner_tell_readers(struct owner *owner)
+{
+	bool is_later = owner->has_appended && owner->untold < JOURNAL_READ_MAX;
+
+	owner->has_appended = false;
+	if (owner->others == 0 && !owner->has_changed)
+		owner->untold = 0;
+	if (owner->untold == 0 || is_later)
+		return;
+	owner->untold = 0;
+	attachment_wake_all(owner->session->board, owner->journal.index, ATTACHMENT_OUTPUT);
+}
+
 void
 owner_look(struct owner *owner)
 {
 	uint32_t changes;
 
+	owner_update_room(owner);
 	attachment_sleep(owner->session->board, owner->session->slot_index,
-	    ATTACHMENT_CHANGE | ATTACHMENT_INPUT | (owner->room == 0 ? ATTACHMENT_ROOM : 0));
+	    ATTACHMENT_CHANGE | (owner->room == 0 ? ATTACHMENT_ROOM : 0));
 	changes = atomic_load(&owner->journal.record->changes);
 	owner->has_changed = changes != owner->changes;
 	if (owner->has_changed) {
 		owner->changes = changes;
 		owner_look_who_is_there(owner);
 	}
+	owner_tell_readers(owner);
 	if (owner->host == OWNER_HOST_ATTACHED)
 		(void)follow_has_lost_input(&owner->follow);
-	owner_update_room(owner);
+	if (owner->room == 0)
+		owner_update_room(owner);
 }
 
 void
@@ -144,7 +164,8 @@ owner_take_output(struct owner *owner, bool is_stderr, size_t len)
 
 	if (r < 0)
 		return r;
-	attachment_wake_all(owner->session->board, owner->journal.index, ATTACHMENT_OUTPUT);
+	owner->has_appended = true;
+	owner->untold += len;
 	if (owner->is_direct)
 		owner_push_direct(owner, is_stderr, len);
 	owner_update_room(owner);
@@ -172,6 +193,8 @@ owner_finish(struct owner *owner, const struct journal_end *how)
 	journal_finish(board, &owner->journal, how);
 	holder_place_settle(board, &owner->journal);
 	attachment_wake_all(board, owner->journal.index, ATTACHMENT_OUTPUT | ATTACHMENT_CHANGE);
+	owner->untold = 0;
+	owner->has_input = false;
 	memory_give_back(owner_memory, sizeof(owner_memory));
 }
 

@@ -44,6 +44,9 @@ struct owner {
 	bool is_draining;   /* the program has ended, and what its pipes hold is read */
 	bool has_input;	    /* the holder may have left more */
 	bool has_changed;   /* somebody came or went since the last look */
+	bool has_appended;  /* since the last look */
+	size_t untold;	    /* bytes that were appended since readers were last woken */
+	uint32_t others;    /* who are attached, besides that connection */
 	bool is_alone;	    /* nobody is attached */
 	size_t room;	    /* to read from the program, when last looked at */
 	uint32_t changes;   /* of the record, when last looked at */
@@ -82,8 +85,8 @@ owner_room(const struct owner *owner)
 }
 uint8_t *owner_buffer(struct owner *owner);
 
-/* Whether nothing is read as long as the own host keeps pace, so that all of it can go from
- * one buffer: where it has taken nothing for a moment, owner_go_ahead(). */
+/* Whether nothing is read as long as the own host, which holds the input, keeps pace, so that
+ * all of it can go from one buffer: where it has taken nothing for a moment, owner_go_ahead(). */
 bool owner_keeps_pace(const struct owner *owner);
 void owner_go_ahead(struct owner *owner);
 
@@ -136,7 +139,8 @@ void owner_close_input(struct owner *owner);
  * be taken; -1: it is not to be looked at. */
 int owner_host_events(const struct owner *owner, bool reads);
 
-/* Whether there is more to send to it at once. */
+/* Whether there is more to do at once: to send to it, to take from a reader, or to tell
+ * one. */
 bool owner_has_more(const struct owner *owner);
 
 /* Sends what it takes; HAS_ROOM says that POLLOUT has shown. Returns whether the

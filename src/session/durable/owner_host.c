@@ -40,6 +40,8 @@ owner_host_listens(const struct owner *owner)
 bool
 owner_has_more(const struct owner *owner)
 {
+	if (owner->has_input || owner->untold > 0)
+		return true;
 	return owner_host_listens(owner) && follow_has_more(&owner->follow);
 }
 

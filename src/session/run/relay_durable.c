@@ -119,12 +119,6 @@ relay_durable_prepare(const struct relay *relay, struct pollfd *ret)
 	ret->events = (short)(events < 0 ? 0 : events);
 }
 
-bool
-relay_durable_has_more(const struct relay *relay)
-{
-	return relay->owner->has_input || owner_has_more(relay->owner);
-}
-
 /* Takes what has come, and what the host sent before it went, as far as the program's input
  * has room. Returns what the last read did. */
 static ssize_t

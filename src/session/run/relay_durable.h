@@ -21,9 +21,6 @@ void relay_durable_look(struct relay *relay);
 /* What to wait for on the host's connection. */
 void relay_durable_prepare(const struct relay *relay, struct pollfd *ret);
 
-/* Whether there is something to do at once. */
-bool relay_durable_has_more(const struct relay *relay);
-
 /* SHOWN on the host's connection. */
 void relay_durable_read_host(struct relay *relay, short shown);
 

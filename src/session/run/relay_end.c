@@ -298,7 +298,7 @@ relay_next_turn(struct relay *relay)
 	if (relay->phase == RELAY_CUT && output_may_read(&relay->output) &&
 	    output_is_open(&relay->output))
 		return 0;
-	if (relay->owner != NULL && relay_durable_has_more(relay))
+	if (relay->owner != NULL && owner_has_more(relay->owner))
 		return 0;
 	if (relay->phase == RELAY_DRAINING)
 		relay_set_timer(relay, RELAY_TIMER_QUIET, relay_quiet_at(relay));
