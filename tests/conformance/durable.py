@@ -402,7 +402,8 @@ class Frozen:
         while (found := os.waitpid(self.pid, os.WNOHANG | WALL)) == (0, 0):
             assert time.monotonic() < deadline, "%d does not stop" % self.pid
             time.sleep(0.0002)
-        assert os.WIFSTOPPED(found[1]), "%d has ended" % self.pid
+        if not os.WIFSTOPPED(found[1]):
+            raise ProcessLookupError("%d has ended" % self.pid)
         return os.WSTOPSIG(found[1])
 
     def _ptrace(self, what, address=None, data=None):
@@ -410,8 +411,9 @@ class Frozen:
         if result < 0:
             raise OSError(ctypes.get_errno(), "ptrace(%#x) of %d" % (what, self.pid))
 
-    def run_to(self, number, when):
-        """Lets it run until it enters, or returns from, the system call NUMBER."""
+    def run_to(self, number, when=SYSCALL_EXIT):
+        """Lets it run until it enters, or returns from, the system call NUMBER. Returns what
+        it returned."""
         info = ctypes.create_string_buffer(96)
         pending = 0
         while True:
@@ -424,7 +426,7 @@ class Frozen:
                 if op == SYSCALL_ENTRY:
                     self._call = entered
                 if op == when and self._call == number:
-                    return
+                    return struct.unpack_from("<q", info.raw, 24)[0]
 
     def step(self, count):
         """COUNT instructions."""
