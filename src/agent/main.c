@@ -81,7 +81,7 @@ main_find_home(void)
 
 	(void)snprintf(uid, sizeof(uid), "%u", geteuid());
 	if (users_lookup(USERS_DIRECTORY, uid, &user, &problem) == 0 &&
-	    access(user.home, X_OK) == 0)
+	    faccessat(AT_FDCWD, user.home, X_OK, 0) == 0)
 		return user.home;
 	return "/";
 }

@@ -6,6 +6,7 @@
 #include "boot/step.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,7 +36,7 @@ static bool
 boot_links_is_right(const struct boot_link *link)
 {
 	char target[32];
-	ssize_t len = readlink(link->path, target, sizeof(target) - 1);
+	ssize_t len = readlinkat(AT_FDCWD, link->path, target, sizeof(target) - 1);
 
 	if (len < 0)
 		return false;
@@ -48,14 +49,14 @@ boot_links_is_right(const struct boot_link *link)
 static int
 boot_links_make(const struct boot_link *link)
 {
-	if (unlink(BOOT_LINKS_TEMPORARY) < 0 && errno != ENOENT)
+	if (unlinkat(AT_FDCWD, BOOT_LINKS_TEMPORARY, 0) < 0 && errno != ENOENT)
 		return -errno;
-	if (symlink(link->target, BOOT_LINKS_TEMPORARY) < 0)
+	if (symlinkat(link->target, AT_FDCWD, BOOT_LINKS_TEMPORARY) < 0)
 		return -errno;
-	if (rename(BOOT_LINKS_TEMPORARY, link->path) < 0) {
+	if (renameat(AT_FDCWD, BOOT_LINKS_TEMPORARY, AT_FDCWD, link->path) < 0) {
 		int error = errno;
 
-		(void)unlink(BOOT_LINKS_TEMPORARY);
+		(void)unlinkat(AT_FDCWD, BOOT_LINKS_TEMPORARY, 0);
 		return -error;
 	}
 	return 0;

@@ -5,6 +5,7 @@
  */
 #include "boot/step.h"
 
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <stddef.h>
 #include <sys/mount.h>
@@ -102,9 +103,10 @@ boot_mounts_make_tmp(void)
 	const char *path = boot_mounts_tmp.target;
 
 	/* mkdir(2) obeys the umask, which would take the others' right to write. */
-	if (mkdir(path, BOOT_MOUNTS_TMP_MODE) == 0 && chmod(path, BOOT_MOUNTS_TMP_MODE) == 0)
+	if (mkdirat(AT_FDCWD, path, BOOT_MOUNTS_TMP_MODE) == 0 &&
+	    fchmodat(AT_FDCWD, path, BOOT_MOUNTS_TMP_MODE, 0) == 0)
 		return;
-	if (access(path, W_OK) < 0)
+	if (faccessat(AT_FDCWD, path, W_OK, 0) < 0)
 		boot_mounts_make(&boot_mounts_tmp);
 }
 

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <sys/eventfd.h>
 
+#include "platform/fd.h"
+
 int
 bell_open(void)
 {
@@ -17,8 +19,10 @@ bell_open(void)
 void
 bell_ring(int fd)
 {
+	const eventfd_t ring = 1;
+
 	/* EAGAIN: it has been rung more often than it can count. */
-	(void)eventfd_write(fd, 1);
+	(void)fd_write_full(fd, &ring, sizeof(ring));
 }
 
 void
@@ -26,5 +30,5 @@ bell_silence(int fd)
 {
 	eventfd_t rings;
 
-	(void)eventfd_read(fd, &rings);
+	(void)fd_read_full(fd, &rings, sizeof(rings));
 }

@@ -6,6 +6,7 @@
 #include "platform/dial.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -119,7 +120,7 @@ dial_check_owner(const char *path)
 {
 	struct stat status;
 
-	if (lstat(path, &status) < 0)
+	if (fstatat(AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	if (!S_ISSOCK(status.st_mode))
 		return -ENOTSOCK;

@@ -4,6 +4,7 @@
 #include "platform/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -44,7 +45,7 @@ listener_remove_stale(const struct sockaddr_un *address)
 
 	if (fd < 0)
 		return -errno;
-	if (lstat(address->sun_path, &status) < 0)
+	if (fstatat(AT_FDCWD, address->sun_path, &status, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(status.st_mode))
 		return -EEXIST;
@@ -52,7 +53,7 @@ listener_remove_stale(const struct sockaddr_un *address)
 		return -EADDRINUSE;
 	if (errno != ECONNREFUSED)
 		return -errno;
-	return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;
+	return unlinkat(AT_FDCWD, address->sun_path, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 int

@@ -49,7 +49,7 @@ mount_point_make(const struct mount_point *point)
 	if (mount_point_is_done(point))
 		return 0;
 	/* The error of a mount point that can't be made is the more telling one. */
-	if (mkdir(point->target, MOUNT_POINT_MODE) < 0 && errno != EEXIST)
+	if (mkdirat(AT_FDCWD, point->target, MOUNT_POINT_MODE) < 0 && errno != EEXIST)
 		return -errno;
 	/* The type stands for the device too, as mount(8) shows it. */
 	if (mount(point->type, point->target, point->type, point->flags, point->options) < 0)

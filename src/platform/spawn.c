@@ -122,14 +122,15 @@ spawn_explain(const char *path, int error)
 	if (error == ENOEXEC)
 		return SPAWN_EXEC_FORMAT;
 	if (error == EACCES) {
-		if (stat(path, &status) < 0)
+		if (fstatat(AT_FDCWD, path, &status, 0) < 0)
 			return SPAWN_EXEC_NO_RIGHT;
 		if (S_ISDIR(status.st_mode) || (status.st_mode & 0111) == 0)
 			return SPAWN_EXEC_NOT_EXECUTABLE;
 		return SPAWN_EXEC_NO_RIGHT;
 	}
 	if (error == ENOENT || error == ENOTDIR)
-		return stat(path, &status) == 0 ? SPAWN_EXEC_NO_INTERPRETER : SPAWN_EXEC_NOT_FOUND;
+		return fstatat(AT_FDCWD, path, &status, 0) == 0 ? SPAWN_EXEC_NO_INTERPRETER
+								: SPAWN_EXEC_NOT_FOUND;
 	return SPAWN_EXEC_OTHER;
 }
 
@@ -342,7 +343,7 @@ spawn_run(const struct spawn_options *options, pid_t *ret_pid, int *ret_pidfd,
 	}
 	if (child.failure.stage != SPAWN_OK) {
 		atomic_store(options->child_pid, 0);
-		while (waitpid((pid_t)pid, NULL, 0) < 0 && errno == EINTR)
+		while (wait4((pid_t)pid, NULL, 0, NULL) < 0 && errno == EINTR)
 			continue;
 		fd_close(&pidfd);
 		*ret_failure = child.failure;

@@ -43,6 +43,6 @@ tracee_settle(pid_t main_pid)
 		else if (info.si_pid == main_pid)
 			return;
 		else
-			(void)waitpid(info.si_pid, NULL, WNOHANG);
+			(void)wait4(info.si_pid, NULL, WNOHANG, NULL);
 	}
 }

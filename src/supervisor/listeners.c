@@ -3,6 +3,7 @@
  */
 #include "supervisor/listeners.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "platform/fd.h"
@@ -58,6 +59,6 @@ void
 listeners_close(struct listeners *listeners, const struct address *address)
 {
 	if (address->kind == ADDRESS_UNIX && listeners->count > 0)
-		(void)unlink(address->path);
+		(void)unlinkat(AT_FDCWD, address->path, 0);
 	listeners_drop(listeners);
 }

@@ -72,7 +72,7 @@ shutdown_sync(void)
 bool
 shutdown_is_synced(pid_t pid)
 {
-	return pid < 0 || waitpid(pid, NULL, WNOHANG) != 0;
+	return pid < 0 || wait4(pid, NULL, WNOHANG, NULL) != 0;
 }
 
 _Noreturn void

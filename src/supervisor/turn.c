@@ -49,7 +49,7 @@ turn_reap_one(struct supervisor *supervisor)
 	if (supervisor->is_serving)
 		pool_bury(&supervisor->pool, &info);
 	detached_child_bury(supervisor->board, info.si_pid);
-	(void)waitpid(info.si_pid, NULL, WNOHANG);
+	(void)wait4(info.si_pid, NULL, WNOHANG, NULL);
 	return true;
 }
 

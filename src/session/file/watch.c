@@ -179,7 +179,8 @@ file_watch_is_tmpfile(const char *name, const char *path)
 	struct stat status;
 
 	return name[0] == '#' && name[1] != '\0' &&
-	       name[1 + strspn(name + 1, "0123456789")] == '\0' && lstat(path, &status) < 0;
+	       name[1 + strspn(name + 1, "0123456789")] == '\0' &&
+	       fstatat(AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW) < 0;
 }
 
 /* An event about a name in the watched directory DIR. */
@@ -271,7 +272,7 @@ file_watch_look(struct file_watch *watch, struct file_parts *ret_parts)
 
 	if (r < 0)
 		return r;
-	if (stat(watch->path, &status) < 0)
+	if (fstatat(AT_FDCWD, watch->path, &status, 0) < 0)
 		return -errno;
 	watch->top_dev = status.st_dev;
 	watch->top_ino = status.st_ino;

@@ -52,7 +52,7 @@ file_watch_not_found(struct file_watch *watch, struct file_watch_dir *dir)
 	struct stat status;
 
 	file_watch_table_set_incomplete(&watch->dirs, dir, true);
-	if (stat(watch->path, &status) < 0 || status.st_dev != watch->top_dev ||
+	if (fstatat(AT_FDCWD, watch->path, &status, 0) < 0 || status.st_dev != watch->top_dev ||
 	    status.st_ino != watch->top_ino)
 		return -ESTALE;
 	return 0;
