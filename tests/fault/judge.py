@@ -46,7 +46,7 @@ ALLOWED = [
      "a file that would have to be waited for, as /proc has them, ends where it stands"),
     (SILENT + HANGS, "worker", "write", "EPIPE EDQUOT EFBIG ENOSPC",
      "a file is no pipe, and a terminal no disk: the kernel never says so of one"),
-    (HANGS + LEAKS, "worker", "kill pidfd_send_signal", "ESRCH EPERM",
+    (HANGS + LEAKS, "worker", "kill pidfd_open pidfd_send_signal", "ESRCH EPERM",
      "a signal that can't be sent is not received, and no frame says so"),
     (SILENT + LEAKS + HANGS + NOT_SERVED, "main", "waitid wait4", "ECHILD",
      "who is no child of ours is neither buried nor killed: the kernel's word"),

@@ -7,6 +7,7 @@ during which nothing fails yet; run, during which it does, and which raises Wron
 contract was broken; end, of what still runs. Then all is looked at, and the files go."""
 
 import contextlib
+import itertools
 import os
 import signal
 import time
@@ -22,6 +23,8 @@ PATIENCE = 30.0
 
 OLD = b"old" * 700
 NEW = bytes(range(256)) * 600
+
+NUMBERS = itertools.count()
 
 
 class Scenario(NamedTuple):
@@ -257,6 +260,75 @@ def forget(lab, _):
     conn = lab.open()
     conn.send(codec.FORGET, {"name": "kept"})
     control_told(conn, PATIENCE, (0, 1, 125))
+
+
+def input_begin(_):
+    return {"name": "input-%d" % next(NUMBERS), "got": b""}
+
+
+def input_drop(lab, state):
+    """Ends it, if it is there still, and forgets it."""
+    for slot in lab.agent.status()["slots"]:
+        if slot.get("name") == state["name"] and slot.get("running"):
+            lab.agent.request(codec.KILL, {"session": slot["session"], "signal": 9})
+    deadline = time.monotonic() + PATIENCE
+    while lab.agent.request(codec.FORGET, {"name": state["name"]}).code != 1:
+        if time.monotonic() > deadline:
+            raise Wrong(LEAKS, "it is not forgotten")
+        time.sleep(0.005)
+
+
+def input_visit(conn, state, at):
+    """What a host does: it sends what the session has not got from AT on, and reads to the
+    end of the connection. Returns EXIT's code, or None: come back."""
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        for frame in [codec.encode(codec.STDIN, NEW[at:]), codec.encode(codec.EOF)]:
+            conn.send_raw(frame)
+    result = answer_of(conn, PATIENCE)
+    lost = [status for status in result.statuses if status["event"] == "lost"]
+    if lost or not NEW[len(state["got"]):].startswith(result.stdout):
+        raise Wrong(FALSE, "%r, %d bytes at %d" % (lost, len(result.stdout), len(state["got"])))
+    state["got"] += result.stdout
+    if result.exit is not None and result.code == 0 and state["got"] != NEW:
+        raise Wrong(FALSE, "EXIT 0 with %d bytes of %d" % (len(state["got"]), len(NEW)))
+    if result.exit is not None and result.code != 0 and not result.stderr:
+        raise Wrong(SILENT, "EXIT %d without a word" % result.code)
+    return result.code
+
+
+@scenario(prepare=input_begin, end=input_drop)
+def durable_input(lab, state):
+    """A session that is left at once and come back to until its end has come; one fault
+    costs one way back at most."""
+    conn = lab.open()
+    conn.send(codec.START, codec.start(["cat"], name=state["name"], durable={"buffer_bytes": 1 << 20}))
+    frame = conn.recv(PATIENCE)
+    if frame is None or frame.type != codec.STATUS:
+        told(conn, PATIENCE)
+        return
+    conn.send(codec.STDIN, NEW[:5000])
+    conn.send(codec.DETACH)
+    result = answer_of(conn, PATIENCE)
+    if result.exit is not None:
+        if result.code == 0 or not result.stderr:
+            raise Wrong(FALSE, "an end: %r" % (result.frames,))
+        return
+    state["got"] += result.stdout
+    for _ in range(4):
+        conn = lab.open()
+        conn.send(codec.ATTACH, {"name": state["name"], "from": len(state["got"]), "report": True})
+        try:
+            frame = conn.recv(PATIENCE)
+        except TimeoutError as error:
+            raise Wrong(HANGS, str(error)) from None
+        if frame is None or frame.type == codec.STATUS and frame.json()["event"] == "detached":
+            continue
+        if frame.type != codec.STATUS:          # no memory for it, or no worker
+            conn.result(PATIENCE)
+            continue
+        if input_visit(conn, state, frame.json()["stdin_bytes"]) is not None:
+            return
+    raise Wrong(SILENT, "no end after four ways back")
 
 
 # ---- control ------------------------------------------------------------------

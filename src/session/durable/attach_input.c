@@ -88,12 +88,13 @@ attach_input_put(struct attach_input *input)
 	const struct session *session = follow->session;
 
 	while (input->len > 0) {
-		ssize_t n = -EPERM;
+		ssize_t n = (ssize_t)input->len;
 
 		if (follow->is_holder)
 			n = attachment_put(session->board, session->slot_index, follow->journal,
 			    input->bytes, input->len);
-		if (n == -EPERM)
+		if (n == -EPERM &&
+		    !attachment_holds(session->board, session->slot_index, follow->journal))
 			n = (ssize_t)input->len;
 		if (n <= 0)
 			return n == 0 ? -EAGAIN : (int)n;

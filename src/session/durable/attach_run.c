@@ -176,6 +176,7 @@ static void
 attach_run_read_host(struct attach_run *run, short shown)
 {
 	struct conn *conn = &run->follow->session->conn;
+	ssize_t r;
 
 	if (shown & POLLOUT)
 		run->stall_at_ms = CLOCK_NEVER;
@@ -183,10 +184,12 @@ attach_run_read_host(struct attach_run *run, short shown)
 		attach_run_lose_host(run);
 	if (shown & POLLRDHUP)
 		run->has_host_left = true;
-	if ((shown & ~POLLOUT) != 0 && attach_run_reads(run) && conn_fill(conn) == -EPIPE) {
-		run->has_host_left = true;
-		run->is_read_out = true;
-	}
+	if (((shown & ~POLLOUT) == 0 && !run->is_deaf) || !attach_run_reads(run))
+		return;
+	r = conn_fill(conn);
+	/* Of one that takes nothing what has come is all that counts: it may send for ever. */
+	run->is_read_out = r == -EPIPE || (r == -EAGAIN && run->is_deaf);
+	run->has_host_left |= run->is_read_out;
 }
 
 /* Waits for the host, and for a signal. With SLEEPS nothing else is to be done until then. */
@@ -195,7 +198,8 @@ attach_run_wait(struct attach_run *run, bool sleeps)
 {
 	const struct follow *follow = run->follow;
 	struct pollfd wait = { .fd = conn_fd(&follow->session->conn) };
-	uint64_t deadline = sleeps ? clock_sooner(run->stop_at_ms, run->stall_at_ms) : 0;
+	bool is_quick = !sleeps || (run->is_deaf && attach_run_reads(run));
+	uint64_t deadline = is_quick ? 0 : clock_sooner(run->stop_at_ms, run->stall_at_ms);
 
 	if (attach_run_reads(run))
 		wait.events |= POLLIN;
@@ -205,7 +209,7 @@ attach_run_wait(struct attach_run *run, bool sleeps)
 		wait.events |= POLLOUT;
 	if (wait.events == 0)
 		wait.fd = -1;
-	if (stop_poll(&wait, 1, deadline, true) > 0)
+	if (stop_poll(&wait, 1, deadline, true) >= 0)
 		attach_run_read_host(run, wait.revents);
 }
 
