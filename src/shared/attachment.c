@@ -20,6 +20,10 @@
 
 #define ATTACHMENT_SIGNAL_MAX 64
 
+/* A sleeper's word: its reasons, and above them how often it has slept. */
+#define ATTACHMENT_REASONS UINT32_C(0xf)
+#define ATTACHMENT_SLEEP (ATTACHMENT_REASONS + 1)
+
 /* Of the word of RESIZE. */
 #define ATTACHMENT_SEQUENCE_SHIFT 32
 #define ATTACHMENT_COLUMNS_SHIFT 16
@@ -29,25 +33,34 @@
 void
 attachment_sleep(struct scoreboard *board, uint32_t index, uint32_t reasons)
 {
-	atomic_store(&board->slots[index].attachment.sleeps, reasons);
+	_Atomic uint32_t *sleeps = &board->slots[index].attachment.sleeps;
+	uint32_t word = atomic_load(sleeps) & ~ATTACHMENT_REASONS;
+
+	atomic_store(sleeps, word + ATTACHMENT_SLEEP + (reasons & ATTACHMENT_REASONS));
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
 void
 attachment_rise(struct scoreboard *board, uint32_t index)
 {
-	atomic_store(&board->slots[index].attachment.sleeps, 0);
+	(void)atomic_fetch_and(&board->slots[index].attachment.sleeps, ~ATTACHMENT_REASONS);
 }
 
 void
 attachment_wake(struct scoreboard *board, uint32_t index, uint32_t reasons)
 {
 	struct slot *slot = &board->slots[index];
+	uint32_t word;
 
 	atomic_thread_fence(memory_order_seq_cst);
-	if ((atomic_load(&slot->attachment.sleeps) & reasons) != 0 &&
-	    atomic_exchange(&slot->attachment.sleeps, 0) != 0)
-		(void)slot_wake(slot);
+	word = atomic_load(&slot->attachment.sleeps);
+	if ((word & reasons & ATTACHMENT_REASONS) == 0)
+		return;
+	/* The word goes last: if we die, stand still or fail before, others wake it. By now it may
+	 * sleep anew. */
+	if (slot_wake(slot) == 0)
+		(void)atomic_compare_exchange_strong(
+		    &slot->attachment.sleeps, &word, word & ~ATTACHMENT_REASONS);
 }
 
 void
@@ -70,7 +83,8 @@ attachment_wake_all(struct scoreboard *board, uint32_t journal_index, uint32_t r
 	for (uint32_t i = 0; i < board->workers; i++) {
 		const struct attachment *attachment = &board->slots[i].attachment;
 
-		if (atomic_load_explicit(&attachment->session, memory_order_relaxed) != 0 &&
+		/* Not before what it is woken for stands: it may be attaching. */
+		if (atomic_load(&attachment->session) != 0 &&
 		    atomic_load(&attachment->journal) == journal_index)
 			attachment_wake(board, i, reasons);
 	}
@@ -95,7 +109,8 @@ attachment_count(const struct scoreboard *board, const struct journal *journal)
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < board->workers; i++)
-		count += attachment_is_of(board, i, journal);
+		count += attachment_is_of(board, i, journal) &&
+			 atomic_load(&board->slots[i].attachment.sent) != ATTACHMENT_LEFT;
 	return count;
 }
 
@@ -168,7 +183,7 @@ attachment_begin(struct scoreboard *board, uint32_t index, const struct journal 
 	atomic_store(&attachment->generation, journal->generation);
 	atomic_store(&attachment->epoch, 0);
 	atomic_store(&attachment->wants_input, wants_input);
-	atomic_store(&attachment->sleeps, 0);
+	attachment_rise(board, index);
 	atomic_store(&attachment->eof, 0);
 	atomic_store(&attachment->sent, offset);
 	atomic_store(&attachment->input_written, 0);
@@ -217,7 +232,7 @@ attachment_end(struct scoreboard *board, uint32_t index)
 		.index = journal_index,
 	};
 
-	atomic_store(&attachment->sleeps, 0);
+	attachment_rise(board, index);
 	if (session == 0 || journal_index >= board->journal_count)
 		return;
 	if (atomic_load(&attachment->epoch) != 0)
@@ -232,8 +247,10 @@ attachment_set_sent(
     struct scoreboard *board, uint32_t index, const struct journal *journal, uint64_t offset)
 {
 	atomic_store(&board->slots[index].attachment.sent, offset);
-	if (journal->settings.when_full == JOURNAL_FULL_ATTACHED &&
-	    attachment_holds(board, index, journal))
+	if (offset == ATTACHMENT_LEFT)
+		attachment_tell(board, journal);
+	else if (journal->settings.when_full == JOURNAL_FULL_ATTACHED &&
+		 attachment_holds(board, index, journal))
 		attachment_wake_owner(board, journal, ATTACHMENT_ROOM);
 }
 

@@ -33,6 +33,10 @@ enum attachment_reason {
 	ATTACHMENT_CHANGE = 8, /* all else: attach, takeover, detach, input, end, FORGET */
 };
 
+/* As `sent`: the host has gone. No output is kept for it; what it had sent may still be
+ * on its way to the program. */
+#define ATTACHMENT_LEFT UINT64_MAX
+
 /* A member of struct slot. The reader writes it; the owner what is marked so. */
 struct attachment {
 	_Atomic uint64_t session;	/* 0: attached to none */
@@ -40,7 +44,7 @@ struct attachment {
 	_Atomic uint32_t generation;	/* of the journal */
 	_Atomic uint32_t epoch;		/* of the input that it holds, or held; 0: never */
 	_Atomic uint32_t wants_input;	/* is about to hold it */
-	_Atomic uint32_t sleeps;	/* reasons to wake it; cleared by who does */
+	_Atomic uint32_t sleeps;	/* reasons to wake it, and a number; cleared by who does */
 	_Atomic uint32_t eof;		/* its epoch: EOF follows the bytes; the owner clears it */
 	_Atomic uint64_t sent;		/* output was sent up to this offset */
 	_Atomic uint64_t input_written; /* input stands in the area up to this offset */
@@ -75,7 +79,7 @@ uint64_t attachment_take_input(
  * or the supervisor once that has died (before scoreboard_clear_slot()). Wakes the owner. */
 void attachment_end(struct scoreboard *board, uint32_t index);
 
-/* Output was sent up to OFFSET. Wakes the owner if it waits for room. */
+/* Output was sent up to OFFSET; or ATTACHMENT_LEFT. Wakes the owner if it waits for that. */
 void attachment_set_sent(
     struct scoreboard *board, uint32_t index, const struct journal *journal, uint64_t offset);
 
@@ -115,7 +119,7 @@ void attachment_put_size(struct scoreboard *board, uint32_t index, const struct 
 /* The index of the slot that holds the input, or -ENOENT. */
 int attachment_holder(const struct scoreboard *board, const struct journal *journal);
 
-/* How many slots are attached. */
+/* How many slots are attached whose host has not left. */
 uint32_t attachment_count(const struct scoreboard *board, const struct journal *journal);
 
 /* Whether slot INDEX is attached to JOURNAL. */

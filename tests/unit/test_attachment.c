@@ -289,6 +289,41 @@ test_only_a_sleeper_is_woken_and_only_by_what_it_sleeps_for(void **state)
 	assert_int_equal(sigtimedwait(&set, NULL, &none), -1);
 }
 
+static void
+test_who_could_not_be_woken_is_woken_by_the_next(void **state)
+{
+	const struct timespec none = { 0 };
+	sigset_t set;
+
+	(void)state;
+	block_wakes();
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGUSR1);
+	(void)hold(2);
+	attachment_sleep(board, 2, ATTACHMENT_INPUT);
+	attachment_wake(board, 2, ATTACHMENT_INPUT);
+	atomic_store(&board->slots[2].worker_pid, getpid());
+	attachment_wake(board, 2, ATTACHMENT_INPUT);
+	assert_int_equal(sigtimedwait(&set, NULL, &none), SIGUSR1);
+}
+
+static void
+test_whose_host_has_left_is_nobody(void **state)
+{
+	uint32_t changes;
+
+	(void)state;
+	(void)hold(2);
+	changes = atomic_load(&journal.record->changes);
+	assert_int_equal(attachment_count(board, &journal), 1);
+	attachment_set_sent(board, 2, &journal, 5);
+	assert_int_equal(atomic_load(&journal.record->changes), changes);
+	attachment_set_sent(board, 2, &journal, ATTACHMENT_LEFT);
+	assert_int_equal(attachment_count(board, &journal), 0);
+	assert_int_not_equal(atomic_load(&journal.record->changes), changes);
+	assert_true(attachment_holds(board, 2, &journal));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, durable_drop)
 
 int
@@ -303,6 +338,8 @@ main(void)
 		TEST(test_nonsense_in_a_slot_harms_nobody_who_reads_it),
 		TEST(test_nobody_sleeps_through_the_last_byte_or_the_end),
 		TEST(test_only_a_sleeper_is_woken_and_only_by_what_it_sleeps_for),
+		TEST(test_who_could_not_be_woken_is_woken_by_the_next),
+		TEST(test_whose_host_has_left_is_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

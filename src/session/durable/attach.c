@@ -101,7 +101,7 @@ attach_admit(struct attach *attach, const struct attach_request *request)
 	int r;
 
 	attachment_begin(session->board, session->slot_index, &attach->journal, 0, request->input);
-	if (!journal_is_there(&attach->journal))
+	if (!journal_is_kept(&attach->journal))
 		return -ESRCH;
 	r = attach_choose_offset(attach, request);
 	if (r < 0)

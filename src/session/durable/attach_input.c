@@ -56,7 +56,15 @@ attach_input_ack(struct attach_input *input)
 	return true;
 }
 
-/* Whether it must wait. */
+/* Whether what the host sends is of use to anybody: of the holder's, while the owner is there
+ * to take it. */
+static bool
+attach_input_counts(const struct attach_input *input)
+{
+	return input->follow->is_holder && journal_is_running(input->follow->journal);
+}
+
+/* Acts on the frame that was taken. */
 static bool
 attach_input_act(struct attach_input *input)
 {
@@ -72,7 +80,7 @@ attach_input_act(struct attach_input *input)
 
 	if (input->type == VMM_GUEST_DETACH)
 		input->has_detached = true;
-	for (size_t i = 0; input->follow->is_holder && i < sizeof(acts) / sizeof(acts[0]); i++) {
+	for (size_t i = 0; attach_input_counts(input) && i < sizeof(acts) / sizeof(acts[0]); i++) {
 		if (acts[i].type == input->type)
 			return acts[i].act(input);
 	}
@@ -80,7 +88,7 @@ attach_input_act(struct attach_input *input)
 }
 
 /* Passes on STDIN. Returns 0, -EAGAIN where it must wait, or -errno. What a spectator sends,
- * or who was the holder until now, is dropped. */
+ * or who was the holder until now, is dropped, as is what comes after the session's end. */
 static int
 attach_input_put(struct attach_input *input)
 {
@@ -90,7 +98,7 @@ attach_input_put(struct attach_input *input)
 	while (input->len > 0) {
 		ssize_t n = (ssize_t)input->len;
 
-		if (follow->is_holder)
+		if (attach_input_counts(input))
 			n = attachment_put(session->board, session->slot_index, follow->journal,
 			    input->bytes, input->len);
 		if (n == -EPERM &&

@@ -224,9 +224,9 @@ attach_run_turn(struct attach_run *run)
 	if (sleeps) {
 		attachment_sleep(session->board, session->slot_index, wishes);
 		attach_run_step(run);
-		sleeps = attach_run_wishes(run) == wishes && !attach_run_has_more(run);
 	}
 	attach_run_meet_time(run);
+	sleeps = sleeps && attach_run_wishes(run) == wishes && !attach_run_has_more(run);
 	if (!run->is_over)
 		attach_run_wait(run, sleeps);
 	attachment_rise(session->board, session->slot_index);
@@ -239,7 +239,8 @@ attach_run(struct follow *follow, bool has_holder_place)
 {
 	struct attach_run run = {
 		.follow = follow,
-		.input.follow = follow,
+		.input = { .follow = follow,
+		    .is_in_frame = conn_in_payload(&follow->session->conn) },
 		.has_holder_place = has_holder_place,
 		.stop_at_ms = CLOCK_NEVER,
 		.stall_at_ms = CLOCK_NEVER,

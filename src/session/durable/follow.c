@@ -16,9 +16,6 @@
 /* What one follow_push() begins at most: its caller has other things to look at. */
 #define FOLLOW_FRAMES_MAX 4
 
-/* It holds no byte back; see attachment.h. */
-#define FOLLOW_SENT_ALL UINT64_MAX
-
 void
 follow_done(struct follow *follow)
 {
@@ -115,7 +112,7 @@ void
 follow_leave(struct follow *follow)
 {
 	follow->is_left = true;
-	follow_set_sent(follow, FOLLOW_SENT_ALL);
+	follow_set_sent(follow, ATTACHMENT_LEFT);
 }
 
 void
@@ -381,7 +378,7 @@ follow_has_more(const struct follow *follow)
 		return true;
 	if (follow->is_left)
 		return false;
-	return journal_end_offset(follow->journal) != follow->offset ||
+	return journal_end_offset(follow->journal) > follow->offset ||
 	       !journal_is_running(follow->journal);
 }
 

@@ -8,7 +8,6 @@
 #include <errno.h>
 
 #include "session/durable/find.h"
-#include "shared/attachment.h"
 
 void
 forget_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
@@ -24,7 +23,5 @@ forget_serve(struct session *session, uint8_t type, const uint8_t *payload, size
 		session_describe(session, "", journal.name);
 		r = journal_forget(session->board, &journal);
 	}
-	if (r == 0)
-		attachment_wake_all(session->board, journal.index, ATTACHMENT_CHANGE);
 	session_send_exit(session, r < 0 ? VMM_GUEST_EXIT_NOT_MADE : VMM_GUEST_EXIT_OK, 0);
 }

@@ -56,14 +56,13 @@ owner_begin(struct owner *owner, const struct owner_start *start)
 
 /* ---- who is there --------------------------------------------------------- */
 
-/* The own host that has gone, and whose last frames wait for the program, is nobody. */
 static void
 owner_count(struct owner *owner)
 {
-	bool is_there = owner->host == OWNER_HOST_ATTACHED || owner->host == OWNER_HOST_LEAVING;
+	bool is_there = owner->host == OWNER_HOST_ATTACHED;
 
 	owner->others = attachment_count(owner->session->board, &owner->journal) - is_there;
-	owner->is_alone = owner->others == 0 && owner->host != OWNER_HOST_ATTACHED;
+	owner->is_alone = owner->others == 0 && !is_there;
 }
 
 void

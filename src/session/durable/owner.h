@@ -37,7 +37,6 @@ struct owner {
 	struct follow follow; /* for that connection */
 	enum owner_host host;
 	int linger_ms;	    /* that it has to close */
-	bool is_stale;	    /* the journal was given up before it had all of it */
 	uint16_t epoch;	    /* of the input, under which that connection writes */
 	bool is_direct;	    /* what is read from the program goes to it without a copy */
 	bool is_ahead;	    /* of that connection, which does not keep pace */
@@ -162,6 +161,10 @@ void owner_linger(struct owner *owner);
 
 /* Closes it. */
 void owner_hang_up(struct owner *owner);
+
+/* After the session's end: serves it as any other reader, until it has all or has gone. Returns
+ * false where the journal was given up before, and the host can still be told so. */
+bool owner_see_off(struct owner *owner);
 
 /* Frees what is OWNER's. */
 void owner_done(struct owner *owner);

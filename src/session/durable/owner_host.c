@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 
+#include "session/durable/attach_run.h"
 #include "session/durable/owner_host.h"
 #include "shared/attachment.h"
 
@@ -51,7 +52,6 @@ owner_pushed(struct owner *owner, int r)
 {
 	if (r == 1)
 		return true;
-	owner->is_stale |= r == -ESTALE;
 	if (r == -EPIPE)
 		owner_leave(owner);
 	else if (r < 0)
@@ -114,6 +114,18 @@ owner_close(struct owner *owner)
 	owner->host = OWNER_HOST_LINGERS;
 	if (!owner->follow.has_last || owner->linger_ms == 0)
 		owner_hang_up(owner);
+}
+
+bool
+owner_see_off(struct owner *owner)
+{
+	const struct follow *follow = &owner->follow;
+
+	if (owner->host == OWNER_HOST_LEAVING)
+		owner_close(owner);
+	if (owner_host_listens(owner))
+		attach_run(&owner->follow, false);
+	return follow->error != -ESTALE || !conn_has_room(&owner->session->conn);
 }
 
 void

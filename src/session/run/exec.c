@@ -296,8 +296,7 @@ exec_end_durable(struct exec *exec, struct relay_end *end)
 static void
 exec_see_off(struct exec *exec)
 {
-	relay_see_off(&exec->relay);
-	if (exec->owner.is_stale)
+	if (!owner_see_off(&exec->owner))
 		session_refuse_exec(exec->session, VMM_GUEST_EXIT_AGENT,
 		    "the session was forgotten before all of its output was taken");
 	owner_done(&exec->owner);

@@ -103,10 +103,6 @@ struct relay {
  * OPTIONS are borrowed until it returns. */
 void relay_run(struct relay *relay, const struct relay_options *options, struct relay_end *ret);
 
-/* After the end of a durable session: serves the host that it was started by until it has
- * all, or has gone. */
-void relay_see_off(struct relay *relay);
-
 /* Closes our ends of the program's streams: the kernel takes longer to free pipes
  * than to send EXIT, and the host need not wait for that. */
 void relay_close(struct relay *relay);

@@ -205,25 +205,3 @@ relay_durable_drain(struct relay *relay)
 	owner_drain(relay->owner);
 	output_look(&relay->output);
 }
-
-/* One turn of relay_see_off(). Returns whether the last frame has gone. */
-static bool
-relay_see_off_turn(struct relay *relay)
-{
-	struct pollfd poll_conn = { 0 };
-
-	relay_durable_prepare(relay, &poll_conn);
-	if (!owner_has_more(relay->owner) && ppoll(&poll_conn, 1, NULL, stop_wait_mask()) > 0)
-		relay_durable_read_host(relay, poll_conn.revents);
-	return owner_push(relay->owner, (poll_conn.revents & POLLOUT) != 0);
-}
-
-void
-relay_see_off(struct relay *relay)
-{
-	struct owner *owner = relay->owner;
-
-	while (owner->host != OWNER_HOST_LINGERS && owner->host != OWNER_HOST_GONE)
-		if (relay_see_off_turn(relay))
-			return;
-}
