@@ -103,7 +103,8 @@ def merge(pieces):
     """The pieces of all readers as few long ones, which have no common byte. Where two
     have the same offset they must agree."""
     merged = []
-    for piece in sorted(pieces, key=lambda one: (one.offset, -one.end)):
+    # What was lost again before anything came says nothing of the streams.
+    for piece in sorted((one for one in pieces if one.data), key=lambda one: (one.offset, -one.end)):
         last = merged[-1] if merged else None
         if last is None or piece.offset > last.end:
             merged.append(durable.Piece(piece.offset))
