@@ -4,6 +4,7 @@ several, what it keeps while nobody is there, and how the session ends."""
 
 import os
 import signal
+import socket
 import time
 
 import codec
@@ -101,8 +102,9 @@ def test_the_program_and_its_input_outlive_a_connection_that_closes(agent, name)
 def test_what_came_before_the_close_is_acted_on(agent, name, tmp_path):
     """More than the agent holds, for a program that does not read yet."""
     out = tmp_path / "out"
-    reader = sh(agent, "trap 'echo usr1 >$1.usr1' USR1; while [ ! -e $1.go ]; do sleep 0.1; done; exec cat >$1",
+    reader = sh(agent, "trap 'echo usr1 >$1.usr1' USR1; echo up; while [ ! -e $1.go ]; do sleep 0.1; done; exec cat >$1",
                 name, str(out))
+    reader.read_until(b"up\n")
     reader.signal(signal.SIGUSR1)
     sent = os.urandom(8 * MIB)
     count = reader.conn.sock.send(codec.encode(codec.STDIN, sent)[:5])
@@ -256,3 +258,15 @@ def test_a_worker_that_is_told_to_leave_does_so_after_the_end(start_agent, name)
         back.eof()
         assert back.finish().exit == (0, 0)
     wait_until(lambda: owner not in agent.worker_pids(), message="the worker has left")
+
+
+def test_a_host_that_takes_nothing_more_is_read_for_what_it_had_sent(agent, name):
+    reader = sh(agent, "read a; echo x; read b; echo $a$b; exit 2", name)
+    reader.conn.sock.shutdown(socket.SHUT_RD)
+    reader.stdin(b"one\n")
+    wait_until(lambda: durable.sessions(agent)[name]["attached"] == 0, message="it has left")
+    with durable.attach(agent, name, at=0) as back:
+        assert back.attached["stdin_bytes"] == 4
+        back.stdin(b"two\n")
+        assert back.finish().exit == (2, 0) and back.out == b"x\nonetwo\n"
+    reader.close()

@@ -119,28 +119,11 @@ relay_durable_prepare(const struct relay *relay, struct pollfd *ret)
 	ret->events = (short)(events < 0 ? 0 : events);
 }
 
-/* Takes what has come, and what the host sent before it went, as far as the program's input
- * has room. Returns what the last read did. */
-static ssize_t
-relay_durable_take_frames(struct relay *relay, bool is_readable)
-{
-	struct owner *owner = relay->owner;
-	ssize_t n;
-
-	do {
-		n = is_readable || owner->host == OWNER_HOST_LEAVING ? conn_fill(relay->conn) : 0;
-		if (host_frames_take(&relay->frames) == -EMSGSIZE)
-			owner_detach(
-			    owner, "a frame was announced with more bytes than it may have");
-	} while (owner->host == OWNER_HOST_LEAVING && n > 0);
-	return n;
-}
-
 void
 relay_durable_read_host(struct relay *relay, short shown)
 {
 	struct owner *owner = relay->owner;
-	ssize_t n;
+	ssize_t n = 0;
 
 	if (owner->host == OWNER_HOST_LINGERS)
 		owner_linger(owner);
@@ -148,11 +131,15 @@ relay_durable_read_host(struct relay *relay, short shown)
 		owner_leave(owner);
 	if (owner->host != OWNER_HOST_ATTACHED && owner->host != OWNER_HOST_LEAVING)
 		return;
-	n = relay_durable_take_frames(relay, (shown & POLLIN) != 0);
+	if (shown & POLLIN || owner->host == OWNER_HOST_LEAVING)
+		n = conn_fill(relay->conn);
 	if (n == -EPIPE)
 		owner_leave(owner);
+	if (host_frames_take(&relay->frames) == -EMSGSIZE)
+		owner_detach(owner, "a frame was announced with more bytes than it may have");
+	/* What had arrived is read: one that takes nothing more may send for ever. */
 	if (owner->host == OWNER_HOST_LEAVING &&
-	    (relay->frames.has_detached || (n == -EPIPE && !host_frames_must_wait(&relay->frames))))
+	    (relay->frames.has_detached || (n < 0 && !host_frames_must_wait(&relay->frames))))
 		owner_close(owner);
 }
 
@@ -165,6 +152,9 @@ relay_durable_push(struct relay *relay, bool has_room, uint64_t now)
 		relay_stop_timer(relay, RELAY_TIMER_PACE);
 	if (owner_push(owner, has_room))
 		owner_close(owner);
+	/* That it has gone may have shown in this alone. */
+	if (owner->host == OWNER_HOST_LEAVING)
+		relay_durable_read_host(relay, 0);
 	if (owner->host == OWNER_HOST_LINGERS && relay->at_ms[RELAY_TIMER_LINGER] == CLOCK_NEVER)
 		relay_set_timer(relay, RELAY_TIMER_LINGER, now + (uint64_t)owner->linger_ms);
 	/* A frame that has begun has the connection's buffer. */
