@@ -27,7 +27,7 @@ ALWAYS = {"mmap", "signalfd4"}
 TIMEOUT = 20
 
 # So many errors are enough for what a start asks for; the first that fits is given.
-ERRORS = {"openat": "ENOENT", "mount": "EINVAL", "mkdir": "EROFS", "bind": "EADDRINUSE", "fork": "EAGAIN",
+ERRORS = {"openat": "ENOENT", "mount": "EINVAL", "mkdirat": "EROFS", "bind": "EADDRINUSE", "fork": "EAGAIN",
           "clone": "EAGAIN", "socket": "EAFNOSUPPORT", "read": "EIO", "write": "EIO"}
 
 # What this machine shares with the guest can be looked at, and no more.
