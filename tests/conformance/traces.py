@@ -29,7 +29,7 @@ class Trace:
         self._folder = tempfile.mkdtemp(prefix="vga-trace-")
         self._strace = subprocess.Popen(
             ["strace", "-qq", "-ff", *["-p%d" % pid for pid in self.pids], "-e", "trace=" + calls,
-             "-s", "64", "-o", os.path.join(self._folder, "of")],
+             "-e", "signal=none", "-s", "64", "-o", os.path.join(self._folder, "of")],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
     def __enter__(self):
