@@ -227,10 +227,10 @@ follow_begin_output(struct follow *follow)
 	    follow, is_stderr ? VMM_GUEST_STDERR : VMM_GUEST_STDOUT, (size_t)n, false);
 }
 
-static int
-follow_begin_exited(struct follow *follow, const struct journal_end *how)
+void
+follow_read_end(const struct journal_end *how, struct report *ret)
 {
-	const struct report report = {
+	*ret = (struct report){
 		.event = REPORT_EXITED,
 		.exited = {
 			.code = how->code,
@@ -247,11 +247,18 @@ follow_begin_exited(struct follow *follow, const struct journal_end *how)
 			.oom_kills = how->oom_kills,
 		},
 	};
+}
+
+static int
+follow_begin_exited(struct follow *follow, const struct journal_end *how)
+{
+	struct report report;
 	int r;
 
 	follow->end = FOLLOW_END_WORDS;
 	if (!follow->report || how->has_numbers == 0)
 		return 0;
+	follow_read_end(how, &report);
 	r = follow_begin_status(follow, &report, false);
 	/* EXIT is owed, and this is not. */
 	return r == -ENOMEM ? 0 : r;

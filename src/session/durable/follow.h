@@ -64,6 +64,9 @@ struct follow {
 void follow_init(struct follow *follow, struct session *session, const struct journal *journal,
     uint64_t offset, bool report);
 
+/* HOW, which has numbers, as STATUS `exited`; its texts are borrowed. */
+void follow_read_end(const struct journal_end *how, struct report *ret);
+
 /* Frees what is queued. */
 void follow_done(struct follow *follow);
 

@@ -151,45 +151,47 @@ exec_report_started(struct exec *exec)
 /* Not each kernel counts each: memory.peak is of Linux 5.19, and a service may have
  * been given no controller. */
 static void
-exec_measure(const struct exec *exec, struct report_exited *report)
+exec_measure(const struct exec *exec, struct journal_end *how)
 {
-	report->has_memory_peak = cgroup_read_number(exec->program.tree.cgroup_fd, "memory.peak",
-				      &report->memory_peak_bytes) == 0;
-	report->has_oom_kills = cgroup_read_key(exec->program.tree.cgroup_fd, "memory.events",
-				    "oom_kill", &report->oom_kills) == 0;
-	report->oom_kills -= report->has_oom_kills ? exec->program.oom_kills : 0;
+	how->has_memory_peak = cgroup_read_number(exec->program.tree.cgroup_fd, "memory.peak",
+				   &how->memory_peak_bytes) == 0;
+	how->has_oom_kills = cgroup_read_key(exec->program.tree.cgroup_fd, "memory.events",
+				 "oom_kill", &how->oom_kills) == 0;
+	how->oom_kills -= how->has_oom_kills ? exec->program.oom_kills : 0;
 }
 
-static struct report_exited
-exec_describe_end(const struct exec *exec, const struct relay_end *end, const struct rusage *usage)
+static void
+exec_describe_end(const struct exec *exec, const struct relay_end *end, const struct rusage *usage,
+    struct journal_end *ret)
 {
-	struct report_exited exited = {
+	*ret = (struct journal_end){
 		.code = end->end.signaled ? VMM_GUEST_EXIT_SIGNAL_BASE + end->end.signal
 					  : end->end.code,
 		.signal = end->end.signal,
-		.reason = exec_reason(exec, end),
+		.has_numbers = true,
 		.wall_ms = clock_mono_ms() - exec->program.started_ms,
 		.user_ms = exec_to_ms(usage->ru_utime),
 		.system_ms = exec_to_ms(usage->ru_stime),
 		.max_rss_kb = (uint64_t)usage->ru_maxrss,
 		.output_held = end->output_held,
 	};
-
+	(void)strlcpy(ret->reason, exec_reason(exec, end), sizeof(ret->reason));
 	if (exec->program.tree.cgroup_fd >= 0)
-		exec_measure(exec, &exited);
-	return exited;
+		exec_measure(exec, ret);
 }
 
 static void
 exec_report_exited(struct exec *exec, const struct relay_end *end, const struct rusage *usage)
 {
-	struct report report = { .event = REPORT_EXITED };
+	struct journal_end how;
+	struct report report;
 	size_t len = 0;
 	char *text;
 
 	if (!exec->request.report)
 		return;
-	report.exited = exec_describe_end(exec, end, usage);
+	exec_describe_end(exec, end, usage, &how);
+	follow_read_end(&how, &report);
 	text = report_format(&report, &len);
 	exec_send_status(exec, text, len);
 }
@@ -277,19 +279,18 @@ exec_tells_first(const struct exec *exec, const struct relay_end *end)
 static void
 exec_end_durable(struct exec *exec, struct relay_end *end)
 {
-	char words[JOURNAL_WORDS_MAX] = "";
 	struct rusage usage = { 0 };
-	struct report_exited exited;
+	struct journal_end how;
 
 	exec_bury(exec, end, &usage);
 	exec_count_end(exec, end);
-	exited = exec_describe_end(exec, end, &usage);
+	exec_describe_end(exec, end, &usage, &how);
 	if (end->error < 0) {
-		exited.code = VMM_GUEST_EXIT_AGENT;
-		exited.signal = 0;
-		(void)snprintf(words, sizeof(words), EXEC_BROKEN, strerror(-end->error));
+		how.code = VMM_GUEST_EXIT_AGENT;
+		how.signal = 0;
+		(void)snprintf(how.words, sizeof(how.words), EXEC_BROKEN, strerror(-end->error));
 	}
-	exec_durable_finish(&exec->owner, &exited, words);
+	owner_finish(&exec->owner, &how);
 }
 
 /* The host that the session was started by gets all of it, if it is there still. */

@@ -1,5 +1,5 @@
 /*
- * exec_durable: the beginning and the end of a durable session, as START has them.
+ * exec_durable: the beginning of a durable session.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -18,40 +18,34 @@
 
 #define EXEC_DURABLE_PER_MIB (1024 * 1024)
 
+/* Where nothing more is to be said. */
+static const char *const exec_durable_texts[] = {
+	[JOURNAL_ALL_KEPT] = "busy: 32 durable sessions are kept",
+	[JOURNAL_NAMES_LOCKED] = "busy: another session is taking its name still",
+	[JOURNAL_NO_MEMORY] = "busy: no memory for the journal",
+	[JOURNAL_NONE] = "durable sessions are off: the guest has no memory for their journals",
+};
+
 static void
 exec_durable_refuse(struct session *session, const char *name, const struct journal_refusal *why)
 {
-	_Atomic uint64_t *count = &session->board->counts.refused;
+	struct scoreboard *board = session->board;
 
-	switch (why->why) {
-	case JOURNAL_NAME_IS_THERE:
+	if (why->why == JOURNAL_NAME_IS_THERE)
 		session_refuse(session, NULL, -EEXIST,
 		    "EEXIST: session '%s' is there (number %" PRIu64 ", %s)", name, why->session,
 		    why->runs ? "running" : "ended");
-		break;
-	case JOURNAL_ALL_KEPT:
-		session_refuse(session, count, -EBUSY, "busy: %u durable sessions are kept",
-		    session->board->journal_count);
-		break;
-	case JOURNAL_MEMORY_HELD:
-		session_refuse(session, count, -EBUSY,
+	else if (why->why == JOURNAL_MEMORY_HELD)
+		session_refuse(session, &board->counts.refused, -EBUSY,
 		    "busy: journals hold %" PRIu64 " MiB of %" PRIu64,
 		    why->bytes / EXEC_DURABLE_PER_MIB,
-		    session->board->journal_bytes_max / EXEC_DURABLE_PER_MIB);
-		break;
-	case JOURNAL_NAMES_LOCKED:
+		    board->journal_bytes_max / EXEC_DURABLE_PER_MIB);
+	else
 		session_refuse(
-		    session, count, -EBUSY, "busy: another session is taking its name still");
-		break;
-	case JOURNAL_NO_MEMORY:
-		session_refuse(session, count, -EBUSY, "busy: no memory for the journal");
-		break;
-	case JOURNAL_NONE:
-		session_refuse(session, NULL, -ENOSYS,
-		    "durable sessions are off: the guest has no memory for their journals");
-		break;
-	}
+		    session, &board->counts.refused, -EBUSY, "%s", exec_durable_texts[why->why]);
 }
+
+_Static_assert(JOURNAL_COUNT == 32, "that is how many are kept");
 
 /* A host that has gone must find a worker to come back to. */
 static bool
@@ -101,27 +95,4 @@ exec_durable_unclaim(struct owner *owner)
 {
 	journal_unclaim(owner->session->board, &owner->journal);
 	holder_place_settle(owner->session->board, &owner->journal);
-}
-
-void
-exec_durable_finish(struct owner *owner, const struct report_exited *exited, const char *words)
-{
-	struct journal_end how = {
-		.code = exited->code,
-		.signal = exited->signal,
-		.has_numbers = true,
-		.output_held = exited->output_held,
-		.has_memory_peak = exited->has_memory_peak,
-		.has_oom_kills = exited->has_oom_kills,
-		.wall_ms = exited->wall_ms,
-		.user_ms = exited->user_ms,
-		.system_ms = exited->system_ms,
-		.max_rss_kb = exited->max_rss_kb,
-		.memory_peak_bytes = exited->memory_peak_bytes,
-		.oom_kills = exited->oom_kills,
-	};
-
-	(void)strlcpy(how.reason, exited->reason, sizeof(how.reason));
-	(void)strlcpy(how.words, words, sizeof(how.words));
-	owner_finish(owner, &how);
 }

@@ -1,6 +1,5 @@
 /*
- * exec_durable: how a START becomes a durable session, or is refused, and how its end is
- * put into its journal.
+ * exec_durable: how a START becomes a durable session, or is refused.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,7 +8,6 @@
 
 #include <stdbool.h>
 
-#include "protocol/report.h"
 #include "protocol/start.h"
 #include "session/durable/owner.h"
 #include "session/session.h"
@@ -22,9 +20,5 @@ bool exec_durable_claim(
 
 /* The program could not be started: gives back what was claimed. */
 void exec_durable_unclaim(struct owner *owner);
-
-/* The session has ended so; WORDS are the agent's own, "" if it has none. */
-void exec_durable_finish(
-    struct owner *owner, const struct report_exited *exited, const char *words);
 
 #endif
