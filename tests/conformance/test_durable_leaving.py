@@ -5,12 +5,15 @@ waits: they keep no worker, no place and no session."""
 import os
 import signal
 import struct
+import time
 
 import pytest
 
 import codec
 import durable
 from agent import kill_hard, wait_until
+
+PIDFD_SEND_SIGNAL = 424
 
 AGENT_OPTIONS = ("--workers=16", "--log=debug", "--stall-timeout=2")
 
@@ -92,3 +95,18 @@ def test_a_host_that_read_nothing_until_the_end_gets_all_of_it(agent):
     durable.wait_ended(agent, "late", served=True)
     assert host.finish().code == 3
     assert host.data == bytes(1000000)
+
+
+def test_who_stands_still_with_the_bell_in_hand_keeps_nobody_asleep(agent):
+    """What it was about to wake the owner for is not heard of; what others have for it is."""
+    durable.start(agent, ["cat"], "bell").close()
+    time.sleep(0.7)  # after 500 ms of a session its worker looks by itself, once
+    old = durable.attach(agent, "bell")
+    with durable.Frozen(durable.reader_pid(agent, old)) as frozen:
+        old.stdin(b"a")
+        frozen.run_to(PIDFD_SEND_SIGNAL, durable.SYSCALL_ENTRY)
+        new = durable.attach(agent, "bell")
+        new.stdin(b"b")
+        new.read_until(b"b")
+    old.close()
+    new.close()
