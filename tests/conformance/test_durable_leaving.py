@@ -56,6 +56,25 @@ def wait_left(agent, reader):
     wait_until(lambda: not durable.readers(agent, reader.attached["session"]), message="the reader's worker is idle")
 
 
+def half_close(host):
+    """Sends a few bytes and no more; returns the answer."""
+    host.stdin(b"abc")
+    host.conn.half_close()
+    host.finish()
+    assert host.exit is None
+    return host.events[-1]
+
+
+def test_a_half_close_is_answered_on_the_first_connection_and_on_others(agent):
+    host = durable.start(agent, ["cat"], "half")
+    assert half_close(host) == {"event": "detached", "offset": host.offset}
+    durable.wait_offset(agent, "half", 3)
+    other = durable.attach(agent, "half", at=3)
+    assert other.attached["stdin_bytes"] == 3
+    assert half_close(other) == {"event": "detached", "offset": other.offset}
+    assert durable.sessions(agent)["half"]["running"]
+
+
 def test_a_holder_whose_input_waits_leaves_when_the_program_ends(agent):
     reader = start_alone(agent, ["sleep", "600"], "full")
     reader.conn.half_close()

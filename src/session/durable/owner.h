@@ -39,6 +39,7 @@ struct owner {
 	int linger_ms;	    /* that it has to close */
 	uint16_t epoch;	    /* of the input, under which that connection writes */
 	bool is_direct;	    /* what is read from the program goes to it without a copy */
+	bool is_deaf;	    /* that connection takes nothing any more */
 	bool is_ahead;	    /* of that connection, which does not keep pace */
 	bool is_draining;   /* the program has ended, and what its pipes hold is read */
 	bool has_input;	    /* the holder may have left more */
@@ -149,8 +150,10 @@ bool owner_push(struct owner *owner, bool has_room);
 /* It asked for DETACH, or WHY says why it can't stay. */
 void owner_detach(struct owner *owner, const char *why);
 
-/* It has gone: what it had sent before is still to be acted on, until owner_close(). */
-void owner_leave(struct owner *owner);
+/* It sends no more, and with IS_DEAF takes nothing either: what it had sent before is still to
+ * be acted on, until owner_let_go(): if it is not deaf it is told `detached`. */
+void owner_leave(struct owner *owner, bool is_deaf);
+void owner_let_go(struct owner *owner);
 
 /* Ends its connection: closes it, or where it was told all, leaves it LINGER_MS to close
  * itself, if they are more than 0: then it LINGERS until owner_hang_up(). */

@@ -20,7 +20,7 @@ owner_host_events(const struct owner *owner, bool reads)
 	case OWNER_HOST_ATTACHED:
 		return POLLRDHUP | out | (reads ? POLLIN : 0);
 	case OWNER_HOST_DETACHING:
-		return POLLRDHUP | out;
+		return out;
 	case OWNER_HOST_LEAVING:
 		/* That it has gone shows all the time. */
 		return reads ? POLLIN : -1;
@@ -53,7 +53,7 @@ owner_pushed(struct owner *owner, int r)
 	if (r == 1)
 		return true;
 	if (r == -EPIPE)
-		owner_leave(owner);
+		owner_leave(owner, true);
 	else if (r < 0)
 		owner_close(owner);
 	return false;
@@ -77,7 +77,8 @@ owner_push_direct(struct owner *owner, bool is_stderr, size_t len)
 void
 owner_detach(struct owner *owner, const char *why)
 {
-	if (owner->host != OWNER_HOST_ATTACHED)
+	if (owner->host != OWNER_HOST_ATTACHED &&
+	    (owner->host != OWNER_HOST_LEAVING || owner->is_deaf))
 		return;
 	owner->host = OWNER_HOST_DETACHING;
 	follow_detach(&owner->follow, why);
@@ -86,16 +87,26 @@ owner_detach(struct owner *owner, const char *why)
 }
 
 void
-owner_leave(struct owner *owner)
+owner_leave(struct owner *owner, bool is_deaf)
 {
-	if (owner->host == OWNER_HOST_DETACHING)
+	owner->is_deaf |= is_deaf;
+	if (is_deaf && owner->host == OWNER_HOST_DETACHING)
 		owner_close(owner);
+	if (is_deaf && owner->host == OWNER_HOST_ATTACHED)
+		conn_stop_pushing(&owner->session->conn);
 	if (owner->host != OWNER_HOST_ATTACHED)
 		return;
 	owner->host = OWNER_HOST_LEAVING;
 	follow_leave(&owner->follow);
-	conn_stop_pushing(&owner->session->conn);
 	owner_look_who_is_there(owner);
+}
+
+void
+owner_let_go(struct owner *owner)
+{
+	owner_detach(owner, NULL);
+	if (owner->host == OWNER_HOST_LEAVING)
+		owner_close(owner);
 }
 
 void
@@ -122,7 +133,7 @@ owner_see_off(struct owner *owner)
 	const struct follow *follow = &owner->follow;
 
 	if (owner->host == OWNER_HOST_LEAVING)
-		owner_close(owner);
+		owner_let_go(owner);
 	if (owner_host_listens(owner))
 		attach_run(&owner->follow, false);
 	return follow->error != -ESTALE || !conn_has_room(&owner->session->conn);

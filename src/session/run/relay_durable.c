@@ -128,19 +128,19 @@ relay_durable_read_host(struct relay *relay, short shown)
 	if (owner->host == OWNER_HOST_LINGERS)
 		owner_linger(owner);
 	if (shown & RELAY_DURABLE_GONE)
-		owner_leave(owner);
+		owner_leave(owner, (shown & ~POLLRDHUP & RELAY_DURABLE_GONE) != 0);
 	if (owner->host != OWNER_HOST_ATTACHED && owner->host != OWNER_HOST_LEAVING)
 		return;
 	if (shown & POLLIN || owner->host == OWNER_HOST_LEAVING)
 		n = conn_fill(relay->conn);
 	if (n == -EPIPE)
-		owner_leave(owner);
+		owner_leave(owner, false);
 	if (host_frames_take(&relay->frames) == -EMSGSIZE)
 		owner_detach(owner, "a frame was announced with more bytes than it may have");
 	/* What had arrived is read: one that takes nothing more may send for ever. */
 	if (owner->host == OWNER_HOST_LEAVING &&
 	    (relay->frames.has_detached || (n < 0 && !host_frames_must_wait(&relay->frames))))
-		owner_close(owner);
+		owner_let_go(owner);
 }
 
 void
