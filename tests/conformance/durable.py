@@ -166,6 +166,10 @@ class Reader:
             self.pieces[-1].drop(len(self.words))
             del self.streams[codec.STDERR][-len(self.words):]
 
+    def has_unread(self):
+        """Whether a frame has come that was not taken."""
+        return bool(self.conn._unread)
+
     def take_all(self):
         """All frames that are there by now; waits for none. Returns how many."""
         taken, conn = 0, self.conn

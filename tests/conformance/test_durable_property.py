@@ -316,7 +316,10 @@ class Round:
         now = time.monotonic()
         assert now < self.deadline, "no end: %r, %r" % (self.readers, durable.sessions(self.agent))
         awake = [reader for reader in self.readers if self.stalled.get(reader, 0) <= now]
-        ready = select.select(awake, [], [], seconds)[0] if awake else []
+        # What came together with STATUS `attached` is here already.
+        ready = [reader for reader in awake if reader.has_unread()]
+        if awake and not ready:
+            ready = select.select(awake, [], [], seconds)[0]
         for reader in ready:
             self.take(reader)
 
