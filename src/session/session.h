@@ -20,14 +20,14 @@
 struct json_error;
 
 struct session {
-	struct conn conn;
 	struct slot *slot;
-	uint32_t slot_index;
 	struct scoreboard *board;
 	const struct session_settings *settings;
+	uint32_t slot_index;
 	int duplicates_fd; /* of the queue that holds the connection's duplicate; -1: none */
 	bool has_left_duplicate;
 	bool is_last; /* of this worker: json-c up to 0.17 leaks what it had no memory to add */
+	struct conn conn;
 };
 
 /* Serves one request whose first frame had TYPE; PAYLOAD (LEN bytes) is borrowed

@@ -36,8 +36,8 @@ struct pool {
 	pid_t awaited_pid;
 	uint32_t count;
 	struct pool_worker *workers;
-	struct cgroup_reaper reaper; /* what lost sessions had started */
 	struct watchdogs watchdogs;
+	struct cgroup_reaper reaper; /* what lost sessions had started */
 };
 
 /* Prepares a pool of one worker for each slot of BOARD; none is forked yet. SETTINGS and

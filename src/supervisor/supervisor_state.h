@@ -41,16 +41,10 @@ struct ending {
 struct supervisor {
 	const struct supervisor_settings *settings;
 	struct scoreboard *board;
-	struct listeners listeners;
-	struct pool pool;
-	struct power_key power_key;
-	struct readiness readiness;
-	struct journals_keeper journals;
 	bool is_serving;
 	bool is_ready;	/* there has been a worker, and those who wait for that were told */
 	bool is_behind; /* there are more children to reap than one turn may hold */
-	sigset_t signals;
-	int signal_fd; /* readable when one of them is there; -1: we look for them */
+	int signal_fd;	/* readable when one of them is there; -1: we look for them */
 	uint64_t listen_at_ms;
 	struct backoff listen_backoff;
 	uint64_t show_after_ms;
@@ -59,6 +53,12 @@ struct supervisor {
 	uint8_t end_action; /* enum control_action, or a worker's nonsense */
 	uint32_t end_grace_ms;
 	struct ending ending;
+	struct listeners listeners;
+	struct pool pool;
+	struct power_key power_key;
+	struct readiness readiness;
+	sigset_t signals;
+	struct journals_keeper journals;
 };
 
 #endif

@@ -55,8 +55,8 @@ struct follow {
 	bool waits;		/* for room, before EXIT */
 	int error;		/* -errno: no more can be said */
 	enum follow_end end;
-	struct follow_note notes[FOLLOW_NOTES_MAX];
 	size_t notes_count;
+	struct follow_note notes[FOLLOW_NOTES_MAX];
 };
 
 /* Begins at OFFSET, which the slot's attachment has as `sent` already. SESSION and JOURNAL

@@ -33,25 +33,25 @@ enum owner_host {
 
 struct owner {
 	struct session *session;
+	enum owner_host host; /* of the connection that began it */
+	int linger_ms;	      /* that it has to close */
+	uint16_t epoch;	      /* of the input, under which that connection writes */
+	bool is_direct;	      /* what is read from the program goes to it without a copy */
+	bool is_deaf;	      /* that connection takes nothing any more */
+	bool is_ahead;	      /* of that connection, which does not keep pace */
+	bool is_draining;     /* the program has ended, and what its pipes hold is read */
+	bool has_input;	      /* the holder may have left more */
+	bool has_changed;     /* somebody came or went since the last look */
+	bool has_appended;    /* since the last look */
+	size_t untold;	      /* bytes that were appended since readers were last woken */
+	uint32_t others;      /* who are attached, besides that connection */
+	bool is_alone;	      /* nobody is attached */
+	size_t room;	      /* to read from the program, when last looked at */
+	uint32_t changes;     /* of the record, when last looked at */
+	uint32_t size_seen;   /* of the holder's RESIZEs */
+	int holder;	      /* slot of the reader that holds the input; < 0: none */
 	struct journal journal;
 	struct follow follow; /* for that connection */
-	enum owner_host host;
-	int linger_ms;	    /* that it has to close */
-	uint16_t epoch;	    /* of the input, under which that connection writes */
-	bool is_direct;	    /* what is read from the program goes to it without a copy */
-	bool is_deaf;	    /* that connection takes nothing any more */
-	bool is_ahead;	    /* of that connection, which does not keep pace */
-	bool is_draining;   /* the program has ended, and what its pipes hold is read */
-	bool has_input;	    /* the holder may have left more */
-	bool has_changed;   /* somebody came or went since the last look */
-	bool has_appended;  /* since the last look */
-	size_t untold;	    /* bytes that were appended since readers were last woken */
-	uint32_t others;    /* who are attached, besides that connection */
-	bool is_alone;	    /* nobody is attached */
-	size_t room;	    /* to read from the program, when last looked at */
-	uint32_t changes;   /* of the record, when last looked at */
-	uint32_t size_seen; /* of the holder's RESIZEs */
-	int holder;	    /* slot of the reader that holds the input; < 0: none */
 };
 
 /* What a session begins with. */

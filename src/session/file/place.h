@@ -17,11 +17,11 @@
 struct file_place {
 	int dir_fd;		 /* O_PATH */
 	int fd;			 /* O_PATH, what stands at the name; -1: nothing does */
-	char name[NAME_MAX + 1]; /* of one part; "." for the root itself */
 	bool slash;		 /* a directory is meant: slashes stood behind it */
 	bool made_dirs;		 /* directories were made on the way */
 	bool magic;		 /* a link of /proc, which leads where its text does not say */
 	struct stat status;	 /* of FD, if it is open */
+	char name[NAME_MAX + 1]; /* of one part; "." for the root itself */
 };
 
 /* Closes what file_place_open() opened. */

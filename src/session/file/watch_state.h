@@ -35,17 +35,18 @@ struct file_watch {
 	int home_fd;   /* where this worker stands; see file_watch_reach.c */
 	dev_t top_dev; /* which directory the top is */
 	ino_t top_ino;
-	struct file_watch_table dirs;
 
 	/* The kernel's events, read and not yet handled: [head, tail). */
 	bool waited; /* for the other half of the rename at HEAD */
 	size_t head;
 	size_t tail;
-	alignas(struct inotify_event) char queue[FILE_WATCH_QUEUE_SIZE];
 
 	/* Frames for the host, not yet sent. */
 	size_t out_len;
 	size_t out_count;
+
+	struct file_watch_table dirs;
+	alignas(struct inotify_event) char queue[FILE_WATCH_QUEUE_SIZE];
 	uint8_t out[FILE_WATCH_OUT_SIZE];
 };
 

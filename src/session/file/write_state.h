@@ -17,12 +17,12 @@ struct file_write {
 	struct session *session;
 	const struct file_request *request;
 	const char *path;
-	struct file_place place;
+	uint64_t total;
+	struct frame_header header;    /* of the last frame */
+	bool whole;		       /* DONE has come */
 	struct file_replace spool;     /* where the bytes go, if it is open */
 	struct file_in_place in_place; /* where they end, if it is open */
-	uint64_t total;
-	struct frame_header header; /* of the last frame */
-	bool whole;		    /* DONE has come */
+	struct file_place place;
 };
 
 /* Whether something stands at the path. */

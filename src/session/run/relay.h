@@ -79,23 +79,23 @@ enum relay_phase {
 
 /* The relay's own. Times are of its CLOCK, in ms. */
 struct relay {
-	struct run_clock clock;
 	const struct relay_options *options;
 	struct conn *conn;
 	struct owner *owner;
 	struct process_tree *tree;
-	struct input input;
-	struct host_frames frames;
-	struct output output;
-	int tty_slave_fd;
-	enum relay_phase phase;
-	struct relay_end end;
-	bool is_watching; /* what becomes of children wakes us */
-	bool is_shut_down;
-	uint64_t at_ms[RELAY_TIMERS]; /* CLOCK_NEVER: not set */
-	uint64_t next_ms;	      /* none of them is due before */
+	uint64_t next_ms; /* nothing of AT_MS is due before */
 	uint64_t kill_until_ms;
 	uint64_t ended_ms; /* the main process has */
+	int tty_slave_fd;
+	enum relay_phase phase;
+	bool is_watching; /* what becomes of children wakes us */
+	bool is_shut_down;
+	struct relay_end end;
+	struct input input;
+	uint64_t at_ms[RELAY_TIMERS]; /* CLOCK_NEVER: not set */
+	struct run_clock clock;
+	struct host_frames frames;
+	struct output output;
 };
 
 /* Runs until the session has ended and all of its output has gone to the host.
