@@ -7,13 +7,12 @@
 #include <sys/eventfd.h>
 
 #include "platform/fd.h"
+#include "platform/io_result.h"
 
 int
 bell_open(void)
 {
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-
-	return fd < 0 ? -errno : fd;
+	return io_result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 }
 
 void

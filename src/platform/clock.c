@@ -5,10 +5,11 @@
  */
 #include "platform/clock.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stddef.h>
 #include <time.h>
+
+#include "platform/io_result.h"
 
 #define NS_PER_US 1000
 #define NS_PER_MS 1000000
@@ -47,7 +48,7 @@ clock_set_wall(int64_t seconds, uint32_t nanoseconds)
 {
 	struct timespec wall = { .tv_sec = seconds, .tv_nsec = (long)nanoseconds };
 
-	return clock_settime(CLOCK_REALTIME, &wall) < 0 ? -errno : 0;
+	return io_result(clock_settime(CLOCK_REALTIME, &wall));
 }
 
 void

@@ -12,6 +12,7 @@
 #include <linux/vm_sockets.h>
 
 #include "platform/fd.h"
+#include "platform/io_result.h"
 
 /* How much of half a buffer the kernel keeps back. */
 #define LISTENER_MESSAGE_LESS 64
@@ -72,7 +73,7 @@ listener_open_unix(const char *path, int *ret_fd)
 	if (r < 0)
 		return r;
 	mask = umask(0177);
-	r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	r = io_result(bind(fd, (struct sockaddr *)&address, sizeof(address)));
 	(void)umask(mask);
 	if (r < 0)
 		return r;

@@ -16,6 +16,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "platform/io_result.h"
 #include "platform/proc.h"
 #include "platform/stream.h"
 
@@ -52,15 +53,14 @@ mount_point_make(const struct mount_point *point)
 	if (mkdirat(AT_FDCWD, point->target, MOUNT_POINT_MODE) < 0 && errno != EEXIST)
 		return -errno;
 	/* The type stands for the device too, as mount(8) shows it. */
-	if (mount(point->type, point->target, point->type, point->flags, point->options) < 0)
-		return -errno;
-	return 0;
+	return io_result(
+	    mount(point->type, point->target, point->type, point->flags, point->options));
 }
 
 int
 mount_point_bind(const char *source, const char *target)
 {
-	return mount(source, target, NULL, MS_BIND, NULL) < 0 ? -errno : 0;
+	return io_result(mount(source, target, NULL, MS_BIND, NULL));
 }
 
 /* What lies on a device has data to lose; sources such as "tmpfs" are names only. */

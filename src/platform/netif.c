@@ -12,6 +12,7 @@
 
 #include "platform/clock.h"
 #include "platform/fd.h"
+#include "platform/io_result.h"
 
 #define NETIF_PREFERRED "eth0"
 
@@ -38,9 +39,7 @@ netif_put_address(struct sockaddr *socket_address, struct in_addr address)
 static int
 netif_open(void)
 {
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	return fd < 0 ? -errno : fd;
+	return io_result(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
 }
 
 static int
@@ -53,7 +52,7 @@ netif_up(int fd, const char *name)
 	if (request.ifr_flags & IFF_UP)
 		return 0;
 	request.ifr_flags |= IFF_UP;
-	return ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? -errno : 0;
+	return io_result(ioctl(fd, SIOCSIFFLAGS, &request));
 }
 
 int
@@ -133,7 +132,7 @@ netif_do_netmask(int fd, const char *name, const struct netif_network *network)
 	struct ifreq request = netif_request(name);
 
 	netif_put_address(&request.ifr_netmask, network->netmask);
-	return ioctl(fd, SIOCSIFNETMASK, &request) < 0 ? -errno : 0;
+	return io_result(ioctl(fd, SIOCSIFNETMASK, &request));
 }
 
 /* A route by the interface DEVICE, which the kernel only reads. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "platform/fd.h"
+#include "platform/io_result.h"
 
 #define PTY_TTY_GROUP 5
 #define PTY_SLAVE_MODE 0620
@@ -56,7 +57,7 @@ pty_set_owner(int slave_fd, uid_t uid)
 {
 	if (fchown(slave_fd, uid, PTY_TTY_GROUP) < 0)
 		return -errno;
-	return fchmod(slave_fd, PTY_SLAVE_MODE) < 0 ? -errno : 0;
+	return io_result(fchmod(slave_fd, PTY_SLAVE_MODE));
 }
 
 int
@@ -66,7 +67,7 @@ pty_set_size(int master_fd, uint16_t columns, uint16_t rows)
 
 	if (columns == 0 || rows == 0)
 		return 0;
-	return ioctl(master_fd, TIOCSWINSZ, &size) < 0 ? -errno : 0;
+	return io_result(ioctl(master_fd, TIOCSWINSZ, &size));
 }
 
 int

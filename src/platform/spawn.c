@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "platform/fd.h"
+#include "platform/io_result.h"
 #include "platform/oom_score.h"
 #include "platform/signals.h"
 
@@ -298,7 +299,7 @@ spawn_clone_old(struct spawn_child *child, int *ret_pidfd)
 	pid = clone(spawn_child_main, spawn_stack + sizeof(spawn_stack),
 	    CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CHILD_SETTID | SIGCHLD, child, ret_pidfd,
 	    NULL, (pid_t *)(uintptr_t)child->options->child_pid);
-	return pid < 0 ? -errno : pid;
+	return io_result(pid);
 }
 
 static long

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "platform/clock.h"
+#include "platform/io_result.h"
 
 #define WATCHDOG_MS_PER_S 1000
 #define WATCHDOG_NS_PER_MS 1000000
@@ -19,9 +20,7 @@ static uint64_t watchdog_started_ms;
 int
 watchdog_open(void)
 {
-	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-
-	return fd < 0 ? -errno : fd;
+	return io_result(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
 }
 
 void

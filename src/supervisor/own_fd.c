@@ -3,19 +3,17 @@
  */
 #include "supervisor/own_fd.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <unistd.h>
 
 #include "platform/fd.h"
+#include "platform/io_result.h"
 
 int
 own_fd_copy(int fd)
 {
-	int copy = fcntl(fd, F_DUPFD_CLOEXEC, OWN_FD_MIN);
-
-	return copy < 0 ? -errno : copy;
+	return io_result(fcntl(fd, F_DUPFD_CLOEXEC, OWN_FD_MIN));
 }
 
 int

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/io_result.h"
 #include "platform/proc.h"
 
 static int
@@ -21,7 +22,7 @@ file_attributes_chmod(int fd, mode_t mode)
 		return -errno;
 	/* FD is O_PATH, and fchmodat2(2) came with Linux 6.6. */
 	proc_fd_link(fd, link);
-	return fchmodat(proc_dir_fd(), link, mode, 0) < 0 ? -errno : 0;
+	return io_result(fchmodat(proc_dir_fd(), link, mode, 0));
 }
 
 int

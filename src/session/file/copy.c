@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/io_result.h"
 #include "platform/watchdog.h"
 #include "session/file/reply.h"
 
@@ -75,7 +76,7 @@ file_copy(struct session *session, int from_fd, int to_fd)
 			return r;
 		offset = end;
 	}
-	return ftruncate(to_fd, status.st_size) < 0 ? -errno : 0;
+	return io_result(ftruncate(to_fd, status.st_size));
 }
 
 int

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "platform/fd.h"
+#include "platform/io_result.h"
 #include "session/file/attributes.h"
 #include "session/file/place.h"
 #include "session/file/serve.h"
@@ -60,7 +61,7 @@ file_mkdir_make(const struct file_place *place, const struct file_request *reque
 	if ((made & FILE_MKDIR_SPECIAL_BITS) != 0 || want.has_uid || want.has_gid)
 		made = FILE_MKDIR_SHUT;
 	umask_before = umask(0);
-	r = mkdirat(place->dir_fd, place->name, made) < 0 ? -errno : 0;
+	r = io_result(mkdirat(place->dir_fd, place->name, made));
 	(void)umask(umask_before);
 	if (r == 0 && (made == FILE_MKDIR_SHUT || want.has_mtime))
 		r = file_mkdir_finish(place->dir_fd, place->name, made, want);

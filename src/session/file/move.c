@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/io_result.h"
 #include "session/file/attributes.h"
 #include "session/file/copy.h"
 #include "session/file/keep.h"
@@ -44,7 +45,7 @@ file_move_unlink(const struct file_place *from)
 		return errno == ENOENT ? 0 : -errno;
 	if (now.st_dev != from->status.st_dev || now.st_ino != from->status.st_ino)
 		return 0;
-	return unlinkat(from->dir_fd, from->name, 0) < 0 ? -errno : 0;
+	return io_result(unlinkat(from->dir_fd, from->name, 0));
 }
 
 static int

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/vfs.h>
 
+#include "platform/io_result.h"
 #include "platform/proc.h"
 #include "platform/watchdog.h"
 #include "session/file/path.h"
@@ -33,7 +34,7 @@ static int
 file_place_mkdir(int base_fd, const char *dir)
 {
 	mode_t umask_before = umask(0);
-	int r = mkdirat(base_fd, dir, FILE_PLACE_DIR_MODE) < 0 ? -errno : 0;
+	int r = io_result(mkdirat(base_fd, dir, FILE_PLACE_DIR_MODE));
 
 	watchdog_ping();
 	(void)umask(umask_before);
@@ -69,7 +70,7 @@ file_place_open_standing(int base_fd, const char *dir, size_t *ret_len)
 		fd = openat(base_fd, len > 0 ? path : ".", FILE_PLACE_OPEN_DIR);
 	} while (fd < 0 && errno == ENOENT && len > 1);
 	*ret_len = len;
-	return fd < 0 ? -errno : fd;
+	return io_result(fd);
 }
 
 /* Makes the directory NAME in *DIR_FD and goes into it. It may have been made by another
@@ -159,7 +160,7 @@ file_place_step(int base_fd, const char *path, int flags, struct file_place *pla
 	place->fd = openat(place->dir_fd, place->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (place->fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	return fstat(place->fd, &place->status) < 0 ? -errno : 0;
+	return io_result(fstat(place->fd, &place->status));
 }
 
 /* The rule of fs.protected_symlinks. It is applied here, to a link that can't be
@@ -197,7 +198,7 @@ file_place_follow(int flags, struct file_place *place)
 		fd_close(&place->fd);
 		place->fd = fd;
 		place->magic = true;
-		return fstat(fd, &place->status) < 0 ? -errno : 0;
+		return io_result(fstat(fd, &place->status));
 	}
 	len = readlinkat(place->fd, "", text, sizeof(text));
 	if (len < 0)
@@ -248,5 +249,5 @@ file_place_reopen(const struct file_place *place, int flags)
 
 	proc_fd_link(place->fd, link);
 	fd = openat(proc_dir_fd(), link, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	return fd < 0 ? -errno : fd;
+	return io_result(fd);
 }

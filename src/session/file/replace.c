@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+#include "platform/io_result.h"
 #include "platform/proc.h"
 
 /* A guest may put files where our temporary names would go, but not for ever. */
@@ -71,9 +72,7 @@ file_replace_link(const struct file_replace *replace, const char *name)
 	char link[PROC_FD_LINK_MAX];
 
 	proc_fd_link(replace->fd, link);
-	if (linkat(proc_dir_fd(), link, replace->dir_fd, name, AT_SYMLINK_FOLLOW) < 0)
-		return -errno;
-	return 0;
+	return io_result(linkat(proc_dir_fd(), link, replace->dir_fd, name, AT_SYMLINK_FOLLOW));
 }
 
 /* Gives the unnamed file a temporary name, for rename(2) to take it from. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "platform/io_result.h"
 #include "session/file/temporary.h"
 #include "session/file/place.h"
 #include "session/file/serve.h"
@@ -18,7 +19,7 @@
 static int
 file_symlink_call(const char *target, int dir_fd, const char *name)
 {
-	return symlinkat(target, dir_fd, name) < 0 ? -errno : 0;
+	return io_result(symlinkat(target, dir_fd, name));
 }
 
 /* Makes the link by a temporary name, which rename(2) then takes it from. */

@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "platform/io_result.h"
 #include "platform/users.h"
 #include "session/file/reply.h"
 
@@ -57,9 +58,7 @@ file_user_take(const struct run_as *user)
 		return -errno;
 	if (setresgid((gid_t)-1, user->gid, (gid_t)-1) < 0)
 		return -errno;
-	if (setresuid((uid_t)-1, user->uid, (uid_t)-1) < 0)
-		return -errno;
-	return 0;
+	return io_result(setresuid((uid_t)-1, user->uid, (uid_t)-1));
 }
 
 int

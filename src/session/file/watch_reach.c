@@ -19,6 +19,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "platform/io_result.h"
 #include "session/file/user.h"
 
 #define FILE_WATCH_MASK                                                                            \
@@ -41,9 +42,7 @@ file_watch_go_home(const int *home_fd)
 static int
 file_watch_add_here(struct file_watch *watch)
 {
-	int wd = inotify_add_watch(watch->inotify_fd, ".", FILE_WATCH_MASK);
-
-	return wd < 0 ? -errno : wd;
+	return io_result(inotify_add_watch(watch->inotify_fd, ".", FILE_WATCH_MASK));
 }
 
 /* Goes to DIR, which is watched. */

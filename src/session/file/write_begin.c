@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/io_result.h"
 #include "platform/proc.h"
 #include "session/file/keep.h"
 #include "session/file/write_state.h"
@@ -48,7 +49,7 @@ file_write_check(const struct file_write *write)
 	if (write->request->user[0] == '\0')
 		return 0;
 	proc_fd_link(write->place.fd, link);
-	return faccessat(proc_dir_fd(), link, W_OK, AT_EACCESS) < 0 ? -errno : 0;
+	return io_result(faccessat(proc_dir_fd(), link, W_OK, AT_EACCESS));
 }
 
 /* Whether ERROR of making a file says that none can be made in that directory, as

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "platform/io_result.h"
 #include "session/file/attributes.h"
 #include "session/file/write_state.h"
 
@@ -57,8 +58,8 @@ file_write_flush_dir(const struct file_write *write)
 	if (!write->place.made_dirs)
 		fd = openat(write->place.dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0)
-		return fsync(fd) < 0 ? -errno : 0;
-	return syncfs(write->spool.fd) < 0 ? -errno : 0;
+		return io_result(fsync(fd));
+	return io_result(syncfs(write->spool.fd));
 }
 
 static int
