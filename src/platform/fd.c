@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -50,13 +51,37 @@ fd_set_nonblock(int fd, bool on)
 	return 0;
 }
 
-ssize_t
-fd_read_full(int fd, void *buf, size_t len)
+/* pread(2) and pwrite(2), and the two that go by the descriptor's own offset. */
+typedef ssize_t fd_call(int fd, void *buf, size_t len, off_t offset);
+
+static ssize_t
+fd_call_read(int fd, void *buf, size_t len, off_t offset)
+{
+	(void)offset;
+	return read(fd, buf, len);
+}
+
+static ssize_t
+fd_call_write(int fd, void *buf, size_t len, off_t offset)
+{
+	(void)offset;
+	return write(fd, buf, len);
+}
+
+static ssize_t
+fd_call_pwrite(int fd, void *buf, size_t len, off_t offset)
+{
+	return pwrite(fd, buf, len, offset);
+}
+
+/* Makes CALL until LEN bytes are done, or it does none. Returns how many, or -errno. */
+static ssize_t
+fd_repeat(fd_call *call, int fd, void *buf, size_t len, off_t offset)
 {
 	size_t done = 0;
 
 	while (done < len) {
-		ssize_t n = read(fd, (char *)buf + done, len - done);
+		ssize_t n = call(fd, (char *)buf + done, len - done, offset + (off_t)done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -67,59 +92,39 @@ fd_read_full(int fd, void *buf, size_t len)
 		done += (size_t)n;
 	}
 	return (ssize_t)done;
+}
+
+ssize_t
+fd_read_full(int fd, void *buf, size_t len)
+{
+	return fd_repeat(fd_call_read, fd, buf, len, 0);
+}
+
+static int
+fd_all_written(ssize_t done, size_t len)
+{
+	if (done < 0)
+		return (int)done;
+	return (size_t)done == len ? 0 : -EIO;
 }
 
 int
 fd_write_full(int fd, const void *buf, size_t len)
 {
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = write(fd, (const char *)buf + done, len - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		done += (size_t)n;
-	}
-	return 0;
+	return fd_all_written(fd_repeat(fd_call_write, fd, (void *)(uintptr_t)buf, len, 0), len);
 }
 
 ssize_t
 fd_pread_full(int fd, void *buf, size_t len, off_t offset)
 {
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = pread(fd, (char *)buf + done, len - done, offset + (off_t)done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
+	return fd_repeat(pread, fd, buf, len, offset);
 }
 
 int
 fd_pwrite_full(int fd, const void *buf, size_t len, off_t offset)
 {
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = pwrite(fd, (const char *)buf + done, len - done, offset + (off_t)done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		done += (size_t)n;
-	}
-	return 0;
+	return fd_all_written(
+	    fd_repeat(fd_call_pwrite, fd, (void *)(uintptr_t)buf, len, offset), len);
 }
 
 ssize_t
