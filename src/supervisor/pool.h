@@ -28,16 +28,16 @@ struct pool_worker {
 };
 
 struct pool {
-	struct worker_options options; /* of every worker, but for the index */
 	struct scoreboard *board;
+	struct pool_worker *workers;
+	uint32_t count;
 	bool is_closing;  /* workers that leave are not replaced */
 	bool is_awaiting; /* worker AWAITED, which was AWAITED_PID, is being replaced */
 	uint32_t awaited;
 	pid_t awaited_pid;
-	uint32_t count;
-	struct pool_worker *workers;
 	struct watchdogs watchdogs;
-	struct cgroup_reaper reaper; /* what lost sessions had started */
+	struct worker_options options; /* of every worker, but for the index */
+	struct cgroup_reaper reaper;   /* what lost sessions had started */
 };
 
 /* Prepares a pool of one worker for each slot of BOARD; none is forked yet. SETTINGS and

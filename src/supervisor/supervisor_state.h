@@ -52,9 +52,9 @@ struct supervisor {
 	int stop_signal;    /* 0: none yet; SUPERVISOR_IS_ASKED: what the next two say */
 	uint8_t end_action; /* enum control_action, or a worker's nonsense */
 	uint32_t end_grace_ms;
+	struct pool pool;
 	struct ending ending;
 	struct listeners listeners;
-	struct pool pool;
 	struct power_key power_key;
 	struct readiness readiness;
 	sigset_t signals;

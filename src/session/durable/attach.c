@@ -16,11 +16,11 @@
 
 struct attach {
 	struct session *session;
-	struct journal journal;
-	struct follow follow;
 	uint64_t wanted;       /* the offset that was asked for; 0: the oldest there is */
 	uint64_t offset;       /* where it begins */
 	bool has_holder_place; /* see attach_take_place() */
+	struct journal journal;
+	struct follow follow;
 };
 
 /* ---- the request ------------------------------------------------------------- */

@@ -20,8 +20,8 @@ struct file_write {
 	uint64_t total;
 	struct frame_header header;    /* of the last frame */
 	bool whole;		       /* DONE has come */
-	struct file_replace spool;     /* where the bytes go, if it is open */
 	struct file_in_place in_place; /* where they end, if it is open */
+	struct file_replace spool;     /* where the bytes go, if it is open */
 	struct file_place place;
 };
 
