@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "agent/config_table.h"
+#include "platform/text.h"
 #include "protocol/kcmdline.h"
 #include "protocol/name_servers.h"
 
@@ -37,7 +38,7 @@ config_set_number(
 	long long number = strtonum(text, option->min, option->max, &problem);
 
 	if (problem != NULL) {
-		(void)snprintf(error, CONFIG_ERROR_MAX, "a number from %u to %u is needed",
+		(void)text_format(error, CONFIG_ERROR_MAX, "a number from %u to %u is needed",
 		    option->min, option->max);
 		return false;
 	}
@@ -56,8 +57,7 @@ config_set_word(
 			*(uint32_t *)config_member(config, option) = i;
 			return true;
 		}
-		len +=
-		    (size_t)snprintf(error + len, CONFIG_ERROR_MAX - len, " %s", option->words[i]);
+		len += text_format(error + len, CONFIG_ERROR_MAX - len, " %s", option->words[i]);
 	}
 	return false;
 }
@@ -67,7 +67,7 @@ config_set_text(
     struct config *config, const struct config_option *option, const char *text, char *error)
 {
 	if (strlen(text) >= CONFIG_TEXT_MAX) {
-		(void)snprintf(
+		(void)text_format(
 		    error, CONFIG_ERROR_MAX, "longer than %d bytes", CONFIG_TEXT_MAX - 1);
 		return false;
 	}
@@ -143,7 +143,7 @@ config_complain(config_complaint_fn *complain, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	(void)vsnprintf(text, sizeof(text), format, args);
+	(void)text_format_args(text, sizeof(text), format, args);
 	va_end(args);
 	complain(text);
 }
@@ -309,10 +309,10 @@ config_format_values(const struct config_option *option, char values[CONFIG_VALU
 {
 	values[0] = '\0';
 	if (option->kind == CONFIG_NUMBER && option->max < UINT32_MAX - 1)
-		(void)snprintf(values, CONFIG_VALUES_MAX, " [%s; %" PRIu32 " to %" PRIu32 "]",
+		(void)text_format(values, CONFIG_VALUES_MAX, " [%s; %" PRIu32 " to %" PRIu32 "]",
 		    option->initial, option->min, option->max);
 	else if (option->kind != CONFIG_FLAG && option->initial[0] != '\0')
-		(void)snprintf(values, CONFIG_VALUES_MAX, " [%s]", option->initial);
+		(void)text_format(values, CONFIG_VALUES_MAX, " [%s]", option->initial);
 }
 
 void

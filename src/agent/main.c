@@ -22,6 +22,7 @@
 #include "platform/memory.h"
 #include "platform/proc.h"
 #include "platform/signals.h"
+#include "platform/text.h"
 #include "platform/users.h"
 #include "protocol/kcmdline.h"
 #include "boot/boot.h"
@@ -79,7 +80,7 @@ main_find_home(void)
 	const char *problem;
 	char uid[16];
 
-	(void)snprintf(uid, sizeof(uid), "%u", geteuid());
+	(void)text_format(uid, sizeof(uid), "%u", geteuid());
 	if (users_lookup(USERS_DIRECTORY, uid, &user, &problem) == 0 &&
 	    faccessat(AT_FDCWD, user.home, X_OK, 0) == 0)
 		return user.home;

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "boot/step.h"
 #include "platform/cgroup.h"
@@ -13,6 +12,7 @@
 #include "platform/fd.h"
 #include "platform/log.h"
 #include "platform/proc.h"
+#include "platform/text.h"
 
 #define BOOT_CGROUPS_AGENT "agent"
 #define BOOT_CGROUPS_SESSIONS "sessions"
@@ -93,7 +93,7 @@ boot_cgroups_make_sessions(int root_fd)
 		if (r == 0)
 			return cgroup_make(root_fd, name, &boot_cgroups_fd);
 		log_error(r, "cgroups: %s of the run before can't be removed", name);
-		(void)snprintf(name, sizeof(name), BOOT_CGROUPS_SESSIONS "-%d", i);
+		(void)text_format(name, sizeof(name), BOOT_CGROUPS_SESSIONS "-%d", i);
 		timeout_ms = 0;
 	}
 	return r;

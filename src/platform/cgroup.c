@@ -19,6 +19,7 @@
 #include "platform/fd.h"
 #include "platform/pidfd.h"
 #include "platform/stream.h"
+#include "platform/text.h"
 
 #define CGROUP_FILE_MAX 4096
 #define CGROUP_NUMBER_MAX 32
@@ -53,7 +54,7 @@ cgroup_write_number(int cgroup_fd, const char *file, uint64_t number)
 {
 	char text[CGROUP_NUMBER_MAX];
 
-	(void)snprintf(text, sizeof(text), "%" PRIu64, number);
+	(void)text_format(text, sizeof(text), "%" PRIu64, number);
 	return cgroup_write(cgroup_fd, file, text);
 }
 

@@ -11,6 +11,7 @@
 #include "platform/clock.h"
 #include "platform/log_output.h"
 #include "platform/printable.h"
+#include "platform/text.h"
 
 /* The priorities of syslog(3) for the levels. */
 static const uint8_t log_priorities[] = {
@@ -60,15 +61,7 @@ log_set_session_name(const char *name)
 static size_t __attribute__((format(printf, 3, 0)))
 log_append(char *line, size_t len, const char *format, va_list args)
 {
-	int n;
-
-	if (len >= LOG_LINE_MAX)
-		return len;
-	n = vsnprintf(line + len, LOG_LINE_MAX - len, format, args);
-	if (n < 0)
-		return len;
-	len += (size_t)n;
-	return len < LOG_LINE_MAX ? len : LOG_LINE_MAX - 1;
+	return len + text_format_args(line + len, LOG_LINE_MAX - len, format, args);
 }
 
 static size_t __attribute__((format(printf, 3, 4)))
@@ -175,7 +168,7 @@ log_limited(struct log_limit *limit, const char *format, ...)
 		return;
 	}
 	limit->used++;
-	(void)snprintf(behind, sizeof(behind), "(%u more of this kind were left out)", dropped);
+	(void)text_format(behind, sizeof(behind), "(%u more of this kind were left out)", dropped);
 	va_start(args, format);
 	log_line(LOG_LEVEL_ERROR, " ", dropped > 0 ? behind : NULL, format, args);
 	va_end(args);

@@ -5,8 +5,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "platform/text.h"
 
 static int proc_fd = -1;
 
@@ -27,7 +28,7 @@ proc_dir_fd(void)
 void
 proc_fd_link(int fd, char ret[PROC_FD_LINK_MAX])
 {
-	(void)snprintf(ret, PROC_FD_LINK_MAX, "self/fd/%d", fd);
+	(void)text_format(ret, PROC_FD_LINK_MAX, "self/fd/%d", fd);
 }
 
 void

@@ -13,6 +13,7 @@
 #include "platform/dir.h"
 #include "platform/fd.h"
 #include "platform/proc.h"
+#include "platform/text.h"
 
 /* PF_KTHREAD of the kernel's include/linux/sched.h, in the ninth field. */
 #define PROCS_KERNEL_THREAD 0x00200000UL
@@ -32,7 +33,7 @@ procs_read(int proc_fd, const char *name, struct procs_entry *ret)
 	ret->pid = (pid_t)strtonum(name, 1, INT32_MAX, &problem);
 	if (problem != NULL)
 		return false;
-	(void)snprintf(path, sizeof(path), "%d/stat", (int)ret->pid);
+	(void)text_format(path, sizeof(path), "%d/stat", (int)ret->pid);
 	if (fd_read_file(proc_fd, path, text, sizeof(text)) < 0)
 		return false;
 	/* A process may put anything into its name, parentheses too. */
@@ -58,7 +59,7 @@ procs_read_status(pid_t pid, int *ret_status)
 	const char *last;
 	ssize_t len;
 
-	(void)snprintf(path, sizeof(path), "%d/stat", (int)pid);
+	(void)text_format(path, sizeof(path), "%d/stat", (int)pid);
 	len = fd_read_file(proc_dir_fd(), path, text, sizeof(text));
 	if (len < 0)
 		return (int)len;
@@ -78,7 +79,7 @@ procs_read_parent(pid_t pid)
 	ssize_t len;
 	int parent;
 
-	(void)snprintf(path, sizeof(path), "%d/stat", (int)pid);
+	(void)text_format(path, sizeof(path), "%d/stat", (int)pid);
 	len = fd_read_file(proc_dir_fd(), path, text, sizeof(text));
 	if (len < 0)
 		return (pid_t)len;

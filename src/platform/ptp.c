@@ -5,11 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "platform/fd.h"
+#include "platform/text.h"
 
 #define PTP_DEVICES_MAX 8
 #define PTP_NAME "KVM virtual PTP\n"
@@ -30,11 +30,11 @@ ptp_open(int *ret_fd)
 		char name[64];
 		int fd;
 
-		(void)snprintf(path, sizeof(path), "/sys/class/ptp/ptp%d/clock_name", i);
+		(void)text_format(path, sizeof(path), "/sys/class/ptp/ptp%d/clock_name", i);
 		if (fd_read_file(AT_FDCWD, path, name, sizeof(name)) < 0 ||
 		    strcmp(name, PTP_NAME) != 0)
 			continue;
-		(void)snprintf(path, sizeof(path), "/dev/ptp%d", i);
+		(void)text_format(path, sizeof(path), "/dev/ptp%d", i);
 		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 		if (fd < 0)
 			return -errno;

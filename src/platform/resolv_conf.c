@@ -14,6 +14,7 @@
 
 #include "platform/fd.h"
 #include "platform/mount_point.h"
+#include "platform/text.h"
 
 #define RESOLV_CONF_PATH "/etc/resolv.conf"
 #define RESOLV_CONF_RUN_PATH "/run/vmm-guest/resolv.conf"
@@ -124,7 +125,7 @@ resolv_conf_replace(int dir_fd, const char *name, const char *text)
 	int CLEANUP_FD fd = -1;
 	int r;
 
-	(void)snprintf(temporary, sizeof(temporary), ".resolv.conf.%d", (int)getpid());
+	(void)text_format(temporary, sizeof(temporary), ".resolv.conf.%d", (int)getpid());
 	if (unlinkat(dir_fd, temporary, 0) < 0 && errno != ENOENT)
 		return -errno;
 	fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, RESOLV_CONF_MODE);

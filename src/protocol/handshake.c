@@ -7,10 +7,10 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "platform/text.h"
 #include "protocol/utf8.h"
 
 #define HANDSHAKE_VERB "connect"
@@ -98,15 +98,11 @@ handshake_parse(const char *text, size_t len, uint32_t *ret_port, size_t *ret_le
 size_t
 handshake_format_connect(char *text, size_t size, uint32_t port)
 {
-	int n = snprintf(text, size, "CONNECT %u\n", port);
-
-	return n < 0 ? 0 : (size_t)n;
+	return text_format(text, size, "CONNECT %u\n", port);
 }
 
 size_t
 handshake_format_ok(char *text, size_t size, uint32_t number)
 {
-	int n = snprintf(text, size, "OK %u\n", number);
-
-	return n < 0 ? 0 : (size_t)n;
+	return text_format(text, size, "OK %u\n", number);
 }

@@ -7,8 +7,9 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "platform/text.h"
 
 static const char *const ip_param_names[IP_PARAM_FIELDS] = {
 	[IP_PARAM_CLIENT] = "client address",
@@ -74,11 +75,12 @@ ip_param_check(const struct ip_param *param, char problem[IP_PARAM_PROBLEM_SIZE]
 		const char *text = param->field[needed[i]];
 
 		if (text[0] == '\0') {
-			(void)snprintf(problem, IP_PARAM_PROBLEM_SIZE, "the %s is missing", name);
+			(void)text_format(
+			    problem, IP_PARAM_PROBLEM_SIZE, "the %s is missing", name);
 			return -EINVAL;
 		}
 		if (ip_param_parse_quad(text, &ignored) < 0) {
-			(void)snprintf(problem, IP_PARAM_PROBLEM_SIZE,
+			(void)text_format(problem, IP_PARAM_PROBLEM_SIZE,
 			    "the %s '%s' is not a dotted quad", name, text);
 			return -EINVAL;
 		}

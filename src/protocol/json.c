@@ -10,10 +10,10 @@
 #include <locale.h>
 #include <stdarg.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/text.h"
 #include "vmm-guest/protocol.h"
 
 #define JSON_DEPTH_MAX 32
@@ -53,7 +53,7 @@ json_fail(struct json_error *error, const char *format, ...)
 		return;
 	error->code = -EINVAL;
 	va_start(args, format);
-	(void)vsnprintf(error->text, sizeof(error->text), format, args);
+	(void)text_format_args(error->text, sizeof(error->text), format, args);
 	va_end(args);
 }
 

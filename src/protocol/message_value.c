@@ -6,10 +6,10 @@
 #include "protocol/message_kind.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/text.h"
 #include "protocol/session_name.h"
 #include "protocol/utf8.h"
 #include "vmm-guest/protocol.h"
@@ -192,7 +192,7 @@ message_make_real(const struct message_member *member, const void *base)
 	double number = *(const double *)message_at(base, member->offset);
 	char text[32];
 
-	(void)snprintf(text, sizeof(text), MESSAGE_REAL_FORMAT, number);
+	(void)text_format(text, sizeof(text), MESSAGE_REAL_FORMAT, number);
 	return json_object_new_double_s(number, text);
 }
 

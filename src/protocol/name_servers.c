@@ -7,9 +7,9 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "platform/text.h"
 #include "protocol/ip_param.h"
 
 #define NAME_SERVERS_OFF "off"
@@ -85,7 +85,7 @@ name_servers_at_boot(const char *option, const char *ip_value, struct name_serve
 	struct ip_param param;
 
 	if (!name_servers_is_word(option)) {
-		(void)snprintf(problem, NAME_SERVERS_PROBLEM_SIZE,
+		(void)text_format(problem, NAME_SERVERS_PROBLEM_SIZE,
 		    "'%.80s' is not a list of name servers", option);
 		return name_servers_parse_list(option, ret);
 	}
@@ -93,7 +93,7 @@ name_servers_at_boot(const char *option, const char *ip_value, struct name_serve
 		return -ENODATA;
 	ip_param_parse(ip_value, &param);
 	if (ip_param_check(&param, why) < 0) {
-		(void)snprintf(problem, NAME_SERVERS_PROBLEM_SIZE, "ip=: %.150s", why);
+		(void)text_format(problem, NAME_SERVERS_PROBLEM_SIZE, "ip=: %.150s", why);
 		return -EINVAL;
 	}
 	if (option[0] == '\0') {
@@ -127,10 +127,7 @@ name_servers_format(const struct name_servers *servers, char text[NAME_SERVERS_T
 	size_t len = 0;
 
 	text[0] = '\0';
-	for (unsigned i = 0; i < servers->count; i++) {
-		int n = snprintf(text + len, NAME_SERVERS_TEXT_SIZE - len, "nameserver %s\n",
+	for (unsigned i = 0; i < servers->count; i++)
+		len += text_format(text + len, NAME_SERVERS_TEXT_SIZE - len, "nameserver %s\n",
 		    servers->address[i]);
-
-		len += n > 0 ? (size_t)n : 0;
-	}
 }

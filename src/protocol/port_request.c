@@ -7,8 +7,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 
+#include "platform/text.h"
 #include "protocol/message.h"
 
 #define PORT_REQUEST_HOST "127.0.0.1"
@@ -55,14 +55,14 @@ port_target_set(struct port_target *target, const char *host, uint16_t port)
 		target->address.in.sin_family = AF_INET;
 		target->address.in.sin_port = htons(port);
 		target->address_len = sizeof(target->address.in);
-		(void)snprintf(target->name, sizeof(target->name), "%s:%u", host, port);
+		(void)text_format(target->name, sizeof(target->name), "%s:%u", host, port);
 		return 0;
 	}
 	if (inet_pton(AF_INET6, host, &target->address.in6.sin6_addr) == 1) {
 		target->address.in6.sin6_family = AF_INET6;
 		target->address.in6.sin6_port = htons(port);
 		target->address_len = sizeof(target->address.in6);
-		(void)snprintf(target->name, sizeof(target->name), "[%s]:%u", host, port);
+		(void)text_format(target->name, sizeof(target->name), "[%s]:%u", host, port);
 		return 0;
 	}
 	return -EINVAL;

@@ -6,9 +6,9 @@
 #include "protocol/status.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "platform/text.h"
 #include "protocol/message.h"
 
 #define AT(member) MESSAGE_AT(struct status, member)
@@ -106,7 +106,7 @@ status_signal_name(int signal)
 {
 	static char names[STATUS_SIGNAL_MAX][4];
 
-	(void)snprintf(names[signal], sizeof(names[signal]), "%d", signal);
+	(void)text_format(names[signal], sizeof(names[signal]), "%d", signal);
 	return names[signal];
 }
 

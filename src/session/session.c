@@ -8,11 +8,11 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "platform/fdpass.h"
 #include "platform/log.h"
+#include "platform/text.h"
 #include "protocol/json.h"
 #include "shared/admission.h"
 
@@ -25,14 +25,10 @@ session_refuse_exec(struct session *session, int code, const char *format, ...)
 	char text[SESSION_TEXT_MAX];
 	va_list args;
 	size_t len;
-	int n;
 
 	va_start(args, format);
-	n = vsnprintf(text, sizeof(text) - 1, format, args);
+	len = text_format_args(text, sizeof(text) - 1, format, args);
 	va_end(args);
-	len = n < 0 ? 0 : (size_t)n;
-	if (len > sizeof(text) - 2)
-		len = sizeof(text) - 2;
 	text[len++] = '\n';
 	conn_be_patient(&session->conn);
 	if (conn_send(&session->conn, VMM_GUEST_STDERR, text, len) < 0)
@@ -45,16 +41,16 @@ session_refuse(struct session *session, _Atomic uint64_t *count, int error, cons
 {
 	const char *name = strerrorname_np(-error);
 	char text[SESSION_TEXT_MAX];
-	int file_len;
+	size_t file_len;
 	va_list args;
 
 	if (count != NULL)
 		(void)atomic_fetch_add(count, 1);
 	if (error == -ENOMEM)
 		session->is_last = true;
-	file_len = snprintf(text, sizeof(text), "%s: ", name);
+	file_len = text_format(text, sizeof(text), "%s: ", name);
 	va_start(args, format);
-	(void)vsnprintf(text + file_len, sizeof(text) - (size_t)file_len, format, args);
+	(void)text_format_args(text + file_len, sizeof(text) - file_len, format, args);
 	va_end(args);
 	switch (atomic_load(&session->slot->reply_style)) {
 	case SLOT_REPLY_EXEC:

@@ -4,7 +4,8 @@
 #include "shared/admission.h"
 
 #include <stdatomic.h>
-#include <stdio.h>
+
+#include "platform/text.h"
 
 /* Below this, one place is all there is, and nothing is kept for programs. */
 #define ADMISSION_WORKERS_TO_KEEP 3
@@ -144,13 +145,13 @@ admission_explain(
 	uint32_t held = admission_count_taken(board, ADMISSION_FILE);
 
 	if (kind != ADMISSION_FILE && taken == total)
-		(void)snprintf(text, size, "busy: %u of %u %s workers are in use", taken, total,
+		(void)text_format(text, size, "busy: %u of %u %s workers are in use", taken, total,
 		    kind == ADMISSION_EXEC ? "exec" : "look");
 	else if (kind == ADMISSION_LOOK && held < most)
-		(void)snprintf(
+		(void)text_format(
 		    text, size, "busy: workers left: %u, kept for programs", most - held);
 	else
-		(void)snprintf(
+		(void)text_format(
 		    text, size, "busy: all %u workers that may serve this are in use", most);
 }
 

@@ -6,14 +6,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "platform/cgroup.h"
+#include "platform/text.h"
 
 void
 cgroup_number_name(uint64_t number, char ret[CGROUP_NUMBER_NAME_MAX])
 {
-	(void)snprintf(ret, CGROUP_NUMBER_NAME_MAX, "%" PRIu64, number);
+	(void)text_format(ret, CGROUP_NUMBER_NAME_MAX, "%" PRIu64, number);
 }
 
 int

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include "platform/fd.h"
 #include "platform/log.h"
 #include "platform/proc.h"
+#include "platform/text.h"
 #include "shared/attachment.h"
 #include "shared/holder_place.h"
 #include "shared/slot_wake.h"
@@ -145,7 +145,7 @@ journals_bury(struct scoreboard *board, uint32_t index, const char *cause)
 	if (board->journal_count == 0)
 		return;
 	attachment_end(board, index);
-	(void)snprintf(words, sizeof(words), "worker lost: %s", cause);
+	(void)text_format(words, sizeof(words), "worker lost: %s", cause);
 	(void)journal_lose(board, index, words);
 	holder_place_bury(board, index);
 	journals_wake_all(board);

@@ -5,12 +5,12 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "platform/fd.h"
 #include "platform/fdpass.h"
+#include "platform/text.h"
 #include "protocol/frame.h"
 
 #define LOST_REPLY_MAX 256
@@ -42,14 +42,6 @@ lost_reply_add_exit(uint8_t *bytes, int32_t code)
 	return lost_reply_add_frame(bytes, VMM_GUEST_EXIT, payload, sizeof(payload));
 }
 
-static size_t
-lost_reply_text(char *text, size_t size, const char *format, const char *cause)
-{
-	int n = snprintf(text, size, "%s%s", format, cause);
-
-	return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
-}
-
 size_t
 lost_reply_format(uint8_t reply_style, const char *cause, uint8_t *bytes, size_t size)
 {
@@ -61,7 +53,7 @@ lost_reply_format(uint8_t reply_style, const char *cause, uint8_t *bytes, size_t
 		return 0;
 	switch (reply_style) {
 	case SLOT_REPLY_EXEC:
-		len = lost_reply_text(text, sizeof(text) - 1, "worker lost: ", cause);
+		len = text_format(text, sizeof(text) - 1, "worker lost: %s", cause);
 		text[len++] = '\n';
 		len = lost_reply_add_frame(bytes, VMM_GUEST_STDERR, text, len);
 		return len + lost_reply_add_exit(bytes + len, VMM_GUEST_EXIT_AGENT);

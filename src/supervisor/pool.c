@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -15,6 +14,7 @@
 #include "platform/fd.h"
 #include "platform/fdpass.h"
 #include "platform/log.h"
+#include "platform/text.h"
 #include "shared/cgroup_number.h"
 #include "shared/admission.h"
 #include "supervisor/cut.h"
@@ -220,9 +220,9 @@ pool_describe_death(
     const siginfo_t *info, bool is_stuck, bool is_spawning, char *cause, size_t size)
 {
 	if (info->si_code == CLD_EXITED)
-		(void)snprintf(cause, size, "exit status %d", info->si_status);
+		(void)text_format(cause, size, "exit status %d", info->si_status);
 	else
-		(void)snprintf(cause, size, "signal %d (%s)%s%s", info->si_status,
+		(void)text_format(cause, size, "signal %d (%s)%s%s", info->si_status,
 		    strsignal(info->si_status), is_stuck ? ", stuck in the kernel" : "",
 		    is_spawning ? " while starting the program" : "");
 }

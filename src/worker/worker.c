@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <malloc.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -26,6 +25,7 @@
 #include "platform/listener.h"
 #include "platform/log.h"
 #include "platform/oom_score.h"
+#include "platform/text.h"
 #include "platform/watchdog.h"
 #include "session/file/temporary.h"
 #include "shared/host_clock.h"
@@ -222,7 +222,7 @@ worker_init(struct worker *worker, const struct worker_options *options)
 		exit(0);
 	watchdog_init(options->watchdog_fd);
 	stop_set_grace(&options->board->shutdown.grace_ms);
-	(void)snprintf(name, sizeof(name), "worker %u", options->index);
+	(void)text_format(name, sizeof(name), "worker %u", options->index);
 	log_set_process(name);
 	worker_set_title(worker, "idle");
 	worker->unix_room = listener_message_max(options->listeners[0].fd);

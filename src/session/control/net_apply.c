@@ -6,13 +6,13 @@
 #include "session/control/net_apply.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "platform/clock.h"
 #include "platform/log.h"
 #include "platform/netif.h"
 #include "platform/resolv_conf.h"
+#include "platform/text.h"
 #include "platform/watchdog.h"
 #include "protocol/name_servers.h"
 
@@ -39,7 +39,7 @@ net_apply_interface(const struct net_request *request, struct net_apply_result *
 	}
 	r = netif_configure(name, &network, times, &failed);
 	if (r < 0)
-		(void)snprintf(result->problem, sizeof(result->problem), "can't %s of %s: %s",
+		(void)text_format(result->problem, sizeof(result->problem), "can't %s of %s: %s",
 		    netif_step_name(failed), name, strerror(-r));
 	result->times[NET_REQUEST_ADDRESS_US] = times[NETIF_ADDRESS];
 	result->times[NET_REQUEST_NETMASK_US] = times[NETIF_NETMASK];

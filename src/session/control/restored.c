@@ -8,13 +8,13 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "platform/clock.h"
 #include "platform/entropy.h"
 #include "platform/log.h"
+#include "platform/text.h"
 #include "protocol/restored_request.h"
 #include "shared/host_clock.h"
 #include "session/control/net_apply.h"
@@ -27,7 +27,7 @@ static struct restored_request restored_request;
 static void
 restored_fail(struct restored_status *status, const char *what, const char *problem)
 {
-	(void)snprintf(
+	(void)text_format(
 	    status->errors[status->errors_count++], RESTORED_ERROR_SIZE, "%s: %s", what, problem);
 }
 

@@ -8,12 +8,12 @@
 #include "session/control/wait_port.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 #include "platform/backoff.h"
 #include "platform/clock.h"
 #include "platform/log.h"
 #include "platform/tcp_port.h"
+#include "platform/text.h"
 #include "protocol/port_request.h"
 
 #define WAIT_PORT_FIRST_MS 5
@@ -71,7 +71,7 @@ wait_port_serve(struct session *session, uint8_t type, const uint8_t *payload, s
 		session_refuse_bad(session, "WAIT_PORT", &error);
 		return;
 	}
-	(void)snprintf(what, sizeof(what), "port %u", wait.port);
+	(void)text_format(what, sizeof(what), "port %u", wait.port);
 	session_describe(session, "", what);
 	r = wait_port_run(&session->conn, &wait);
 	if (r == -EPIPE)

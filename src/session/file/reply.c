@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "platform/clock.h"
+#include "platform/text.h"
 #include "platform/watchdog.h"
 #include "session/file/path.h"
 #include "session/stop.h"
@@ -67,8 +68,7 @@ file_reply_text(struct session *session, int error, const char *format, ...)
 	/* A file system of the guest's may say EPIPE too. */
 	if (error == -EPIPE && file_reply_check(session) == -EPIPE)
 		return;
-	n = snprintf(text, sizeof(text), "%s: ", name != NULL ? name : "EIO");
-	len = n < 0 ? 0 : (size_t)n;
+	len = text_format(text, sizeof(text), "%s: ", name != NULL ? name : "EIO");
 	va_start(args, format);
 	n = vsnprintf(text + len, sizeof(text) - len, format, args);
 	va_end(args);

@@ -15,6 +15,7 @@
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/proc.h"
+#include "platform/text.h"
 #include "platform/watchdog.h"
 #include "session/session.h"
 
@@ -24,7 +25,7 @@
 static void
 file_temporary_name(uint32_t slot, uint64_t number, char ret[FILE_TEMPORARY_NAME_MAX])
 {
-	(void)snprintf(
+	(void)text_format(
 	    ret, FILE_TEMPORARY_NAME_MAX, ".vmm-guest-%" PRIu32 "-%" PRIu64, slot, number);
 }
 

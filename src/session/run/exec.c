@@ -9,13 +9,13 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "platform/cgroup.h"
 #include "platform/clock.h"
 #include "platform/fd.h"
+#include "platform/text.h"
 #include "protocol/report.h"
 #include "protocol/start.h"
 #include "session/durable/owner.h"
@@ -288,7 +288,7 @@ exec_end_durable(struct exec *exec, struct relay_end *end)
 	if (end->error < 0) {
 		how.code = VMM_GUEST_EXIT_AGENT;
 		how.signal = 0;
-		(void)snprintf(how.words, sizeof(how.words), EXEC_BROKEN, strerror(-end->error));
+		(void)text_format(how.words, sizeof(how.words), EXEC_BROKEN, strerror(-end->error));
 	}
 	owner_finish(&exec->owner, &how);
 }

@@ -15,6 +15,7 @@
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/spawn.h"
+#include "platform/text.h"
 #include "platform/watchdog.h"
 #include "session/run/environment.h"
 #include "session/run/session_cgroup.h"
@@ -49,7 +50,8 @@ launch_refuse(struct launch *launch, int code, const char *format, ...)
 
 	launch->refusal->code = code;
 	va_start(args, format);
-	(void)vsnprintf(launch->refusal->words, sizeof(launch->refusal->words), format, args);
+	(void)text_format_args(
+	    launch->refusal->words, sizeof(launch->refusal->words), format, args);
 	va_end(args);
 }
 

@@ -9,13 +9,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "platform/cgroup.h"
 #include "platform/dir.h"
 #include "platform/fd.h"
+#include "platform/text.h"
 #include "shared/cgroup_number.h"
 
 #define SESSION_CGROUP_CPU_PERIOD_US 100000
@@ -115,7 +115,7 @@ session_cgroup_set_cpu(int fd, uint64_t percent)
 {
 	char text[64];
 
-	(void)snprintf(text, sizeof(text), "%" PRIu64 " %d",
+	(void)text_format(text, sizeof(text), "%" PRIu64 " %d",
 	    percent * SESSION_CGROUP_CPU_PERIOD_US / SESSION_CGROUP_PERCENT,
 	    SESSION_CGROUP_CPU_PERIOD_US);
 	return cgroup_write(fd, "cpu.max", text);
