@@ -399,7 +399,9 @@ class Frozen:
         self._libc.ptrace.restype = ctypes.c_long
         self._ptrace(PTRACE_SEIZE, data=O_TRACESYSGOOD)
         self._ptrace(PTRACE_INTERRUPT)
-        self._wait()
+        stopped = self._wait()
+        # A signal that came in between waits for us to pass it on.
+        self._signal = 0 if stopped == signal.SIGTRAP else stopped
 
     def _wait(self):
         deadline = time.monotonic() + TIMEOUT
@@ -419,7 +421,7 @@ class Frozen:
         """Lets it run until it enters, or returns from, the system call NUMBER. Returns what
         it returned."""
         info = ctypes.create_string_buffer(96)
-        pending = 0
+        pending, self._signal = self._signal, 0
         while True:
             self._ptrace(PTRACE_SYSCALL, data=pending)
             stopped = self._wait()
@@ -440,7 +442,7 @@ class Frozen:
 
     def thaw(self):
         if self.pid and is_running(self.pid):
-            self._ptrace(PTRACE_DETACH)
+            self._ptrace(PTRACE_DETACH, data=self._signal)
         self.pid = 0
 
     def kill(self):
