@@ -120,8 +120,8 @@ journals_open(struct scoreboard *board, uint64_t bytes_max)
 
 /* ---- the turns ----------------------------------------------------------- */
 
-/* Wakes everybody who may sleep for a durable session. Whoever died may have taken a
- * sleeper's word back, and not have rung yet: then nobody else would. */
+/* Wakes everybody who may sleep for a durable session. Whoever died may have changed what
+ * they wait for, and not have rung yet: then nobody else would. */
 static void
 journals_wake_all(const struct scoreboard *board)
 {

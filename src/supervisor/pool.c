@@ -110,6 +110,8 @@ pool_fork(struct pool *pool, uint32_t index)
 	if (pid == 0) {
 		struct worker_options options = pool->options;
 
+		/* Before it serves: we may be late with it, and without it nobody can wake it. */
+		atomic_store(&pool->board->slots[index].worker_pid, getpid());
 		options.index = index;
 		options.queue_read_fd = worker->queue_fd;
 		options.queue_write_fd = fd_steal(&write_fd);

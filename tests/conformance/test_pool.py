@@ -12,8 +12,12 @@ import time
 import pytest
 
 import codec
+import durable
 from agent import TRACED, Refused, agent_binary, children, descriptors, is_running, kill_hard, together, wait_until
 from traces import Trace, name_of, timed_out
+
+
+CLONE = 56  # fork(3), on x86-64
 
 
 def voluntary_switches(pid):
@@ -396,6 +400,19 @@ def test_once_serves_one_connection_in_this_very_process(start_agent):
 
 
 # ---- load -----------------------------------------------------------------------
+
+
+@pytest.mark.kills_workers
+def test_a_worker_is_known_by_its_number_before_it_serves(start_agent):
+    """Also where the supervisor, which has just forked it, stands still."""
+    agent = start_agent("--workers=2")
+    with agent.start(["cat"]), durable.Frozen(agent.pid) as supervisor:
+        program, = (slot["pid"] for slot in agent.status()["slots"] if slot["kind"] == "exec")
+        idle, = (pid for pid in agent.worker_pids() if program not in children(pid))
+        kill_hard(idle)
+        supervisor.run_to(CLONE)
+        itself, = (slot["pid"] for slot in agent.status()["slots"] if slot["kind"] == "status")
+        assert itself in agent.worker_pids() and itself != idle
 
 
 @pytest.mark.kills_workers
