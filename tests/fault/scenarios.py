@@ -239,14 +239,17 @@ def detach(lab, session):
         raise Wrong(FALSE, "EXIT %d of one that runs" % result.code)
 
 
-@scenario(prepare=kept, end=forgotten)
-def owner_dies(lab, session):
+def kept_by(lab):
+    """The same, and its worker."""
+    return kept(lab), durable.owner_pid(lab.agent, "kept")
+
+
+@scenario(prepare=kept_by, end=forgotten)
+def owner_dies(lab, state):
     """What it had written is there, and then EXIT 125."""
-    program = next(slot["pid"] for slot in lab.agent.status()["slots"] if slot["session"] == session)
-    worker = [pid for pid in lab.agent.worker_pids() if program in children(pid)]
-    os.kill(worker[0], signal.SIGKILL)
+    os.kill(state[1], signal.SIGKILL)
     conn = lab.open()
-    conn.send(codec.ATTACH, {"session": session, "from": 0})
+    conn.send(codec.ATTACH, {"session": state[0], "from": 0})
     come_back(lab, conn, b"", OLD)
 
 
