@@ -301,7 +301,7 @@ def test_two_starts_by_one_name_run_once(agent, tmp_path):
             if i not in winners:
                 assert durable.refusal(conn.result()).strip() == (
                     "EEXIST: session 'one' is there (number %d, running)" % number)
-        wait_until(ran.exists, message="it runs")
+        wait_until(lambda: ran.exists() and ran.read_text() != "", message="it runs")
         assert agent.request(codec.KILL, {"session": number, "signal": 9}).code == 0
         assert conns[winners[0]].result().code == 137
         assert durable.start_refused(agent, ["true"], "one").strip() == (
