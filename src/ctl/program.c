@@ -155,7 +155,9 @@ program_exited(const struct attach_options *options, const struct attach_result 
 	if (durable != NULL && durable->session.is_known &&
 	    (durable->leaves_at_once || durable->only_shows))
 		return 0;
-	if (durable != NULL && durable->session.is_known && durable->forgets)
+	/* Where its worker was lost, what it had written may not have come whole: it is kept. */
+	if (durable != NULL && durable->session.is_known && durable->forgets &&
+	    result->exit.code != VMM_GUEST_EXIT_AGENT)
 		program_forget(&durable->session);
 	/* A shell that runs us in a loop has to see that Ctrl-C ended us. */
 	if (result->exit.signal == SIGINT && result->signal == SIGINT)

@@ -161,6 +161,16 @@ def test_a_program_that_can_not_start_is_not_left(ctl):
     assert sessions(ctl) == {}
 
 
+@pytest.mark.kills_workers
+def test_what_a_lost_worker_had_written_can_still_be_had(agent, ctl):
+    with ctl.start("exec", "--durable", "--name", "x", *sh("echo out; exec sleep 4713")) as process:
+        assert process.stdout.readline() == b"out\n"
+        os.kill(durable.owner_pid(agent, "x"), signal.SIGKILL)
+        assert process.wait(30) == 125
+    assert ctl.run("logs", "x").stdout == b"out\n"
+    assert ctl.run("forget", "x").code == 0
+
+
 def test_a_program_that_runs_can_not_be_forgotten(ctl):
     name = ctl.ok("exec", "-d", "sleep", "4712").decode().strip()
     done = ctl.run("forget", name)
