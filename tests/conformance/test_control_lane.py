@@ -172,10 +172,11 @@ def test_a_look_place_is_free_again_when_its_host_goes(start_agent, tmp_path):
 @pytest.mark.kills_workers
 def test_a_look_place_is_free_again_when_its_worker_dies(start_agent, tmp_path):
     agent = start_agent("--workers=4")
-    watch(agent, tmp_path)
+    held = watch(agent, tmp_path)
     kill_hard([s for s in agent.status()["slots"] if s["kind"] == "watch"][0]["pid"])
     wait_until(lambda: agent.status()["workers"]["look"] == 0, message="it is free")
     assert not isinstance(watch(agent, tmp_path), str)
+    held.close()
 
 
 def test_files_and_programs_together_leave_one_worker(full, tmp_path):
