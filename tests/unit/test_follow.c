@@ -228,6 +228,24 @@ test_who_was_overtaken_twice_goes_on_in_the_middle(void **state)
 	assert_false(follow.is_behind);
 }
 
+/* What no ACK has covered is still there, and is not to be passed over. */
+static void
+test_a_holder_that_is_waited_for_goes_on_at_the_oldest_byte_however_often_it_was_overtaken(
+    void **state)
+{
+	const struct journal_settings settings = {
+		.buffer_bytes = 65536,
+		.keep_seconds = 1,
+		.when_full = JOURNAL_FULL_WAIT,
+	};
+
+	(void)state;
+	begin(&settings, 0, true);
+	append_many(1000000);
+	follow.is_behind = true;
+	assert_int_equal(take_lost(0), journal_oldest_offset(&journal));
+}
+
 static void
 test_sent_is_what_has_gone_whole(void **state)
 {
@@ -364,6 +382,8 @@ main(void)
 		TEST(test_status_that_is_queued_comes_before_output),
 		TEST(test_what_was_overtaken_is_told_to_the_byte),
 		TEST(test_who_was_overtaken_twice_goes_on_in_the_middle),
+		TEST(
+		    test_a_holder_that_is_waited_for_goes_on_at_the_oldest_byte_however_often_it_was_overtaken),
 		TEST(test_sent_is_what_has_gone_whole),
 		TEST(test_the_end_is_exited_the_words_and_exit),
 		TEST(test_an_end_without_words_or_numbers_is_exit_alone),

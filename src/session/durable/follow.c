@@ -193,15 +193,23 @@ follow_begin_detached(struct follow *follow)
 	return follow_begin_status(follow, &report, true);
 }
 
+/* Whether all that is still there waits for this reader, and what is gone was nobody's to
+ * keep. */
+static bool
+follow_is_waited_for(const struct follow *follow)
+{
+	return follow->is_holder && follow->journal->settings.when_full != JOURNAL_FULL_DROP;
+}
+
 /* What is at OLDEST may be gone before it is read, and again after that: who was overtaken
- * twice goes on in the middle of what there is. */
+ * twice goes on in the middle of what there is, unless it is waited for. */
 static int
 follow_begin_lost(struct follow *follow, uint64_t oldest)
 {
 	uint64_t end = journal_end_offset(follow->journal);
 	struct report report = { .event = REPORT_LOST, .offset = oldest };
 
-	if (follow->is_behind && end > oldest)
+	if (follow->is_behind && end > oldest && !follow_is_waited_for(follow))
 		report.offset += (end - oldest) / 2;
 	report.lost = report.offset - follow->offset;
 	follow->is_behind = true;
