@@ -261,7 +261,7 @@ def start(agent, cmd, name, stdin=None, tty=None, report=None, members=None, **d
     conn = request(agent, codec.START, codec.start(cmd, name=name, durable=durable, **more))
     reader = Reader(conn, 0)
     frame = reader.take()
-    assert frame is not None and reader.events, "not started: %r" % frame
+    assert frame is not None and reader.events, "not started: %r" % (frame,)
     reader.started = reader.event("started")
     assert reader.started["name"] == name, reader.started
     return reader

@@ -118,8 +118,8 @@ def check_streams(piece, references):
 @pytest.mark.plain_build
 def test_no_byte_is_wrong_when_the_owner_is_killed_while_the_ring_goes_round():
     """Both streams, in a ring that is full: the oldest bytes are overwritten."""
-    script = "exec python3 -c 'import os\nfor i in range(100000): os.write(1 + i % 2, b\"%06d,\" % i)'"
-    references = {kind: b"".join(b"%06d," % i for i in range(first, 100000, 2))
+    script = "exec python3 -c 'import os\nfor i in range(1000000): os.write(1 + i % 2, b\"%06d,\" % i)'"
+    references = {kind: b"".join(b"%06d," % i for i in range(first, 1000000, 2))
                   for first, kind in enumerate(durable.OUTPUT)}
     noise = random.Random(7)
     with Agent("--workers=24", "--log=debug") as agent:
