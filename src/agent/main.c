@@ -152,7 +152,7 @@ main_limit_journals(const struct config *config)
 	uint64_t limit = cgroup_find_memory_max();
 	uint64_t memory;
 
-	if (config->once || (config->workers > 0 && config->workers < JOURNALS_WORKERS_MIN))
+	if (config->once || (config->workers > 0 && config->workers < JOURNAL_WORKERS_MIN))
 		return 0;
 	(void)sysinfo(&info);
 	memory = (uint64_t)info.totalram * info.mem_unit;

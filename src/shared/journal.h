@@ -23,6 +23,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* With fewer workers there are none: a durable session would hold the place of its program
+ * and the one by which a host comes back, beside the reserved ones. */
+#define JOURNAL_WORKERS_MIN 4
+
 #define JOURNAL_COUNT 32
 #define JOURNAL_NAME_MAX 64
 #define JOURNAL_USER_MAX 32

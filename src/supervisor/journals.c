@@ -106,7 +106,7 @@ journals_open(struct scoreboard *board, uint64_t bytes_max)
 
 	if (bytes_max == 0)
 		problem = "none are wanted";
-	else if (board->workers < JOURNALS_WORKERS_MIN)
+	else if (board->workers < JOURNAL_WORKERS_MIN)
 		problem = "there are too few workers";
 	else if (journals_are_unaffordable())
 		problem = "vm.overcommit_memory is 2";

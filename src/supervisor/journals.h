@@ -14,10 +14,6 @@
 #include "shared/journal.h"
 #include "shared/scoreboard.h"
 
-/* With fewer workers there are no durable sessions: one would hold the place of its program
- * and the one by which a host comes back, beside the reserved ones. */
-#define JOURNALS_WORKERS_MIN 4
-
 /* Of the guest's memory all of them take at most this part. */
 #define JOURNALS_MEMORY_PART 16
 

@@ -126,7 +126,7 @@ assert_none(struct scoreboard *board)
 static void
 test_with_few_workers_or_no_memory_for_them_there_are_none(void **state)
 {
-	struct scoreboard *board = make_board(JOURNALS_WORKERS_MIN - 1);
+	struct scoreboard *board = make_board(JOURNAL_WORKERS_MIN - 1);
 
 	(void)state;
 	journals_open(board, 64 * MIB);

@@ -13,9 +13,6 @@
 #include "shared/admission.h"
 #include "shared/holder_place.h"
 
-/* With fewer a host that has gone might never find a worker to come back to. */
-#define EXEC_DURABLE_WORKERS_MIN 4
-
 #define EXEC_DURABLE_PER_MIB (1024 * 1024)
 
 /* Where nothing more is to be said. */
@@ -76,10 +73,10 @@ exec_durable_claim(struct session *session, const struct start_request *request,
 	struct journal_refusal why;
 
 	*ret = (struct owner){ .session = session };
-	if (session->board->workers < EXEC_DURABLE_WORKERS_MIN) {
+	if (session->board->workers < JOURNAL_WORKERS_MIN) {
 		session_refuse(session, NULL, -ENOSYS,
 		    "durable sessions are off: they need %d workers, and there are %u",
-		    EXEC_DURABLE_WORKERS_MIN, session->board->workers);
+		    JOURNAL_WORKERS_MIN, session->board->workers);
 		return false;
 	}
 	if (journal_claim(session->board, session->slot_index, number, request->name, &settings,
