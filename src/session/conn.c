@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "platform/clock.h"
@@ -135,6 +136,20 @@ size_t
 conn_take(struct conn *conn, size_t max, const uint8_t **ret)
 {
 	return frame_reader_take(&conn->rx, max, ret);
+}
+
+void
+conn_take_head(struct conn *conn, uint8_t *head, size_t size, size_t *len)
+{
+	const uint8_t *bytes;
+	size_t n;
+
+	while ((n = conn_take(conn, SIZE_MAX, &bytes)) > 0) {
+		if (n > size - *len)
+			n = size - *len;
+		memcpy(head + *len, bytes, n);
+		*len += n;
+	}
 }
 
 void

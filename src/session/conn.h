@@ -210,10 +210,14 @@ conn_is_pushing(const struct conn *conn)
 
 /* The parts of conn_finish() for a worker that goes on without the connection. Shuts down
  * the sending side, and returns how many ms the host has to close (0: none). Meanwhile
- * conn_drop() drops what comes, and returns whether the host has closed, or sent a frame of
- * type UNTIL if that is not negative. Then conn_close(). */
+ * conn_drop(), given those, drops what comes, and returns whether the host has closed, or
+ * sent the frame that ends so quick a linger. Then conn_close(). */
 int conn_begin_finish(struct conn *conn);
-bool conn_drop(struct conn *conn, int until);
+bool conn_drop(struct conn *conn, int linger_ms);
+
+/* Takes what has come of a payload of which the first SIZE bytes count, and puts of these into
+ * HEAD what is not there yet; *LEN are there. */
+void conn_take_head(struct conn *conn, uint8_t *head, size_t size, size_t *len);
 
 /* The host has gone: what is being pushed is not sent any more. */
 void conn_stop_pushing(struct conn *conn);

@@ -83,9 +83,17 @@ conn_begin_finish(struct conn *conn)
 	return conn->saw_eof_frame ? 0 : VMM_GUEST_LINGER_MS;
 }
 
-bool
-conn_drop(struct conn *conn, int until)
+/* The type of frame that ends it; negative: none. */
+static int
+conn_linger_until(int linger_ms)
 {
+	return linger_ms == VMM_GUEST_LINGER_MS ? VMM_GUEST_EOF : -1;
+}
+
+bool
+conn_drop(struct conn *conn, int linger_ms)
+{
+	int until = conn_linger_until(linger_ms);
 	ssize_t n;
 
 	do {
@@ -102,8 +110,7 @@ conn_finish(struct conn *conn)
 	int linger_ms = conn_begin_finish(conn);
 
 	if (linger_ms > 0)
-		conn_discard(
-		    conn, linger_ms, linger_ms == VMM_GUEST_LINGER_MS ? VMM_GUEST_EOF : -1);
+		conn_discard(conn, linger_ms, conn_linger_until(linger_ms));
 	conn_close(conn);
 }
 

@@ -4,7 +4,6 @@
 #include "session/durable/attach_input.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "protocol/frame.h"
 #include "shared/attachment.h"
@@ -118,8 +117,6 @@ static int
 attach_input_take_payload(struct attach_input *input)
 {
 	struct conn *conn = &input->follow->session->conn;
-	const uint8_t *bytes;
-	size_t len;
 
 	for (;;) {
 		int r = attach_input_put(input);
@@ -127,18 +124,13 @@ attach_input_take_payload(struct attach_input *input)
 		input->waits = r == -EAGAIN;
 		if (r < 0)
 			return r;
-		len = conn_take(conn, SIZE_MAX, &bytes);
-		if (len == 0)
+		if (input->type == VMM_GUEST_STDIN)
+			input->len = conn_take(conn, SIZE_MAX, &input->bytes);
+		else
+			conn_take_head(
+			    conn, input->control, sizeof(input->control), &input->control_len);
+		if (input->len == 0)
 			return conn_in_payload(conn) ? -EAGAIN : 0;
-		if (input->type == VMM_GUEST_STDIN) {
-			input->bytes = bytes;
-			input->len = len;
-			continue;
-		}
-		if (len > sizeof(input->control) - input->control_len)
-			len = sizeof(input->control) - input->control_len;
-		memcpy(input->control + input->control_len, bytes, len);
-		input->control_len += len;
 	}
 }
 

@@ -142,9 +142,7 @@ owner_see_off(struct owner *owner)
 void
 owner_linger(struct owner *owner)
 {
-	int until = owner->linger_ms > VMM_GUEST_LINGER_MS ? -1 : VMM_GUEST_EOF;
-
-	if (conn_drop(&owner->session->conn, until))
+	if (conn_drop(&owner->session->conn, owner->linger_ms))
 		owner_hang_up(owner);
 }
 

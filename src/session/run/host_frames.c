@@ -6,7 +6,6 @@
 #include "session/run/host_frames.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "platform/pty.h"
 #include "protocol/frame.h"
@@ -61,22 +60,6 @@ host_frames_resize(struct host_frames *frames, struct frame_resize size)
 		owner_set_size(frames->owner, size.columns, size.rows);
 }
 
-static void
-host_frames_take_control(struct host_frames *frames)
-{
-	const uint8_t *bytes;
-	size_t len;
-
-	while ((len = conn_take(frames->conn, SIZE_MAX, &bytes)) > 0) {
-		size_t room = sizeof(frames->control) - frames->control_len;
-
-		if (len > room)
-			len = room;
-		memcpy(frames->control + frames->control_len, bytes, len);
-		frames->control_len += len;
-	}
-}
-
 /* Acts on a frame whose payload has been taken whole. */
 static void
 host_frames_act(struct host_frames *frames)
@@ -108,7 +91,8 @@ host_frames_take(struct host_frames *frames)
 			if (frames->type == VMM_GUEST_STDIN)
 				host_frames_take_stdin(frames);
 			else
-				host_frames_take_control(frames);
+				conn_take_head(frames->conn, frames->control,
+				    sizeof(frames->control), &frames->control_len);
 			if (conn_in_payload(frames->conn))
 				return 0;
 			host_frames_act(frames);
