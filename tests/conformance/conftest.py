@@ -25,6 +25,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 pytest.register_assert_rewrite("agent", "answers")
 
 import agent as agent_module  # noqa: E402
+import durable  # noqa: E402
 import plain_build  # noqa: E402
 from agent import Agent, descendants, descriptors, stat_of  # noqa: E402
 
@@ -172,6 +173,12 @@ class Shared:
         self.agent = None
 
 
+def forget_durable(request, one):
+    """Where the file says FORGETS_DURABLE, no test has to end or forget its durable sessions."""
+    if getattr(request.module, "FORGETS_DURABLE", False) and one.is_alive():
+        durable.forget_all(one)
+
+
 @pytest.fixture(scope="module")
 def shared(request):
     holder = Shared(getattr(request.module, "AGENT_OPTIONS", DEFAULT_OPTIONS))
@@ -191,6 +198,7 @@ def agent(request, shared):
         raise
     yield one
     try:
+        forget_durable(request, one)
         shared.watch.check(request.node.get_closest_marker("kills_workers") is not None)
     except BaseException:
         shared.drop()
@@ -217,6 +225,7 @@ def start_agent(request):
     try:
         for one, watch in started:
             if watch is not None:
+                forget_durable(request, one)
                 watch.check(killing)
             if not ending:
                 end(one)

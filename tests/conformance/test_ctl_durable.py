@@ -16,13 +16,8 @@ from client import Ctl, Terminal
 from relay import Relay
 
 AGENT_OPTIONS = ("--workers=12", "--log=debug")
+FORGETS_DURABLE = True
 MIB = 1 << 20
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(agent):
-    yield
-    durable.forget_all(agent)
 
 
 @pytest.fixture

@@ -17,18 +17,11 @@ from durable import Frozen
 from faults import Fault
 
 AGENT_OPTIONS = ("--workers=24", "--log=debug")
+FORGETS_DURABLE = True
 MIB = 1 << 20
 READ = 0 if os.uname().machine == "x86_64" else 63
 
 pytestmark = pytest.mark.kills_workers
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(request):
-    agent = request.getfixturevalue("agent") if "agent" in request.fixturenames else None
-    yield
-    if agent is not None:
-        durable.forget_all(agent)
 
 
 def numbers(last):

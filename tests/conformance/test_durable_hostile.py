@@ -15,20 +15,8 @@ from agent import descriptors, kill_hard, together, wait_until
 from test_scribbled_scoreboard import scribble
 
 AGENT_OPTIONS = ("--workers=16", "--log=debug")
+FORGETS_DURABLE = True
 MIB = 1 << 20
-
-
-@pytest.fixture
-def start_agent(start_agent):
-    started = []
-
-    def start(*options, **more):
-        started.append(start_agent(*options, **more))
-        return started[-1]
-    yield start
-    for one in started:
-        if one.is_alive():
-            durable.forget_all(one)
 
 
 def journals(pid):

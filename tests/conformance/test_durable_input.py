@@ -17,13 +17,8 @@ from agent import wait_until
 from durable import Frozen
 
 AGENT_OPTIONS = ("--workers=24", "--log=debug")
+FORGETS_DURABLE = True
 MIB = 1 << 20
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(agent):
-    yield
-    durable.forget_all(agent)
 
 
 def send_some(reader, data):

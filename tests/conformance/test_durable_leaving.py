@@ -16,15 +16,7 @@ from agent import kill_hard, wait_until
 PIDFD_SEND_SIGNAL = 424
 
 AGENT_OPTIONS = ("--workers=16", "--log=debug", "--stall-timeout=2")
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(request):
-    """Asked for before the test, the agent is there still when that is over."""
-    agent = request.getfixturevalue("agent") if "agent" in request.fixturenames else None
-    yield
-    if agent is not None:
-        durable.forget_all(agent)
+FORGETS_DURABLE = True
 
 
 def fill(reader):

@@ -13,25 +13,14 @@ import pytest
 from agent import Agent, wait_until
 from durable import sh, start
 
+FORGETS_DURABLE = True
 MIB = 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def agent():
-    with Agent("--workers=8") as running:
-        yield running
 
 
 @pytest.fixture
 def name(request):
     """The name of a session that no other test has."""
     return request.node.name[5:][:64]
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(agent):
-    yield
-    durable.forget_all(agent)
 
 
 # ---- the connection that it was started on ------------------------------------------

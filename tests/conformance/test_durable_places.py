@@ -14,28 +14,8 @@ import durable
 from agent import Agent, agent_binary, kill_hard, wait_until
 
 AGENT_OPTIONS = ("--workers=16", "--log=debug")
+FORGETS_DURABLE = True
 MIB = 1 << 20
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(request):
-    agent = request.getfixturevalue("agent") if "agent" in request.fixturenames else None
-    yield
-    if agent is not None:
-        durable.forget_all(agent)
-
-
-@pytest.fixture
-def start_agent(start_agent):
-    started = []
-
-    def start(*options, **more):
-        started.append(start_agent(*options, **more))
-        return started[-1]
-    yield start
-    for one in started:
-        if one.is_alive():
-            durable.forget_all(one)
 
 
 # ---- names ------------------------------------------------------------------------------

@@ -13,11 +13,7 @@ from agent import wait_until
 from client import ctl_binary
 from test_durable_input import PAINTER, painted
 
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(agent):
-    yield
-    durable.forget_all(agent)
+FORGETS_DURABLE = True
 
 
 class Tmux:
