@@ -15,48 +15,9 @@
 #include <time.h>
 #include <cmocka.h>
 
-#include "durable_board.h"
+#include "durable_session.h"
 #include "platform/bell.h"
-#include "shared/attachment.h"
 #include "shared/slot_wake.h"
-
-#define SESSION 7
-#define NAME "build"
-
-/* Nobody who is woken waits for this. */
-#define SLEEP_MAX_S 30
-
-static struct journal journal;
-static uint8_t buffer[JOURNAL_INPUT_AREA];
-
-static int
-make(void **state)
-{
-	if (durable_make(state) < 0)
-		return -1;
-	journal = durable_start(SESSION, NAME, &durable_settings);
-	return 0;
-}
-
-static uint64_t
-published(void)
-{
-	return journal_input_bytes(atomic_load(&journal.record->input));
-}
-
-/* Attaches slot INDEX with the input. Returns the word that it found. */
-static uint64_t
-hold(uint32_t index)
-{
-	attachment_begin(board, index, &journal, 0, true);
-	return attachment_take_input(board, index, &journal);
-}
-
-static ssize_t
-put(uint32_t index, const char *text)
-{
-	return attachment_put(board, index, &journal, (const uint8_t *)text, strlen(text));
-}
 
 static bool
 is_rung(void)

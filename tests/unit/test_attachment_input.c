@@ -13,57 +13,19 @@
 #include <time.h>
 #include <cmocka.h>
 
-#include "durable_board.h"
+#include "durable_session.h"
 #include "platform/clock.h"
-#include "shared/attachment.h"
 
-#define SESSION 7
-#define NAME "build"
 #define HOLDERS 3
 #define TAKEOVERS 500
 
 /* Tests are slow in a build with sanitizers, and where many run: then less is enough. */
 #define TIME_MAX_MS 1000
 
-/* Nobody who is woken waits for this. */
-#define SLEEP_MAX_S 30
-
-static struct journal journal;
-static uint8_t buffer[JOURNAL_INPUT_AREA];
-
-static int
-make(void **state)
-{
-	if (durable_make(state) < 0)
-		return -1;
-	journal = durable_start(SESSION, NAME, &durable_settings);
-	return 0;
-}
-
-static uint64_t
-published(void)
-{
-	return journal_input_bytes(atomic_load(&journal.record->input));
-}
-
-/* Attaches slot INDEX with the input. Returns the word that it found. */
-static uint64_t
-hold(uint32_t index)
-{
-	attachment_begin(board, index, &journal, 0, true);
-	return attachment_take_input(board, index, &journal);
-}
-
 static uint32_t
 takeovers(void)
 {
 	return journal_input_epoch(atomic_load(&journal.record->input));
-}
-
-static ssize_t
-put(uint32_t index, const char *text)
-{
-	return attachment_put(board, index, &journal, (const uint8_t *)text, strlen(text));
 }
 
 static void
