@@ -15,19 +15,16 @@ import fcntl
 import os
 import pty
 import select
-import shutil
-import socket
 import struct
 import subprocess
-import tempfile
 import termios
-import threading
 import time
 from typing import NamedTuple
 
 import codec
 from agent import TIMEOUT, agent_binary
 from codec import Decoder
+from local_server import LocalServer
 
 
 def ctl_binary():
@@ -201,50 +198,26 @@ class Peer:
                 "mtime_nanos": 0, "uid": 0, "gid": 0, "symlink_target": target}
 
 
-class FakeAgent:
+class FakeAgent(LocalServer):
     """Listens as a vsock device does, and runs SCRIPT(peer) in a thread for each
     connection. What a script raises is raised at the end. HANDSHAKE: what is
     answered to CONNECT, None for a close."""
 
     def __init__(self, script, handshake=b"OK 7\n"):
-        self.directory = tempfile.mkdtemp(prefix="vga-fake-")
-        self.path = os.path.join(self.directory, "v.sock")
+        super().__init__("vga-fake-")
         self.script = script
         self.handshake = handshake
         self.errors = []
         self.ports = []
-        self._threads = []
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(self.path)
-        self._listener.listen(64)
 
-    def __enter__(self):
-        self._accepter = threading.Thread(target=self._accept, daemon=True)
-        self._accepter.start()
-        return self
-
-    def __exit__(self, kind, *_):
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._accepter.join(TIMEOUT)
-        self._listener.close()
-        for thread in self._threads:
-            thread.join(TIMEOUT)
+    def __exit__(self, kind, *rest):
+        super().__exit__(kind, *rest)
+        for thread in self.threads:
             assert not thread.is_alive(), "a script does not end"
-        shutil.rmtree(self.directory, ignore_errors=True)
         if self.errors and kind is None:
             raise self.errors[0]
 
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            thread = threading.Thread(target=self._serve, args=(sock,), daemon=True)
-            self._threads.append(thread)
-            thread.start()
-
-    def _serve(self, sock):
+    def serve(self, sock):
         with sock:
             sock.settimeout(TIMEOUT)
             try:

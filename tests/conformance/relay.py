@@ -9,47 +9,29 @@
         relay.target = other.path       where new ones lead from now on
 """
 
-import os
 import select
-import shutil
 import socket
-import tempfile
 import threading
 
 from agent import TIMEOUT
+from local_server import LocalServer
 
 PIECE = 65536
 
 
-class Relay:
+class Relay(LocalServer):
     def __init__(self, target):
+        super().__init__("vga-relay-")
         self.target = target
-        self.directory = tempfile.mkdtemp(prefix="vga-relay-")
-        self.path = os.path.join(self.directory, "v.sock")
         self.is_down = False
         self.cuts = 0
         self.to_agent = self.to_host = 0        # bytes so far
         self._due = {"to_agent": [], "to_host": []}
         self._pairs = set()
         self._lock = threading.Lock()
-        self._threads = []
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(self.path)
-        self._listener.listen(64)
 
-    def __enter__(self):
-        self._accepter = threading.Thread(target=self._accept, daemon=True)
-        self._accepter.start()
-        return self
-
-    def __exit__(self, *_):
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._accepter.join(TIMEOUT)
-        self._listener.close()
+    def end(self):
         self.cut()
-        for thread in self._threads:
-            thread.join(TIMEOUT)
-        shutil.rmtree(self.directory, ignore_errors=True)
 
     def cut(self):
         with self._lock:
@@ -62,17 +44,7 @@ class Relay:
         """Once so many bytes OF one direction have gone, and so on."""
         self._due[of] += counts
 
-    def _accept(self):
-        while True:
-            try:
-                host, _ = self._listener.accept()
-            except OSError:
-                return
-            thread = threading.Thread(target=self._carry, args=(host,), daemon=True)
-            self._threads.append(thread)
-            thread.start()
-
-    def _carry(self, host):
+    def serve(self, host):
         agent = socket.socket(socket.AF_UNIX)
         with host, agent:
             if self.is_down:
