@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 #include "platform/log.h"
-#include "platform/resolv_conf.h"
+#include "platform/etc_file.h"
 #include "protocol/name_servers.h"
 
 void
@@ -27,7 +27,7 @@ boot_dns(const struct boot_settings *settings)
 	if (r < 0)
 		return;
 	name_servers_format(&servers, text);
-	r = resolv_conf_write(text);
+	r = etc_file_write(&etc_file_resolv_conf, text);
 	if (r == -ENOENT)
 		log_warnx("boot: no /etc/resolv.conf, and none can be made: the root is read-only");
 	else if (r < 0)

@@ -11,7 +11,7 @@
 #include "platform/clock.h"
 #include "platform/log.h"
 #include "platform/netif.h"
-#include "platform/resolv_conf.h"
+#include "platform/etc_file.h"
 #include "platform/text.h"
 #include "platform/watchdog.h"
 #include "protocol/name_servers.h"
@@ -59,7 +59,7 @@ net_apply_resolv_conf(const struct net_request *request, const char *dns)
 		return r == -ENODATA ? 0 : r;
 	name_servers_format(&servers, text);
 	watchdog_set(NET_APPLY_FILE_MAX_MS);
-	r = resolv_conf_write(text);
+	r = etc_file_write(&etc_file_resolv_conf, text);
 	watchdog_set(0);
 	return r;
 }

@@ -1,5 +1,5 @@
 /*
- * /etc/resolv.conf below a root of our own. What needs mount(2) is proved by
+ * Files of /etc below a root of our own. What needs mount(2) is proved by
  * tests/boot.
  *
  * SPDX-License-Identifier: MIT
@@ -18,7 +18,7 @@
 #include <cmocka.h>
 
 #include "platform/fd.h"
-#include "platform/resolv_conf.h"
+#include "platform/etc_file.h"
 
 #define TEXT "nameserver 10.0.2.3\n"
 
@@ -33,7 +33,7 @@ setup(void **state)
 	struct root *root = calloc(1, sizeof(*root));
 
 	*state = root;
-	(void)strlcpy(root->path, "/tmp/test_resolv_conf.XXXXXX", sizeof(root->path));
+	(void)strlcpy(root->path, "/tmp/test_etc_file.XXXXXX", sizeof(root->path));
 	if (mkdtemp(root->path) == NULL)
 		return -1;
 	root->fd = open(root->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -89,7 +89,7 @@ test_etc_is_made_where_there_is_none(void **state)
 {
 	const struct root *root = *state;
 
-	assert_int_equal(resolv_conf_write_below(root->fd, TEXT), 0);
+	assert_int_equal(etc_file_write_below(root->fd, &etc_file_resolv_conf, TEXT), 0);
 	assert_written(root, "etc/resolv.conf");
 }
 
@@ -103,7 +103,7 @@ test_a_reader_of_the_old_file_still_reads_the_old_file(void **state)
 	assert_int_equal(mkdirat(root->fd, "etc", 0755), 0);
 	put(root, "etc/resolv.conf", "old, and a good deal longer than the new one\n");
 	fd = openat(root->fd, "etc/resolv.conf", O_RDONLY | O_CLOEXEC);
-	assert_int_equal(resolv_conf_write_below(root->fd, TEXT), 0);
+	assert_int_equal(etc_file_write_below(root->fd, &etc_file_resolv_conf, TEXT), 0);
 	assert_written(root, "etc/resolv.conf");
 	assert_true(fd_read_full(fd, found, sizeof(found) - 1) > 0);
 	assert_string_equal(found, "old, and a good deal longer than the new one\n");
@@ -115,8 +115,8 @@ test_nothing_else_is_left_in_the_directory(void **state)
 {
 	const struct root *root = *state;
 
-	assert_int_equal(resolv_conf_write_below(root->fd, TEXT), 0);
-	assert_int_equal(resolv_conf_write_below(root->fd, TEXT), 0);
+	assert_int_equal(etc_file_write_below(root->fd, &etc_file_resolv_conf, TEXT), 0);
+	assert_int_equal(etc_file_write_below(root->fd, &etc_file_resolv_conf, TEXT), 0);
 	assert_int_equal(unlinkat(root->fd, "etc/resolv.conf", 0), 0);
 	assert_int_equal(unlinkat(root->fd, "etc", AT_REMOVEDIR), 0);
 }
@@ -131,7 +131,7 @@ test_a_link_is_followed_and_stays(void **state)
 	assert_int_equal(mkdirat(root->fd, "run", 0755), 0);
 	put(root, "run/other.conf", "old");
 	assert_int_equal(symlinkat("../run/other.conf", root->fd, "etc/resolv.conf"), 0);
-	assert_int_equal(resolv_conf_write_below(root->fd, TEXT), 0);
+	assert_int_equal(etc_file_write_below(root->fd, &etc_file_resolv_conf, TEXT), 0);
 	assert_written(root, "run/other.conf");
 	assert_true(readlinkat(root->fd, "etc/resolv.conf", target, sizeof(target) - 1) > 0);
 	assert_string_equal(target, "../run/other.conf");
@@ -145,7 +145,7 @@ test_a_dangling_link_gets_its_target_made_with_parents(void **state)
 	assert_int_equal(mkdirat(root->fd, "etc", 0755), 0);
 	assert_int_equal(
 	    symlinkat("../run/systemd/resolve/stub-resolv.conf", root->fd, "etc/resolv.conf"), 0);
-	assert_int_equal(resolv_conf_write_below(root->fd, TEXT), 0);
+	assert_int_equal(etc_file_write_below(root->fd, &etc_file_resolv_conf, TEXT), 0);
 	assert_written(root, "run/systemd/resolve/stub-resolv.conf");
 }
 
@@ -156,7 +156,7 @@ test_an_absolute_link_stays_below_the_root(void **state)
 
 	assert_int_equal(mkdirat(root->fd, "etc", 0755), 0);
 	assert_int_equal(symlinkat("/run/vmm-guest-test/x.conf", root->fd, "etc/resolv.conf"), 0);
-	assert_int_equal(resolv_conf_write_below(root->fd, TEXT), 0);
+	assert_int_equal(etc_file_write_below(root->fd, &etc_file_resolv_conf, TEXT), 0);
 	assert_written(root, "run/vmm-guest-test/x.conf");
 	assert_int_equal(access("/run/vmm-guest-test", F_OK), -1);
 }
@@ -168,7 +168,7 @@ test_a_link_upwards_stays_below_the_root(void **state)
 
 	assert_int_equal(mkdirat(root->fd, "etc", 0755), 0);
 	assert_int_equal(symlinkat("../../../../x.conf", root->fd, "etc/resolv.conf"), 0);
-	assert_int_equal(resolv_conf_write_below(root->fd, TEXT), 0);
+	assert_int_equal(etc_file_write_below(root->fd, &etc_file_resolv_conf, TEXT), 0);
 	assert_written(root, "x.conf");
 }
 
@@ -181,7 +181,7 @@ test_a_relative_link_in_a_linked_directory_is_taken_from_where_it_really_is(void
 	assert_int_equal(mkdirat(root->fd, "usr/etc", 0755), 0);
 	assert_int_equal(symlinkat("/usr/etc", root->fd, "etc"), 0);
 	assert_int_equal(symlinkat("../x.conf", root->fd, "usr/etc/resolv.conf"), 0);
-	assert_int_equal(resolv_conf_write_below(root->fd, TEXT), 0);
+	assert_int_equal(etc_file_write_below(root->fd, &etc_file_resolv_conf, TEXT), 0);
 	assert_written(root, "usr/x.conf");
 }
 
@@ -193,7 +193,7 @@ test_a_chain_of_links_is_followed_to_its_end(void **state)
 	assert_int_equal(mkdirat(root->fd, "etc", 0755), 0);
 	assert_int_equal(symlinkat("a", root->fd, "etc/resolv.conf"), 0);
 	assert_int_equal(symlinkat("/var/b", root->fd, "etc/a"), 0);
-	assert_int_equal(resolv_conf_write_below(root->fd, TEXT), 0);
+	assert_int_equal(etc_file_write_below(root->fd, &etc_file_resolv_conf, TEXT), 0);
 	assert_written(root, "var/b");
 }
 
@@ -204,7 +204,7 @@ test_links_in_a_circle_are_an_error(void **state)
 
 	assert_int_equal(mkdirat(root->fd, "etc", 0755), 0);
 	assert_int_equal(symlinkat("resolv.conf", root->fd, "etc/resolv.conf"), 0);
-	assert_int_equal(resolv_conf_write_below(root->fd, TEXT), -ELOOP);
+	assert_int_equal(etc_file_write_below(root->fd, &etc_file_resolv_conf, TEXT), -ELOOP);
 }
 
 static void
@@ -214,10 +214,10 @@ test_a_link_to_no_file_name_is_an_error(void **state)
 
 	assert_int_equal(mkdirat(root->fd, "etc", 0755), 0);
 	assert_int_equal(symlinkat("..", root->fd, "etc/resolv.conf"), 0);
-	assert_int_equal(resolv_conf_write_below(root->fd, TEXT), -EISDIR);
+	assert_int_equal(etc_file_write_below(root->fd, &etc_file_resolv_conf, TEXT), -EISDIR);
 	assert_int_equal(unlinkat(root->fd, "etc/resolv.conf", 0), 0);
 	assert_int_equal(symlinkat("/run/", root->fd, "etc/resolv.conf"), 0);
-	assert_int_equal(resolv_conf_write_below(root->fd, TEXT), -EISDIR);
+	assert_int_equal(etc_file_write_below(root->fd, &etc_file_resolv_conf, TEXT), -EISDIR);
 }
 
 static void
@@ -227,7 +227,7 @@ test_a_directory_in_its_place_is_an_error_and_leaves_no_litter(void **state)
 
 	assert_int_equal(mkdirat(root->fd, "etc", 0755), 0);
 	assert_int_equal(mkdirat(root->fd, "etc/resolv.conf", 0755), 0);
-	assert_int_equal(resolv_conf_write_below(root->fd, TEXT), -EISDIR);
+	assert_int_equal(etc_file_write_below(root->fd, &etc_file_resolv_conf, TEXT), -EISDIR);
 	assert_int_equal(unlinkat(root->fd, "etc/resolv.conf", AT_REMOVEDIR), 0);
 	assert_int_equal(unlinkat(root->fd, "etc", AT_REMOVEDIR), 0);
 }
