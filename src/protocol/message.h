@@ -67,7 +67,7 @@ struct message_member {
 	unsigned size : 8;
 	unsigned least : 2;
 	unsigned sets : 12; /* of which messages it is a member, if one table has several; 0: all */
-	unsigned bit : 6;   /* of that uint8_t; 0: the member goes with one that has a bit */
+	unsigned bit : 8;   /* of that uint8_t; 0: the member goes with one that has a bit */
 	unsigned kind : 4;
 	unsigned flags : 4;
 	unsigned most : 4;

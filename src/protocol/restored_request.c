@@ -5,6 +5,8 @@
  */
 #include "protocol/restored_request.h"
 
+#include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "protocol/base64.h"
@@ -12,14 +14,8 @@
 
 #define RESTORED_EVENT "restored"
 
-/* What is given, as it is written. */
-enum restored_have {
-	RESTORED_CLOCK = 1 << 0,
-	RESTORED_NET = 1 << 1,
-};
-
 struct restored_json {
-	uint8_t have; /* enum restored_have */
+	uint8_t have; /* 1u << enum restored_step */
 	int64_t unix_ns;
 	const char *entropy;
 	struct net_text net;
@@ -30,55 +26,89 @@ static const struct message_member restored_net_table[] = {
 };
 static const struct message restored_net = MESSAGE_OF(restored_net_table);
 
-static const struct message_member restored_table[] = {
-	{ "unix_ns", .kind = MESSAGE_SIGNED, MESSAGE_AT(struct restored_json, unix_ns),
-	    .flags = MESSAGE_OPTIONAL, .beside = offsetof(struct restored_json, have),
-	    .bit = RESTORED_CLOCK },
-	{ "entropy", .kind = MESSAGE_TEXT, MESSAGE_AT(struct restored_json, entropy),
-	    .flags = MESSAGE_ALWAYS },
-	{ "net", .kind = MESSAGE_OBJECT, .flags = MESSAGE_OPTIONAL,
-	    .beside = offsetof(struct restored_json, have), .bit = RESTORED_NET,
-	    .more = &restored_net },
+#define STEP(step)                                                                                 \
+	.flags = MESSAGE_OPTIONAL, .beside = offsetof(struct restored_json, have),                 \
+	.bit = 1u << (step)
+
+static const struct message_member restored_table[RESTORED_STEPS] = {
+	[RESTORED_CLOCK] = { "unix_ns", .kind = MESSAGE_SIGNED,
+	    MESSAGE_AT(struct restored_json, unix_ns), STEP(RESTORED_CLOCK) },
+	[RESTORED_ENTROPY] = { "entropy", .kind = MESSAGE_TEXT,
+	    MESSAGE_AT(struct restored_json, entropy), STEP(RESTORED_ENTROPY) },
+	[RESTORED_NET] = { "net", .kind = MESSAGE_OBJECT, .more = &restored_net,
+	    STEP(RESTORED_NET) },
 };
 static const struct message restored_message = MESSAGE_OF(restored_table);
 
 static void
 restored_read_entropy(const char *text, struct restored_request *request)
 {
-	ssize_t len =
-	    text != NULL ? base64_parse(text, request->entropy, sizeof(request->entropy)) : 0;
+	ssize_t len = base64_parse(text, request->entropy, sizeof(request->entropy));
 
 	if (len < 0)
-		json_fail_member(&request->entropy_error, "entropy", "it is not base64");
+		json_fail_member(&request->errors[RESTORED_ENTROPY], "entropy", "it is not base64");
 	else
 		request->entropy_len = (size_t)len;
+	if (len == 0)
+		request->have &= (uint8_t) ~(1u << RESTORED_ENTROPY);
+}
+
+/* Whether STEP is asked for, and its member makes sense so far. */
+static bool
+restored_has(const struct restored_request *request, enum restored_step step)
+{
+	return (request->have & 1u << step) != 0 && request->errors[step].code == 0;
+}
+
+/* What the table can't say. */
+static void
+restored_read_values(const struct restored_json *json, struct restored_request *request)
+{
+	request->have = json->have;
+	request->unix_ns = json->unix_ns;
+	if (restored_has(request, RESTORED_ENTROPY))
+		restored_read_entropy(json->entropy, request);
+	if (restored_has(request, RESTORED_NET))
+		(void)net_request_read(&json->net, &request->net, &request->errors[RESTORED_NET]);
 }
 
 int
 restored_request_parse(
     const char *text, size_t len, struct restored_request *ret, struct json_error *error)
 {
-	/* The members one by one: each has an error of its own. */
-	const struct message clock = { .members = &restored_table[0], .count = 1 };
-	const struct message entropy = { .members = &restored_table[1], .count = 1 };
-	const struct message net = { .members = &restored_table[2], .count = 1 };
 	struct json_object *CLEANUP_JSON object = NULL;
-	struct restored_json request = { .have = 0 };
+	struct restored_json json = { .have = 0 };
 	int r = json_parse_object(text, len, &object, error);
 
-	*ret = (struct restored_request){ .has_clock = false };
-	if (r < 0)
-		return r;
-	message_read(&clock, object, &request, &ret->clock_error);
-	message_read(&entropy, object, &request, &ret->entropy_error);
-	message_read(&net, object, &request, &ret->net_error);
-	ret->has_clock = (request.have & RESTORED_CLOCK) != 0;
-	ret->unix_ns = request.unix_ns;
-	restored_read_entropy(request.entropy, ret);
-	ret->has_net = (request.have & RESTORED_NET) != 0;
-	if (ret->has_net && ret->net_error.code == 0)
-		(void)net_request_read(&request.net, &ret->net, &ret->net_error);
-	return 0;
+	*ret = (struct restored_request){ .have = 0 };
+	/* The members one by one: each has an error of its own. */
+	for (unsigned step = 0; r == 0 && step < RESTORED_STEPS; step++) {
+		const struct message one = { .members = &restored_table[step], .count = 1 };
+
+		message_read(&one, object, &json, &ret->errors[step]);
+		if (ret->errors[step].code == -ENOMEM) {
+			*error = ret->errors[step];
+			r = error->code;
+		}
+	}
+	if (r == 0)
+		restored_read_values(&json, ret);
+	return r;
+}
+
+static uint8_t
+restored_given(const struct restored_format *format)
+{
+	const bool is_given[RESTORED_STEPS] = {
+		[RESTORED_CLOCK] = true,
+		[RESTORED_ENTROPY] = format->entropy_len > 0,
+		[RESTORED_NET] = format->ip != NULL,
+	};
+	unsigned have = 0;
+
+	for (unsigned step = 0; step < RESTORED_STEPS; step++)
+		have |= is_given[step] ? 1u << step : 0;
+	return (uint8_t)have;
 }
 
 char *
@@ -86,7 +116,7 @@ restored_request_format(const struct restored_format *format, size_t *ret_len)
 {
 	char entropy[BASE64_TEXT_SIZE(VMM_GUEST_ENTROPY_MAX)];
 	struct restored_json request = {
-		.have = RESTORED_CLOCK | (format->ip != NULL ? RESTORED_NET : 0),
+		.have = restored_given(format),
 		.unix_ns = format->unix_ns,
 		.entropy = entropy,
 		.net = { format->ip, format->netmask, format->gateway },
@@ -108,13 +138,14 @@ struct restored_answer {
 #define MICROSECONDS(member)                                                                       \
 	.kind = MESSAGE_UNSIGNED, MESSAGE_AT(struct restored_answer, status.member),               \
 	.flags = MESSAGE_ALWAYS
+#define TIME(step) MICROSECONDS(times_us[step])
 
 static const struct message_member restored_status_table[] = {
 	{ "event", .kind = MESSAGE_TEXT, MESSAGE_AT(struct restored_answer, event),
 	    .flags = MESSAGE_ALWAYS },
-	{ "clock_us", MICROSECONDS(clock_us) },
-	{ "entropy_us", MICROSECONDS(entropy_us) },
-	{ "net_us", MICROSECONDS(net_us) },
+	{ "clock_us", TIME(RESTORED_CLOCK) },
+	{ "entropy_us", TIME(RESTORED_ENTROPY) },
+	{ "net_us", TIME(RESTORED_NET) },
 	{ "total_us", MICROSECONDS(total_us) },
 	{ "errors", .kind = MESSAGE_TEXTS, MESSAGE_AT(struct restored_answer, errors),
 	    .beside = offsetof(struct restored_answer, errors_count), .flags = MESSAGE_ALWAYS },

@@ -13,27 +13,33 @@
 #include "protocol/json.h"
 #include "protocol/net_request.h"
 
-/* Where a step's error is not empty, it can't be carried out, and that says why. */
+/* In the order in which they are done. */
+enum restored_step {
+	RESTORED_CLOCK = 0,
+	RESTORED_ENTROPY,
+	RESTORED_NET,
+	RESTORED_STEPS
+};
+
+/* What counts has its bit in HAVE. Where a step's error is not empty, it can't be carried
+ * out, and that says why. */
 struct restored_request {
-	bool has_clock;
+	uint8_t have; /* 1u << enum restored_step */
 	int64_t unix_ns;
-	struct json_error clock_error;
-	uint8_t entropy[VMM_GUEST_ENTROPY_MAX]; /* what is above is dropped */
 	size_t entropy_len;
-	struct json_error entropy_error;
-	bool has_net;
 	struct net_request net;
-	struct json_error net_error;
+	struct json_error errors[RESTORED_STEPS];
+	uint8_t entropy[VMM_GUEST_ENTROPY_MAX]; /* what is above is dropped */
 };
 
 /* Reads the LEN bytes of TEXT. A member that makes no sense does not make the whole
  * request bad: its other steps are done all the same. Returns 0; or -EINVAL or -ENOMEM with
- * ERROR filled in where TEXT is not a JSON object. */
+ * ERROR filled in where TEXT is not a JSON object, or there was no memory for all of it. */
 int restored_request_parse(
     const char *text, size_t len, struct restored_request *ret, struct json_error *error);
 
 /* The JSON for a host to send, in a new block that the caller frees; NULL: no
- * memory. HAS_NET takes the three dotted quads. */
+ * memory. */
 struct restored_format {
 	int64_t unix_ns;
 	const uint8_t *entropy;
@@ -44,13 +50,11 @@ struct restored_format {
 };
 char *restored_request_format(const struct restored_format *format, size_t *ret_len);
 
-#define RESTORED_ERRORS_MAX 3
+#define RESTORED_ERRORS_MAX RESTORED_STEPS
 #define RESTORED_ERROR_SIZE 192
 
 struct restored_status {
-	uint64_t clock_us;
-	uint64_t entropy_us;
-	uint64_t net_us;
+	uint64_t times_us[RESTORED_STEPS]; /* 0: not done */
 	uint64_t total_us;
 	unsigned errors_count;
 	char errors[RESTORED_ERRORS_MAX][RESTORED_ERROR_SIZE];

@@ -247,12 +247,12 @@ test_restored_reads_what_a_host_writes(void **state)
 
 	(void)state;
 	assert_int_equal(restored_request_parse(text, len, &request, &error), 0);
-	assert_true(request.has_clock);
+	assert_true(request.have & 1u << RESTORED_CLOCK);
 	assert_true(request.unix_ns == format.unix_ns);
 	assert_int_equal(request.entropy_len, 16);
 	assert_memory_equal(request.entropy, "0123456789abcdef", 16);
-	assert_true(request.has_net);
-	assert_string_equal(request.net_error.text, "");
+	assert_true(request.have & 1u << RESTORED_NET);
+	assert_string_equal(request.errors[RESTORED_NET].text, "");
 	assert_string_equal(request.net.gateway_text, "10.0.9.1");
 	free(text);
 }
@@ -265,8 +265,8 @@ test_restored_asks_for_nothing_that_is_not_given(void **state)
 
 	(void)state;
 	assert_int_equal(restored_request_parse("{}", 2, &request, &error), 0);
-	assert_false(request.has_clock);
-	assert_false(request.has_net);
+	assert_false(request.have & 1u << RESTORED_CLOCK);
+	assert_false(request.have & 1u << RESTORED_NET);
 	assert_int_equal(request.entropy_len, 0);
 }
 
@@ -280,15 +280,17 @@ test_restored_with_addresses_that_are_none_is_not_bad_as_a_whole(void **state)
 
 	(void)state;
 	assert_int_equal(restored_request_parse(text, strlen(text), &request, &error), 0);
-	assert_true(request.has_clock);
-	assert_true(request.has_net);
-	assert_non_null(strstr(request.net_error.text, "'ip'"));
+	assert_true(request.have & 1u << RESTORED_CLOCK);
+	assert_true(request.have & 1u << RESTORED_NET);
+	assert_non_null(strstr(request.errors[RESTORED_NET].text, "'ip'"));
 }
 
 static void
 test_restored_says_what_failed(void **state)
 {
-	struct restored_status status = { .net_us = 7, .total_us = 9, .errors_count = 1 };
+	struct restored_status status = {
+		.times_us[RESTORED_NET] = 7, .total_us = 9, .errors_count = 1
+	};
 	size_t len;
 	char *text;
 

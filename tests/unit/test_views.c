@@ -256,7 +256,9 @@ test_a_report_without_a_cgroup_says_so(void **state)
 static void
 test_a_restored_answer_is_read_as_it_was_written(void **state)
 {
-	const struct restored_status written = { 1, 2, 3, 6, 2, { "clock: no", "net: no" } };
+	const struct restored_status written = {
+		.total_us = 6, .errors_count = 2, .errors = { "clock: no", "net: no" }
+	};
 	struct json_error error = { 0 };
 	struct restored_status status;
 	size_t len;

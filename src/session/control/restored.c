@@ -21,98 +21,117 @@
 
 #define RESTORED_NS_PER_S 1000000000
 
+/* One request, while it is carried out. */
+struct restored {
+	struct session *session;
+	const char *problem; /* why a step failed; NULL: what its -errno says */
+	struct net_apply_result net;
+	struct restored_status status;
+	struct restored_request request;
+};
+
 /* Too large for the stack; one session runs at a time. */
-static struct restored_request restored_request;
+static struct restored restored;
 
-static void
-restored_fail(struct restored_status *status, const char *what, const char *problem)
+/* Carries out one step. Returns 0, or -errno. */
+typedef int restored_step_fn(void);
+
+static int
+restored_set_clock(void)
 {
-	(void)text_format(
-	    status->errors[status->errors_count++], RESTORED_ERROR_SIZE, "%s: %s", what, problem);
-}
+	int64_t seconds = restored.request.unix_ns / RESTORED_NS_PER_S;
+	int64_t rest = restored.request.unix_ns % RESTORED_NS_PER_S;
 
-static void
-restored_set_clock(
-    struct session *session, const struct restored_request *request, struct restored_status *status)
-{
-	uint64_t start = clock_mono_us();
-	int64_t seconds = request->unix_ns / RESTORED_NS_PER_S;
-	int64_t rest = request->unix_ns % RESTORED_NS_PER_S;
-	int r;
-
-	if (request->clock_error.text[0] != '\0') {
-		restored_fail(status, "clock", request->clock_error.text);
-		return;
-	}
 	if (rest < 0) {
 		rest += RESTORED_NS_PER_S;
 		seconds--;
 	}
-	r = host_clock_set(session->board, seconds, (uint32_t)rest);
-	status->clock_us = clock_mono_us() - start;
-	if (r < 0)
-		restored_fail(status, "clock", strerror(-r));
+	return host_clock_set(restored.session->board, seconds, (uint32_t)rest);
 }
 
-static void
-restored_credit_entropy(const struct restored_request *request, struct restored_status *status)
+static int
+restored_credit_entropy(void)
 {
+	return entropy_credit(restored.request.entropy, restored.request.entropy_len);
+}
+
+static int
+restored_set_net(void)
+{
+	restored.problem = restored.net.problem;
+	return net_apply(&restored.request.net, restored.session->settings->dns, &restored.net);
+}
+
+static const struct {
+	const char *name;
+	restored_step_fn *run;
+} restored_steps[RESTORED_STEPS] = {
+	[RESTORED_CLOCK] = { "clock", restored_set_clock },
+	[RESTORED_ENTROPY] = { "entropy", restored_credit_entropy },
+	[RESTORED_NET] = { "net", restored_set_net },
+};
+
+static void
+restored_fail(const char *what, const char *problem)
+{
+	struct restored_status *status = &restored.status;
+
+	(void)text_format(
+	    status->errors[status->errors_count++], RESTORED_ERROR_SIZE, "%s: %s", what, problem);
+}
+
+/* One that was done, be it in no time, took at least 1 us: 0 is for those that were not. */
+static void
+restored_run_step(enum restored_step step)
+{
+	const char *problem = restored.request.errors[step].text;
 	uint64_t start = clock_mono_us();
+	uint64_t took;
 	int r;
 
-	if (request->entropy_error.text[0] != '\0') {
-		restored_fail(status, "entropy", request->entropy_error.text);
+	if (problem[0] != '\0') {
+		restored_fail(restored_steps[step].name, problem);
 		return;
 	}
-	if (request->entropy_len == 0)
-		return;
-	r = entropy_credit(request->entropy, request->entropy_len);
-	status->entropy_us = clock_mono_us() - start;
+	restored.problem = NULL;
+	r = restored_steps[step].run();
+	took = clock_mono_us() - start;
+	restored.status.times_us[step] = took > 0 ? took : 1;
 	if (r < 0)
-		restored_fail(status, "entropy", strerror(-r));
-}
-
-static void
-restored_set_net(const struct restored_request *request, const char *dns,
-    struct restored_status *status, struct net_apply_result *result)
-{
-	if (request->net_error.text[0] != '\0') {
-		restored_fail(status, "net", request->net_error.text);
-		return;
-	}
-	if (net_apply(&request->net, dns, result) < 0)
-		restored_fail(status, "net", result->problem);
-	status->net_us = result->times[NET_REQUEST_TOTAL_US];
+		restored_fail(restored_steps[step].name,
+		    restored.problem != NULL ? restored.problem : strerror(-r));
 }
 
 static bool
 restored_makes_sense(const struct restored_request *request)
 {
-	return request->clock_error.text[0] == '\0' && request->entropy_error.text[0] == '\0' &&
-	       request->net_error.text[0] == '\0';
+	unsigned step = 0;
+
+	while (step < RESTORED_STEPS && request->errors[step].text[0] == '\0')
+		step++;
+	return step == RESTORED_STEPS;
 }
 
 /* Does all that is asked for and can be, and counts the request if that is not all. */
 static void
-restored_run(struct session *session, const char *text, size_t len, struct restored_status *status,
-    struct net_apply_result *net)
+restored_run(const char *text, size_t len)
 {
-	struct restored_request *request = &restored_request;
-	struct json_error error;
+	struct restored_request *request = &restored.request;
+	struct session *session = restored.session;
+	struct json_error error = { 0 };
 
 	if (restored_request_parse(text, len, request, &error) < 0) {
 		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
 		session->is_last = error.code == -ENOMEM;
-		restored_fail(status, "bad RESTORED", error.text);
+		restored_fail("bad RESTORED", error.text);
 		return;
 	}
 	if (!restored_makes_sense(request))
 		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
-	if (request->has_clock)
-		restored_set_clock(session, request, status);
-	restored_credit_entropy(request, status);
-	if (request->has_net)
-		restored_set_net(request, session->settings->dns, status, net);
+	for (unsigned step = 0; step < RESTORED_STEPS; step++) {
+		if (request->have & 1u << step)
+			restored_run_step(step);
+	}
 	explicit_bzero(request->entropy, sizeof(request->entropy));
 }
 
@@ -138,16 +157,16 @@ restored_answer(struct session *session, const struct restored_status *status)
 void
 restored_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
-	struct restored_status status = { .errors_count = 0 };
-	struct net_apply_result net = { .problem = "" };
+	struct restored_status *status = &restored.status;
 	uint64_t start = clock_mono_us();
 
 	(void)type;
-	restored_run(session, (const char *)payload, len, &status, &net);
-	status.total_us = clock_mono_us() - start;
-	restored_answer(session, &status);
-	for (unsigned i = 0; i < status.errors_count; i++)
-		log_warnx("RESTORED: %s", status.errors[i]);
-	net.problem[0] = '\0';
-	net_apply_log(&net, "RESTORED");
+	restored = (struct restored){ .session = session };
+	restored_run((const char *)payload, len);
+	status->total_us = clock_mono_us() - start;
+	restored_answer(session, status);
+	for (unsigned i = 0; i < status->errors_count; i++)
+		log_warnx("RESTORED: %s", status->errors[i]);
+	restored.net.problem[0] = '\0';
+	net_apply_log(&restored.net, "RESTORED");
 }
