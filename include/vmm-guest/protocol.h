@@ -150,7 +150,7 @@ enum vmm_guest_file_frame {
 enum vmm_guest_exit_code {
 	VMM_GUEST_EXIT_CONTROL_FAILED = -1, /* a control request failed */
 	VMM_GUEST_EXIT_OK = 0,
-	VMM_GUEST_EXIT_NOT_MADE = 1,	 /* WAIT_PORT, CONNECT, KILL: no */
+	VMM_GUEST_EXIT_NOT_MADE = 1,	 /* WAIT_PORT, CONNECT, KILL, RESTORED: no */
 	VMM_GUEST_EXIT_AGENT = 125,	 /* the agent could not serve */
 	VMM_GUEST_EXIT_CANNOT_RUN = 126, /* there, but can't be run */
 	VMM_GUEST_EXIT_NOT_FOUND = 127,	 /* the program is not there */

@@ -145,6 +145,8 @@ status_text_print(const struct status *status)
 	    (unsigned long long)status->sessions.bad_requests,
 	    (unsigned long long)status->sessions.stalled);
 	(void)printf("%-14s set %llu times\n", "Clock", (unsigned long long)status->clock_syncs);
+	if (status->has_generation)
+		(void)printf("%-14s %llu\n", "Generation", (unsigned long long)status->generation);
 	quantity_format_bytes(shm, status->shm_bytes);
 	(void)printf("%-14s %s in /dev/shm\n", "Memory", shm);
 	(void)printf("\n");

@@ -18,6 +18,7 @@ struct restored_json {
 	uint8_t have; /* 1u << enum restored_step */
 	int64_t unix_ns;
 	const char *entropy;
+	uint64_t generation;
 	struct net_text net;
 };
 
@@ -35,6 +36,8 @@ static const struct message_member restored_table[RESTORED_STEPS] = {
 	    MESSAGE_AT(struct restored_json, unix_ns), STEP(RESTORED_CLOCK) },
 	[RESTORED_ENTROPY] = { "entropy", .kind = MESSAGE_TEXT,
 	    MESSAGE_AT(struct restored_json, entropy), STEP(RESTORED_ENTROPY) },
+	[RESTORED_GENERATION] = { "generation", .kind = MESSAGE_UNSIGNED,
+	    MESSAGE_AT(struct restored_json, generation), STEP(RESTORED_GENERATION) },
 	[RESTORED_NET] = { "net", .kind = MESSAGE_OBJECT, .more = &restored_net,
 	    STEP(RESTORED_NET) },
 };
@@ -66,6 +69,7 @@ restored_read_values(const struct restored_json *json, struct restored_request *
 {
 	request->have = json->have;
 	request->unix_ns = json->unix_ns;
+	request->generation = json->generation;
 	if (restored_has(request, RESTORED_ENTROPY))
 		restored_read_entropy(json->entropy, request);
 	if (restored_has(request, RESTORED_NET))
@@ -102,6 +106,7 @@ restored_given(const struct restored_format *format)
 	const bool is_given[RESTORED_STEPS] = {
 		[RESTORED_CLOCK] = true,
 		[RESTORED_ENTROPY] = format->entropy_len > 0,
+		[RESTORED_GENERATION] = format->has_generation,
 		[RESTORED_NET] = format->ip != NULL,
 	};
 	unsigned have = 0;
@@ -119,6 +124,7 @@ restored_request_format(const struct restored_format *format, size_t *ret_len)
 		.have = restored_given(format),
 		.unix_ns = format->unix_ns,
 		.entropy = entropy,
+		.generation = format->generation,
 		.net = { format->ip, format->netmask, format->gateway },
 	};
 
@@ -145,6 +151,7 @@ static const struct message_member restored_status_table[] = {
 	    .flags = MESSAGE_ALWAYS },
 	{ "clock_us", TIME(RESTORED_CLOCK) },
 	{ "entropy_us", TIME(RESTORED_ENTROPY) },
+	{ "generation_us", TIME(RESTORED_GENERATION) },
 	{ "net_us", TIME(RESTORED_NET) },
 	{ "total_us", MICROSECONDS(total_us) },
 	{ "errors", .kind = MESSAGE_TEXTS, MESSAGE_AT(struct restored_answer, errors),

@@ -17,6 +17,7 @@
 enum restored_step {
 	RESTORED_CLOCK = 0,
 	RESTORED_ENTROPY,
+	RESTORED_GENERATION, /* which is claimed before all of them */
 	RESTORED_NET,
 	RESTORED_STEPS
 };
@@ -27,6 +28,7 @@ struct restored_request {
 	uint8_t have; /* 1u << enum restored_step */
 	int64_t unix_ns;
 	size_t entropy_len;
+	uint64_t generation;
 	struct net_request net;
 	struct json_error errors[RESTORED_STEPS];
 	uint8_t entropy[VMM_GUEST_ENTROPY_MAX]; /* what is above is dropped */
@@ -44,7 +46,9 @@ struct restored_format {
 	int64_t unix_ns;
 	const uint8_t *entropy;
 	size_t entropy_len; /* at most VMM_GUEST_ENTROPY_MAX */
-	const char *ip;	    /* NULL: no "net" */
+	bool has_generation;
+	uint64_t generation;
+	const char *ip; /* NULL: no "net" */
 	const char *netmask;
 	const char *gateway;
 };

@@ -92,6 +92,8 @@ static const struct message_member status_table[] = {
 	{ "sessions", OBJECT(status_sessions) },
 	{ "worker_deaths", OBJECT(status_deaths) },
 	{ "clock_syncs", NUMBER(clock_syncs) },
+	{ "generation", .kind = MESSAGE_UNSIGNED, AT(generation), .flags = MESSAGE_OPTIONAL,
+	    .beside = offsetof(struct status, has_generation), .bit = true },
 	{ "shm_bytes", NUMBER(shm_bytes) },
 	{ "slots", .kind = MESSAGE_OBJECTS, .size = sizeof(struct status_slot),
 	    .offset = offsetof(struct status, slots),

@@ -58,6 +58,8 @@ struct status {
 		int64_t last_unix_ms; /* 0: none yet */
 	} worker_deaths;
 	uint64_t clock_syncs;
+	bool has_generation; /* RESTORED gave one, and the next counts */
+	uint64_t generation;
 	uint64_t shm_bytes; /* that lie in /dev/shm */
 	const struct status_slot *slots;
 	size_t slots_count;

@@ -145,6 +145,13 @@ enum scoreboard_stage {
 	SCOREBOARD_LAST_WORDS, /* the sessions that asked for it may answer now */
 };
 
+/* Which restore of its snapshot the guest is; see generation.h. */
+struct scoreboard_generation {
+	_Atomic uint32_t claimer; /* slot index + 1; 0: none */
+	_Atomic uint8_t state;	  /* enum generation_state */
+	_Atomic uint64_t number;
+};
+
 #define SCOREBOARD_GRACE_MS 5000
 
 struct scoreboard_shutdown {
@@ -176,6 +183,7 @@ struct scoreboard {
 	struct scoreboard_counts counts;
 	struct scoreboard_deaths deaths;
 	struct scoreboard_shutdown shutdown;
+	struct scoreboard_generation generation;
 	/* Words of the control lane, by enum admission_class: slot index + 1, or 0 for free. */
 	_Atomic uint32_t places[SCOREBOARD_PLACES][SCOREBOARD_WORKERS_MAX];
 	struct scoreboard_detached detached[SCOREBOARD_DETACHED_MAX];

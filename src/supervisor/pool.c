@@ -16,6 +16,7 @@
 #include "platform/log.h"
 #include "platform/text.h"
 #include "shared/cgroup_number.h"
+#include "shared/generation.h"
 #include "shared/admission.h"
 #include "supervisor/cut.h"
 #include "supervisor/journals.h"
@@ -266,6 +267,7 @@ pool_bury_worker(
 	watchdogs_close(&pool->watchdogs, index);
 	journals_bury(pool->board, index, cause);
 	admission_free_dead(pool->board, index);
+	generation_free_dead(pool->board, index);
 	scoreboard_clear_slot(slot);
 	atomic_store(&slot->cgroup, 0);
 	atomic_store(&slot->worker_pid, 0);

@@ -156,6 +156,8 @@ restored_text(const struct restored_request *request, size_t *ret_size)
 		.unix_ns = request->unix_ns,
 		.entropy = request->entropy,
 		.entropy_len = request->entropy_len,
+		.has_generation = (request->have & 1u << RESTORED_GENERATION) != 0,
+		.generation = request->generation,
 		.ip = "10.0.9.2",
 		.netmask = "255.255.255.0",
 		.gateway = request->net.gateway_text,
@@ -242,10 +244,12 @@ static const struct {
 	{ "CONNECT", "{\"host\":\"127.0.0.2\",\"port\":1}", target_read, target_write },
 	{ "RESTORED",
 	    "{\"unix_ns\":-9223372036854775808,\"entropy\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3\","
+	    "\"generation\":18446744073709551615,"
 	    "\"net\":{\"ip\":\"10.0.9.2\",\"netmask\":\"255.255.255.0\",\"gateway\":\"10.0.9.1\"}}",
 	    restored_read, restored_write },
 	{ "STATUS restored",
-	    "{\"event\":\"restored\",\"clock_us\":1,\"entropy_us\":2,\"net_us\":3,\"total_us\":4,"
+	    "{\"event\":\"restored\",\"clock_us\":1,\"entropy_us\":2,\"generation_us\":5,"
+	    "\"net_us\":3,\"total_us\":4,"
 	    "\"errors\":[\"net: no\",\"clock: no\"]}",
 	    answer_read, answer_write },
 	{ "STATUS started", "{\"event\":\"started\",\"pid\":2147483647}", report_read,
@@ -287,7 +291,8 @@ static const struct {
 	    "\"signaled\":3,\"timeouts\":4,\"oom\":5,\"refused\":6,\"bad_requests\":7,\"stalled\":"
 	    "8},"
 	    "\"worker_deaths\":{\"total\":3,\"by_signal\":{\"0\":1,\"64\":2},\"last_signal\":64,"
-	    "\"last_unix_ms\":-1},\"clock_syncs\":8,\"shm_bytes\":9,\"slots\":[{\"kind\":\"exec\","
+	    "\"last_unix_ms\":-1},\"clock_syncs\":8,\"generation\":0,\"shm_bytes\":9,\"slots\":[{"
+	    "\"kind\":\"exec\","
 	    "\"session\":7,"
 	    "\"pid\":4,\"user\":\"app\",\"command\":\"sleep 1\",\"age_ms\":1,\"bytes_in\":2,"
 	    "\"bytes_out\":3,\"name\":\"n\",\"durable\":true,\"attached\":0,\"offset\":0,"

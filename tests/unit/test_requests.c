@@ -237,6 +237,8 @@ test_restored_reads_what_a_host_writes(void **state)
 		.unix_ns = 1700000000123456789,
 		.entropy = (const uint8_t *)"0123456789abcdef",
 		.entropy_len = 16,
+		.has_generation = true,
+		.generation = UINT64_MAX,
 		.ip = "10.0.9.2",
 		.netmask = "255.255.255.0",
 		.gateway = "10.0.9.1",
@@ -253,6 +255,8 @@ test_restored_reads_what_a_host_writes(void **state)
 	assert_memory_equal(request.entropy, "0123456789abcdef", 16);
 	assert_true(request.have & 1u << RESTORED_NET);
 	assert_string_equal(request.errors[RESTORED_NET].text, "");
+	assert_true(request.have & 1u << RESTORED_GENERATION);
+	assert_true(request.generation == UINT64_MAX);
 	assert_string_equal(request.net.gateway_text, "10.0.9.1");
 	free(text);
 }
@@ -297,8 +301,9 @@ test_restored_says_what_failed(void **state)
 	(void)state;
 	(void)strlcpy(status.errors[0], "net: no", sizeof(status.errors[0]));
 	text = restored_status_format(&status, &len);
-	assert_string_equal(text, "{\"event\":\"restored\",\"clock_us\":0,\"entropy_us\":0,"
-				  "\"net_us\":7,\"total_us\":9,\"errors\":[\"net: no\"]}");
+	assert_string_equal(text,
+	    "{\"event\":\"restored\",\"clock_us\":0,\"entropy_us\":0,"
+	    "\"generation_us\":0,\"net_us\":7,\"total_us\":9,\"errors\":[\"net: no\"]}");
 	free(text);
 }
 

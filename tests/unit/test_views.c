@@ -35,6 +35,8 @@ test_status_is_read_as_it_was_written(void **state)
 		.sessions = { 1, 2, 3, 4, 5, 6, 7, 8 },
 		.worker_deaths = { .total = 3, .last_signal = 11, .last_unix_ms = 1700000000000 },
 		.clock_syncs = 8,
+		.has_generation = true,
+		.generation = UINT64_MAX,
 		.shm_bytes = 9,
 		.slots = slots,
 		.slots_count = 2 };
@@ -59,6 +61,7 @@ test_status_is_read_as_it_was_written(void **state)
 	assert_memory_equal(
 	    &view.worker_deaths, &status.worker_deaths, sizeof(status.worker_deaths));
 	assert_int_equal(view.clock_syncs, 8);
+	assert_true(view.has_generation && view.generation == UINT64_MAX);
 	assert_int_equal(view.shm_bytes, 9);
 	assert_int_equal(view.slots_count, 2);
 	assert_int_equal(view.slots[0].session, 7);

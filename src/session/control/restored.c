@@ -16,6 +16,7 @@
 #include "platform/log.h"
 #include "platform/text.h"
 #include "protocol/restored_request.h"
+#include "shared/generation.h"
 #include "shared/host_clock.h"
 #include "session/control/net_apply.h"
 
@@ -25,6 +26,9 @@
 struct restored {
 	struct session *session;
 	const char *problem; /* why a step failed; NULL: what its -errno says */
+	bool has_claimed;    /* a generation */
+	bool is_refused;     /* and nothing was done */
+	char words[RESTORED_ERROR_SIZE];
 	struct net_apply_result net;
 	struct restored_status status;
 	struct restored_request request;
@@ -55,6 +59,28 @@ restored_credit_entropy(void)
 	return entropy_credit(restored.request.entropy, restored.request.entropy_len);
 }
 
+/* For what is refused, all of it is. */
+static int
+restored_claim(void)
+{
+	uint64_t number = restored.request.generation;
+	uint64_t there;
+	int r =
+	    generation_claim(restored.session->board, restored.session->slot_index, number, &there);
+
+	restored.has_claimed = r == 0;
+	restored.is_refused = r == -ESTALE || r == -EBUSY;
+	restored.problem = restored.words;
+	if (r == -EBUSY)
+		(void)text_format(restored.words, sizeof(restored.words),
+		    "EBUSY: another RESTORED with a generation is under way");
+	if (r == -ESTALE)
+		(void)text_format(restored.words, sizeof(restored.words),
+		    "ESTALE: %llu is smaller than %llu, which the guest is",
+		    (unsigned long long)number, (unsigned long long)there);
+	return r == -EALREADY ? 0 : r;
+}
+
 static int
 restored_set_net(void)
 {
@@ -68,6 +94,7 @@ static const struct {
 } restored_steps[RESTORED_STEPS] = {
 	[RESTORED_CLOCK] = { "clock", restored_set_clock },
 	[RESTORED_ENTROPY] = { "entropy", restored_credit_entropy },
+	[RESTORED_GENERATION] = { "generation", restored_claim },
 	[RESTORED_NET] = { "net", restored_set_net },
 };
 
@@ -112,6 +139,19 @@ restored_makes_sense(const struct restored_request *request)
 	return step == RESTORED_STEPS;
 }
 
+/* Whether the steps are to be done: not where the generation says that they were, or that the
+ * request is late. */
+static bool
+restored_begin(struct restored_request *request)
+{
+	if ((request->have & 1u << RESTORED_GENERATION) == 0 ||
+	    request->errors[RESTORED_GENERATION].text[0] != '\0')
+		return true;
+	restored_run_step(RESTORED_GENERATION);
+	request->have &= (uint8_t) ~(1u << RESTORED_GENERATION);
+	return restored.has_claimed;
+}
+
 /* Does all that is asked for and can be, and counts the request if that is not all. */
 static void
 restored_run(const char *text, size_t len)
@@ -119,6 +159,7 @@ restored_run(const char *text, size_t len)
 	struct restored_request *request = &restored.request;
 	struct session *session = restored.session;
 	struct json_error error = { 0 };
+	bool begins;
 
 	if (restored_request_parse(text, len, request, &error) < 0) {
 		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
@@ -128,11 +169,24 @@ restored_run(const char *text, size_t len)
 	}
 	if (!restored_makes_sense(request))
 		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
-	for (unsigned step = 0; step < RESTORED_STEPS; step++) {
+	begins = restored_begin(request);
+	for (unsigned step = 0; begins && step < RESTORED_STEPS; step++) {
 		if (request->have & 1u << step)
 			restored_run_step(step);
 	}
+	/* Before the answer: a host that reads it and asks again is not told "busy". */
+	if (restored.has_claimed)
+		generation_release(
+		    session->board, session->slot_index, restored.status.errors_count == 0);
 	explicit_bzero(request->entropy, sizeof(request->entropy));
+}
+
+static int32_t
+restored_exit_code(const struct restored_status *status)
+{
+	if (restored.is_refused)
+		return VMM_GUEST_EXIT_NOT_MADE;
+	return status->errors_count == 0 ? VMM_GUEST_EXIT_OK : VMM_GUEST_EXIT_CONTROL_FAILED;
 }
 
 static void
@@ -148,10 +202,8 @@ restored_answer(struct session *session, const struct restored_status *status)
 	free(text);
 	if (r < 0)
 		return;
-	session_send_exit(session,
-	    is_told && status->errors_count == 0 ? VMM_GUEST_EXIT_OK
-						 : VMM_GUEST_EXIT_CONTROL_FAILED,
-	    0);
+	session_send_exit(
+	    session, is_told ? restored_exit_code(status) : VMM_GUEST_EXIT_CONTROL_FAILED, 0);
 }
 
 void

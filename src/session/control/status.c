@@ -14,6 +14,7 @@
 #include "platform/clock.h"
 #include "protocol/status.h"
 #include "session/request_table.h"
+#include "shared/generation.h"
 #include "shared/holder_place.h"
 
 #define STATUS_US_PER_MS 1000.0
@@ -198,6 +199,7 @@ status_count_sessions(const struct scoreboard *board, struct status *status)
 	status->sessions.bad_requests = atomic_load(&counts->bad_requests);
 	status->sessions.stalled = atomic_load(&counts->stalled);
 	status->clock_syncs = atomic_load(&counts->clock_syncs);
+	status->has_generation = generation_look(board, &status->generation);
 	status->worker_deaths.total = atomic_load(&deaths->total);
 	for (int i = 0; i < STATUS_SIGNAL_MAX; i++)
 		status->worker_deaths.by_signal[i] = atomic_load(&deaths->by_signal[i]);
