@@ -81,6 +81,10 @@
 #define VMM_GUEST_DURABLE_MAX 32
 #define VMM_GUEST_INSTANCE_LEN 32 /* hex digits of an agent's instance */
 
+/* RESTORED: the bytes of a hostname (sethostname(2)), the hex digits of a machine-id. */
+#define VMM_GUEST_HOSTNAME_MAX 64
+#define VMM_GUEST_MACHINE_ID_LEN 32
+
 /* 01 to 3F are the other hosts' to extend; 40 to 4F and 60 to 6F are ours. */
 
 /* Port 52: host to agent. */

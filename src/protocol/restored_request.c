@@ -19,6 +19,8 @@ struct restored_json {
 	int64_t unix_ns;
 	const char *entropy;
 	uint64_t generation;
+	const char *hostname;
+	const char *machine_id; /* "": true */
 	struct net_text net;
 };
 
@@ -26,6 +28,11 @@ static const struct message_member restored_net_table[] = {
 	NET_REQUEST_MEMBERS(struct restored_json, net),
 };
 static const struct message restored_net = MESSAGE_OF(restored_net_table);
+
+static message_read_fn restored_read_machine_id;
+static message_make_fn restored_make_machine_id;
+static const struct message_kind restored_machine_id = { restored_read_machine_id,
+	restored_make_machine_id, NULL };
 
 #define STEP(step)                                                                                 \
 	.flags = MESSAGE_OPTIONAL, .beside = offsetof(struct restored_json, have),                 \
@@ -38,6 +45,10 @@ static const struct message_member restored_table[RESTORED_STEPS] = {
 	    MESSAGE_AT(struct restored_json, entropy), STEP(RESTORED_ENTROPY) },
 	[RESTORED_GENERATION] = { "generation", .kind = MESSAGE_UNSIGNED,
 	    MESSAGE_AT(struct restored_json, generation), STEP(RESTORED_GENERATION) },
+	[RESTORED_HOSTNAME] = { "hostname", .kind = MESSAGE_TEXT,
+	    MESSAGE_AT(struct restored_json, hostname), STEP(RESTORED_HOSTNAME) },
+	[RESTORED_MACHINE_ID] = { "machine_id", .kind = MESSAGE_CUSTOM,
+	    .more = &restored_machine_id, STEP(RESTORED_MACHINE_ID) },
 	[RESTORED_NET] = { "net", .kind = MESSAGE_OBJECT, .more = &restored_net,
 	    STEP(RESTORED_NET) },
 };
@@ -56,6 +67,67 @@ restored_read_entropy(const char *text, struct restored_request *request)
 		request->have &= (uint8_t) ~(1u << RESTORED_ENTROPY);
 }
 
+/* It becomes a line of /etc/hosts. */
+static void
+restored_read_hostname(const char *name, struct restored_request *request)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789._-";
+
+	if (name[0] == '\0' || strchr("._-", name[0]) != NULL ||
+	    name[strspn(name, allowed)] != '\0' ||
+	    strlcpy(request->hostname, name, sizeof(request->hostname)) >=
+		sizeof(request->hostname))
+		json_fail(&request->errors[RESTORED_HOSTNAME],
+		    "member 'hostname': 1 to %u of A-Z, a-z, 0-9, '.', '_' and '-' are needed, "
+		    "the first a letter or digit",
+		    VMM_GUEST_HOSTNAME_MAX);
+}
+
+/* Puts hex digits into TEXT in lower case. Returns whether it is as many as are needed, and
+ * not all of them 0, which stands for none. */
+static bool
+restored_copy_machine_id(const char *digits, char text[VMM_GUEST_MACHINE_ID_LEN + 1])
+{
+	if (strlen(digits) != VMM_GUEST_MACHINE_ID_LEN ||
+	    strspn(digits, "0123456789abcdefABCDEF") != VMM_GUEST_MACHINE_ID_LEN ||
+	    strspn(digits, "0") == VMM_GUEST_MACHINE_ID_LEN)
+		return false;
+	/* Of digits the bit that makes the difference is set anyway. */
+	for (size_t i = 0; i < VMM_GUEST_MACHINE_ID_LEN; i++)
+		text[i] = (char)(digits[i] | 0x20);
+	text[VMM_GUEST_MACHINE_ID_LEN] = '\0';
+	return true;
+}
+
+static void
+restored_read_machine_id(const struct message_member *member, struct json_object *value, void *base,
+    struct json_error *error)
+{
+	struct restored_json *json = base;
+	char digits[VMM_GUEST_MACHINE_ID_LEN + 1];
+
+	json->machine_id = "";
+	if (json_object_is_type(value, json_type_boolean) && json_object_get_boolean(value))
+		return;
+	if (json_object_is_type(value, json_type_string))
+		json->machine_id = json_string_of(value, member->name, error);
+	if (error->code == 0 && !restored_copy_machine_id(json->machine_id, digits))
+		json_fail(error,
+		    "member '%s': true or %d hex digits, not all of them 0, are needed",
+		    member->name, VMM_GUEST_MACHINE_ID_LEN);
+}
+
+static struct json_object *
+restored_make_machine_id(const struct message_member *member, const void *base)
+{
+	const struct restored_json *json = base;
+
+	(void)member;
+	return json->machine_id[0] != '\0' ? json_object_new_string(json->machine_id)
+					   : json_object_new_boolean(true);
+}
+
 /* Whether STEP is asked for, and its member makes sense so far. */
 static bool
 restored_has(const struct restored_request *request, enum restored_step step)
@@ -72,6 +144,10 @@ restored_read_values(const struct restored_json *json, struct restored_request *
 	request->generation = json->generation;
 	if (restored_has(request, RESTORED_ENTROPY))
 		restored_read_entropy(json->entropy, request);
+	if (restored_has(request, RESTORED_HOSTNAME))
+		restored_read_hostname(json->hostname, request);
+	if (restored_has(request, RESTORED_MACHINE_ID) && json->machine_id[0] != '\0')
+		(void)restored_copy_machine_id(json->machine_id, request->machine_id);
 	if (restored_has(request, RESTORED_NET))
 		(void)net_request_read(&json->net, &request->net, &request->errors[RESTORED_NET]);
 }
@@ -107,6 +183,8 @@ restored_given(const struct restored_format *format)
 		[RESTORED_CLOCK] = true,
 		[RESTORED_ENTROPY] = format->entropy_len > 0,
 		[RESTORED_GENERATION] = format->has_generation,
+		[RESTORED_HOSTNAME] = format->hostname != NULL,
+		[RESTORED_MACHINE_ID] = format->machine_id != NULL,
 		[RESTORED_NET] = format->ip != NULL,
 	};
 	unsigned have = 0;
@@ -125,6 +203,8 @@ restored_request_format(const struct restored_format *format, size_t *ret_len)
 		.unix_ns = format->unix_ns,
 		.entropy = entropy,
 		.generation = format->generation,
+		.hostname = format->hostname,
+		.machine_id = format->machine_id,
 		.net = { format->ip, format->netmask, format->gateway },
 	};
 
@@ -152,6 +232,8 @@ static const struct message_member restored_status_table[] = {
 	{ "clock_us", TIME(RESTORED_CLOCK) },
 	{ "entropy_us", TIME(RESTORED_ENTROPY) },
 	{ "generation_us", TIME(RESTORED_GENERATION) },
+	{ "hostname_us", TIME(RESTORED_HOSTNAME) },
+	{ "machine_id_us", TIME(RESTORED_MACHINE_ID) },
 	{ "net_us", TIME(RESTORED_NET) },
 	{ "total_us", MICROSECONDS(total_us) },
 	{ "errors", .kind = MESSAGE_TEXTS, MESSAGE_AT(struct restored_answer, errors),

@@ -18,6 +18,8 @@ enum restored_step {
 	RESTORED_CLOCK = 0,
 	RESTORED_ENTROPY,
 	RESTORED_GENERATION, /* which is claimed before all of them */
+	RESTORED_HOSTNAME,
+	RESTORED_MACHINE_ID,
 	RESTORED_NET,
 	RESTORED_STEPS
 };
@@ -29,6 +31,8 @@ struct restored_request {
 	int64_t unix_ns;
 	size_t entropy_len;
 	uint64_t generation;
+	char hostname[VMM_GUEST_HOSTNAME_MAX + 1];
+	char machine_id[VMM_GUEST_MACHINE_ID_LEN + 1]; /* in lower case; "": a new one */
 	struct net_request net;
 	struct json_error errors[RESTORED_STEPS];
 	uint8_t entropy[VMM_GUEST_ENTROPY_MAX]; /* what is above is dropped */
@@ -48,7 +52,9 @@ struct restored_format {
 	size_t entropy_len; /* at most VMM_GUEST_ENTROPY_MAX */
 	bool has_generation;
 	uint64_t generation;
-	const char *ip; /* NULL: no "net" */
+	const char *hostname;	/* NULL: none */
+	const char *machine_id; /* hex digits, or "" for a new one; NULL: none */
+	const char *ip;		/* NULL: no "net" */
 	const char *netmask;
 	const char *gateway;
 };

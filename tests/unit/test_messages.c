@@ -158,6 +158,8 @@ restored_text(const struct restored_request *request, size_t *ret_size)
 		.entropy_len = request->entropy_len,
 		.has_generation = (request->have & 1u << RESTORED_GENERATION) != 0,
 		.generation = request->generation,
+		.hostname = request->hostname,
+		.machine_id = request->machine_id,
 		.ip = "10.0.9.2",
 		.netmask = "255.255.255.0",
 		.gateway = request->net.gateway_text,
@@ -245,10 +247,12 @@ static const struct {
 	{ "RESTORED",
 	    "{\"unix_ns\":-9223372036854775808,\"entropy\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3\","
 	    "\"generation\":18446744073709551615,"
+	    "\"hostname\":\"a-name\",\"machine_id\":\"0123456789abcdef0123456789abcdef\","
 	    "\"net\":{\"ip\":\"10.0.9.2\",\"netmask\":\"255.255.255.0\",\"gateway\":\"10.0.9.1\"}}",
 	    restored_read, restored_write },
 	{ "STATUS restored",
 	    "{\"event\":\"restored\",\"clock_us\":1,\"entropy_us\":2,\"generation_us\":5,"
+	    "\"hostname_us\":6,\"machine_id_us\":7,"
 	    "\"net_us\":3,\"total_us\":4,"
 	    "\"errors\":[\"net: no\",\"clock: no\"]}",
 	    answer_read, answer_write },

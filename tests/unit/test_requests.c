@@ -239,6 +239,8 @@ test_restored_reads_what_a_host_writes(void **state)
 		.entropy_len = 16,
 		.has_generation = true,
 		.generation = UINT64_MAX,
+		.hostname = "clone-7",
+		.machine_id = "0123456789ABCDEF0123456789ABCDEF",
 		.ip = "10.0.9.2",
 		.netmask = "255.255.255.0",
 		.gateway = "10.0.9.1",
@@ -257,6 +259,8 @@ test_restored_reads_what_a_host_writes(void **state)
 	assert_string_equal(request.errors[RESTORED_NET].text, "");
 	assert_true(request.have & 1u << RESTORED_GENERATION);
 	assert_true(request.generation == UINT64_MAX);
+	assert_string_equal(request.hostname, "clone-7");
+	assert_string_equal(request.machine_id, "0123456789abcdef0123456789abcdef");
 	assert_string_equal(request.net.gateway_text, "10.0.9.1");
 	free(text);
 }
@@ -290,6 +294,23 @@ test_restored_with_addresses_that_are_none_is_not_bad_as_a_whole(void **state)
 }
 
 static void
+test_restored_draws_a_machine_id_where_it_is_true(void **state)
+{
+	static struct restored_request request;
+	const struct restored_format format = { .entropy_len = 0, .machine_id = "" };
+	struct json_error error;
+	size_t len;
+	char *text = restored_request_format(&format, &len);
+
+	(void)state;
+	assert_string_equal(text, "{\"unix_ns\":0,\"machine_id\":true}");
+	assert_int_equal(restored_request_parse(text, len, &request, &error), 0);
+	assert_true(request.have & 1u << RESTORED_MACHINE_ID);
+	assert_string_equal(request.machine_id, "");
+	free(text);
+}
+
+static void
 test_restored_says_what_failed(void **state)
 {
 	struct restored_status status = {
@@ -303,7 +324,8 @@ test_restored_says_what_failed(void **state)
 	text = restored_status_format(&status, &len);
 	assert_string_equal(text,
 	    "{\"event\":\"restored\",\"clock_us\":0,\"entropy_us\":0,"
-	    "\"generation_us\":0,\"net_us\":7,\"total_us\":9,\"errors\":[\"net: no\"]}");
+	    "\"generation_us\":0,\"hostname_us\":0,"
+	    "\"machine_id_us\":0,\"net_us\":7,\"total_us\":9,\"errors\":[\"net: no\"]}");
 	free(text);
 }
 
@@ -406,6 +428,7 @@ main(void)
 		cmocka_unit_test(test_restored_reads_what_a_host_writes),
 		cmocka_unit_test(test_restored_asks_for_nothing_that_is_not_given),
 		cmocka_unit_test(test_restored_with_addresses_that_are_none_is_not_bad_as_a_whole),
+		cmocka_unit_test(test_restored_draws_a_machine_id_where_it_is_true),
 		cmocka_unit_test(test_restored_says_what_failed),
 		cmocka_unit_test(
 		    test_attach_asks_for_the_input_and_all_there_is_unless_told_otherwise),

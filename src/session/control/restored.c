@@ -18,6 +18,7 @@
 #include "protocol/restored_request.h"
 #include "shared/generation.h"
 #include "shared/host_clock.h"
+#include "session/control/identity.h"
 #include "session/control/net_apply.h"
 
 #define RESTORED_NS_PER_S 1000000000
@@ -81,6 +82,36 @@ restored_claim(void)
 	return r == -EALREADY ? 0 : r;
 }
 
+/* Where one part of a step failed, and the other was done: which one, and why. */
+static int
+restored_explain(int r, const char *problem)
+{
+	if (r < 0 && problem != NULL) {
+		(void)text_format(
+		    restored.words, sizeof(restored.words), "%s: %s", problem, strerror(-r));
+		restored.problem = restored.words;
+	}
+	return r;
+}
+
+static int
+restored_set_hostname(void)
+{
+	const char *problem;
+	int r = identity_set_hostname(restored.request.hostname, &problem);
+
+	return restored_explain(r, problem);
+}
+
+static int
+restored_set_machine_id(void)
+{
+	const char *problem;
+	int r = identity_set_machine_id(restored.request.machine_id, &problem);
+
+	return restored_explain(r, problem);
+}
+
 static int
 restored_set_net(void)
 {
@@ -95,6 +126,8 @@ static const struct {
 	[RESTORED_CLOCK] = { "clock", restored_set_clock },
 	[RESTORED_ENTROPY] = { "entropy", restored_credit_entropy },
 	[RESTORED_GENERATION] = { "generation", restored_claim },
+	[RESTORED_HOSTNAME] = { "hostname", restored_set_hostname },
+	[RESTORED_MACHINE_ID] = { "machine-id", restored_set_machine_id },
 	[RESTORED_NET] = { "net", restored_set_net },
 };
 
