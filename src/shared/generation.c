@@ -8,30 +8,13 @@
 #include <errno.h>
 #include <stdatomic.h>
 
+#include "shared/slot_lock.h"
+
 enum generation_state {
 	GENERATION_NONE = 0,
 	GENERATION_BEGUN,
 	GENERATION_DONE,
 };
-
-static bool
-generation_take(struct scoreboard *board, uint32_t index)
-{
-	uint32_t there = atomic_load(&board->generation.claimer);
-
-	/* What no worker can have left there is nobody's. */
-	if (there != 0 && there <= board->workers)
-		return false;
-	return atomic_compare_exchange_strong(&board->generation.claimer, &there, index + 1);
-}
-
-static void
-generation_give_back(struct scoreboard *board, uint32_t index)
-{
-	uint32_t there = index + 1;
-
-	(void)atomic_compare_exchange_strong(&board->generation.claimer, &there, 0);
-}
 
 /* Whether NUMBER may be begun: 0, -ESTALE or -EALREADY. */
 static int
@@ -52,11 +35,11 @@ generation_claim(struct scoreboard *board, uint32_t index, uint64_t number, uint
 {
 	int r;
 
-	if (!generation_take(board, index))
+	if (!slot_lock_try(&board->generation.claimer, board->workers, index))
 		return -EBUSY;
 	r = generation_compare(board, number, ret_there);
 	if (r < 0) {
-		generation_give_back(board, index);
+		slot_lock_give(&board->generation.claimer, index);
 		return r;
 	}
 	/* A worker that dies between any two of these leaves nothing that counts as done. */
@@ -72,13 +55,13 @@ generation_release(struct scoreboard *board, uint32_t index, bool is_done)
 {
 	if (is_done)
 		atomic_store(&board->generation.state, GENERATION_DONE);
-	generation_give_back(board, index);
+	slot_lock_give(&board->generation.claimer, index);
 }
 
 void
 generation_free_dead(struct scoreboard *board, uint32_t index)
 {
-	generation_give_back(board, index);
+	slot_lock_give(&board->generation.claimer, index);
 }
 
 bool

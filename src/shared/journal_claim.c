@@ -15,10 +15,7 @@
 #include "shared/attachment.h"
 #include "shared/journal_free.h"
 #include "shared/scoreboard.h"
-
-/* A claim waits for another for a second. No event tells of its end, and it is short. */
-#define JOURNAL_LOCK_TRIES 250
-#define JOURNAL_LOCK_PAUSE_MS 4
+#include "shared/slot_lock.h"
 
 /* A claim, while it holds the lock. */
 struct journal_claim {
@@ -30,25 +27,6 @@ struct journal_claim {
 	uint64_t held;	/* by all that are not free */
 	uint32_t old;	/* index of the one to be given up first, or JOURNAL_COUNT */
 };
-
-static int
-journal_lock(_Atomic uint32_t *claimer, uint32_t owner)
-{
-	for (int i = 0; i < JOURNAL_LOCK_TRIES; i++) {
-		uint32_t expected = 0;
-
-		if (atomic_compare_exchange_strong(claimer, &expected, owner))
-			return 0;
-		clock_sleep_ms(JOURNAL_LOCK_PAUSE_MS);
-	}
-	return -EBUSY;
-}
-
-static void
-journal_unlock(_Atomic uint32_t *claimer, uint32_t owner)
-{
-	(void)atomic_compare_exchange_strong(claimer, &owner, 0);
-}
 
 /* Whether RECORD has the name, of a session that may still be asked for. */
 static bool
@@ -215,13 +193,13 @@ journal_claim(struct scoreboard *board, uint32_t slot_index, uint64_t session, c
 	if (board->journal_count == 0)
 		return -ENOSYS;
 	ret_refusal->why = JOURNAL_NAMES_LOCKED;
-	r = journal_lock(&board->journals.claimer, claim.owner);
+	r = slot_lock_take(&board->journals.claimer, board->workers, slot_index);
 	if (r < 0)
 		return r;
 	r = journal_make_room(&claim, ret_refusal);
 	if (r == 0)
 		journal_enter(&claim, session, settings, ret);
-	journal_unlock(&board->journals.claimer, claim.owner);
+	slot_lock_give(&board->journals.claimer, slot_index);
 	if (r < 0)
 		return r;
 	r = journal_allocate(ret);

@@ -14,6 +14,7 @@
 #include "shared/attachment.h"
 #include "shared/journal_free.h"
 #include "shared/scoreboard.h"
+#include "shared/slot_lock.h"
 #include "vmm-guest/protocol.h"
 
 #define JOURNAL_MS_PER_S 1000
@@ -115,10 +116,9 @@ journal_inherit(struct scoreboard *board, uint32_t index, const char *words)
 int
 journal_lose(struct scoreboard *board, uint32_t slot_index, const char *words)
 {
-	uint32_t owner = slot_index + 1;
 	int lost = -ENOENT;
 
-	(void)atomic_compare_exchange_strong(&board->journals.claimer, &owner, 0);
+	slot_lock_give(&board->journals.claimer, slot_index);
 	for (uint32_t i = 0; i < board->journal_count; i++)
 		if (atomic_load(&board->journals.records[i].owner) == slot_index + 1 &&
 		    journal_inherit(board, i, words))
