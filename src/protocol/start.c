@@ -3,10 +3,7 @@
  */
 #include "protocol/start.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "protocol/env_member.h"
 #include "protocol/message.h"
 #include "vmm-guest/protocol.h"
 
@@ -48,15 +45,12 @@ static const struct message_member start_durable_table[] = {
 };
 static const struct message start_durable = MESSAGE_OF(start_durable_table);
 
-static message_read_fn start_read_env;
-static message_make_fn start_make_env;
-static message_is_initial_fn start_has_no_env;
-static const struct message_kind start_env = { start_read_env, start_make_env, start_has_no_env };
+ENV_MEMBER_ASSERT(struct start_request, env, env_count);
 
 static const struct message_member start_table[] = {
 	{ "cmd", .kind = MESSAGE_TEXTS, AT(argv), .beside = offsetof(struct start_request, argc),
 	    .flags = MESSAGE_NEEDED },
-	{ "env", .kind = MESSAGE_CUSTOM, .more = &start_env },
+	{ "env", ENV_MEMBER_AT(struct start_request, env) },
 	{ "working_dir", TEXT(working_dir) },
 	{ "user", TEXT(user) },
 	{ "tty", FLAG(tty) },
@@ -78,59 +72,6 @@ const char *
 start_limit_name(enum start_limit limit)
 {
 	return start_limits_table[limit].name;
-}
-
-static void
-start_read_env(const struct message_member *member, struct json_object *value, void *base,
-    struct json_error *error)
-{
-	struct start_request *request = base;
-
-	if (!json_object_is_type(value, json_type_object)) {
-		json_fail_member(error, member->name, "an object of strings is needed");
-		return;
-	}
-	request->env = calloc((size_t)json_object_object_length(value) + 1, sizeof(*request->env));
-	if (request->env == NULL) {
-		json_fail_memory(error);
-		return;
-	}
-	json_own(value, request->env);
-	json_object_object_foreach(value, variable, text)
-	{
-		struct start_env *entry = &request->env[request->env_count++];
-
-		if (variable[0] == '\0' || strchr(variable, '=') != NULL)
-			json_fail(error, "member '%s': '%.64s' is not a name of a variable",
-			    member->name, variable);
-		entry->name = variable;
-		entry->value = json_string_of(text, member->name, error);
-	}
-}
-
-static struct json_object *
-start_make_env(const struct message_member *member, const void *base)
-{
-	const struct start_request *request = base;
-	struct json_object *env = json_object_new_object();
-	int r = env != NULL ? 0 : -ENOMEM;
-
-	(void)member;
-	for (size_t i = 0; r == 0 && i < request->env_count; i++)
-		r = json_add(
-		    env, request->env[i].name, json_object_new_string(request->env[i].value));
-	if (r < 0)
-		json_put(&env);
-	return env;
-}
-
-static bool
-start_has_no_env(const struct message_member *member, const void *base)
-{
-	const struct start_request *request = base;
-
-	(void)member;
-	return request->env_count == 0;
 }
 
 /* What the table can't say. */
