@@ -85,6 +85,9 @@
 #define VMM_GUEST_HOSTNAME_MAX 64
 #define VMM_GUEST_MACHINE_ID_LEN 32
 
+/* RESTORED's variables, in bytes: each "NAME=value" and one more. */
+#define VMM_GUEST_ENV_MAX (64u * 1024)
+
 /* 01 to 3F are the other hosts' to extend; 40 to 4F and 60 to 6F are ours. */
 
 /* Port 52: host to agent. */

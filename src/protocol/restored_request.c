@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "protocol/base64.h"
+#include "protocol/env_member.h"
 #include "protocol/message.h"
 
 #define RESTORED_EVENT "restored"
@@ -21,6 +22,8 @@ struct restored_json {
 	uint64_t generation;
 	const char *hostname;
 	const char *machine_id; /* "": true */
+	struct start_env *env;
+	size_t env_count;
 	struct net_text net;
 };
 
@@ -33,6 +36,8 @@ static message_read_fn restored_read_machine_id;
 static message_make_fn restored_make_machine_id;
 static const struct message_kind restored_machine_id = { restored_read_machine_id,
 	restored_make_machine_id, NULL };
+
+ENV_MEMBER_ASSERT(struct restored_json, env, env_count);
 
 #define STEP(step)                                                                                 \
 	.flags = MESSAGE_OPTIONAL, .beside = offsetof(struct restored_json, have),                 \
@@ -49,6 +54,7 @@ static const struct message_member restored_table[RESTORED_STEPS] = {
 	    MESSAGE_AT(struct restored_json, hostname), STEP(RESTORED_HOSTNAME) },
 	[RESTORED_MACHINE_ID] = { "machine_id", .kind = MESSAGE_CUSTOM,
 	    .more = &restored_machine_id, STEP(RESTORED_MACHINE_ID) },
+	[RESTORED_ENV] = { "env", ENV_MEMBER_AT(struct restored_json, env), STEP(RESTORED_ENV) },
 	[RESTORED_NET] = { "net", .kind = MESSAGE_OBJECT, .more = &restored_net,
 	    STEP(RESTORED_NET) },
 };
@@ -142,6 +148,8 @@ restored_read_values(const struct restored_json *json, struct restored_request *
 	request->have = json->have;
 	request->unix_ns = json->unix_ns;
 	request->generation = json->generation;
+	request->env = json->env;
+	request->env_count = json->env_count;
 	if (restored_has(request, RESTORED_ENTROPY))
 		restored_read_entropy(json->entropy, request);
 	if (restored_has(request, RESTORED_HOSTNAME))
@@ -171,9 +179,19 @@ restored_request_parse(
 			r = error->code;
 		}
 	}
-	if (r == 0)
-		restored_read_values(&json, ret);
-	return r;
+	if (r < 0)
+		return r;
+	restored_read_values(&json, ret);
+	ret->json = object;
+	object = NULL;
+	return 0;
+}
+
+void
+restored_request_done(struct restored_request *request)
+{
+	json_put(&request->json);
+	explicit_bzero(request, sizeof(*request));
 }
 
 static uint8_t
@@ -185,6 +203,7 @@ restored_given(const struct restored_format *format)
 		[RESTORED_GENERATION] = format->has_generation,
 		[RESTORED_HOSTNAME] = format->hostname != NULL,
 		[RESTORED_MACHINE_ID] = format->machine_id != NULL,
+		[RESTORED_ENV] = format->has_env,
 		[RESTORED_NET] = format->ip != NULL,
 	};
 	unsigned have = 0;
@@ -205,6 +224,8 @@ restored_request_format(const struct restored_format *format, size_t *ret_len)
 		.generation = format->generation,
 		.hostname = format->hostname,
 		.machine_id = format->machine_id,
+		.env = format->env,
+		.env_count = format->env_count,
 		.net = { format->ip, format->netmask, format->gateway },
 	};
 
@@ -234,6 +255,7 @@ static const struct message_member restored_status_table[] = {
 	{ "generation_us", TIME(RESTORED_GENERATION) },
 	{ "hostname_us", TIME(RESTORED_HOSTNAME) },
 	{ "machine_id_us", TIME(RESTORED_MACHINE_ID) },
+	{ "env_us", TIME(RESTORED_ENV) },
 	{ "net_us", TIME(RESTORED_NET) },
 	{ "total_us", MICROSECONDS(total_us) },
 	{ "errors", .kind = MESSAGE_TEXTS, MESSAGE_AT(struct restored_answer, errors),

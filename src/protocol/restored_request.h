@@ -12,6 +12,7 @@
 
 #include "protocol/json.h"
 #include "protocol/net_request.h"
+#include "protocol/start.h"
 
 /* In the order in which they are done. */
 enum restored_step {
@@ -20,6 +21,7 @@ enum restored_step {
 	RESTORED_GENERATION, /* which is claimed before all of them */
 	RESTORED_HOSTNAME,
 	RESTORED_MACHINE_ID,
+	RESTORED_ENV,
 	RESTORED_NET,
 	RESTORED_STEPS
 };
@@ -33,16 +35,23 @@ struct restored_request {
 	uint64_t generation;
 	char hostname[VMM_GUEST_HOSTNAME_MAX + 1];
 	char machine_id[VMM_GUEST_MACHINE_ID_LEN + 1]; /* in lower case; "": a new one */
+	struct start_env *env;
+	size_t env_count;
+	struct json_object *json; /* owns the variables */
 	struct net_request net;
 	struct json_error errors[RESTORED_STEPS];
 	uint8_t entropy[VMM_GUEST_ENTROPY_MAX]; /* what is above is dropped */
 };
 
 /* Reads the LEN bytes of TEXT. A member that makes no sense does not make the whole
- * request bad: its other steps are done all the same. Returns 0; or -EINVAL or -ENOMEM with
+ * request bad: its other steps are done all the same. Returns 0 with *RET for
+ * restored_request_done(); or -EINVAL or -ENOMEM with
  * ERROR filled in where TEXT is not a JSON object, or there was no memory for all of it. */
 int restored_request_parse(
     const char *text, size_t len, struct restored_request *ret, struct json_error *error);
+
+/* Frees what restored_request_parse() made. */
+void restored_request_done(struct restored_request *request);
 
 /* The JSON for a host to send, in a new block that the caller frees; NULL: no
  * memory. */
@@ -54,7 +63,10 @@ struct restored_format {
 	uint64_t generation;
 	const char *hostname;	/* NULL: none */
 	const char *machine_id; /* hex digits, or "" for a new one; NULL: none */
-	const char *ip;		/* NULL: no "net" */
+	bool has_env;
+	struct start_env *env;
+	size_t env_count;
+	const char *ip; /* NULL: no "net" */
 	const char *netmask;
 	const char *gateway;
 };

@@ -152,6 +152,13 @@ struct scoreboard_generation {
 	_Atomic uint64_t number;
 };
 
+/* The variables that RESTORED gave; see given_env.h. Pages that nothing touches until then. */
+struct scoreboard_given_env {
+	_Atomic uint32_t writer; /* slot index + 1; 0: none */
+	_Atomic uint64_t word;	 /* which text counts; 0: none */
+	char texts[2][VMM_GUEST_ENV_MAX];
+};
+
 #define SCOREBOARD_GRACE_MS 5000
 
 struct scoreboard_shutdown {
@@ -188,6 +195,7 @@ struct scoreboard {
 	_Atomic uint32_t places[SCOREBOARD_PLACES][SCOREBOARD_WORKERS_MAX];
 	struct scoreboard_detached detached[SCOREBOARD_DETACHED_MAX];
 	struct journals journals;
+	struct scoreboard_given_env given_env;
 	struct slot slots[];
 };
 

@@ -17,6 +17,7 @@
 #include "platform/text.h"
 #include "shared/cgroup_number.h"
 #include "shared/generation.h"
+#include "shared/given_env.h"
 #include "shared/admission.h"
 #include "supervisor/cut.h"
 #include "supervisor/journals.h"
@@ -268,6 +269,7 @@ pool_bury_worker(
 	journals_bury(pool->board, index, cause);
 	admission_free_dead(pool->board, index);
 	generation_free_dead(pool->board, index);
+	given_env_free_dead(pool->board, index);
 	scoreboard_clear_slot(slot);
 	atomic_store(&slot->cgroup, 0);
 	atomic_store(&slot->worker_pid, 0);

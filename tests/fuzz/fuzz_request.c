@@ -147,8 +147,10 @@ try_control(uint8_t type, const char *text, size_t len)
 	else if (type == VMM_GUEST_KILL)
 		r = control_kill_parse(text, len, &kill, &error);
 	FUZZ_CHECK(r == 0 || error.text[0] != '\0');
-	if (r == 0 && type == VMM_GUEST_RESTORED)
+	if (r == 0 && type == VMM_GUEST_RESTORED) {
 		FUZZ_CHECK(restored.entropy_len <= VMM_GUEST_ENTROPY_MAX);
+		restored_request_done(&restored);
+	}
 }
 
 int

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "session/run/environment.h"
+#include "shared/given_env.h"
 
 static struct run_as user = { .name = "worker", .home = "/home/worker", .shell = "/bin/zsh" };
 static struct environment made;
@@ -133,6 +134,42 @@ test_an_empty_path_is_kept(void **state)
 	assert_string_equal(made.path, "");
 }
 
+static void
+test_what_restored_gave_is_under_the_hosts_own_and_over_ours(void **state)
+{
+	struct start_env given[] = { { "HOME", "/given" }, { "A", "given" }, { "B", "b=c" },
+		{ "PATH", "/given/bin" } };
+	struct start_env env[] = { { "A", "own" }, { "C", "" } };
+	const struct start_request request = { .env = env, .env_count = 2 };
+	struct scoreboard *board;
+
+	(void)state;
+	assert_int_equal(scoreboard_new(1, 0, &board), 0);
+	assert_int_equal(environment_make_given(board, &request, NULL, "/root", NULL, &made), 0);
+	ASSERT_VARIABLES("PATH=" ENVIRONMENT_PATH, "HOME=/root", "LANG=C.UTF-8", "A=own", "C=");
+	environment_done(&made);
+	assert_int_equal(given_env_set(board, 0, given, 4), 0);
+	assert_int_equal(environment_make_given(board, &request, &user, "/root", NULL, &made), 0);
+	ASSERT_VARIABLES("PATH=/given/bin", "HOME=/given", "LANG=C.UTF-8", "USER=worker",
+	    "LOGNAME=worker", "SHELL=/bin/zsh", "A=own", "B=b=c", "C=");
+	assert_string_equal(made.path, "/given/bin");
+}
+
+static void
+test_what_is_scribbled_over_what_was_given_is_left_out(void **state)
+{
+	static const char text[] = "A=1\0no variable\0=\0=x\0\0B=2\0C=3";
+	const struct start_request request = { .env_count = 0 };
+	struct scoreboard *board;
+
+	(void)state;
+	assert_int_equal(scoreboard_new(1, 0, &board), 0);
+	memcpy(board->given_env.texts[0], text, sizeof(text));
+	atomic_store(&board->given_env.word, sizeof(text));
+	assert_int_equal(environment_make_given(board, &request, NULL, "/", NULL, &made), 0);
+	ASSERT_VARIABLES("PATH=" ENVIRONMENT_PATH, "HOME=/", "LANG=C.UTF-8", "A=1", "B=2", "C=3");
+}
+
 #define EACH(function) cmocka_unit_test_teardown(function, teardown)
 
 int
@@ -146,6 +183,8 @@ main(void)
 		EACH(test_what_the_host_asks_for_wins),
 		EACH(test_names_that_only_begin_alike_are_others),
 		EACH(test_an_empty_path_is_kept),
+		EACH(test_what_restored_gave_is_under_the_hosts_own_and_over_ours),
+		EACH(test_what_is_scribbled_over_what_was_given_is_left_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,6 +160,9 @@ restored_text(const struct restored_request *request, size_t *ret_size)
 		.generation = request->generation,
 		.hostname = request->hostname,
 		.machine_id = request->machine_id,
+		.has_env = (request->have & 1u << RESTORED_ENV) != 0,
+		.env = request->env,
+		.env_count = request->env_count,
 		.ip = "10.0.9.2",
 		.netmask = "255.255.255.0",
 		.gateway = request->net.gateway_text,
@@ -169,7 +172,7 @@ restored_text(const struct restored_request *request, size_t *ret_size)
 }
 MESSAGE_FUNCTIONS(restored, int,
     (request = restored_request_parse(text, len, &restored, &error), request),
-    restored_text(&restored, &size), (void)0)
+    restored_text(&restored, &size), restored_request_done(&restored))
 
 /* A list is made of entries, one by one. */
 static char *
@@ -248,11 +251,12 @@ static const struct {
 	    "{\"unix_ns\":-9223372036854775808,\"entropy\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3\","
 	    "\"generation\":18446744073709551615,"
 	    "\"hostname\":\"a-name\",\"machine_id\":\"0123456789abcdef0123456789abcdef\","
+	    "\"env\":{\"A\":\"1\",\"A_NAME\":\"a value\",\"B\":\"\"},"
 	    "\"net\":{\"ip\":\"10.0.9.2\",\"netmask\":\"255.255.255.0\",\"gateway\":\"10.0.9.1\"}}",
 	    restored_read, restored_write },
 	{ "STATUS restored",
 	    "{\"event\":\"restored\",\"clock_us\":1,\"entropy_us\":2,\"generation_us\":5,"
-	    "\"hostname_us\":6,\"machine_id_us\":7,"
+	    "\"hostname_us\":6,\"machine_id_us\":7,\"env_us\":8,"
 	    "\"net_us\":3,\"total_us\":4,"
 	    "\"errors\":[\"net: no\",\"clock: no\"]}",
 	    answer_read, answer_write },

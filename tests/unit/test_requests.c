@@ -233,6 +233,7 @@ static void
 test_restored_reads_what_a_host_writes(void **state)
 {
 	static struct restored_request request;
+	struct start_env env[] = { { "A", "" }, { "B", "2=3" } };
 	struct restored_format format = {
 		.unix_ns = 1700000000123456789,
 		.entropy = (const uint8_t *)"0123456789abcdef",
@@ -240,6 +241,9 @@ test_restored_reads_what_a_host_writes(void **state)
 		.has_generation = true,
 		.generation = UINT64_MAX,
 		.hostname = "clone-7",
+		.has_env = true,
+		.env = env,
+		.env_count = 2,
 		.machine_id = "0123456789ABCDEF0123456789ABCDEF",
 		.ip = "10.0.9.2",
 		.netmask = "255.255.255.0",
@@ -260,8 +264,12 @@ test_restored_reads_what_a_host_writes(void **state)
 	assert_true(request.have & 1u << RESTORED_GENERATION);
 	assert_true(request.generation == UINT64_MAX);
 	assert_string_equal(request.hostname, "clone-7");
+	assert_int_equal(request.env_count, 2);
+	assert_string_equal(request.env[1].name, "B");
+	assert_string_equal(request.env[1].value, "2=3");
 	assert_string_equal(request.machine_id, "0123456789abcdef0123456789abcdef");
 	assert_string_equal(request.net.gateway_text, "10.0.9.1");
+	restored_request_done(&request);
 	free(text);
 }
 
@@ -276,6 +284,20 @@ test_restored_asks_for_nothing_that_is_not_given(void **state)
 	assert_false(request.have & 1u << RESTORED_CLOCK);
 	assert_false(request.have & 1u << RESTORED_NET);
 	assert_int_equal(request.entropy_len, 0);
+	restored_request_done(&request);
+}
+
+static void
+test_restored_with_no_variables_asks_for_that(void **state)
+{
+	static struct restored_request request;
+	struct json_error error;
+
+	(void)state;
+	assert_int_equal(restored_request_parse("{\"env\":{}}", 10, &request, &error), 0);
+	assert_true(request.have & 1u << RESTORED_ENV);
+	assert_int_equal(request.env_count, 0);
+	restored_request_done(&request);
 }
 
 static void
@@ -291,6 +313,7 @@ test_restored_with_addresses_that_are_none_is_not_bad_as_a_whole(void **state)
 	assert_true(request.have & 1u << RESTORED_CLOCK);
 	assert_true(request.have & 1u << RESTORED_NET);
 	assert_non_null(strstr(request.errors[RESTORED_NET].text, "'ip'"));
+	restored_request_done(&request);
 }
 
 static void
@@ -307,6 +330,7 @@ test_restored_draws_a_machine_id_where_it_is_true(void **state)
 	assert_int_equal(restored_request_parse(text, len, &request, &error), 0);
 	assert_true(request.have & 1u << RESTORED_MACHINE_ID);
 	assert_string_equal(request.machine_id, "");
+	restored_request_done(&request);
 	free(text);
 }
 
@@ -322,10 +346,10 @@ test_restored_says_what_failed(void **state)
 	(void)state;
 	(void)strlcpy(status.errors[0], "net: no", sizeof(status.errors[0]));
 	text = restored_status_format(&status, &len);
-	assert_string_equal(text,
-	    "{\"event\":\"restored\",\"clock_us\":0,\"entropy_us\":0,"
-	    "\"generation_us\":0,\"hostname_us\":0,"
-	    "\"machine_id_us\":0,\"net_us\":7,\"total_us\":9,\"errors\":[\"net: no\"]}");
+	assert_string_equal(text, "{\"event\":\"restored\",\"clock_us\":0,\"entropy_us\":0,"
+				  "\"generation_us\":0,\"hostname_us\":0,"
+				  "\"machine_id_us\":0,\"env_us\":0,\"net_us\":7,\"total_us\":9,"
+				  "\"errors\":[\"net: no\"]}");
 	free(text);
 }
 
@@ -428,6 +452,7 @@ main(void)
 		cmocka_unit_test(test_restored_reads_what_a_host_writes),
 		cmocka_unit_test(test_restored_asks_for_nothing_that_is_not_given),
 		cmocka_unit_test(test_restored_with_addresses_that_are_none_is_not_bad_as_a_whole),
+		cmocka_unit_test(test_restored_with_no_variables_asks_for_that),
 		cmocka_unit_test(test_restored_draws_a_machine_id_where_it_is_true),
 		cmocka_unit_test(test_restored_says_what_failed),
 		cmocka_unit_test(

@@ -17,6 +17,7 @@
 #include "platform/text.h"
 #include "protocol/restored_request.h"
 #include "shared/generation.h"
+#include "shared/given_env.h"
 #include "shared/host_clock.h"
 #include "session/control/identity.h"
 #include "session/control/net_apply.h"
@@ -113,6 +114,17 @@ restored_set_machine_id(void)
 }
 
 static int
+restored_set_env(void)
+{
+	int r = given_env_set(restored.session->board, restored.session->slot_index,
+	    restored.request.env, restored.request.env_count);
+
+	if (r == -E2BIG)
+		restored.problem = "names and values are more than 64 KiB together";
+	return r;
+}
+
+static int
 restored_set_net(void)
 {
 	restored.problem = restored.net.problem;
@@ -128,6 +140,7 @@ static const struct {
 	[RESTORED_GENERATION] = { "generation", restored_claim },
 	[RESTORED_HOSTNAME] = { "hostname", restored_set_hostname },
 	[RESTORED_MACHINE_ID] = { "machine-id", restored_set_machine_id },
+	[RESTORED_ENV] = { "env", restored_set_env },
 	[RESTORED_NET] = { "net", restored_set_net },
 };
 
@@ -211,7 +224,7 @@ restored_run(const char *text, size_t len)
 	if (restored.has_claimed)
 		generation_release(
 		    session->board, session->slot_index, restored.status.errors_count == 0);
-	explicit_bzero(request->entropy, sizeof(request->entropy));
+	restored_request_done(request);
 }
 
 static int32_t

@@ -9,6 +9,7 @@
 
 #include "platform/users.h"
 #include "protocol/start.h"
+#include "shared/scoreboard.h"
 
 #define ENVIRONMENT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -23,6 +24,11 @@ struct environment {
  * environment_done(), or -ENOMEM. */
 int environment_make(const struct start_request *request, const struct run_as *user,
     const char *home, const char *term, struct environment *ret);
+
+/* The same with what RESTORED has given the guest of BOARD under what REQUEST has, and over
+ * the rest. Returns -EAGAIN too; see shared/given_env.h. */
+int environment_make_given(const struct scoreboard *board, const struct start_request *request,
+    const struct run_as *user, const char *home, const char *term, struct environment *ret);
 
 void environment_done(struct environment *environment);
 

@@ -170,8 +170,8 @@ launch_prepare(struct launch *launch)
 	const struct session_settings *settings = launch->session->settings;
 	struct streams *streams = &launch->program->streams;
 	const char *what;
-	int r = environment_make(
-	    launch->request, launch->user, settings->home, settings->term, &launch->environment);
+	int r = environment_make_given(launch->session->board, launch->request, launch->user,
+	    settings->home, settings->term, &launch->environment);
 
 	if (r < 0) {
 		launch_refuse(launch, VMM_GUEST_EXIT_AGENT,
