@@ -11,6 +11,7 @@
 
 #include "ctl/command.h"
 #include "ctl/durable_options.h"
+#include "ctl/env_option.h"
 #include "ctl/program.h"
 #include "ctl/program_report.h"
 #include "ctl/quantity.h"
@@ -19,30 +20,13 @@ static struct start_request exec_request = { START_DEFAULTS };
 static struct attach_options exec_attach;
 static struct program_report exec_report;
 static struct attach_durable exec_durable = { ATTACH_DURABLE_DEFAULTS, .forgets = true };
+static struct env_option exec_env;
 static bool exec_has_no_stdin;
 static bool exec_is_left;
 static const char *exec_durable_text; /* NULL: no options were given */
 static char exec_drawn_name[VMM_GUEST_NAME_MAX + 1];
 
 static const char *exec_report_path; /* NULL: none, or standard error */
-
-/* "NAME=VALUE" or "NAME". The request borrows TEXT, which is cut at '='. */
-static int
-exec_take_env(const struct options_row *row, char *text)
-{
-	char *equals = strchr(text, '=');
-	const char *value = equals != NULL ? equals + 1 : getenv(text);
-
-	(void)row;
-	if (text[0] == '\0' || equals == text)
-		return -EINVAL;
-	if (equals != NULL)
-		*equals = '\0';
-	if (value != NULL)
-		exec_request.env[exec_request.env_count++] =
-		    (struct start_env){ .name = text, .value = value };
-	return 0;
-}
 
 /* Seconds, of which 0 would be none at all. */
 static int
@@ -97,8 +81,7 @@ static const struct options_row exec_options[] = {
 	OPTIONS_FLAG("tty", 't', &exec_request.tty,
 	    "run it on a terminal; ours, if standard input is one, is passed through: what is "
 	    "typed (as by -i), size and TERM"),
-	OPTIONS_CALL("env", 'e', "NAME=VALUE", exec_take_env, NULL, "NAME=VALUE",
-	    "set an environment variable; NAME alone takes our value"),
+	ENV_OPTION(&exec_env, "set an environment variable; NAME alone takes our value"),
 	OPTIONS_TEXT("workdir", 'w', "DIR", &exec_request.working_dir,
 	    "start in DIR; ~ is the user's home (default: /)"),
 	OPTIONS_TEXT("user", 'u', "USER", &exec_request.user,
@@ -231,9 +214,7 @@ exec_prepare(int argc, char **argv)
 {
 	(void)argv;
 	(void)keys_parse_detach(KEYS_DETACH_DEFAULT, &exec_durable.keys);
-	exec_request.env = calloc((size_t)argc + 1, sizeof(*exec_request.env));
-	if (exec_request.env == NULL)
-		exit(command_fail("out of memory"));
+	env_option_init(&exec_env, argc, 1);
 	return argc;
 }
 
@@ -242,6 +223,8 @@ exec_run(int count, char **operands)
 {
 	int status = exec_check();
 
+	exec_request.env = exec_env.env;
+	exec_request.env_count = exec_env.count;
 	if (status < 0) {
 		exec_request.stdin_open = !exec_has_no_stdin;
 		exec_request.argv = (const char **)(uintptr_t)operands;

@@ -1,0 +1,32 @@
+/*
+ * env_option: "--env NAME=VALUE", as often as is liked.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CTL_ENV_OPTION_H
+#define CTL_ENV_OPTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "ctl/options.h"
+#include "protocol/start.h"
+
+struct env_option {
+	struct start_env *env;
+	size_t count;
+};
+
+/* A row of options; INTO is a struct env_option. */
+#define ENV_OPTION(into_, help_)                                                                   \
+	OPTIONS_CALL("env", 'e', "NAME=VALUE", env_option_take, into_, "NAME=VALUE", help_)
+
+/* Makes room for as many as ARGC arguments can have, and MORE. Ends the program if there is no
+ * memory for it. */
+void env_option_init(struct env_option *option, int argc, size_t more);
+
+/* "NAME=VALUE", or "NAME" for what our own environment has. The option borrows TEXT, which is
+ * cut at '='. */
+int env_option_take(const struct options_row *row, char *text);
+
+#endif
