@@ -216,6 +216,60 @@ def test_restored_sends_all_and_tells_what_failed():
     assert done.code == 1 and "net: no ?[31mcard" in done.text
 
 
+DONE = {name + "_us": 1 for name in (
+    "clock", "entropy", "generation", "hostname", "machine_id", "env", "net", "total")}  # fmt: skip
+
+
+def restored_by(told, code, *args, **more):
+    """What was asked, and what became of the command, by an agent that answers so."""
+    seen = []
+
+    def script(peer):
+        seen.append(peer.expect(codec.RESTORED).json())
+        peer.send(codec.STATUS, {"event": "restored", "errors": [], **told})
+        peer.exit(code)
+    return run(script, "restored", *args, **more), seen[0]
+
+
+def test_restored_asks_for_what_is_given_and_no_more():
+    done, asked = restored_by(DONE, 0)
+    assert done.code == 0 and set(asked) == {"unix_ns", "entropy"}
+    done, asked = restored_by(
+        DONE, 0, "--hostname", "clone-7", "--machine-id", "--env", "A=1", "-e", "B=x=y", "--generation", str(2**64 - 1))
+    assert done.code == 0 and done.text == ""
+    del asked["unix_ns"], asked["entropy"]
+    assert asked == {"hostname": "clone-7", "machine_id": True, "env": {"A": "1", "B": "x=y"}, "generation": 2**64 - 1}
+    done, asked = restored_by(DONE, 0, "--machine-id=" + "0a" * 16, "--generation=0")
+    assert done.code == 0 and (asked["machine_id"], asked["generation"]) == ("0a" * 16, 0)
+
+
+@pytest.mark.parametrize("args", [["--machine-id=xyz"], ["--machine-id="], ["--generation", "-1"],
+                                  ["--generation", str(2**64)], ["--generation", "x"], ["--env", "=x"], ["--env", ""]])
+def test_restored_refuses_what_is_none(args):
+    done = run(lambda peer: None, "restored", *args)
+    assert done.code == 2 and args[0].split("=")[0] in done.text
+
+
+def test_restored_says_that_a_generation_is_late():
+    words = "generation: ESTALE: 4 is smaller than 5, which the guest is"
+    done, _ = restored_by({**DONE, "errors": [words]}, 1, "--generation", "4")
+    assert done.code == 1 and words in done.text
+
+
+def test_restored_takes_a_generation_that_was_done_before_for_done():
+    done, _ = restored_by({"generation_us": 1}, 0, "--generation", "5", "--hostname", "x")
+    assert done.code == 0 and done.text == ""
+
+
+def test_an_agent_that_does_not_know_what_restored_asks_for_is_too_old():
+    old = {"clock_us": 1, "entropy_us": 1, "net_us": 0, "total_us": 3}
+    assert restored_by(old, 0)[0].code == 0
+    done, _ = restored_by(old, 0, "--hostname", "x", "--machine-id", "--env", "A=1", "--generation", "1")
+    assert done.code == 1
+    for option in ("--hostname", "--machine-id", "--env", "--generation"):
+        assert f"too old for {option}\n" in done.text
+
+
 @pytest.mark.parametrize("text", ["", "10.0.0.1", "10.0.0.1/33,10.0.0.2", "10.0.0.1/0,10.0.0.2",
                                   "10.0.0/24,10.0.0.2", "10.0.0.1/24,x", "10.0.0.1/24"])
 def test_restored_refuses_a_net_that_is_none(text):
