@@ -347,7 +347,8 @@ def clock_sync(lab, _):
 @scenario()
 def restored(lab, _):
     conn = lab.open()
-    conn.send(codec.RESTORED, {"unix_ns": time.time_ns(), "entropy": codec.base64_text(b"x" * 32)})
+    conn.send(codec.RESTORED, {"unix_ns": time.time_ns(), "entropy": codec.base64_text(b"x" * 32),
+                               "generation": time.monotonic_ns(), "env": {"FAULT_GIVEN": "x" * 100}})
     result = control_told(conn, PATIENCE)
     if result.code == 0 and any(s["errors"] for s in result.statuses):
         raise Wrong(FALSE, repr(result))
