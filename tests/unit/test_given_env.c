@@ -124,7 +124,8 @@ test_a_writer_that_dies_in_the_middle_leaves_the_old_and_the_lock_to_the_next(vo
 		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status));
+	/* By a signal, or as a sanitizer ends it. */
+	assert_int_not_equal(status, 0);
 	ASSERT_GIVEN("OLD=1\0");
 	assert_int_equal(given_env_set(board, 1, &old, 1), -EBUSY);
 	given_env_free_dead(board, 2);
