@@ -88,6 +88,14 @@
 /* RESTORED's variables, in bytes: each "NAME=value" and one more. */
 #define VMM_GUEST_ENV_MAX (64u * 1024)
 
+/* A guest that is quiesced: in how many ms all is to be done, for how long it holds at
+ * most, and how many file systems one request names. */
+#define VMM_GUEST_WITHIN_MS_DEFAULT 5000
+#define VMM_GUEST_WITHIN_MS_MAX 60000
+#define VMM_GUEST_HOLD_MS_DEFAULT 30000
+#define VMM_GUEST_HOLD_MS_MAX 600000
+#define VMM_GUEST_FSFREEZE_MAX 64
+
 /* 01 to 3F are the other hosts' to extend; 40 to 4F and 60 to 6F are ours. */
 
 /* Port 52: host to agent. */

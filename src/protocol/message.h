@@ -57,6 +57,8 @@ enum message_most {
 	MESSAGE_IDS,	 /* 2^32 - 2: (uid_t)-1 stands for nobody, chown(2) */
 	MESSAGE_BUFFER,
 	MESSAGE_KEEP,
+	MESSAGE_WITHIN,
+	MESSAGE_HOLD,
 };
 
 /* There are more than a hundred rows: a row is small. */

@@ -106,6 +106,8 @@ message_most(const struct message_member *member)
 		[MESSAGE_IDS] = UINT32_MAX - 1,
 		[MESSAGE_BUFFER] = VMM_GUEST_BUFFER_MAX,
 		[MESSAGE_KEEP] = VMM_GUEST_KEEP_SECONDS_MAX,
+		[MESSAGE_WITHIN] = VMM_GUEST_WITHIN_MS_MAX,
+		[MESSAGE_HOLD] = VMM_GUEST_HOLD_MS_MAX,
 	};
 
 	return member->most != MESSAGE_ALL ? most[member->most]
