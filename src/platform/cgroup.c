@@ -69,8 +69,8 @@ cgroup_read_number(int cgroup_fd, const char *file, uint64_t *ret)
 	return sscanf(text, "%" SCNu64, ret) == 1 ? 0 : -ENODATA;
 }
 
-static int
-cgroup_find_key(const char *text, const char *key, uint64_t *ret)
+int
+cgroup_parse_key(const char *text, const char *key, uint64_t *ret)
 {
 	size_t key_len = strlen(key);
 
@@ -90,7 +90,7 @@ cgroup_read_key(int cgroup_fd, const char *file, const char *key, uint64_t *ret)
 	char text[CGROUP_FILE_MAX];
 	ssize_t n = fd_read_file(cgroup_fd, file, text, sizeof(text));
 
-	return n < 0 ? (int)n : cgroup_find_key(text, key, ret);
+	return n < 0 ? (int)n : cgroup_parse_key(text, key, ret);
 }
 
 bool
@@ -110,9 +110,9 @@ cgroup_is_vacant(int cgroup_fd)
 	uint64_t frozen = 0;
 
 	if (fd_read_file(cgroup_fd, "cgroup.events", text, sizeof(text)) < 0 ||
-	    cgroup_find_key(text, "populated", &populated) < 0)
+	    cgroup_parse_key(text, "populated", &populated) < 0)
 		return false;
-	(void)cgroup_find_key(text, "frozen", &frozen);
+	(void)cgroup_parse_key(text, "frozen", &frozen);
 	return populated == 0 && frozen == 0;
 }
 

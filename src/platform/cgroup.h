@@ -23,6 +23,9 @@ int cgroup_write_number(int cgroup_fd, const char *file, uint64_t number);
 int cgroup_read_number(int cgroup_fd, const char *file, uint64_t *ret);
 int cgroup_read_key(int cgroup_fd, const char *file, const char *key, uint64_t *ret);
 
+/* The same in TEXT, which such a file held. */
+int cgroup_parse_key(const char *text, const char *key, uint64_t *ret);
+
 /* Whether a live process is in the cgroup or below it; true where that can't be
  * told. Zombies do not count. */
 bool cgroup_is_populated(int cgroup_fd);
