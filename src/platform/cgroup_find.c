@@ -15,6 +15,7 @@
 
 #include "platform/cgroup.h"
 #include "platform/fd.h"
+#include "platform/mountinfo.h"
 #include "platform/proc.h"
 #include "platform/stream.h"
 
@@ -24,24 +25,6 @@
 #define CGROUP_FIND_TYPE " - cgroup2 "
 
 /* ---- text -------------------------------------------------------------- */
-
-/* mountinfo has blanks and backslashes of paths in octal. */
-static void
-cgroup_find_unescape(char *text)
-{
-	const char *from = text;
-	unsigned code;
-
-	while (*from != '\0') {
-		if (*from == '\\' && sscanf(from + 1, "%3o", &code) == 1) {
-			*text++ = (char)code;
-			from += 4;
-		} else {
-			*text++ = *from++;
-		}
-	}
-	*text = '\0';
-}
 
 /* What is left of OWN below ROOT, or NULL where it lies elsewhere. */
 static const char *
@@ -69,8 +52,8 @@ cgroup_find_path(const char *line, const char *own, char *path, size_t size)
 	if (strstr(line, CGROUP_FIND_TYPE) == NULL ||
 	    sscanf(line, "%*s %*s %*s %4095s %4095s", root, point) != 2)
 		return false;
-	cgroup_find_unescape(root);
-	cgroup_find_unescape(point);
+	mountinfo_unescape(root);
+	mountinfo_unescape(point);
 	below = cgroup_find_below(own, root);
 	if (below == NULL)
 		return false;

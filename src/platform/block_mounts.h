@@ -1,0 +1,39 @@
+/*
+ * block_mounts: the mounted file systems, each once, in the order in which they are to be
+ * frozen: the last mounted first, and one that lies on another's file before that one. To
+ * freeze them the other way round deadlocks: the upper one has to write. They thaw in the
+ * reverse order.
+ *
+ * What is not to be frozen is listed too, with the reason. It opens no mount point.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PLATFORM_BLOCK_MOUNTS_H
+#define PLATFORM_BLOCK_MOUNTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct block_mount {
+	dev_t dev;	     /* as stat(2) has it, but of a file in btrfs */
+	char *path;	     /* a mount point that leads to it; owned */
+	char *type;	     /* of filesystems(5); owned */
+	const char *skipped; /* why it can't be frozen, in a word; NULL: it can */
+	bool is_hidden;	     /* PATH leads to another one, which was mounted over it */
+};
+
+struct block_mounts {
+	struct block_mount *list;
+	size_t count;
+};
+
+/* Reads "self/mountinfo" below PROC_FD (/proc), and what lies on what below SYS_FD (/sys).
+ * Returns 0 with *RET for block_mounts_done(); -ENOMEM; or -errno where there is no such
+ * list. What can't be known of a device is taken for nothing. */
+int block_mounts_read(int proc_fd, int sys_fd, struct block_mounts *ret);
+
+void block_mounts_done(struct block_mounts *mounts);
+#define CLEANUP_BLOCK_MOUNTS __attribute__((cleanup(block_mounts_done)))
+
+#endif
