@@ -8,10 +8,12 @@
 #include "platform/block_mounts.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include "platform/block_device.h"
@@ -319,6 +321,19 @@ block_mounts_append(struct block_mounts *mounts, const struct block_mounts_read 
 	return mount->path != NULL && mount->type != NULL ? 0 : -ENOMEM;
 }
 
+/* The mounts of the file system INDEX, which is at PLACE in the list. */
+static void
+block_mounts_add_ids(
+    struct block_mounts *mounts, const struct block_mounts_read *read, size_t index, size_t place)
+{
+	for (size_t i = 0; i < read->lines_count; i++) {
+		if (read->lines[i].index == index)
+			mounts->ids[mounts->ids_count++] =
+			    (struct block_mounts_id){ .id = read->lines[i].info.id,
+				    .mount = place };
+	}
+}
+
 static int
 block_mounts_order(const struct block_mounts_read *read, struct block_mounts *ret)
 {
@@ -327,12 +342,14 @@ block_mounts_order(const struct block_mounts_read *read, struct block_mounts *re
 	int r = 0;
 
 	mounts.list = calloc(read->count + 1, sizeof(*mounts.list));
-	if (is_listed == NULL || mounts.list == NULL)
+	mounts.ids = calloc(read->lines_count + 1, sizeof(*mounts.ids));
+	if (is_listed == NULL || mounts.list == NULL || mounts.ids == NULL)
 		r = -ENOMEM;
 	while (r == 0 && mounts.count < read->count) {
 		size_t next = block_mounts_next(read, is_listed);
 
 		is_listed[next] = true;
+		block_mounts_add_ids(&mounts, read, next, mounts.count);
 		r = block_mounts_append(&mounts, read, next);
 	}
 	free(is_listed);
@@ -387,6 +404,22 @@ block_mounts_read(int proc_fd, int sys_fd, struct block_mounts *ret)
 	return r;
 }
 
+int
+block_mounts_find(const struct block_mounts *mounts, int fd, size_t *ret)
+{
+	struct statx status;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &status) < 0)
+		return -errno;
+	for (size_t i = 0; i < mounts->ids_count; i++) {
+		if (mounts->ids[i].id == status.stx_mnt_id) {
+			*ret = mounts->ids[i].mount;
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
 void
 block_mounts_done(struct block_mounts *mounts)
 {
@@ -395,5 +428,6 @@ block_mounts_done(struct block_mounts *mounts)
 		free(mounts->list[i].type);
 	}
 	free(mounts->list);
+	free(mounts->ids);
 	*mounts = (struct block_mounts){ 0 };
 }

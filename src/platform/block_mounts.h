@@ -16,22 +16,34 @@
 #include <sys/types.h>
 
 struct block_mount {
-	dev_t dev;	     /* as stat(2) has it, but of a file in btrfs */
+	dev_t dev;	     /* as stat(2) has it; but not of a file in btrfs */
 	char *path;	     /* a mount point that leads to it; owned */
 	char *type;	     /* of filesystems(5); owned */
 	const char *skipped; /* why it can't be frozen, in a word; NULL: it can */
 	bool is_hidden;	     /* PATH leads to another one, which was mounted over it */
 };
 
+/* Which file system the mount ID shows. */
+struct block_mounts_id {
+	unsigned id;
+	size_t mount; /* its place in the list */
+};
+
 struct block_mounts {
 	struct block_mount *list;
 	size_t count;
+	struct block_mounts_id *ids; /* of all mounts */
+	size_t ids_count;
 };
 
 /* Reads "self/mountinfo" below PROC_FD (/proc), and what lies on what below SYS_FD (/sys).
  * Returns 0 with *RET for block_mounts_done(); -ENOMEM; or -errno where there is no such
  * list. What can't be known of a device is taken for nothing. */
 int block_mounts_read(int proc_fd, int sys_fd, struct block_mounts *ret);
+
+/* The place in the list of what FD is open on (O_PATH too), by statx(2). Returns 0; -ENOENT
+ * where no mount that was listed leads there; or -errno. */
+int block_mounts_find(const struct block_mounts *mounts, int fd, size_t *ret);
 
 void block_mounts_done(struct block_mounts *mounts);
 #define CLEANUP_BLOCK_MOUNTS __attribute__((cleanup(block_mounts_done)))

@@ -29,7 +29,6 @@ struct switch_file {
 	int fd;
 	bool is_wanted;	  /* it is to be frozen, and not only synced */
 	bool is_required; /* it was named: that it can't be frozen is an error */
-	bool is_read_only;
 	char path[QUIESCE_PATH_MAX];
 	char type[QUIESCE_TYPE_MAX];
 };

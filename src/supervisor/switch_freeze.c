@@ -102,8 +102,6 @@ switch_sync(struct switch_state *state, char words[QUIESCE_ERROR_MAX])
 	for (uint32_t i = 0; order->syncs && i < state->files.count; i++) {
 		const struct switch_file *file = &state->files.list[i];
 
-		if (file->is_read_only)
-			continue;
 		r = freezer->sync_files(freezer->context, file->fd);
 		if (r < 0 && error == 0) {
 			error = r;

@@ -415,6 +415,27 @@ test_a_list_that_cannot_be_read_is_an_error(void **state)
 }
 
 static void
+test_a_file_is_found_by_the_mount_that_it_was_opened_through(void **state)
+{
+	int CLEANUP_FD own_proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int CLEANUP_FD own_sys_fd = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int CLEANUP_FD root_fd = open("/", O_PATH | O_CLOEXEC);
+	struct block_mounts mounts;
+	size_t place;
+
+	(void)state;
+	assert_int_equal(block_mounts_read(own_proc_fd, own_sys_fd, &mounts), 0);
+	assert_int_equal(block_mounts_find(&mounts, root_fd, &place), 0);
+	assert_string_equal(mounts.list[place].path, "/");
+	assert_int_equal(block_mounts_find(&mounts, own_proc_fd, &place), 0);
+	assert_string_equal(mounts.list[place].type, "proc");
+	assert_int_equal(block_mounts_find(&mounts, -1, &place), -EBADF);
+	mounts.ids_count = 0;
+	assert_int_equal(block_mounts_find(&mounts, root_fd, &place), -ENOENT);
+	block_mounts_done(&mounts);
+}
+
+static void
 test_the_mounts_of_this_machine_are_read(void **state)
 {
 	int CLEANUP_FD own_proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -454,6 +475,7 @@ main(void)
 		    test_the_file_of_a_loop_device_belongs_to_the_longest_mount_point_by_names),
 		MOUNTS_TEST(test_a_circle_is_cut),
 		MOUNTS_TEST(test_a_list_that_cannot_be_read_is_an_error),
+		cmocka_unit_test(test_a_file_is_found_by_the_mount_that_it_was_opened_through),
 		MOUNTS_TEST(test_the_mounts_of_this_machine_are_read),
 	};
 

@@ -144,7 +144,6 @@ fake_open_files(void *context, const struct quiesce_order *asked, struct quiesce
 			return -errno;
 		file->is_wanted = asked->is_all || asked->paths_count > 0;
 		file->is_required = asked->paths_count > 0;
-		file->is_read_only = false;
 		(void)snprintf(file->path, sizeof(file->path), "/%d", i);
 		(void)strlcpy(file->type, "ext4", sizeof(file->type));
 		ret->count++;
