@@ -19,6 +19,7 @@
 
 #include "shared/attachment.h"
 #include "shared/journal.h"
+#include "shared/quiesce.h"
 #include "vmm-guest/protocol.h"
 
 #define SCOREBOARD_WORKERS_MAX 1024
@@ -84,6 +85,7 @@ struct slot {
 	_Atomic uint64_t signal_request;  /* KILL's word; see signal_request.h */
 	_Atomic int32_t worker_pid;	  /* written by the supervisor; 0: no worker */
 	_Atomic uint32_t sessions_served; /* by this worker */
+	_Atomic uint32_t rests; /* low bits of the number of the quiesce that it stands still for */
 	/* What STATUS shows of it; text that a reader copies and ends itself. */
 	_Alignas(SCOREBOARD_CACHE_LINE) char kind[SCOREBOARD_KIND_MAX];
 	char name[VMM_GUEST_NAME_MAX + 1]; /* the host's own */
@@ -196,6 +198,7 @@ struct scoreboard {
 	struct scoreboard_detached detached[SCOREBOARD_DETACHED_MAX];
 	struct journals journals;
 	struct scoreboard_given_env given_env;
+	struct quiesce quiesce;
 	struct slot slots[];
 };
 
