@@ -61,6 +61,8 @@ def start_hosted(boot, pytestconfig):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item):
     report = (yield).get_result()
-    running = getattr(item, "funcargs", {}).get("guest")
+    given = getattr(item, "funcargs", {})
+    hosted = given.get("hosted")
+    running = given.get("guest", hosted and hosted.guest)
     if report.failed and running is not None:
         report.sections.append(("guest", running.report()))

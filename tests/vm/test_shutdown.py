@@ -5,10 +5,10 @@ import base64
 import json
 import re
 import struct
-import subprocess
 import time
 
 import pytest
+from disks import MODULES, Disk
 
 SHUTDOWN, START = 0x41, 0x01
 PEER = "vmm_agent.peer=any vmm_agent.workers=3"
@@ -80,48 +80,25 @@ def test_shutdown_does_not_wait_for_programs_that_ignore_term(boot):
         assert_clean_end(guest, 60)
 
 
-def disk(tmp_path):
-    """A device with an empty ext4 of 16 MiB on it, and its image."""
-    image = tmp_path / "disk"
-    with open(image, "wb") as file:
-        file.truncate(16 << 20)
-    subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", image], check=True)
-    return image, (
-        "-drive", f"if=none,id=disk,format=raw,file={image}",
-        "-device", "virtio-blk-pci,drive=disk",
-    )  # fmt: skip
-
-
-def needs_recovery(image):
-    """Whether its journal is to be replayed, as the superblock says; see the kernel's
-    Documentation/filesystems/ext4/super.rst."""
-    with open(image, "rb") as file:
-        file.seek(1024)
-        block = file.read(1024)
-    assert struct.unpack_from("<H", block, 0x38) == (0xEF53,)
-    return struct.unpack_from("<I", block, 0x60)[0] & 4 != 0
-
-
 def test_file_systems_are_made_read_only_before_the_end(boot, tmp_path):
-    image, device = disk(tmp_path)
-    with boot(PEER, devices=device, machine="q35", modules=("virtio_blk",)) as guest:
+    disk = Disk(tmp_path, "disk")
+    with boot(PEER, devices=disk.devices, machine="q35", modules=MODULES) as guest:
         guest.wait_ready()
         guest.output("mkdir '/a disk'; mount -t ext4 /dev/vda '/a disk'; echo kept >'/a disk/file'")
-        assert needs_recovery(image)
+        assert disk.needs_recovery()
         # Held open for writing by one who does not go for a TERM.
         guest.output("printf '%s\n' 'trap \"\" TERM HUP' 'exec >\"/a disk/held\"' 'sleep 60' >/hold")
         send(guest, "vmm-guest-ctl exec -- sh /hold")
         guest.output("until [ -e '/a disk/held' ]; do sleep 0.1; done")
         send(guest, "sleep 0.2; vmm-guest-ctl shutdown --reboot --grace 1")
         assert_clean_end(guest, 60)
-    assert not needs_recovery(image)
-    read = subprocess.run(["/sbin/debugfs", "-R", "cat /file", image], capture_output=True, check=True)
-    assert read.stdout == b"kept\n"
+    assert not disk.needs_recovery()
+    assert disk.read("/file") == b"kept\n"
 
 
 def test_sync_that_hangs_does_not_keep_the_guest_up(boot, tmp_path):
-    _, device = disk(tmp_path)
-    with boot(PEER, devices=device, machine="q35", modules=("virtio_blk",)) as guest:
+    disk = Disk(tmp_path, "disk")
+    with boot(PEER, devices=disk.devices, machine="q35", modules=MODULES) as guest:
         guest.wait_ready()
         guest.output("mkdir /disk; mount -t ext4 /dev/vda /disk; echo x >/disk/first; sync")
         guest.monitor("block_set_io_throttle disk 1 0 0 0 0 0")
