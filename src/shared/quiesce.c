@@ -6,14 +6,22 @@
 #include <errno.h>
 #include <string.h>
 
-/* The word: number, phase. The ask: number, kind, reason. */
+/* The word: number, holder, phase. The ask: number, kind, reason. */
 #define QUIESCE_BYTE 8
 #define QUIESCE_BYTE_MASK 0xffu
+#define QUIESCE_HOLDER_MASK 0xffffu
+#define QUIESCE_NUMBER_SHIFT 24
 
 static uint64_t
-quiesce_word(uint64_t number, enum quiesce_phase phase)
+quiesce_word(uint64_t number, uint32_t holder, enum quiesce_phase phase)
 {
-	return number << QUIESCE_BYTE | (uint64_t)phase;
+	return number << QUIESCE_NUMBER_SHIFT | (uint64_t)holder << QUIESCE_BYTE | (uint64_t)phase;
+}
+
+static uint32_t
+quiesce_holder_of(uint64_t word)
+{
+	return (uint32_t)(word >> QUIESCE_BYTE & QUIESCE_HOLDER_MASK);
 }
 
 static enum quiesce_phase
@@ -31,7 +39,13 @@ quiesce_phase(const struct quiesce *quiesce)
 uint64_t
 quiesce_number(const struct quiesce *quiesce)
 {
-	return atomic_load(&quiesce->word) >> QUIESCE_BYTE;
+	return atomic_load(&quiesce->word) >> QUIESCE_NUMBER_SHIFT;
+}
+
+uint32_t
+quiesce_holder(const struct quiesce *quiesce)
+{
+	return quiesce_holder_of(atomic_load(&quiesce->word));
 }
 
 bool
@@ -48,16 +62,16 @@ quiesce_claim(struct quiesce *quiesce, uint32_t index, const struct quiesce_orde
     uint64_t *ret_number)
 {
 	uint64_t word = atomic_load(&quiesce->word);
-	uint64_t number = (word >> QUIESCE_BYTE) + 1;
+	uint64_t number = (word >> QUIESCE_NUMBER_SHIFT) + 1;
 
+	/* Whose the claim is stands in the same word: it may die right after. */
 	if (quiesce_phase_of(word) != QUIESCE_NONE ||
 	    !atomic_compare_exchange_strong(
-		&quiesce->word, &word, quiesce_word(number, QUIESCE_CLAIMED)))
+		&quiesce->word, &word, quiesce_word(number, index + 1, QUIESCE_CLAIMED)))
 		return -EBUSY;
-	atomic_store(&quiesce->holder, index + 1);
 	quiesce->order = *order;
 	memset(&quiesce->report, 0, sizeof(quiesce->report));
-	atomic_store(&quiesce->word, quiesce_word(number, QUIESCE_ASKED));
+	atomic_store(&quiesce->word, quiesce_word(number, index + 1, QUIESCE_ASKED));
 	*ret_number = number;
 	return 0;
 }
@@ -66,7 +80,7 @@ int
 quiesce_ask(struct quiesce *quiesce, enum quiesce_ask_kind kind, enum quiesce_thaw_why why)
 {
 	uint64_t word = atomic_load(&quiesce->word);
-	uint64_t number = word >> QUIESCE_BYTE;
+	uint64_t number = word >> QUIESCE_NUMBER_SHIFT;
 	uint64_t ask = (number << QUIESCE_BYTE | (uint64_t)kind) << QUIESCE_BYTE | (uint64_t)why;
 	uint64_t standing = atomic_load(&quiesce->ask);
 
@@ -90,19 +104,32 @@ bool
 quiesce_bury(struct quiesce *quiesce, uint32_t index)
 {
 	uint64_t word = atomic_load(&quiesce->word);
+	uint64_t number;
 
-	if (quiesce_phase_of(word) == QUIESCE_NONE || atomic_load(&quiesce->holder) != index + 1)
-		return false;
-	if (quiesce_phase_of(word) != QUIESCE_CLAIMED)
-		return true;
-	atomic_store(&quiesce->word, quiesce_word(word >> QUIESCE_BYTE, QUIESCE_NONE));
-	return false;
+	for (;;) {
+		enum quiesce_phase phase = quiesce_phase_of(word);
+
+		if (phase == QUIESCE_NONE || quiesce_holder_of(word) != index + 1)
+			return false;
+		number = word >> QUIESCE_NUMBER_SHIFT;
+		if (phase == QUIESCE_CLAIMED)
+			phase = QUIESCE_NONE;
+		/* The switch may say how far it is meanwhile. */
+		if (atomic_compare_exchange_weak(
+			&quiesce->word, &word, quiesce_word(number, 0, phase)))
+			return phase != QUIESCE_NONE;
+	}
 }
 
 void
 quiesce_set_phase(struct quiesce *quiesce, uint64_t number, enum quiesce_phase phase)
 {
-	atomic_store(&quiesce->word, quiesce_word(number, phase));
+	uint64_t word = atomic_load(&quiesce->word);
+
+	/* Its holder may be buried meanwhile. */
+	while (!atomic_compare_exchange_weak(
+	    &quiesce->word, &word, quiesce_word(number, quiesce_holder_of(word), phase)))
+		;
 }
 
 enum quiesce_ask_kind
@@ -122,9 +149,8 @@ void
 quiesce_end(struct quiesce *quiesce, uint64_t number, enum quiesce_thaw_why why)
 {
 	atomic_store(&quiesce->why, (uint32_t)why);
-	atomic_store(&quiesce->holder, 0);
 	atomic_store(&quiesce->ask, 0);
-	atomic_store(&quiesce->word, quiesce_word(number, QUIESCE_NONE));
+	atomic_store(&quiesce->word, quiesce_word(number, 0, QUIESCE_NONE));
 }
 
 /* ---- the report ------------------------------------------------------------ */

@@ -81,11 +81,10 @@ struct quiesce_report {
 };
 
 struct quiesce {
-	_Atomic uint64_t word;	 /* number and phase */
+	_Atomic uint64_t word;	 /* number, holder and phase */
 	_Atomic uint64_t ask;	 /* number, kind and reason; 0: none */
 	_Atomic uint32_t answer; /* how many asks but for the end were carried out */
-	_Atomic uint32_t why;	 /* enum quiesce_thaw_why of the last end */
-	_Atomic uint32_t holder; /* index + 1 of the slot whose worker asked */
+	_Atomic uint32_t why; /* enum quiesce_thaw_why of the last end; OTHER: see quiesce_end() */
 	struct quiesce_order order;
 	struct quiesce_report report;
 };
@@ -94,6 +93,10 @@ struct quiesce {
 
 enum quiesce_phase quiesce_phase(const struct quiesce *quiesce);
 uint64_t quiesce_number(const struct quiesce *quiesce);
+
+/* Index + 1 of the slot whose worker asked for what is going on; 0: nobody, or it has died.
+ * A worker may have written any other number there. */
+uint32_t quiesce_holder(const struct quiesce *quiesce);
 
 /* Whether workers are to stand still: for hot paths. */
 bool quiesce_is_raised(const struct quiesce *quiesce);
@@ -113,7 +116,7 @@ int quiesce_ask(struct quiesce *quiesce, enum quiesce_ask_kind kind, enum quiesc
 /* ---- for the supervisor and the switch ----------------------------------- */
 
 /* The worker of the slot INDEX has died: takes back a claim without an order. Returns whether
- * it is the one that asked for what is going on now. */
+ * it is the one that asked for what is going on now, which has no holder any more. */
 bool quiesce_bury(struct quiesce *quiesce, uint32_t index);
 
 /* NUMBER is in PHASE from now on. */
@@ -123,7 +126,8 @@ void quiesce_set_phase(struct quiesce *quiesce, uint64_t number, enum quiesce_ph
 enum quiesce_ask_kind quiesce_take_ask(
     struct quiesce *quiesce, uint64_t number, enum quiesce_thaw_why *ret_why);
 
-/* It is over: NUMBER falls. Whoever stands still is to be woken. */
+/* It is over: NUMBER falls. WHY is OTHER where the guest never came to be held: the report
+ * says what failed. Whoever stands still is to be woken. */
 void quiesce_end(struct quiesce *quiesce, uint64_t number, enum quiesce_thaw_why why);
 
 /* The report of a step, and of a file system; texts are cut. WHY as in the report. */

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "platform/bell.h"
+#include "platform/fd.h"
 
 static size_t
 scoreboard_slots_end(uint32_t workers)
@@ -31,7 +32,8 @@ scoreboard_new(uint32_t workers, uint32_t reserved, struct scoreboard **ret)
 	size_t size = scoreboard_slots_end(workers) + workers * sizeof(struct scoreboard_temporary);
 	struct scoreboard *board =
 	    mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	int bell_fd;
+	int CLEANUP_FD bell_fd = -1;
+	int quiesce_bell_fd;
 
 	if (board == MAP_FAILED)
 		return -errno;
@@ -40,11 +42,13 @@ scoreboard_new(uint32_t workers, uint32_t reserved, struct scoreboard **ret)
 		bell_fd = -errno;
 	else
 		bell_fd = bell_open();
-	if (bell_fd < 0) {
+	quiesce_bell_fd = bell_fd < 0 ? bell_fd : bell_open();
+	if (quiesce_bell_fd < 0) {
 		(void)munmap(board, size);
-		return bell_fd;
+		return quiesce_bell_fd;
 	}
-	board->bell_fd = bell_fd;
+	board->bell_fd = fd_steal(&bell_fd);
+	board->quiesce_bell_fd = quiesce_bell_fd;
 	board->workers = workers;
 	board->reserved = reserved;
 	atomic_store(&board->shutdown.grace_ms, SCOREBOARD_GRACE_MS);

@@ -177,8 +177,9 @@ struct scoreboard {
 			uint32_t workers; /* N */
 			uint32_t reserved;
 			int32_t supervisor_pid;
-			int32_t bell_fd;     /* rung when word was left for the supervisor */
-			uint64_t started_ms; /* CLOCK_MONOTONIC */
+			int32_t bell_fd;	 /* rung when word was left for the supervisor */
+			int32_t quiesce_bell_fd; /* the same for the switch; see quiesce.h */
+			uint64_t started_ms;	 /* CLOCK_MONOTONIC */
 			/* Durable sessions; see journal.h. */
 			uint8_t instance[SCOREBOARD_INSTANCE_LEN]; /* drawn at the agent's start */
 			uint64_t journal_bytes_max; /* that all of them may hold together */
@@ -220,8 +221,8 @@ struct scoreboard_temporary {
 struct scoreboard_temporary *scoreboard_temporary(struct scoreboard *board, uint32_t index);
 
 /* A new scoreboard for WORKERS slots, all zero, in memory that fork(2) shares but
- * for its first members; and the supervisor's bell (platform/bell.h). Never freed. Returns
- * 0 with *RET, or -errno. */
+ * for its first members; and the bells of supervisor and switch (platform/bell.h). Never
+ * freed. Returns 0 with *RET, or -errno. */
 int scoreboard_new(uint32_t workers, uint32_t reserved, struct scoreboard **ret);
 
 /* Puts a slot back to idle: phase, session, child, texts and attachment. */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "platform/clock.h"
+#include "platform/fd.h"
 #include "platform/log.h"
 #include "platform/watchdog.h"
 #include "shared/host_clock.h"
@@ -184,6 +185,8 @@ supervisor_run_once(const struct supervisor_settings *settings)
 	int r;
 
 	supervisor_make_board(&supervisor);
+	/* There is nobody who could freeze. */
+	fd_close(&supervisor.board->quiesce_bell_fd);
 	journals_open(supervisor.board, 0);
 	r = listeners_open(&supervisor.listeners, &settings->listen, settings->worker.exec_port,
 	    settings->worker.file_port);

@@ -35,7 +35,7 @@ switch_freezer_has_session(const struct switch_freezer *freezer, uint32_t index)
 	if (atomic_load(&slot->spawning) != SLOT_SPAWN_NONE)
 		return true;
 	if (atomic_load(&slot->phase) == SLOT_IDLE ||
-	    atomic_load(&freezer->board->quiesce.holder) == index + 1)
+	    quiesce_holder(&freezer->board->quiesce) == index + 1)
 		return false;
 	return atomic_load(&slot->admission) != ADMISSION_NONE ||
 	       strncmp(slot->kind, SWITCH_FREEZER_ATTACH, sizeof(slot->kind)) == 0;
@@ -92,7 +92,7 @@ static void
 switch_freezer_wake_holder(void *context)
 {
 	const struct switch_freezer *freezer = context;
-	uint32_t holder = atomic_load(&freezer->board->quiesce.holder);
+	uint32_t holder = quiesce_holder(&freezer->board->quiesce);
 
 	if (holder > 0 && holder <= freezer->board->workers)
 		(void)slot_wake(&freezer->board->slots[holder - 1]);

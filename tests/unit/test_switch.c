@@ -266,7 +266,7 @@ begin(void **state)
 		.wake_fd = bell_open(),
 		.number = NUMBER };
 	fake->asks[0] = QUIESCE_ASK_THAW;
-	atomic_store(&quiesce->word, (NUMBER << 8) | QUIESCE_ASKED);
+	atomic_store(&quiesce->word, (NUMBER << 24) | QUIESCE_ASKED);
 	return fdpass_open(&options.keep_read_fd, &options.keep_write_fd);
 }
 

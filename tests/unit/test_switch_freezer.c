@@ -50,6 +50,13 @@ serve(uint32_t index, const char *kind, enum admission_class admission)
 	return slot;
 }
 
+/* As the word of the quiesce says it. */
+static void
+set_holder(uint64_t holder)
+{
+	atomic_store(&board->quiesce.word, (uint64_t)NUMBER << 24 | holder << 8 | QUIESCE_RESTING);
+}
+
 /* As it is at the deadline. */
 static int
 await_rest(void)
@@ -109,9 +116,9 @@ test_the_worker_that_asked_is_not_waited_for(void **state)
 {
 	(void)state;
 	(void)serve(3, "quiesce", ADMISSION_FILE);
-	atomic_store(&board->quiesce.holder, 4);
+	set_holder(4);
 	assert_int_equal(await_rest(), 0);
-	atomic_store(&board->quiesce.holder, 3);
+	set_holder(3);
 	assert_int_equal(await_rest(), -ETIMEDOUT);
 }
 
@@ -157,11 +164,11 @@ static void
 test_a_holder_that_is_not_a_slot_is_nobody(void **state)
 {
 	(void)state;
-	atomic_store(&board->quiesce.holder, 0);
+	set_holder(0);
 	real.freezer.wake_holder(&real);
-	atomic_store(&board->quiesce.holder, UINT32_MAX);
+	set_holder(UINT16_MAX);
 	real.freezer.wake_holder(&real);
-	atomic_store(&board->quiesce.holder, 5);
+	set_holder(5);
 	real.freezer.wake_holder(&real);
 }
 
