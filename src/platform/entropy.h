@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Adds LEN bytes (at most ENTROPY_MAX) to the pool, credits them in full, and
+/* Adds LEN bytes (at most ENTROPY_MAX, or none) to the pool, credits them in full, and
  * has the generator seed itself anew: after a snapshot its clones would draw
  * the same numbers. Returns 0; -EPERM without CAP_SYS_ADMIN; or -errno. */
 #define ENTROPY_MAX 1024

@@ -1,6 +1,4 @@
 /*
- * generation: which restore of its snapshot the guest is.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "shared/generation.h"

@@ -1,6 +1,4 @@
 /*
- * given_env: the variables that RESTORED gave the guest.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "shared/given_env.h"

@@ -1,6 +1,4 @@
 /*
- * slot_lock: a word that dies with its slot.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "shared/slot_lock.h"

@@ -12,6 +12,7 @@ import pytest
 import codec
 from agent import Agent
 from faults import mounted
+from traces import Trace, name_of
 
 OLD, NEW = "0" * 31 + "1", "0123456789abcdef" * 2
 MARK = b"# Written by vmm-guest-agent.\n"
@@ -125,6 +126,17 @@ def test_a_machine_id_is_the_hosts_or_a_new_one(start):
     assert agent.sh("stat -c %a /etc/machine-id; ls -A /etc").stdout == b"444\nmachine-id\n"
 
 
+def test_a_machine_id_is_drawn_from_a_generator_that_has_seeded_itself_anew(start):
+    """The other clones of a snapshot have the same pool, where the host gives no entropy."""
+    agent = start()
+    with Trace(agent.worker_pids(), "ioctl,getrandom") as trace:
+        assert restored(agent, machine_id=True) == []
+    calls = [call for of_one in trace.calls().values() for call in of_one]
+    reseeds = [i for i, call in enumerate(calls) if "RNDRESEEDCRNG" in call]
+    draws = [i for i, call in enumerate(calls) if name_of(call) == "getrandom" and ", 16, " in call]
+    assert reseeds and draws and reseeds[0] < draws[0], calls
+
+
 def test_a_copy_for_dbus_that_is_a_file_is_the_same(start):
     agent = start(f"echo {OLD} >/etc/machine-id; echo {OLD} >/var/lib/dbus/machine-id")
     assert restored(agent, machine_id=True) == []
@@ -175,6 +187,16 @@ def test_what_is_not_a_machine_id_changes_nothing(start, bad):
 
 
 # ---- both --------------------------------------------------------------------------
+
+
+def test_steps_are_done_in_their_order(start):
+    agent = start(f"echo {OLD} >/etc/machine-id")
+    with Trace(agent.worker_pids(), "ioctl,sethostname,renameat") as trace:
+        restored(agent, machine_id=True, hostname="clone", entropy="AAAA")
+    said = "\n".join(call for of_one in trace.calls().values() for call in of_one)
+    marks = ["RNDADDENTROPY", 'sethostname("clone"', '"hosts"', '"machine-id"']
+    assert all(mark in said for mark in marks), said
+    assert sorted(marks, key=said.index) == marks, said
 
 
 def test_one_that_fails_stops_no_other(start):

@@ -1,5 +1,5 @@
 /*
- * identity: who the guest is. Sources: sethostname(2), hosts(5), machine-id(5).
+ * Sources: sethostname(2), hosts(5), machine-id(5).
  *
  * SPDX-License-Identifier: MIT
  */
@@ -96,13 +96,17 @@ identity_set_hostname(const char *name, const char **ret_problem)
 
 /* ---- the machine-id ------------------------------------------------------ */
 
-/* Random, marked as such as a UUID of version 4 is (RFC 9562), which machine-id(5) asks for. */
+/* Random, marked as such as a UUID of version 4 is (RFC 9562), which machine-id(5) asks for. The
+ * other clones have the same pool, where the host gave no entropy; the generator seeds itself
+ * anew with what the processor has beside that. */
 static int
 identity_draw(char text[VMM_GUEST_MACHINE_ID_LEN + 1])
 {
-	uint8_t bytes[IDENTITY_BYTES];
-	int r = entropy_draw(bytes, sizeof(bytes));
+	uint8_t bytes[IDENTITY_BYTES] = { 0 };
+	int r;
 
+	(void)entropy_credit(bytes, 0);
+	r = entropy_draw(bytes, sizeof(bytes));
 	if (r < 0)
 		return r;
 	bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40);
