@@ -16,13 +16,33 @@
 #define MS_PER_S 1000
 #define US_PER_S 1000000
 
+static uint64_t clock_skipped_ms;
+
 uint64_t
-clock_mono_ms(void)
+clock_shared_ms(void)
 {
 	struct timespec now;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * MS_PER_S + (uint64_t)now.tv_nsec / NS_PER_MS;
+}
+
+uint64_t
+clock_mono_ms(void)
+{
+	return clock_shared_ms() - clock_skipped_ms;
+}
+
+void
+clock_skip(uint64_t ms)
+{
+	clock_skipped_ms += ms;
+}
+
+void
+clock_unskip(void)
+{
+	clock_skipped_ms = 0;
 }
 
 uint64_t

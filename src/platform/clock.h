@@ -20,9 +20,18 @@ clock_sooner(uint64_t one_ms, uint64_t other_ms)
 	return one_ms < other_ms ? one_ms : other_ms;
 }
 
-/* CLOCK_MONOTONIC in milliseconds or microseconds; see clock_gettime(2). */
+/* CLOCK_MONOTONIC in milliseconds, without what this process has skipped: for deadlines. In
+ * microseconds it has all. See clock_gettime(2). */
 uint64_t clock_mono_ms(void);
 uint64_t clock_mono_us(void);
+
+/* The last MS milliseconds do not count: clock_mono_ms() stands as much further back, and what
+ * was to be due is due that much later. And: it shows all of the time again. */
+void clock_skip(uint64_t ms);
+void clock_unskip(void);
+
+/* CLOCK_MONOTONIC in milliseconds, all of it: for what other processes read. */
+uint64_t clock_shared_ms(void);
 
 /* CLOCK_REALTIME in milliseconds since 1970. */
 int64_t clock_wall_ms(void);
