@@ -27,6 +27,8 @@ static struct {
 	const char *program;
 	enum log_level level;
 	char process[32];
+	bool (*is_quiet)(void); /* NULL: never */
+	unsigned unsaid;	/* lines, while it was */
 	uint64_t session;
 	char session_name[65]; /* as the contract has it, and a NUL */
 } log_state = { .program = "vmm-guest-agent", .level = LOG_LEVEL_INFO };
@@ -96,15 +98,38 @@ log_begin(char *line, enum log_level level, size_t *ret_prefix)
 }
 
 static void
-log_tell_dropped(enum log_level level, unsigned dropped)
+log_tell_dropped(enum log_level level, unsigned dropped, const char *why)
 {
 	char line[LOG_LINE_MAX + 1];
 	size_t prefix;
 	size_t len = log_begin(line, level, &prefix);
 
-	len = log_appendf(line, len, "%u lines before this were lost: nobody read them", dropped);
+	len = log_appendf(line, len, "%u lines before this were lost: %s", dropped, why);
 	line[len++] = '\n';
 	(void)log_output_write(line, len);
+}
+
+void
+log_set_quiet(bool (*is_quiet)(void))
+{
+	log_state.is_quiet = is_quiet;
+}
+
+static bool
+log_is_quiet(void)
+{
+	return log_state.is_quiet != NULL && log_state.is_quiet();
+}
+
+void
+log_end_quiet(void)
+{
+	unsigned unsaid = log_state.unsaid;
+
+	if (unsaid == 0 || log_is_quiet())
+		return;
+	log_state.unsaid = 0;
+	log_tell_dropped(LOG_LEVEL_ERROR, unsaid, "the guest was quiesced");
 }
 
 /* BEHIND is what the line ends with, or NULL; SEPARATOR stands in front of that. */
@@ -112,10 +137,16 @@ static void __attribute__((format(printf, 4, 0))) log_line(enum log_level level,
     const char *separator, const char *behind, const char *format, va_list args)
 {
 	char line[LOG_LINE_MAX + 1];
-	size_t prefix;
-	size_t len = log_begin(line, level, &prefix);
 	unsigned dropped;
+	size_t prefix;
+	size_t len;
 
+	if (log_is_quiet()) {
+		log_state.unsaid++;
+		return;
+	}
+	log_end_quiet();
+	len = log_begin(line, level, &prefix);
 	len = log_append(line, len, format, args);
 	if (behind != NULL)
 		len = log_appendf(line, len, "%s%s", separator, behind);
@@ -124,7 +155,7 @@ static void __attribute__((format(printf, 4, 0))) log_line(enum log_level level,
 	line[len++] = '\n';
 	dropped = log_output_write(line, len);
 	if (dropped > 0)
-		log_tell_dropped(level, dropped);
+		log_tell_dropped(level, dropped, "nobody read them");
 }
 
 void

@@ -9,6 +9,7 @@
 #ifndef PLATFORM_LOG_H
 #define PLATFORM_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -49,6 +50,13 @@ void log_write(enum log_level level, const char *format, ...) __attribute__((for
 
 /* log_error(), and exits with status 1. Only before the agent is ready. */
 #define fatal_error(error, ...) (log_error(error, __VA_ARGS__), exit(1))
+
+/* While IS_QUIET, which is asked before each line, says so, lines are counted and dropped:
+ * nothing is written, and no reader of the log waited for. */
+void log_set_quiet(bool (*is_quiet)(void));
+
+/* If it is quiet no more, says how many were dropped, if any were. The next line does too. */
+void log_end_quiet(void);
 
 /* A budget for lines that a guest program can provoke: BURST of them in each PERIOD_MS.
  * All other members are zero at first. */
