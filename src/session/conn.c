@@ -17,6 +17,7 @@
 #include "platform/io_error.h"
 #include "platform/memory.h"
 #include "session/conn_wait.h"
+#include "session/rest.h"
 #include "session/stop.h"
 
 #define CONN_PAGE 4096
@@ -181,6 +182,7 @@ conn_wait(struct conn *conn, short events, bool can_stop, uint64_t deadline_ms, 
 	struct pollfd wait = { .fd = conn->fd, .events = events };
 	int n;
 
+	rest_point();
 	if (can_stop && stop_is_now())
 		return -ECANCELED;
 	n = stop_poll(&wait, 1, deadline_ms, can_stop);
@@ -201,10 +203,12 @@ int
 conn_fill_wait(struct conn *conn, bool can_stop, uint64_t deadline_ms)
 {
 	for (;;) {
-		ssize_t n = conn_fill(conn);
 		short shown;
+		ssize_t n;
 		int r;
 
+		rest_point();
+		n = conn_fill(conn);
 		if (n > 0)
 			return 0;
 		if (n != -EAGAIN)
@@ -238,6 +242,8 @@ conn_next_frame(struct conn *conn, uint64_t deadline_ms, struct frame_header *re
 ssize_t
 conn_read_payload(struct conn *conn, uint64_t deadline_ms, const uint8_t **ret)
 {
+	/* Many pieces may stand in the buffer. */
+	rest_point();
 	if (conn->rx.payload_left == 0)
 		return 0;
 	if (conn->rx.head == conn->rx.tail) {

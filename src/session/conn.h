@@ -83,6 +83,13 @@ conn_fd(const struct conn *conn)
 	return conn->fd;
 }
 
+/* Whether a part of a frame of ours has gone, and the rest of it is still to go. */
+static inline bool
+conn_is_in_frame(const struct conn *conn)
+{
+	return conn->tx_begun && conn->tx_left > 0 && !conn->is_broken;
+}
+
 /* The STALL_MS that it was given. */
 static inline int
 conn_stall_ms(const struct conn *conn)

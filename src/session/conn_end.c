@@ -42,7 +42,9 @@ conn_drop_buffered(struct conn *conn, int until)
 static bool
 conn_is_crowded(const struct conn *conn)
 {
-	return conn->board != NULL && scoreboard_count_idle(conn->board) == 0;
+	/* A quiesce waits for the end of the connection. */
+	return conn->board != NULL && (quiesce_is_raised(&conn->board->quiesce) ||
+					  scoreboard_count_idle(conn->board) == 0);
 }
 
 void

@@ -16,6 +16,7 @@
 #include "platform/io_error.h"
 #include "session/conn_note.h"
 #include "session/conn_wait.h"
+#include "session/rest.h"
 
 #define CONN_PAGE 4096
 
@@ -98,6 +99,7 @@ conn_push(struct conn *conn)
 void
 conn_stop_pushing(struct conn *conn)
 {
+	conn->is_broken |= conn_is_in_frame(conn);
 	conn->tx_head = conn->tx_tail;
 }
 
@@ -222,6 +224,7 @@ conn_send_frame(struct conn *conn, uint8_t type, const void *payload, size_t len
 	};
 	int r;
 
+	rest_point();
 	frame_header_format(header, type, (uint32_t)len);
 	r = conn_note_begin(conn, header, payload, len, last);
 	if (r == 0)
@@ -274,8 +277,10 @@ int
 conn_send_frames(struct conn *conn, const uint8_t *frames, size_t len, size_t count)
 {
 	size_t sent = 0;
-	int r = conn_note_begin(conn, frames, NULL, len - VMM_GUEST_HEADER_LEN, false);
+	int r;
 
+	rest_point();
+	r = conn_note_begin(conn, frames, NULL, len - VMM_GUEST_HEADER_LEN, false);
 	if (r < 0)
 		return r;
 	conn->tx_len = len - count * VMM_GUEST_HEADER_LEN;
@@ -339,6 +344,7 @@ conn_send_file(struct conn *conn, uint8_t type, int file_fd, size_t len, int *re
 	int r;
 
 	*ret_file_error = 0;
+	rest_point();
 	frame_header_format(header, type, (uint32_t)len);
 	if (conn_note_begin(conn, header, NULL, len, false) < 0)
 		return -EPIPE;

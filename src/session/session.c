@@ -14,6 +14,7 @@
 #include "platform/log.h"
 #include "platform/text.h"
 #include "protocol/json.h"
+#include "session/rest.h"
 #include "shared/admission.h"
 
 /* The agent's own words to the host; longer ones are cut. */
@@ -87,8 +88,14 @@ session_discard_upload(struct session *session, int max_ms)
 int
 session_send_last(struct session *session, uint8_t type, const void *payload, size_t len)
 {
+	int r;
+
+	/* At rest it keeps its place. */
+	rest_point();
 	admission_free(session->board, session->slot_index);
-	return conn_send_last(&session->conn, type, payload, len);
+	r = conn_send_last(&session->conn, type, payload, len);
+	rest_leave();
+	return r;
 }
 
 /* While a duplicate is under way, each close of a Unix socket on the machine has the kernel
@@ -116,8 +123,7 @@ session_send_exit(struct session *session, int32_t code, int32_t signal)
 	conn_be_patient(&session->conn);
 	if (conn_await_room(&session->conn) < 0)
 		return;
-	admission_free(session->board, session->slot_index);
-	(void)conn_send_last(&session->conn, VMM_GUEST_EXIT, payload, sizeof(payload));
+	(void)session_send_last(session, VMM_GUEST_EXIT, payload, sizeof(payload));
 }
 
 void

@@ -98,8 +98,15 @@ uint64_t quiesce_number(const struct quiesce *quiesce);
  * A worker may have written any other number there. */
 uint32_t quiesce_holder(const struct quiesce *quiesce);
 
-/* Whether workers are to stand still: for hot paths. */
+/* Whether workers are to stand still: for hot paths; and the same of its WORD, which has the
+ * phase in its lowest byte. */
 bool quiesce_is_raised(const struct quiesce *quiesce);
+
+static inline bool
+quiesce_word_is_raised(uint64_t word)
+{
+	return (uint8_t)word >= QUIESCE_RESTING;
+}
 
 /* ---- for workers --------------------------------------------------------- */
 

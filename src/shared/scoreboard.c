@@ -63,6 +63,7 @@ scoreboard_clear_slot(struct slot *slot)
 	atomic_store(&slot->spawning, SLOT_SPAWN_NONE);
 	atomic_store(&slot->asks_end, 0);
 	atomic_store_explicit(&slot->rests, 0, memory_order_relaxed);
+	atomic_store_explicit(&slot->has_to_rest, 0, memory_order_relaxed);
 	atomic_store(&slot->reply_style, SLOT_REPLY_NONE);
 	atomic_store(&slot->child_pid, 0);
 	atomic_store(&slot->session, 0);

@@ -76,6 +76,7 @@ struct slot {
 	_Atomic uint8_t spawning;	  /* enum slot_spawning */
 	_Atomic uint8_t admission;	  /* enum admission_class, which the worker has or takes */
 	_Atomic uint8_t asks_end;	  /* its host asked for the end, and awaits an answer */
+	_Atomic uint8_t has_to_rest;	  /* a quiesce waits until it rests, or is over */
 	_Atomic int32_t child_pid;	  /* main process of the session, or 0 */
 	_Atomic uint64_t session;	  /* number, from 1; 0: none */
 	_Atomic uint64_t started_ms;	  /* CLOCK_MONOTONIC, when it was accepted */

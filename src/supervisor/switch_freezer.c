@@ -16,12 +16,8 @@
 #include "platform/freeze.h"
 #include "platform/proc.h"
 #include "platform/text.h"
-#include "shared/admission.h"
 #include "shared/slot_wake.h"
 #include "supervisor/switch_files.h"
-
-/* The name of the request that holds no place of its own until it is served. */
-#define SWITCH_FREEZER_ATTACH "attach"
 
 /* ---- workers ---------------------------------------------------------------- */
 
@@ -32,13 +28,8 @@ switch_freezer_has_session(const struct switch_freezer *freezer, uint32_t index)
 {
 	const struct slot *slot = &freezer->board->slots[index];
 
-	if (atomic_load(&slot->spawning) != SLOT_SPAWN_NONE)
-		return true;
-	if (atomic_load(&slot->phase) == SLOT_IDLE ||
-	    quiesce_holder(&freezer->board->quiesce) == index + 1)
-		return false;
-	return atomic_load(&slot->admission) != ADMISSION_NONE ||
-	       strncmp(slot->kind, SWITCH_FREEZER_ATTACH, sizeof(slot->kind)) == 0;
+	return atomic_load(&slot->spawning) != SLOT_SPAWN_NONE ||
+	       atomic_load(&slot->has_to_rest) != 0;
 }
 
 static bool

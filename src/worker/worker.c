@@ -30,6 +30,7 @@
 #include "session/file/temporary.h"
 #include "shared/host_clock.h"
 #include "session/request_table.h"
+#include "session/rest.h"
 #include "shared/admission.h"
 #include "session/stop.h"
 #include "session/run/streams.h"
@@ -161,6 +162,7 @@ worker_converse(struct worker *worker, struct session *session, enum worker_port
 	}
 	/* Where there was no last frame, as the host had gone. */
 	admission_free(session->board, session->slot_index);
+	rest_leave();
 	session_drop_duplicate(session);
 	conn_finish(&session->conn);
 }
@@ -195,6 +197,7 @@ worker_serve(struct worker *worker, int fd, enum worker_port port)
 		atomic_store(&slot->phase, SLOT_OPEN);
 	worker_converse(worker, &session, port);
 	worker->is_used_up = session.is_last || session.has_left_duplicate;
+	rest_end();
 	host_clock_log();
 	log_set_session(0);
 	atomic_store(&slot->sessions_served, ++worker->served);
@@ -221,6 +224,7 @@ worker_init(struct worker *worker, const struct worker_options *options)
 	if (getppid() != options->board->supervisor_pid && options->queue_read_fd >= 0)
 		exit(0);
 	watchdog_init(options->watchdog_fd);
+	rest_init(options->board, options->index);
 	stop_set_grace(&options->board->shutdown.grace_ms);
 	(void)text_format(name, sizeof(name), "worker %u", options->index);
 	log_set_process(name);
@@ -331,6 +335,7 @@ worker_run(const struct worker_options *options)
 		int fd;
 
 		r = worker_accept(&worker, &fd, &listener);
+		log_end_quiet();
 		if (r == -EINTR || r == -EAGAIN)
 			continue;
 		if (r < 0) {

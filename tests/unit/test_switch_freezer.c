@@ -17,7 +17,6 @@
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "scratch.h"
-#include "shared/admission.h"
 #include "supervisor/switch_freezer.h"
 
 #define NUMBER 7
@@ -39,13 +38,13 @@ begin(void **state)
 
 /* The slot INDEX has a session of KIND. */
 static struct slot *
-serve(uint32_t index, const char *kind, enum admission_class admission)
+serve(uint32_t index, const char *kind, bool has_to_rest)
 {
 	struct slot *slot = &board->slots[index];
 
 	(void)strlcpy(slot->kind, kind, sizeof(slot->kind));
 	atomic_store(&slot->session, 17);
-	atomic_store(&slot->admission, (uint8_t)admission);
+	atomic_store(&slot->has_to_rest, has_to_rest);
 	atomic_store(&slot->phase, SLOT_OPEN);
 	return slot;
 }
@@ -68,14 +67,15 @@ static void
 test_idle_workers_and_control_requests_are_not_waited_for(void **state)
 {
 	(void)state;
-	(void)serve(1, "status", ADMISSION_NONE);
+	(void)serve(1, "status", false);
+	(void)serve(3, "quiesce", false);
 	assert_int_equal(await_rest(), 0);
 }
 
 static void
 test_a_session_is_waited_for_until_it_rests_and_is_named(void **state)
 {
-	struct slot *slot = serve(2, "read", ADMISSION_FILE);
+	struct slot *slot = serve(2, "read", true);
 
 	(void)state;
 	assert_int_equal(await_rest(), -ETIMEDOUT);
@@ -88,20 +88,9 @@ test_a_session_is_waited_for_until_it_rests_and_is_named(void **state)
 }
 
 static void
-test_whoever_is_attached_rests_though_he_holds_no_place_yet(void **state)
-{
-	struct slot *slot = serve(0, "attach", ADMISSION_NONE);
-
-	(void)state;
-	assert_int_equal(await_rest(), -ETIMEDOUT);
-	atomic_store(&slot->rests, NUMBER);
-	assert_int_equal(await_rest(), 0);
-}
-
-static void
 test_no_program_is_being_started(void **state)
 {
-	struct slot *slot = serve(0, "exec", ADMISSION_EXEC);
+	struct slot *slot = serve(0, "exec", true);
 
 	(void)state;
 	atomic_store(&slot->rests, NUMBER);
@@ -112,23 +101,12 @@ test_no_program_is_being_started(void **state)
 }
 
 static void
-test_the_worker_that_asked_is_not_waited_for(void **state)
-{
-	(void)state;
-	(void)serve(3, "quiesce", ADMISSION_FILE);
-	set_holder(4);
-	assert_int_equal(await_rest(), 0);
-	set_holder(3);
-	assert_int_equal(await_rest(), -ETIMEDOUT);
-}
-
-static void
 test_a_worker_that_rings_ends_the_wait(void **state)
 {
 	int CLEANUP_FD bell_fd = bell_open();
 
 	(void)state;
-	(void)serve(2, "read", ADMISSION_FILE);
+	(void)serve(2, "read", true);
 	bell_ring(bell_fd);
 	assert_int_equal(
 	    real.freezer.await_rest(&real, bell_fd, clock_mono_ms() + LONG_MS, words), -EINTR);
@@ -137,7 +115,7 @@ test_a_worker_that_rings_ends_the_wait(void **state)
 static void
 test_a_slot_that_is_cleared_rests_no_more(void **state)
 {
-	struct slot *slot = serve(2, "read", ADMISSION_FILE);
+	struct slot *slot = serve(2, "read", true);
 
 	(void)state;
 	atomic_store(&slot->rests, NUMBER);
@@ -180,9 +158,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		FREEZER_TEST(test_idle_workers_and_control_requests_are_not_waited_for),
 		FREEZER_TEST(test_a_session_is_waited_for_until_it_rests_and_is_named),
-		FREEZER_TEST(test_whoever_is_attached_rests_though_he_holds_no_place_yet),
 		FREEZER_TEST(test_no_program_is_being_started),
-		FREEZER_TEST(test_the_worker_that_asked_is_not_waited_for),
 		FREEZER_TEST(test_a_worker_that_rings_ends_the_wait),
 		FREEZER_TEST(test_a_slot_that_is_cleared_rests_no_more),
 		FREEZER_TEST(test_without_a_cgroup_or_before_it_could_freeze_it_is_not_supported),
