@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -13,6 +14,9 @@
 
 /* While no worker is idle, this is how long a host that was told all has to close. */
 #define CONN_CROWDED_MS 1000
+
+/* How long the end of the machine may wait for the other end of one connection. */
+#define CONN_TAKEN_S 1
 
 /* Drops what is buffered, frame by frame. True at a frame of type UNTIL, or where
  * the stream makes no sense any more. */
@@ -106,6 +110,20 @@ conn_drop(struct conn *conn, int linger_ms)
 	return n != -EAGAIN;
 }
 
+/* Closes a connection on which all has been said. The machine may end the moment that this
+ * worker has left, and what its kernel still holds for the host ends with it: then vsock's
+ * close(2) is to wait until the other end has taken that. */
+static void
+conn_close_said(struct conn *conn)
+{
+	static const struct linger until_taken = { .l_onoff = 1, .l_linger = CONN_TAKEN_S };
+
+	if (conn->board != NULL && atomic_load(&conn->board->shutdown.stage) >= SCOREBOARD_ENDING)
+		(void)setsockopt(
+		    conn->fd, SOL_SOCKET, SO_LINGER, &until_taken, sizeof(until_taken));
+	conn_close(conn);
+}
+
 void
 conn_finish(struct conn *conn)
 {
@@ -113,7 +131,7 @@ conn_finish(struct conn *conn)
 
 	if (linger_ms > 0)
 		conn_discard(conn, linger_ms, conn_linger_until(linger_ms));
-	conn_close(conn);
+	conn_close_said(conn);
 }
 
 void
@@ -121,5 +139,5 @@ conn_hang_up(struct conn *conn, int max_ms)
 {
 	conn_shut_down(conn);
 	conn_discard(conn, max_ms, -1);
-	conn_close(conn);
+	conn_close_said(conn);
 }

@@ -159,11 +159,15 @@ class Guest:
         while self._line(deadline) != text:
             pass
 
+    def send(self, script):
+        """Has SCRIPT run as run() does, and waits for nothing: the guest may end by it."""
+        self._qemu.stdin.write(base64.b64encode(script.encode()) + b"\n")
+        self._qemu.stdin.flush()
+
     def run(self, script, seconds=60):
         """Runs SCRIPT with busybox's sh in the guest, outside any session. Its
         output is standard output and standard error."""
-        self._qemu.stdin.write(base64.b64encode(script.encode()) + b"\n")
-        self._qemu.stdin.flush()
+        self.send(script)
         self._expect("driver: output", seconds)
         deadline, encoded = time.monotonic() + seconds, []
         while not (line := self._line(deadline)).startswith("driver: status "):

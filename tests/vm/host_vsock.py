@@ -20,6 +20,7 @@ import selectors
 import socket
 import struct
 import threading
+import time
 
 HOST_CID, GUEST_CID = 2, 3
 REQUEST, RESPONSE, RST, SHUTDOWN, RW, CREDIT_UPDATE, CREDIT_REQUEST = range(1, 8)
@@ -116,6 +117,7 @@ class HostVsock:
         self._packets = collections.deque()
         self._streams = {}
         self._next_port = 1 << 30
+        self._held_until = 0.0
         self._wake_read, self._wake_write = os.pipe()
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
         self._thread = threading.Thread(target=self._loop, daemon=True)
@@ -128,6 +130,10 @@ class HostVsock:
             "-chardev", f"socket,id=vsock,path={self.path}.vhost",
             "-device", "vhost-user-vsock-pci,id=vsock0,chardev=vsock",
         )  # fmt: skip
+
+    def hold(self, seconds):
+        """Looks at nothing that the guest sends for so long, as a monitor that is busy."""
+        self._held_until = time.monotonic() + seconds
 
     def close(self):
         os.write(self._wake_write, b"x")
@@ -147,7 +153,8 @@ class HostVsock:
 
     def _loop(self):
         while True:
-            for key, _ in self._selector.select():
+            held = self._held_until - time.monotonic()
+            for key, _ in self._selector.select(held if held > 0 else None):
                 if key.data is None:
                     return
                 key.data(key.fileobj)
@@ -156,7 +163,8 @@ class HostVsock:
     def _serve_queues(self):
         if self._memory is None:
             return
-        while (taken := self._queues[1].chain(self._memory)) is not None:
+        is_held = time.monotonic() < self._held_until
+        while not is_held and (taken := self._queues[1].chain(self._memory)) is not None:
             head, parts = taken
             packet = b"".join(bytes(memory[at : at + length]) for memory, at, length in parts)
             self._queues[1].done(self._memory, head, 0)

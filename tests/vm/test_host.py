@@ -174,14 +174,44 @@ def test_shutdown_tells_watches_and_waits_too_and_does_not_wait_for_them(hosted)
     hosted.guest.wait_end(60)
 
 
+def end_by_shutdown(hosted, grace_seconds):
+    conn = hosted.dial()
+    conn.send(codec.SHUTDOWN, {"action": "reboot", "grace_seconds": grace_seconds})
+    return conn
+
+
 def test_fork_bomb_that_ignores_term_does_not_keep_the_guest_up(hosted):
+    """Its words are more than a socket holds that nobody reads: its host reads them, and
+    gets its EXIT."""
     bomb = "trap '' TERM HUP; bomb() { bomb | bomb & }; bomb; sleep 60"
     conn = hosted.start(bomb, limits={"pids": 200})
-    time.sleep(1)
-    assert hosted.ctl("shutdown", "--grace", "1").returncode == 0
-    hosted.guest.wait_end(60)
+    conn.read_output(b"can't fork", kinds=[codec.STDERR])
+    ending = end_by_shutdown(hosted, 1)
     assert conn.result().exit is not None
+    assert ending.result().code == 0
+    hosted.guest.wait_end(60)
     assert "Kernel panic" not in hosted.guest.console()
+
+
+def test_host_that_takes_nothing_gets_no_exit_and_does_not_keep_the_guest_up(hosted):
+    conn = hosted.start("trap '' TERM HUP; exec yes")
+    state.wait_until(lambda: conn.wait_readable(0))
+    ending = end_by_shutdown(hosted, 0)
+    assert ending.result().code == 0
+    hosted.guest.wait_end(60)
+    assert conn.result().exit is None
+    assert "Kernel panic" not in hosted.guest.console()
+
+
+def test_last_frames_have_left_the_guest_before_the_machine_ends(hosted):
+    """The host's monitor is busy meanwhile, and after it nobody is asked to wait for."""
+    conn = hosted.start("trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done")
+    conn.send(codec.EOF)
+    conn.read_output(b"up\n")
+    hosted.host.hold(0.5)
+    hosted.guest.send("kill -TERM 1")
+    assert conn.result().code == 7
+    hosted.guest.wait_end(60)
 
 
 def test_halt_answers_and_stops_the_guest(hosted):
