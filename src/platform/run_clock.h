@@ -37,6 +37,14 @@ run_clock_init(struct run_clock *clock, uint64_t now_ms)
 	*clock = (struct run_clock){ .due_ms = now_ms };
 }
 
+/* It shows RAN_MS, which it has shown before, where CLOCK_MONOTONIC shows NOW_MS: what lies
+ * between does not count. */
+static inline void
+run_clock_set(struct run_clock *clock, uint64_t now_ms, uint64_t ran_ms)
+{
+	*clock = (struct run_clock){ .jumped_ms = now_ms - ran_ms, .due_ms = now_ms };
+}
+
 /* The time of this clock, in ms, where CLOCK_MONOTONIC shows NOW_MS. To be called after
  * each wait. */
 uint64_t run_clock_look(struct run_clock *clock, uint64_t now_ms);

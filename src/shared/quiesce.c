@@ -100,24 +100,18 @@ quiesce_ask(struct quiesce *quiesce, enum quiesce_ask_kind kind, enum quiesce_th
 
 /* ---- for the supervisor and the switch ----------------------------------- */
 
-bool
+void
 quiesce_bury(struct quiesce *quiesce, uint32_t index)
 {
 	uint64_t word = atomic_load(&quiesce->word);
-	uint64_t number;
 
-	for (;;) {
+	/* The switch may say how far it is meanwhile. */
+	while (quiesce_phase_of(word) != QUIESCE_NONE && quiesce_holder_of(word) == index + 1) {
 		enum quiesce_phase phase = quiesce_phase_of(word);
+		uint64_t without = quiesce_word(word >> QUIESCE_NUMBER_SHIFT, 0,
+		    phase == QUIESCE_CLAIMED ? QUIESCE_NONE : phase);
 
-		if (phase == QUIESCE_NONE || quiesce_holder_of(word) != index + 1)
-			return false;
-		number = word >> QUIESCE_NUMBER_SHIFT;
-		if (phase == QUIESCE_CLAIMED)
-			phase = QUIESCE_NONE;
-		/* The switch may say how far it is meanwhile. */
-		if (atomic_compare_exchange_weak(
-			&quiesce->word, &word, quiesce_word(number, 0, phase)))
-			return phase != QUIESCE_NONE;
+		(void)atomic_compare_exchange_weak(&quiesce->word, &word, without);
 	}
 }
 

@@ -122,9 +122,9 @@ int quiesce_ask(struct quiesce *quiesce, enum quiesce_ask_kind kind, enum quiesc
 
 /* ---- for the supervisor and the switch ----------------------------------- */
 
-/* The worker of the slot INDEX has died: takes back a claim without an order. Returns whether
- * it is the one that asked for what is going on now, which has no holder any more. */
-bool quiesce_bury(struct quiesce *quiesce, uint32_t index);
+/* The worker of the slot INDEX has died, or left: a claim without an order is taken back, and
+ * what it asked for that is going on has no holder any more. */
+void quiesce_bury(struct quiesce *quiesce, uint32_t index);
 
 /* NUMBER is in PHASE from now on. */
 void quiesce_set_phase(struct quiesce *quiesce, uint64_t number, enum quiesce_phase phase);

@@ -20,6 +20,7 @@
 #define ENDING_WORKERS_MS 3000
 
 #define ENDING_SYNC_MS 10000
+#define ENDING_THAW_MS 2000
 #define ENDING_KILL_ROUNDS 5
 
 /* Between two looks for something that no event tells of. */
@@ -29,7 +30,7 @@ struct ending_stage {
 	void (*begin)(struct supervisor *supervisor);
 	bool (*is_over)(struct supervisor *supervisor); /* NULL: begin() does not return */
 	uint32_t max_ms;				/* it lasts no longer */
-	bool has_grace;					/* max_ms begins where the grace ends */
+	bool has_grace;					/* which goes before max_ms */
 	uint8_t look_ms;  /* between two looks whether it is over; 0: we are woken */
 	uint8_t rounds;	  /* how often it is begun at most, while it is not over; 0 is 1 */
 	const char *late; /* what the log says where it was not over in time, or NULL */
@@ -71,6 +72,12 @@ static bool
 ending_have_processes_left(struct supervisor *supervisor)
 {
 	return shutdown_signal_all(0, ending_is_worker, &supervisor->pool) == 0;
+}
+
+static bool
+ending_is_thawed(struct supervisor *supervisor)
+{
+	return !supervisor->quiesce.is_on;
 }
 
 static bool
@@ -158,8 +165,16 @@ ending_end_machine(struct supervisor *supervisor)
 
 /* ---- the stages ------------------------------------------------------------ */
 
+#define ENDING_THAW                                                                                \
+	{                                                                                          \
+		.begin = supervisor_quiesce_shut, .is_over = ending_is_thawed,                     \
+		.max_ms = ENDING_THAW_MS,                                                          \
+		.late = "a file system does not thaw: going on without it"                         \
+	}
+
 /* As a service: the sessions are ended by their own workers. */
 static const struct ending_stage ending_of_service[] = {
+	ENDING_THAW,
 	{ .begin = ending_end_sessions,
 	    .is_over = ending_have_sessions_left,
 	    .has_grace = true,
@@ -175,6 +190,7 @@ static const struct ending_stage ending_of_service[] = {
 
 /* As PID 1: everything else ends first. */
 static const struct ending_stage ending_of_machine[] = {
+	ENDING_THAW,
 	{ .begin = ending_terminate_all,
 	    .is_over = ending_have_processes_left,
 	    .has_grace = true,
@@ -217,7 +233,7 @@ static void
 ending_enter(struct supervisor *supervisor, const struct ending_stage *stage)
 {
 	struct ending *ending = &supervisor->ending;
-	uint64_t from = stage->has_grace ? ending->grace_end_ms : clock_mono_ms();
+	uint64_t from = clock_mono_ms() + (stage->has_grace ? ending->grace_ms : 0);
 
 	ending->rounds = stage == ending->stage ? ending->rounds + 1 : 1;
 	ending->stage = stage;
@@ -238,7 +254,7 @@ ending_begin(struct supervisor *supervisor)
 	} else {
 		log_info("shutting down: %s", strsignal(supervisor->stop_signal));
 	}
-	supervisor->ending.grace_end_ms = clock_mono_ms() + grace_ms;
+	supervisor->ending.grace_ms = grace_ms;
 	if (is_init)
 		supervisor->ending.action = ending_choose_action(supervisor);
 	else

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "platform/clock.h"
 #include "platform/entropy.h"
 #include "platform/fd.h"
 #include "platform/log.h"
@@ -151,12 +152,29 @@ journals_bury(struct scoreboard *board, uint32_t index, const char *cause)
 	journals_wake_all(board);
 }
 
+void
+journals_stop_clock(struct journals_keeper *keeper, uint64_t now_ms)
+{
+	keeper->ran_ms = run_clock_look(&keeper->clock, now_ms);
+	keeper->is_still = true;
+}
+
+void
+journals_start_clock(struct journals_keeper *keeper, uint64_t now_ms)
+{
+	run_clock_set(&keeper->clock, now_ms, keeper->ran_ms);
+	keeper->is_still = false;
+}
+
 uint64_t
 journals_step(
     struct scoreboard *board, struct journals_keeper *keeper, uint64_t now_ms, uint64_t stall_ms)
 {
-	uint64_t ran_ms = run_clock_look(&keeper->clock, now_ms);
+	uint64_t next_ms;
 
-	return run_clock_plan(
-	    &keeper->clock, journal_expire(board, &keeper->kept, ran_ms, stall_ms));
+	if (!keeper->is_still)
+		keeper->ran_ms = run_clock_look(&keeper->clock, now_ms);
+	next_ms = journal_expire(board, &keeper->kept, keeper->ran_ms, stall_ms);
+	/* What is forgotten meanwhile goes at once. */
+	return keeper->is_still ? CLOCK_NEVER : run_clock_plan(&keeper->clock, next_ms);
 }

@@ -8,6 +8,7 @@
 #ifndef SUPERVISOR_JOURNALS_H
 #define SUPERVISOR_JOURNALS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "platform/run_clock.h"
@@ -20,6 +21,8 @@
 struct journals_keeper {
 	struct journal_keeper kept;
 	struct run_clock clock;
+	uint64_t ran_ms; /* as it was at the last look */
+	bool is_still;	 /* the clock stands still */
 };
 
 /* How many bytes all journals may hold in a guest of MEMORY_BYTES where the operator
@@ -34,6 +37,10 @@ void journals_open(struct scoreboard *board, uint64_t bytes_max);
 /* The worker of slot INDEX has died because of CAUSE, and the slot is not cleared yet: its
  * session, if that is durable, is lost. Wakes all who have to do with durable sessions. */
 void journals_bury(struct scoreboard *board, uint32_t index, const char *cause);
+
+/* No time passes for what is kept; it does so again. */
+void journals_stop_clock(struct journals_keeper *keeper, uint64_t now_ms);
+void journals_start_clock(struct journals_keeper *keeper, uint64_t now_ms);
 
 /* Frees what was kept for its time, and what is forgotten (after STALL_MS at the latest).
  * To be called in each turn. NOW_MS is of CLOCK_MONOTONIC, and so is what it returns: when

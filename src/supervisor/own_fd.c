@@ -27,10 +27,29 @@ own_fd_hide(int fd)
 	return hidden;
 }
 
-void
-own_fd_close_others(int kept_fd)
+/* The first of KEPT from MIN on, or -1 (as unsigned: beyond all). */
+static unsigned
+own_fd_next(unsigned min, const int *kept, size_t count)
 {
-	if (kept_fd > OWN_FD_MIN)
-		(void)close_range(OWN_FD_MIN, (unsigned)kept_fd - 1, 0);
-	(void)close_range((unsigned)kept_fd + 1, ~0U, 0);
+	unsigned next = ~0U;
+
+	for (size_t i = 0; i < count; i++) {
+		if ((unsigned)kept[i] >= min && (unsigned)kept[i] < next)
+			next = (unsigned)kept[i];
+	}
+	return next;
+}
+
+void
+own_fd_close_others(unsigned min, const int *kept, size_t count)
+{
+	unsigned next = own_fd_next(min, kept, count);
+
+	while (next != ~0U) {
+		if (next > min)
+			(void)close_range(min, next - 1, 0);
+		min = next + 1;
+		next = own_fd_next(min, kept, count);
+	}
+	(void)close_range(min, ~0U, 0);
 }

@@ -118,7 +118,7 @@ pool_fork(struct pool *pool, uint32_t index)
 		options.queue_read_fd = worker->queue_fd;
 		options.queue_write_fd = fd_steal(&write_fd);
 		options.watchdog_fd = fd_steal(&watchdog_fd);
-		own_fd_close_others(worker->queue_fd);
+		own_fd_close_others(OWN_FD_MIN, &worker->queue_fd, 1);
 		worker_run(&options);
 	}
 	worker->pid = pid;
@@ -172,7 +172,8 @@ pool_find(const struct pool *pool, pid_t pid)
 bool
 pool_owns(const struct pool *pool, pid_t pid)
 {
-	return pool_find(pool, pid) != NULL || watchdogs_has_lost(&pool->watchdogs, pid);
+	return pool_find(pool, pid) != NULL || pid == pool->switch_pid ||
+	       watchdogs_has_lost(&pool->watchdogs, pid);
 }
 
 /* Kills the process group of a lost session's main process. The number came from a dead
@@ -270,6 +271,7 @@ pool_bury_worker(
 	admission_free_dead(pool->board, index);
 	generation_free_dead(pool->board, index);
 	given_env_free_dead(pool->board, index);
+	quiesce_bury(&pool->board->quiesce, index);
 	scoreboard_clear_slot(slot);
 	atomic_store(&slot->cgroup, 0);
 	atomic_store(&slot->worker_pid, 0);

@@ -35,6 +35,7 @@ struct pool {
 	bool is_awaiting; /* worker AWAITED, which was AWAITED_PID, is being replaced */
 	uint32_t awaited;
 	pid_t awaited_pid;
+	pid_t switch_pid; /* of the switch (quiesce.h); 0: there is none */
 	struct watchdogs watchdogs;
 	struct worker_options options; /* of every worker, but for the index */
 	struct cgroup_reaper reaper;   /* what lost sessions had started */
@@ -45,8 +46,8 @@ struct pool {
 int pool_init(struct pool *pool, const struct worker_settings *settings, struct scoreboard *board,
     const struct worker_listener *listeners, int listeners_count);
 
-/* A signal has stopped our child PID. A worker is continued: a session of root's can
- * stop it, but must not stop the pool. */
+/* A signal has stopped our child PID. A worker is continued, and so is the switch: a session
+ * of root's can stop them, but must not stop the agent. */
 void pool_wake(const struct pool *pool, pid_t pid);
 
 /* Forks the workers that are due, at most MAX. A fork that fails is tried again.
@@ -83,7 +84,7 @@ void pool_replace_step(struct pool *pool);
 /* No worker is forked any more. */
 void pool_close(struct pool *pool);
 
-/* Whether PID is a worker, or one that was given up and is still there. */
+/* Whether PID is a worker, or one that was given up and is still there, or the switch. */
 bool pool_owns(const struct pool *pool, pid_t pid);
 
 /* How many workers there are. */

@@ -18,6 +18,7 @@
 #include "supervisor/listeners.h"
 #include "supervisor/pool.h"
 #include "supervisor/power_key.h"
+#include "supervisor/quiesce.h"
 #include "supervisor/readiness.h"
 #include "supervisor/shutdown.h"
 #include "supervisor/supervisor.h"
@@ -33,7 +34,7 @@ struct ending {
 	const struct ending_stage *stage; /* NULL: it has not begun */
 	uint64_t until_ms;		  /* of the stage */
 	int rounds;			  /* how often the stage has begun */
-	uint64_t grace_end_ms;
+	uint32_t grace_ms;
 	enum shutdown_action action; /* as PID 1 */
 	pid_t sync_pid;		     /* the child that writes everything out */
 };
@@ -59,6 +60,7 @@ struct supervisor {
 	struct readiness readiness;
 	sigset_t signals;
 	struct journals_keeper journals;
+	struct supervisor_quiesce quiesce;
 };
 
 #endif

@@ -141,6 +141,7 @@ switch_hold(struct switch_state *state)
 	bool has_waited = false;
 
 	switch_begin_hold(state);
+	atomic_store(&state->ledger->is_held, 1);
 	quiesce_set_phase(state->options->quiesce, state->options->number, QUIESCE_HELD);
 	state->freezer->wake_holder(state->freezer->context);
 	while (!switch_obey(state)) {

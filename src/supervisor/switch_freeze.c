@@ -28,8 +28,12 @@ switch_set_hold(struct switch_state *state)
 void
 switch_begin_hold(struct switch_state *state)
 {
-	if (atomic_load(&state->ledger->hold_until_ms) == 0)
-		switch_set_hold(state);
+	if (atomic_load(&state->ledger->hold_until_ms) != 0)
+		return;
+	switch_set_hold(state);
+	/* What is frozen first does not wait longer than that for the rest. */
+	state->deadline_ms =
+	    clock_sooner(state->deadline_ms, clock_mono_ms() + state->options->order->hold_ms);
 }
 
 /* ---- the steps -------------------------------------------------------------- */

@@ -15,8 +15,15 @@ switch_ledger_new(struct switch_ledger **ret)
 
 	if (ledger == MAP_FAILED)
 		return -errno;
+	switch_ledger_lend(ledger, false);
 	*ret = ledger;
 	return 0;
+}
+
+void
+switch_ledger_lend(struct switch_ledger *ledger, bool is_lent)
+{
+	(void)madvise(ledger, sizeof(*ledger), is_lent ? MADV_DOFORK : MADV_DONTFORK);
 }
 
 void

@@ -27,6 +27,7 @@ enum switch_ledger_state {
 struct switch_ledger {
 	_Atomic uint64_t hold_until_ms; /* CLOCK_BOOTTIME; 0: nothing was frozen yet */
 	_Atomic uint32_t has_sessions;	/* they may be frozen */
+	_Atomic uint32_t is_held;	/* all that was to be done was done */
 	_Atomic uint32_t count;
 	_Atomic uint32_t states[FD_KEEP_MAX]; /* enum switch_ledger_state */
 };
@@ -34,9 +35,11 @@ struct switch_ledger {
 /* Makes one, all zero. Returns 0 with *RET, for switch_ledger_free(), or -errno. */
 int switch_ledger_new(struct switch_ledger **ret);
 
-/* Takes it out of this process's memory, and leaves NULL there. A worker that was forked while
- * there is one does that first. */
+/* Takes it out of this process's memory, and leaves NULL there. */
 void switch_ledger_free(struct switch_ledger **ledger);
+
+/* Whether a process that is forked from now on has it; at first none does. */
+void switch_ledger_lend(struct switch_ledger *ledger, bool is_lent);
 
 /* Whether nothing is frozen, for all that is known. */
 bool switch_ledger_is_clear(const struct switch_ledger *ledger);

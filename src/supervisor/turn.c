@@ -48,6 +48,7 @@ turn_reap_one(struct supervisor *supervisor)
 	}
 	if (supervisor->is_serving)
 		pool_bury(&supervisor->pool, &info);
+	supervisor_quiesce_bury(supervisor, &info);
 	detached_child_bury(supervisor->board, info.si_pid);
 	(void)wait4(info.si_pid, NULL, WNOHANG, NULL);
 	return true;
@@ -141,14 +142,15 @@ turn_is_woken(struct supervisor *supervisor)
 void
 supervisor_turn(struct supervisor *supervisor, uint64_t next_ms)
 {
-	struct pollfd polls[3 + POWER_KEY_POLLS_MAX + READINESS_DIALS];
+	struct pollfd polls[4 + POWER_KEY_POLLS_MAX + READINESS_DIALS];
 	uint64_t give_up_ms = readiness_step(&supervisor->readiness);
 	uint64_t again_ms = pool_kill_again(&supervisor->pool, clock_mono_ms());
 	uint64_t watch_ms = CLOCK_NEVER;
+	uint64_t quiesce_ms = supervisor_quiesce_step(supervisor, clock_mono_ms());
 	uint64_t kept_ms = journals_step(supervisor->board, &supervisor->journals, clock_mono_ms(),
 	    (uint64_t)supervisor->settings->worker.session.stall_timeout_ms);
 	const struct timespec at_once = { 0 };
-	int count = 3;
+	int count = 4;
 	int signal;
 
 	if (!turn_is_woken(supervisor))
@@ -156,14 +158,19 @@ supervisor_turn(struct supervisor *supervisor, uint64_t next_ms)
 	polls[0] = (struct pollfd){ .fd = supervisor->signal_fd, .events = POLLIN };
 	polls[1] = (struct pollfd){ .fd = supervisor->board->bell_fd, .events = POLLIN };
 	polls[2] = (struct pollfd){ .fd = -1, .events = POLLIN };
-	if (supervisor->is_serving) {
+	polls[3] = (struct pollfd){ .fd = -1, .events = POLLIN };
+	/* While the switch is there that bell is its own; and workers that stand still are late
+	 * with everything. */
+	if (!supervisor->quiesce.is_on)
+		polls[3].fd = supervisor->board->quiesce_bell_fd;
+	if (supervisor->is_serving && !supervisor->quiesce.is_on) {
 		watch_ms = pool_watch(&supervisor->pool, clock_mono_ms());
 		polls[2].fd = supervisor->pool.watchdogs.wait_fd;
 	}
 	count += power_key_list(&supervisor->power_key, polls + count);
 	count += readiness_list(&supervisor->readiness, polls + count);
 	next_ms = clock_sooner(next_ms, clock_sooner(give_up_ms, clock_sooner(again_ms, watch_ms)));
-	next_ms = clock_sooner(next_ms, kept_ms);
+	next_ms = clock_sooner(next_ms, clock_sooner(quiesce_ms, kept_ms));
 	if (supervisor->is_behind)
 		next_ms = 0;
 	(void)poll(polls, (nfds_t)count, clock_poll_timeout(clock_mono_ms(), next_ms));
@@ -178,6 +185,8 @@ supervisor_turn(struct supervisor *supervisor, uint64_t next_ms)
 			break;
 		turn_on_signal(supervisor, signal);
 	}
+	if (polls[3].revents != 0)
+		bell_silence(polls[3].fd);
 	if (polls[1].revents != 0)
 		turn_on_bell(supervisor);
 	turn_reap(supervisor);

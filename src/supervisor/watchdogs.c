@@ -88,6 +88,10 @@ watchdogs_kill_due(struct watchdogs *watchdogs, uint64_t now_ms)
 		/* Called off in the last moment? */
 		if (read(entry->timer_fd, &times, sizeof(times)) < 0 || entry->pid == 0)
 			continue;
+		if (now_ms < watchdogs->renew_until_ms) {
+			watchdog_set_other(entry->timer_fd, WATCHDOGS_RENEW_MS);
+			continue;
+		}
 		if (watchdogs->spare != NULL &&
 		    watchdogs->spare(watchdogs->spare_context, event.data.u32, entry->timer_fd))
 			continue;
@@ -117,6 +121,12 @@ watchdogs_step(struct watchdogs *watchdogs, uint64_t now_ms, uint32_t *ret_index
 		}
 	}
 	return false;
+}
+
+void
+watchdogs_renew(struct watchdogs *watchdogs, uint64_t now_ms)
+{
+	watchdogs->renew_until_ms = now_ms + WATCHDOGS_RENEW_MS;
 }
 
 bool

@@ -17,6 +17,9 @@
 /* How long a killed worker may take to die. */
 #define WATCHDOGS_DEATH_MS 2000
 
+/* What a worker is given, from when on its watchdog is due, that stood still. */
+#define WATCHDOGS_RENEW_MS 10000
+
 /* Whether to spare worker INDEX, whose watchdog has expired: because it was given more
  * time (TIMER_FD, watchdog_set_other()), or because the time means nothing any more. */
 typedef bool watchdogs_spare_fn(void *context, uint32_t index, int timer_fd);
@@ -30,6 +33,7 @@ struct watchdogs_entry {
 struct watchdogs {
 	int wait_fd; /* readable when a time has passed */
 	uint32_t count;
+	uint64_t renew_until_ms; /* nobody is killed before that */
 	struct watchdogs_entry *entries;
 	watchdogs_spare_fn *spare; /* NULL: none is spared */
 	void *spare_context;
@@ -52,6 +56,10 @@ void watchdogs_close(struct watchdogs *watchdogs, uint32_t index);
 /* Kills the workers whose watchdog has expired. Returns true with *RET_INDEX where a worker
  * is given up: call watchdogs_close() for it, and this again. NOW_MS as of clock_mono_ms(). */
 bool watchdogs_step(struct watchdogs *watchdogs, uint64_t now_ms, uint32_t *ret_index);
+
+/* All workers have stood still until NOW_MS, and nobody has looked at their watchdogs: the
+ * times of all stand again. */
+void watchdogs_renew(struct watchdogs *watchdogs, uint64_t now_ms);
 
 /* Whether worker INDEX was killed because its watchdog had expired. */
 bool watchdogs_has_killed(const struct watchdogs *watchdogs, uint32_t index);

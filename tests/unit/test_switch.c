@@ -265,6 +265,7 @@ begin(void **state)
 		.freezer = &fake_freezer,
 		.wake_fd = bell_open(),
 		.number = NUMBER };
+	switch_ledger_lend(ledger, true);
 	fake->asks[0] = QUIESCE_ASK_THAW;
 	atomic_store(&quiesce->word, (NUMBER << 24) | QUIESCE_ASKED);
 	return fdpass_open(&options.keep_read_fd, &options.keep_write_fd);
