@@ -108,6 +108,7 @@ rest_turn(void)
 {
 	if (!rest_is_due_now() || stop_is_now()) {
 		atomic_store(&rest.slot->rests, 0);
+		log_end_quiet();
 		return false;
 	}
 	if (conn_is_in_frame(rest.conn))
@@ -122,7 +123,6 @@ rest_here(void)
 {
 	while (rest_turn())
 		;
-	log_end_quiet();
 }
 
 int

@@ -14,6 +14,7 @@
 static volatile sig_atomic_t stop_now;
 static volatile sig_atomic_t stop_soon;
 static sigset_t stop_mask;
+static sigset_t stop_look_mask;
 static sigset_t stop_children_mask;
 static const _Atomic uint32_t *stop_grace;
 
@@ -40,6 +41,8 @@ stop_init(void)
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
 		(void)sigdelset(&blocked, faults[i]);
 	stop_mask = blocked;
+	stop_look_mask = blocked;
+	(void)sigdelset(&stop_look_mask, SIGUSR1);
 	for (size_t i = 0; i < sizeof(handled) / sizeof(handled[0]); i++) {
 		(void)sigaction(handled[i], &action, NULL);
 		(void)sigdelset(&stop_mask, handled[i]);
@@ -69,7 +72,8 @@ stop_poll(struct pollfd *polls, nfds_t count, uint64_t deadline_ms, bool can_sto
 	int n;
 
 	watchdog_pause();
-	n = ppoll(polls, count, clock_left(deadline_ms, &left), can_stop ? stop_wait_mask() : NULL);
+	n = ppoll(
+	    polls, count, clock_left(deadline_ms, &left), can_stop ? &stop_mask : &stop_look_mask);
 	watchdog_resume();
 	return n;
 }

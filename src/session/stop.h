@@ -27,7 +27,8 @@ const sigset_t *stop_wait_mask(void);
 const sigset_t *stop_watch_mask(void);
 
 /* ppoll(2), until DEADLINE_MS (CLOCK_MONOTONIC, or CLOCK_NEVER); with that mask if
- * CAN_STOP, and with the watchdog paused. Returns what it does, with errno. */
+ * CAN_STOP, else with one that lets SIGUSR1 alone through; and with the watchdog paused.
+ * Returns what it does, with errno. */
 int stop_poll(struct pollfd *polls, nfds_t count, uint64_t deadline_ms, bool can_stop);
 
 /* SIGTERM or SIGINT has come: end the session. */

@@ -226,7 +226,7 @@ journal_begin(const struct journal *journal, int32_t pid, bool takes_input)
 
 	atomic_store(&record->pid, pid);
 	atomic_store(&record->stdin_closed, !takes_input);
-	record->started_ms = clock_mono_ms();
+	record->started_ms = clock_shared_ms();
 	(void)atomic_compare_exchange_strong(
 	    &record->state, &word, journal_word(journal, JOURNAL_RUNS));
 }

@@ -18,13 +18,17 @@ struct first_frame_limit {
 	const struct scoreboard *board;
 	uint64_t start_ms;
 	uint64_t end_ms;
+	uint64_t timeout_ms;
 };
 
 static bool
-first_frame_is_over(const struct first_frame_limit *limit)
+first_frame_is_over(struct first_frame_limit *limit)
 {
 	uint64_t now = clock_mono_ms();
 
+	/* While the guest is quiesced it does not run, and stands whole again after that. */
+	if (quiesce_is_raised(&limit->board->quiesce))
+		limit->end_ms = now + limit->timeout_ms;
 	if (now >= limit->end_ms)
 		return true;
 	return now >= limit->start_ms + FIRST_FRAME_CROWDED_MS &&
@@ -41,7 +45,7 @@ first_frame_next_look(const struct first_frame_limit *limit)
 
 /* Whether a call that gave R is to be made again. */
 static bool
-first_frame_goes_on(const struct first_frame_limit *limit, ssize_t r)
+first_frame_goes_on(struct first_frame_limit *limit, ssize_t r)
 {
 	return r == -ETIMEDOUT && !first_frame_is_over(limit);
 }
@@ -49,7 +53,7 @@ first_frame_goes_on(const struct first_frame_limit *limit, ssize_t r)
 /* Reads the CONNECT line of a vsock device's socket, and answers it. */
 static int
 first_frame_shake_hands(struct session *session, const struct worker_settings *settings,
-    const struct first_frame_limit *limit, bool *ret_is_file_port)
+    struct first_frame_limit *limit, bool *ret_is_file_port)
 {
 	char answer[HANDSHAKE_LINE_MAX];
 	const uint8_t *line;
@@ -77,7 +81,7 @@ first_frame_shake_hands(struct session *session, const struct worker_settings *s
 
 /* Drops a payload that no request may have. */
 static int
-first_frame_drop_payload(struct session *session, const struct first_frame_limit *limit)
+first_frame_drop_payload(struct session *session, struct first_frame_limit *limit)
 {
 	const uint8_t *bytes;
 	ssize_t n;
@@ -90,7 +94,7 @@ first_frame_drop_payload(struct session *session, const struct first_frame_limit
 
 static int
 first_frame_read_frame(
-    struct session *session, const struct first_frame_limit *limit, struct first_frame *frame)
+    struct session *session, struct first_frame_limit *limit, struct first_frame *frame)
 {
 	struct frame_header header;
 	const uint8_t *begun;
@@ -127,6 +131,7 @@ first_frame_read(struct session *session, enum worker_port port,
 		.board = session->board,
 		.start_ms = now,
 		.end_ms = now + (uint64_t)settings->first_frame_timeout_ms,
+		.timeout_ms = (uint64_t)settings->first_frame_timeout_ms,
 	};
 	int r = settings->any_peer ? 0 : listener_check_peer(conn_fd(&session->conn), ret_peer);
 

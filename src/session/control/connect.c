@@ -16,6 +16,7 @@
 #include "platform/fd.h"
 #include "protocol/port_request.h"
 #include "session/control/tcp_relay.h"
+#include "session/rest.h"
 #include "session/stop.h"
 
 /* Waits for a connect(2) that is under way, as long as the host is there. */
@@ -30,6 +31,7 @@ connect_await(const struct conn *conn, int tcp_fd)
 	int error;
 
 	for (;;) {
+		rest_point();
 		if (stop_is_now())
 			return -ECANCELED;
 		if (stop_poll(polls, 2, CLOCK_NEVER, true) < 0 && errno != EINTR)

@@ -22,6 +22,7 @@
 
 #include "platform/clock.h"
 #include "platform/io_error.h"
+#include "session/rest.h"
 #include "session/stop.h"
 
 /* Where the agent is to stop, a host that takes nothing of a last frame for this long is
@@ -148,7 +149,7 @@ tcp_relay_from_guest(struct tcp_relay *relay)
 
 	if (r < 0)
 		return r == -EAGAIN ? 0 : r;
-	if (relay->guest_ended || relay->error < 0)
+	if (relay->guest_ended || relay->error < 0 || rest_is_due())
 		return 0;
 	do {
 		n = recv(relay->tcp_fd, conn_tx_buffer(), VMM_GUEST_DATA_MAX, MSG_DONTWAIT);
@@ -185,6 +186,7 @@ tcp_relay_wait(struct tcp_relay *relay)
 	short tcp_events = 0;
 	struct pollfd polls[2];
 
+	rest_point();
 	if (stop_is_now())
 		return -ECANCELED;
 	if (relay->input_len > 0)

@@ -10,6 +10,7 @@
 #include "session/durable/attach_run.h"
 #include "session/durable/find.h"
 #include "session/durable/follow.h"
+#include "session/rest.h"
 #include "shared/admission.h"
 #include "shared/attachment.h"
 #include "shared/holder_place.h"
@@ -166,6 +167,7 @@ attach_serve(struct session *session, uint8_t type, const uint8_t *payload, size
 	if (r < 0)
 		return;
 	session_describe(session, "", attach.journal.name);
+	rest_join(&session->conn);
 	attach_run(&attach.follow, attach.has_holder_place);
 	follow_done(&attach.follow);
 	attachment_end(session->board, session->slot_index);

@@ -7,6 +7,7 @@
 #include <poll.h>
 
 #include "platform/clock.h"
+#include "session/rest.h"
 #include "session/stop.h"
 #include "shared/admission.h"
 #include "shared/attachment.h"
@@ -217,9 +218,12 @@ static void
 attach_run_turn(struct attach_run *run)
 {
 	struct session *session = run->follow->session;
-	uint32_t wishes = attach_run_wishes(run);
-	bool sleeps = !attach_run_has_more(run);
+	uint32_t wishes;
+	bool sleeps;
 
+	rest_point();
+	wishes = attach_run_wishes(run);
+	sleeps = !attach_run_has_more(run);
 	/* What changes from here on wakes us, and what had changed before is seen. */
 	if (sleeps) {
 		attachment_sleep(session->board, session->slot_index, wishes);

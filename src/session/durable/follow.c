@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "protocol/report.h"
+#include "session/rest.h"
 #include "shared/admission.h"
 #include "shared/attachment.h"
 #include "shared/holder_place.h"
@@ -324,6 +325,9 @@ follow_begin_next(struct follow *follow)
 	follow->waits = false;
 	if (follow->notes_count > 0)
 		return follow_begin_note(follow);
+	/* Who has come while the guest is quiesced is told so. */
+	if (rest_is_due())
+		return 0;
 	if (follow->detaches)
 		return follow_begin_detached(follow);
 	if (follow->is_left)

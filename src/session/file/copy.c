@@ -15,6 +15,7 @@
 #include "platform/io_result.h"
 #include "platform/watchdog.h"
 #include "session/file/reply.h"
+#include "session/rest.h"
 
 /* Bytes copied between two looks at the host: this much moves within the stall timeout. */
 #define FILE_COPY_PIECE (1024 * 1024)
@@ -43,10 +44,12 @@ file_copy_run(struct session *session, int from_fd, int to_fd, off_t offset, off
 		return -errno;
 	while (offset < end) {
 		off_t left = end - offset;
-		ssize_t n = sendfile(to_fd, from_fd, &offset,
-		    left < FILE_COPY_PIECE ? (size_t)left : FILE_COPY_PIECE);
+		ssize_t n;
 		int r;
 
+		rest_point();
+		n = sendfile(to_fd, from_fd, &offset,
+		    left < FILE_COPY_PIECE ? (size_t)left : FILE_COPY_PIECE);
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		if (n == 0)

@@ -12,6 +12,7 @@
 
 #include "session/file/copy.h"
 #include "session/file/reply.h"
+#include "session/rest.h"
 #include "session/stop.h"
 
 int
@@ -91,8 +92,10 @@ file_in_place_write(struct file_in_place *target, const uint8_t *bytes, size_t l
 	int r = 0;
 
 	while (r == 0 && len > 0) {
-		ssize_t n = write(target->fd, bytes, len);
+		ssize_t n;
 
+		rest_point();
+		n = write(target->fd, bytes, len);
 		if (n == 0) {
 			r = -EIO; /* it takes nothing, and never will */
 		} else if (n > 0) {

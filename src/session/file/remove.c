@@ -26,6 +26,7 @@
 #include "session/file/path.h"
 #include "session/file/place.h"
 #include "session/file/serve.h"
+#include "session/rest.h"
 
 /* The deepest levels, whose directories are open. */
 #define FILE_REMOVE_OPEN_MAX 16
@@ -214,6 +215,7 @@ file_remove_empty(struct file_remove *remove, int dir_fd, const char *name)
 	int r = file_remove_push(remove, dir_fd, name);
 
 	while (r == 0 && remove->depth > 0) {
+		rest_point();
 		r = file_remove_step(remove);
 		watchdog_ping();
 		if (r == 0 && ++remove->steps % FILE_REMOVE_CHECK_EVERY == 0)

@@ -20,6 +20,7 @@
 #include "protocol/file_entry.h"
 #include "session/file/path.h"
 #include "session/file/serve.h"
+#include "session/rest.h"
 
 #define FILE_STAT_MODE_BITS 07777
 
@@ -157,6 +158,7 @@ file_names_read(DIR *dir, struct session *session, struct file_names *names)
 	int r = 0;
 
 	while (r == 0 && (r = dir_next(dir, &entry)) == 0 && entry != NULL) {
+		rest_point();
 		watchdog_ping();
 		r = file_names_add(names, entry->d_name);
 		if (r == 0 && names->count % FILE_STAT_CHECK_EVERY == 0)
@@ -178,6 +180,7 @@ file_list_look(
 	for (size_t i = 0; r == 0 && i < names->count; i++) {
 		const char *name = names->names[i];
 
+		rest_point();
 		watchdog_ping();
 		r = file_stat_look(dir_fd, name, name, target, &entry);
 		if (r < 0 && r != -ENOENT)

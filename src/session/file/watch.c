@@ -310,13 +310,16 @@ file_watch_await_room(struct file_watch *watch, int error)
 {
 	struct conn *conn = &watch->session->conn;
 	struct pollfd host = { .fd = conn_fd(conn), .events = POLLOUT | POLLRDHUP };
+	uint64_t deadline;
+	int n;
 
 	if (error != -ECANCELED)
 		return conn_await_room(conn);
-	if (stop_poll(&host, 1, clock_mono_ms() + FILE_WATCH_LAST_MS, false) > 0 &&
-	    host.revents == POLLOUT)
-		return 0;
-	return -EPIPE;
+	deadline = clock_mono_ms() + FILE_WATCH_LAST_MS;
+	do {
+		n = stop_poll(&host, 1, deadline, false);
+	} while (n < 0 && errno == EINTR);
+	return n > 0 && host.revents == POLLOUT ? 0 : -EPIPE;
 }
 
 /* What is told before the end. Returns what the last frame is to say; 0: nothing, as

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "platform/clock.h"
+#include "session/rest.h"
 #include "session/stop.h"
 
 struct inotify_event *
@@ -55,6 +56,7 @@ file_watch_queue_fill(struct file_watch *watch, int timeout_ms)
 	memmove(watch->queue, watch->queue + watch->head, watch->tail - watch->head);
 	watch->tail -= watch->head;
 	watch->head = 0;
+	rest_point();
 	n = stop_poll(wait, 2, deadline, true);
 	if (stop_is_now())
 		return -ECANCELED;

@@ -20,6 +20,7 @@
 #include "session/file/reply.h"
 #include "session/file/watch_reach.h"
 #include "session/file/watch_tell.h"
+#include "session/rest.h"
 
 /* Between two looks at the host. */
 #define FILE_WATCH_CHECK_EVERY 256
@@ -92,6 +93,7 @@ file_watch_see(struct file_watch_scan *scan, struct file_watch_dir *dir, const c
 	char path[PATH_MAX];
 	int r = 0;
 
+	rest_point();
 	watchdog_ping();
 	if (!is_dir && !scan->report)
 		return 0;
@@ -224,6 +226,7 @@ file_watch_go_down(struct file_watch_scan *scan)
 	int r = 0;
 
 	while (r == 0 && (dir = file_watch_table_take_up(&watch->dirs)) != NULL) {
+		rest_point();
 		watchdog_ping();
 		if (file_watch_table_path(dir, NULL, path) < 0) {
 			r = file_watch_tell_unnamed(watch, dir->parent);

@@ -169,7 +169,7 @@ exec_describe_end(const struct exec *exec, const struct relay_end *end, const st
 					  : end->end.code,
 		.signal = end->end.signal,
 		.has_numbers = true,
-		.wall_ms = clock_mono_ms() - exec->program.started_ms,
+		.wall_ms = clock_shared_ms() - exec->program.started_ms,
 		.user_ms = exec_to_ms(usage->ru_utime),
 		.system_ms = exec_to_ms(usage->ru_stime),
 		.max_rss_kb = (uint64_t)usage->ru_maxrss,

@@ -17,8 +17,10 @@
 #include "platform/spawn.h"
 #include "platform/text.h"
 #include "platform/watchdog.h"
+#include "session/rest.h"
 #include "session/run/environment.h"
 #include "session/run/session_cgroup.h"
+#include "session/stop.h"
 
 #define LAUNCH_MS_PER_S 1000
 #define LAUNCH_RLIMITS_MAX 4
@@ -249,6 +251,25 @@ launch_collect_rlimits(const struct launch *launch, struct spawn_rlimit *rlimits
 	return count;
 }
 
+/* No program is being born while the guest is quiesced: what the switch has not seen of us,
+ * when it looked whether there is one, we see of it here. */
+static bool
+launch_await_thaw(struct launch *launch)
+{
+	struct slot *slot = launch->session->slot;
+
+	while (rest_is_due_now()) {
+		if (stop_is_now()) {
+			launch_refuse(launch, VMM_GUEST_EXIT_AGENT, "the agent is stopping");
+			return false;
+		}
+		atomic_store(&slot->spawning, SLOT_SPAWN_NONE);
+		rest_here();
+		atomic_store(&slot->spawning, SLOT_SPAWNING);
+	}
+	return true;
+}
+
 /* Starts the program, if need be in another cgroup: a session before this one may have
  * made the kept one a cgroup that no process can be born in. */
 static int
@@ -296,7 +317,7 @@ launch_spawn(struct launch *launch)
 
 	if (at_home)
 		options.working_dir = launch->user != NULL ? launch->user->home : settings->home;
-	launch->program->started_ms = clock_mono_ms();
+	launch->program->started_ms = clock_shared_ms();
 	r = launch_spawn_in_cgroup(launch, &options, &failure);
 	launch->spawn_stage = failure.stage;
 	streams_close_child(&launch->program->streams);
@@ -346,7 +367,8 @@ launch_run(struct launch *launch, bool *ret_was_cut)
 	atomic_store(&slot->spawning, SLOT_SPAWNING);
 	watchdog_set(launch_limit_ms(launch));
 	is_started = launch_find_user(launch) && launch_prepare(launch) &&
-		     launch_enter_cgroup(launch) && launch_spawn(launch);
+		     launch_enter_cgroup(launch) && launch_await_thaw(launch) &&
+		     launch_spawn(launch);
 	watchdog_set(0);
 	*ret_was_cut = atomic_exchange(&slot->spawning, SLOT_SPAWN_NONE) == SLOT_SPAWN_CUT;
 	if (!is_started || !*ret_was_cut)

@@ -20,7 +20,7 @@
 struct program {
 	struct process_tree tree;
 	struct streams streams; /* our ends */
-	uint64_t started_ms;	/* CLOCK_MONOTONIC */
+	uint64_t started_ms;	/* of clock_shared_ms(): it is how long it was there */
 	uint64_t oom_kills;	/* in its cgroup, before it began */
 };
 

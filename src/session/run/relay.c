@@ -21,6 +21,7 @@
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/tracee.h"
+#include "session/rest.h"
 #include "session/run/relay_durable.h"
 #include "session/run/relay_end.h"
 #include "session/stop.h"
@@ -59,7 +60,8 @@ relay_prepare(const struct relay *relay, struct pollfd *polls)
 {
 	bool is_pushing = conn_is_pushing(relay->conn);
 	bool reads_host = !host_frames_must_wait(&relay->frames);
-	bool reads_program = output_may_read(&relay->output);
+	/* No frame is begun that would have to go to its end before we rest. */
+	bool reads_program = output_may_read(&relay->output) && !rest_is_due();
 
 	polls[RELAY_POLL_CONN].fd = relay->end.is_gone ? -1 : conn_fd(relay->conn);
 	polls[RELAY_POLL_CONN].events =
@@ -76,6 +78,22 @@ relay_prepare(const struct relay *relay, struct pollfd *polls)
 	}
 }
 
+static void
+relay_obey_signal_request(struct relay *relay, uint64_t now)
+{
+	/* From then on it is as if we had done it: again until nobody is left. */
+	if (process_tree_obey_signal_request(relay->tree))
+		relay_kill(relay, now);
+}
+
+/* Stands still while the guest is quiesced. What is frozen can be killed. */
+static void
+relay_rest(struct relay *relay)
+{
+	while (rest_turn())
+		relay_obey_signal_request(relay, run_clock_look(&relay->clock, clock_mono_ms()));
+}
+
 /* Waits for the next turn. Returns the number of POLLS that show something, or -1. */
 static int
 relay_wait(struct relay *relay, struct pollfd *polls)
@@ -83,6 +101,8 @@ relay_wait(struct relay *relay, struct pollfd *polls)
 	struct timespec left;
 	int n;
 
+	if (rest_is_due())
+		relay_rest(relay);
 	if (relay->owner != NULL)
 		relay_durable_look(relay);
 	relay_prepare(relay, polls);
@@ -103,7 +123,8 @@ relay_pump(struct relay *relay, const struct pollfd *polls, uint64_t now)
 	bool ready[OUTPUT_STREAMS];
 
 	for (int i = 0; i < OUTPUT_STREAMS; i++)
-		ready[i] = polls[RELAY_POLL_OUTPUT + i].revents != 0 || relay->phase == RELAY_CUT;
+		ready[i] = polls[RELAY_POLL_OUTPUT + i].revents != 0 ||
+			   (relay->phase == RELAY_CUT && !rest_is_due());
 	if (output_pump(&relay->output, ready, now) < 0)
 		relay_lose_host(relay, now);
 	relay_break(relay, relay->output.error, now);
@@ -140,9 +161,7 @@ relay_turn(struct relay *relay)
 	relay_pump(relay, polls, now);
 	if (stop_is_now())
 		relay_shut_down(relay, now);
-	/* From then on it is as if we had done it: again until nobody is left. */
-	if (process_tree_obey_signal_request(relay->tree))
-		relay_kill(relay, now);
+	relay_obey_signal_request(relay, now);
 	relay_meet_timers(relay, now);
 }
 
@@ -182,8 +201,9 @@ relay_run(struct relay *relay, const struct relay_options *options, struct relay
 		.tree = options->tree,
 		.owner = options->owner,
 	};
-	/* Frames may have come along with START. */
+	/* Frames may have come along with START; and a wake-up while `started` was sent. */
 	relay_read_host(relay, 0, now);
+	relay_obey_signal_request(relay, now);
 	while (!relay_is_over(relay))
 		relay_turn(relay);
 	relay->end.output_held = relay->output.was_held;
