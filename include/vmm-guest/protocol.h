@@ -116,6 +116,8 @@ enum vmm_guest_exec_request {
 	VMM_GUEST_ATTACH = 0x45,       /* [3] first: JSON */
 	VMM_GUEST_DETACH = 0x46,       /* [3] empty */
 	VMM_GUEST_FORGET = 0x47,       /* [3] first: JSON */
+	VMM_GUEST_QUIESCE = 0x48,      /* [3] first: JSON */
+	VMM_GUEST_THAW = 0x49,	       /* [3] first, or of a QUIESCE's host: JSON or empty */
 	VMM_GUEST_OUTPUT_ACK = 0x4b,   /* [3] u64 offset */
 };
 
@@ -165,7 +167,7 @@ enum vmm_guest_file_frame {
 enum vmm_guest_exit_code {
 	VMM_GUEST_EXIT_CONTROL_FAILED = -1, /* a control request failed */
 	VMM_GUEST_EXIT_OK = 0,
-	VMM_GUEST_EXIT_NOT_MADE = 1,	 /* WAIT_PORT, CONNECT, KILL, RESTORED: no */
+	VMM_GUEST_EXIT_NOT_MADE = 1,	 /* WAIT_PORT, CONNECT, KILL, RESTORED, QUIESCE: no */
 	VMM_GUEST_EXIT_AGENT = 125,	 /* the agent could not serve */
 	VMM_GUEST_EXIT_CANNOT_RUN = 126, /* there, but can't be run */
 	VMM_GUEST_EXIT_NOT_FOUND = 127,	 /* the program is not there */

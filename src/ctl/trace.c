@@ -36,6 +36,8 @@ static const struct {
 	[VMM_GUEST_ATTACH] = { "ATTACH", true },
 	[VMM_GUEST_DETACH] = { "DETACH", false },
 	[VMM_GUEST_FORGET] = { "FORGET", true },
+	[VMM_GUEST_QUIESCE] = { "QUIESCE", true },
+	[VMM_GUEST_THAW] = { "THAW", true },
 	[VMM_GUEST_OUTPUT_ACK] = { "OUTPUT_ACK", false },
 	[VMM_GUEST_STDOUT] = { "STDOUT", true },
 	[VMM_GUEST_STDERR] = { "STDERR", true },

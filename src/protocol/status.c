@@ -79,6 +79,13 @@ static const struct message_member status_slot_table[] = {
 };
 static const struct message status_slot = MESSAGE_OF(status_slot_table);
 
+static const struct message_member status_quiesce_table[] = {
+	{ "number", NUMBER(quiesce.number) },
+	{ "phase", .kind = MESSAGE_TEXT, AT(quiesce.phase), .flags = MESSAGE_ALWAYS },
+	{ "hold_left_ms", NUMBER(quiesce.hold_left_ms) },
+};
+static const struct message status_quiesce = MESSAGE_OF(status_quiesce_table);
+
 static const struct message_member status_table[] = {
 	{ "version", .kind = MESSAGE_TEXT, AT(version), .flags = MESSAGE_ALWAYS },
 	{ "protocol", NUMBER(protocol) },
@@ -94,6 +101,8 @@ static const struct message_member status_table[] = {
 	{ "clock_syncs", NUMBER(clock_syncs) },
 	{ "generation", .kind = MESSAGE_UNSIGNED, AT(generation), .flags = MESSAGE_OPTIONAL,
 	    .beside = offsetof(struct status, has_generation), .bit = true },
+	{ "quiesce", .kind = MESSAGE_OBJECT, .flags = MESSAGE_OPTIONAL,
+	    .beside = offsetof(struct status, is_quiesced), .bit = true, .more = &status_quiesce },
 	{ "shm_bytes", NUMBER(shm_bytes) },
 	{ "slots", .kind = MESSAGE_OBJECTS, .size = sizeof(struct status_slot),
 	    .offset = offsetof(struct status, slots),

@@ -60,6 +60,12 @@ struct status {
 	uint64_t clock_syncs;
 	bool has_generation; /* RESTORED gave one, and the next counts */
 	uint64_t generation;
+	bool is_quiesced; /* or about to be, and the next counts */
+	struct {
+		uint64_t number;
+		const char *phase;
+		uint64_t hold_left_ms;
+	} quiesce;
 	uint64_t shm_bytes; /* that lie in /dev/shm */
 	const struct status_slot *slots;
 	size_t slots_count;

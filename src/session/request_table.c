@@ -11,9 +11,11 @@
 #include "session/control/connect.h"
 #include "session/control/kill.h"
 #include "session/control/net.h"
+#include "session/control/quiesce.h"
 #include "session/control/restored.h"
 #include "session/control/shutdown.h"
 #include "session/control/status.h"
+#include "session/control/thaw.h"
 #include "session/control/wait_port.h"
 #include "session/durable/attach.h"
 #include "session/durable/forget.h"
@@ -37,43 +39,48 @@ static const struct request request_table[] = {
 	{ FRAME(CLOCK_SYNC), .reply_style = SLOT_REPLY_CONTROL, .admission = ADMISSION_NONE,
 	    .name = "clock", .serve = clock_sync_serve },
 	{ FRAME(NET_RECONFIG), .reply_style = SLOT_REPLY_CONTROL, .admission = ADMISSION_NONE,
-	    .name = "net", .serve = net_serve },
+	    .quiesced = REQUEST_THAWS, .name = "net", .serve = net_serve },
 	{ FRAME(WAIT_PORT), .reply_style = SLOT_REPLY_CONTROL, .admission = ADMISSION_EXEC,
-	    .name = "wait-port", .serve = wait_port_serve },
+	    .quiesced = REQUEST_WAITS, .name = "wait-port", .serve = wait_port_serve },
 	{ FRAME(CONNECT), .reply_style = SLOT_REPLY_EXEC, .admission = ADMISSION_EXEC,
-	    .name = "connect", .serve = connect_serve },
+	    .quiesced = REQUEST_WAITS, .name = "connect", .serve = connect_serve },
 	{ FRAME(RESTORED), .reply_style = SLOT_REPLY_CONTROL, .admission = ADMISSION_NONE,
 	    .name = "restored", .serve = restored_serve },
 	{ FRAME(STATUS_REQ), .reply_style = SLOT_REPLY_CONTROL, .admission = ADMISSION_NONE,
 	    .name = "status", .serve = status_serve },
 	{ FRAME(SHUTDOWN), .reply_style = SLOT_REPLY_CONTROL, .admission = ADMISSION_NONE,
-	    .name = "shutdown", .serve = shutdown_serve },
+	    .quiesced = REQUEST_THAWS, .name = "shutdown", .serve = shutdown_serve },
 	{ FRAME(KILL), .reply_style = SLOT_REPLY_CONTROL, .admission = ADMISSION_NONE,
 	    .name = "kill", .serve = kill_serve },
 	{ FRAME(ATTACH), .reply_style = SLOT_REPLY_ATTACH, .admission = ADMISSION_NONE,
 	    .name = "attach", .serve = attach_serve },
 	{ FRAME(FORGET), .reply_style = SLOT_REPLY_EXEC, .admission = ADMISSION_NONE,
 	    .name = "forget", .serve = forget_serve },
+	/* It takes its place itself, as it says in words that there is none. */
+	{ FRAME(QUIESCE), .reply_style = SLOT_REPLY_CONTROL, .admission = ADMISSION_NONE,
+	    .name = "quiesce", .serve = quiesce_serve },
+	{ FRAME(THAW), .reply_style = SLOT_REPLY_CONTROL, .admission = ADMISSION_NONE,
+	    .name = "thaw", .serve = thaw_serve },
 	{ FRAME(FILE_WRITE_REQ), .reply_style = SLOT_REPLY_FILE, .admission = ADMISSION_FILE,
-	    .name = "write", .serve = file_write_serve },
+	    .quiesced = REQUEST_WAITS, .name = "write", .serve = file_write_serve },
 	{ FRAME(FILE_READ_REQ), .reply_style = SLOT_REPLY_FILE, .admission = ADMISSION_FILE,
-	    .name = "read", .serve = file_read_serve },
+	    .quiesced = REQUEST_WAITS, .name = "read", .serve = file_read_serve },
 	{ FRAME(FILE_STAT_REQ), .reply_style = SLOT_REPLY_FILE, .admission = ADMISSION_FILE,
-	    .name = "stat", .serve = file_stat_serve },
+	    .quiesced = REQUEST_WAITS, .name = "stat", .serve = file_stat_serve },
 	{ FRAME(FILE_LIST_REQ), .reply_style = SLOT_REPLY_FILE, .admission = ADMISSION_FILE,
-	    .name = "list", .serve = file_list_serve },
+	    .quiesced = REQUEST_WAITS, .name = "list", .serve = file_list_serve },
 	{ FRAME(FILE_MKDIR_REQ), .reply_style = SLOT_REPLY_FILE, .admission = ADMISSION_FILE,
-	    .name = "mkdir", .serve = file_mkdir_serve },
+	    .quiesced = REQUEST_WAITS, .name = "mkdir", .serve = file_mkdir_serve },
 	{ FRAME(FILE_REMOVE_REQ), .reply_style = SLOT_REPLY_FILE, .admission = ADMISSION_FILE,
-	    .name = "remove", .serve = file_remove_serve },
+	    .quiesced = REQUEST_WAITS, .name = "remove", .serve = file_remove_serve },
 	{ FRAME(FILE_MOVE_REQ), .reply_style = SLOT_REPLY_FILE, .admission = ADMISSION_FILE,
-	    .name = "move", .serve = file_move_serve },
+	    .quiesced = REQUEST_WAITS, .name = "move", .serve = file_move_serve },
 	{ FRAME(FILE_WATCH_REQ), .reply_style = SLOT_REPLY_FILE, .admission = ADMISSION_LOOK,
-	    .name = "watch", .serve = file_watch_serve },
+	    .quiesced = REQUEST_WAITS, .name = "watch", .serve = file_watch_serve },
 	{ FRAME(FILE_SYMLINK_REQ), .reply_style = SLOT_REPLY_FILE, .admission = ADMISSION_FILE,
-	    .name = "symlink", .serve = file_symlink_serve },
+	    .quiesced = REQUEST_WAITS, .name = "symlink", .serve = file_symlink_serve },
 	{ FRAME(FILE_SET_REQ), .reply_style = SLOT_REPLY_FILE, .admission = ADMISSION_FILE,
-	    .name = "set", .serve = file_set_serve },
+	    .quiesced = REQUEST_WAITS, .name = "set", .serve = file_set_serve },
 };
 
 #define REQUEST_TABLE_COUNT (sizeof(request_table) / sizeof(request_table[0]))

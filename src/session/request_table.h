@@ -14,10 +14,18 @@
 #include "shared/admission.h"
 #include "session/session.h"
 
+/* What becomes of a request while the guest is quiesced. */
+enum request_quiesced {
+	REQUEST_SERVED = 0,
+	REQUEST_WAITS, /* until that is over, or it is refused */
+	REQUEST_THAWS, /* and is served then */
+};
+
 struct request {
 	uint8_t type;	     /* of the first frame */
 	uint8_t reply_style; /* enum slot_reply_style: its port, and how it is refused */
 	uint8_t admission;   /* enum admission_class */
+	uint8_t quiesced;    /* enum request_quiesced */
 	const char *name;    /* in titles, logs and STATUS */
 	const char *feature; /* in STATUS's features */
 	session_serve_fn *serve;

@@ -6,11 +6,19 @@
 #include <errno.h>
 #include <string.h>
 
+#include "platform/backoff.h"
+#include "platform/bell.h"
+#include "platform/clock.h"
+
 /* The word: number, holder, phase. The ask: number, kind, reason. */
 #define QUIESCE_BYTE 8
 #define QUIESCE_BYTE_MASK 0xffu
 #define QUIESCE_HOLDER_MASK 0xffffu
 #define QUIESCE_NUMBER_SHIFT 24
+
+/* Between two looks. */
+#define QUIESCE_LOOK_FIRST_MS 1
+#define QUIESCE_LOOK_MAX_MS 16
 
 static uint64_t
 quiesce_word(uint64_t number, uint32_t holder, enum quiesce_phase phase)
@@ -71,6 +79,7 @@ quiesce_claim(struct quiesce *quiesce, uint32_t index, const struct quiesce_orde
 		return -EBUSY;
 	quiesce->order = *order;
 	memset(&quiesce->report, 0, sizeof(quiesce->report));
+	atomic_store(&quiesce->hold_until_ms, 0);
 	atomic_store(&quiesce->word, quiesce_word(number, index + 1, QUIESCE_ASKED));
 	*ret_number = number;
 	return 0;
@@ -95,6 +104,58 @@ quiesce_ask(struct quiesce *quiesce, enum quiesce_ask_kind kind, enum quiesce_th
 				return -EBUSY;
 		}
 	} while (!atomic_compare_exchange_weak(&quiesce->ask, &standing, ask));
+	return 0;
+}
+
+bool
+quiesce_is_over(const struct quiesce *quiesce, uint64_t number)
+{
+	uint64_t word = atomic_load(&quiesce->word);
+
+	return word >> QUIESCE_NUMBER_SHIFT != number || quiesce_phase_of(word) == QUIESCE_NONE;
+}
+
+/* Whether there is time for another look, before which it pauses: no event tells of the end to
+ * those that do not stand still, nor of an answer. */
+static bool
+quiesce_pause(struct backoff *backoff, uint64_t deadline_ms)
+{
+	if (clock_mono_ms() >= deadline_ms)
+		return false;
+	clock_sleep_ms(backoff_next_ms(backoff, QUIESCE_LOOK_FIRST_MS, QUIESCE_LOOK_MAX_MS));
+	return true;
+}
+
+int
+quiesce_await_end(const struct quiesce *quiesce, uint64_t number, uint64_t deadline_ms)
+{
+	struct backoff backoff = { 0 };
+
+	while (!quiesce_is_over(quiesce, number)) {
+		if (!quiesce_pause(&backoff, deadline_ms))
+			return -ETIMEDOUT;
+	}
+	return 0;
+}
+
+int
+quiesce_ask_and_wait(struct quiesce *quiesce, enum quiesce_ask_kind kind, enum quiesce_thaw_why why,
+    int bell_fd, uint64_t deadline_ms)
+{
+	uint64_t number = quiesce_number(quiesce);
+	uint32_t answer = atomic_load(&quiesce->answer);
+	struct backoff backoff = { 0 };
+	int r = quiesce_ask(quiesce, kind, why);
+
+	if (r < 0)
+		return r;
+	bell_ring(bell_fd);
+	while (kind == QUIESCE_ASK_THAW || atomic_load(&quiesce->answer) == answer) {
+		if (quiesce_is_over(quiesce, number))
+			return kind == QUIESCE_ASK_THAW ? 0 : -ENODATA;
+		if (!quiesce_pause(&backoff, deadline_ms))
+			return -ETIMEDOUT;
+	}
 	return 0;
 }
 

@@ -85,6 +85,7 @@ struct quiesce {
 	_Atomic uint64_t ask;	 /* number, kind and reason; 0: none */
 	_Atomic uint32_t answer; /* how many asks but for the end were carried out */
 	_Atomic uint32_t why; /* enum quiesce_thaw_why of the last end; OTHER: see quiesce_end() */
+	_Atomic uint64_t hold_until_ms; /* CLOCK_BOOTTIME; 0: nothing is frozen yet */
 	struct quiesce_order order;
 	struct quiesce_report report;
 };
@@ -119,6 +120,18 @@ int quiesce_claim(struct quiesce *quiesce, uint32_t index, const struct quiesce_
  * end is asked for already; -ENODATA where the guest is not quiesced; -EBUSY where another
  * ask is under way. */
 int quiesce_ask(struct quiesce *quiesce, enum quiesce_ask_kind kind, enum quiesce_thaw_why why);
+
+/* The same, and rings BELL_FD, the switch's, and waits until that is done. Returns 0; as
+ * quiesce_ask(), -ENODATA also where the end came first; or -ETIMEDOUT at DEADLINE_MS
+ * (CLOCK_MONOTONIC). */
+int quiesce_ask_and_wait(struct quiesce *quiesce, enum quiesce_ask_kind kind,
+    enum quiesce_thaw_why why, int bell_fd, uint64_t deadline_ms);
+
+/* Whether NUMBER has fallen. */
+bool quiesce_is_over(const struct quiesce *quiesce, uint64_t number);
+
+/* Waits until NUMBER has fallen. Returns 0, or -ETIMEDOUT at DEADLINE_MS (CLOCK_MONOTONIC). */
+int quiesce_await_end(const struct quiesce *quiesce, uint64_t number, uint64_t deadline_ms);
 
 /* ---- for the supervisor and the switch ----------------------------------- */
 

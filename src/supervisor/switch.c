@@ -150,7 +150,7 @@ switch_hold(struct switch_state *state)
 			return;
 		}
 		hold_timer_set(state->timer_fd, state->timer.due_ms);
-		atomic_store(&state->ledger->hold_until_ms, state->timer.due_ms);
+		switch_note_hold(state);
 		(void)poll(polls, 2, -1);
 		has_waited = true;
 	}

@@ -15,6 +15,14 @@
 
 typedef int switch_step_fn(struct switch_state *state, char words[QUIESCE_ERROR_MAX]);
 
+/* For the next switch and the supervisor; and for STATUS, in memory that workers can write. */
+void
+switch_note_hold(struct switch_state *state)
+{
+	atomic_store(&state->ledger->hold_until_ms, state->timer.due_ms);
+	atomic_store(&state->options->quiesce->hold_until_ms, state->timer.due_ms);
+}
+
 void
 switch_set_hold(struct switch_state *state)
 {
@@ -22,7 +30,7 @@ switch_set_hold(struct switch_state *state)
 
 	hold_timer_begin(
 	    &state->timer, hold_timer_now_ms(), order->hold_ms, order->holds_when_gone);
-	atomic_store(&state->ledger->hold_until_ms, state->timer.due_ms);
+	switch_note_hold(state);
 }
 
 void

@@ -33,4 +33,7 @@ int switch_freeze(struct switch_state *state);
 void switch_set_hold(struct switch_state *state);
 void switch_begin_hold(struct switch_state *state);
 
+/* The timer has been set: writes down when it is over. */
+void switch_note_hold(struct switch_state *state);
+
 #endif

@@ -51,6 +51,9 @@
  * worker may be the last one. */
 #define WORKER_DISCARD_BUSY_MS 1000
 
+/* A request that has the guest thawed is served after that, or after this. */
+#define WORKER_THAW_MS 10000
+
 /* Strangers, and want of memory or descriptors, may not fill the log. */
 static struct log_limit worker_accept_limit = { .burst = 1, .period_ms = 60000 };
 static struct log_limit worker_log_limit = { .burst = 2, .period_ms = 10000 };
@@ -100,14 +103,31 @@ worker_refuse_unread(struct session *session, int error)
 }
 
 static void
-worker_refuse_busy(struct session *session, const struct request *request)
+worker_refuse_busy(struct session *session, const struct request *request, const char *text)
 {
-	char text[ADMISSION_TEXT_MAX];
-
-	admission_explain(session->board, request->admission, text);
 	session_refuse(session, &session->board->counts.refused, -EBUSY, "%s", text);
 	if (request->type == VMM_GUEST_FILE_WRITE_REQ)
 		session_discard_upload(session, WORKER_DISCARD_BUSY_MS);
+}
+
+/* Has REQUEST wait while the guest is quiesced, with its place; or refuses it. Returns whether it
+ * is to be served. */
+static bool
+worker_await_thaw(struct session *session, const struct request *request)
+{
+	int r = 0;
+
+	if (request->quiesced == REQUEST_THAWS)
+		(void)quiesce_ask_and_wait(&session->board->quiesce, QUIESCE_ASK_THAW,
+		    request->type == VMM_GUEST_SHUTDOWN ? QUIESCE_THAW_SHUTDOWN : QUIESCE_THAW_THAW,
+		    session->board->quiesce_bell_fd, clock_mono_ms() + WORKER_THAW_MS);
+	else if (request->quiesced == REQUEST_WAITS)
+		r = rest_admit(&session->conn);
+	if (r == -ETIMEDOUT)
+		worker_refuse_busy(session, request, "busy: quiesced");
+	else if (r == -ECANCELED)
+		worker_refuse_unread(session, r);
+	return r == 0;
 }
 
 static void
@@ -115,6 +135,7 @@ worker_dispatch(struct worker *worker, struct session *session, const struct fir
 {
 	const struct request *request = request_table_find(frame->is_file_port, frame->type);
 	_Atomic uint64_t *bad = &session->board->counts.bad_requests;
+	char text[ADMISSION_TEXT_MAX];
 
 	if (request == NULL) {
 		session_refuse(
@@ -128,9 +149,12 @@ worker_dispatch(struct worker *worker, struct session *session, const struct fir
 		return;
 	}
 	if (!admission_take(session->board, session->slot_index, request->admission)) {
-		worker_refuse_busy(session, request);
+		admission_explain(session->board, request->admission, text);
+		worker_refuse_busy(session, request, text);
 		return;
 	}
+	if (!worker_await_thaw(session, request))
+		return;
 	worker_set_title(worker, request->name);
 	request->serve(session, frame->type, frame->payload, frame->len);
 	watchdog_set(0);

@@ -37,6 +37,8 @@ KILL = 0x44
 ATTACH = 0x45
 DETACH = 0x46
 FORGET = 0x47
+QUIESCE = 0x48
+THAW = 0x49
 OUTPUT_ACK = 0x4B
 
 # Port 52, agent to host.

@@ -12,6 +12,8 @@
 #include "protocol/file_request.h"
 #include "protocol/net_request.h"
 #include "protocol/port_request.h"
+#include "protocol/quiesce_request.h"
+#include "protocol/quiesce_status.h"
 #include "protocol/report.h"
 #include "protocol/restored_request.h"
 #include "protocol/status.h"
@@ -80,10 +82,35 @@ try_event(const char *text, size_t len)
 }
 
 static void
+try_quiesce(const char *text, size_t len)
+{
+	struct quiesce_request request;
+	struct json_error error;
+	size_t made_len;
+	char *made;
+
+	if (quiesce_request_parse(text, len, &request, &error) != 0) {
+		FUZZ_CHECK(error.text[0] != '\0');
+		return;
+	}
+	FUZZ_CHECK(request.within_ms > 0 && request.within_ms <= VMM_GUEST_WITHIN_MS_MAX &&
+		   request.hold_ms > 0 && request.hold_ms <= VMM_GUEST_HOLD_MS_MAX);
+	FUZZ_CHECK(request.paths_count <= VMM_GUEST_FSFREEZE_MAX &&
+		   !(request.is_all && request.paths_count > 0));
+	for (size_t i = 0; i < request.paths_count; i++)
+		FUZZ_CHECK(request.paths[i][0] == '/');
+	made = quiesce_request_format(&request, &made_len);
+	FUZZ_CHECK(made != NULL && made_len == strlen(made));
+	free(made);
+	quiesce_request_done(&request);
+}
+
+static void
 try_status(const char *text, size_t len)
 {
 	struct status CLEANUP_STATUS status = { 0 };
 	struct report CLEANUP_REPORT report = { 0 };
+	struct quiesce_status CLEANUP_QUIESCE_STATUS quiesce = { 0 };
 	struct restored_status restored;
 	struct json_error error;
 	size_t made_len;
@@ -96,6 +123,12 @@ try_status(const char *text, size_t len)
 	}
 	if (report_parse(text, len, &report, &error) == 0 && report.event != REPORT_OTHER) {
 		made = report_format(&report, &made_len);
+		FUZZ_CHECK(made != NULL && made_len == strlen(made));
+		free(made);
+	}
+	if (quiesce_status_parse(text, len, &quiesce, &error) == 0 &&
+	    quiesce.event != QUIESCE_EVENT_OTHER) {
+		made = quiesce_status_format(&quiesce, &made_len);
 		FUZZ_CHECK(made != NULL && made_len == strlen(made));
 		free(made);
 	}
@@ -146,6 +179,8 @@ try_control(uint8_t type, const char *text, size_t len)
 		r = restored_request_parse(text, len, &restored, &error);
 	else if (type == VMM_GUEST_KILL)
 		r = control_kill_parse(text, len, &kill, &error);
+	else if (type == VMM_GUEST_THAW)
+		r = quiesce_thaw_parse(text, len, &error);
 	FUZZ_CHECK(r == 0 || error.text[0] != '\0');
 	if (r == 0 && type == VMM_GUEST_RESTORED) {
 		FUZZ_CHECK(restored.entropy_len <= VMM_GUEST_ENTROPY_MAX);
@@ -169,6 +204,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		try_event(text, size - 1);
 	else if (data[0] == VMM_GUEST_ATTACH || data[0] == VMM_GUEST_FORGET)
 		try_attach(data[0], text, size - 1);
+	else if (data[0] == VMM_GUEST_QUIESCE)
+		try_quiesce(text, size - 1);
 	else if (data[0] == VMM_GUEST_STATUS)
 		try_status(text, size - 1);
 	else

@@ -12,6 +12,7 @@
 #include <sys/vfs.h>
 
 #include "platform/clock.h"
+#include "platform/hold_timer.h"
 #include "protocol/status.h"
 #include "session/request_table.h"
 #include "shared/generation.h"
@@ -207,6 +208,29 @@ status_count_sessions(const struct scoreboard *board, struct status *status)
 	status->worker_deaths.last_unix_ms = atomic_load(&deaths->last_unix_ms);
 }
 
+static void
+status_fill_quiesce(const struct quiesce *quiesce, struct status *status)
+{
+	static const char *const phases[] = {
+		[QUIESCE_CLAIMED] = "asked",
+		[QUIESCE_ASKED] = "asked",
+		[QUIESCE_RESTING] = "resting",
+		[QUIESCE_FREEZING] = "freezing",
+		[QUIESCE_HELD] = "held",
+		[QUIESCE_THAWING] = "thawing",
+	};
+	enum quiesce_phase phase = quiesce_phase(quiesce);
+	uint64_t until = atomic_load(&quiesce->hold_until_ms);
+	uint64_t now = hold_timer_now_ms();
+
+	status->is_quiesced = phase > QUIESCE_NONE && phase <= QUIESCE_THAWING;
+	if (!status->is_quiesced)
+		return;
+	status->quiesce.number = quiesce_number(quiesce);
+	status->quiesce.phase = phases[phase];
+	status->quiesce.hold_left_ms = until > now ? until - now : 0;
+}
+
 /* By a descriptor, which no dead file system that is mounted over it can hide. */
 static uint64_t
 status_measure_shm(int shm_fd)
@@ -246,6 +270,7 @@ status_collect(const struct session *session, struct status_slot *slots, struct 
 		    &board->detached[i], &texts[status.slots_count], &slots[status.slots_count]);
 	status.slots_count = status_copy_journals(board, status.slots_count, texts, slots);
 	status_count_sessions(board, &status);
+	status_fill_quiesce(&board->quiesce, &status);
 	return status_format(&status, ret_len);
 }
 
