@@ -25,6 +25,15 @@
 /* Until the next try to fork a switch that thaws. */
 #define SUPERVISOR_QUIESCE_AGAIN_MS 100
 
+/* The log's own disk may be the frozen one. */
+static bool supervisor_quiesce_is_raised;
+
+static bool
+supervisor_quiesce_is_quiet(void)
+{
+	return supervisor_quiesce_is_raised;
+}
+
 static int
 supervisor_quiesce_sessions_fd(const struct supervisor *supervisor)
 {
@@ -74,6 +83,7 @@ supervisor_quiesce_end(struct supervisor *supervisor, enum quiesce_thaw_why why,
 	journals_start_clock(&supervisor->journals, now_ms);
 	supervisor_quiesce_lower(supervisor, quiesce->number, is_held ? why : QUIESCE_THAW_OTHER);
 	supervisor_quiesce_drop(quiesce);
+	supervisor_quiesce_is_raised = false;
 	log_info("quiesce %u: %s after %u ms%s", (unsigned)quiesce->number,
 	    is_held ? "thawed" : "failed", (unsigned)(now_ms - quiesce->started_ms),
 	    quiesce->is_successor ? "; its process was killed" : "");
@@ -194,6 +204,8 @@ supervisor_quiesce_begin(struct supervisor *supervisor, uint64_t now_ms)
 		return r;
 	}
 	quiesce->is_on = true;
+	supervisor_quiesce_is_raised = true;
+	log_set_quiet(supervisor_quiesce_is_quiet);
 	quiesce->late_ms = now_ms + quiesce->order.within_ms + SUPERVISOR_QUIESCE_LATE_MS;
 	run_clock_init(&quiesce->clock, now_ms);
 	journals_stop_clock(&supervisor->journals, now_ms);

@@ -444,6 +444,49 @@ test_an_end_outlives_a_jump_of_the_clock(void **state)
 }
 
 static void
+test_what_is_kept_grows_no_older_while_the_clock_stands_still(void **state)
+{
+	struct journals_keeper keeper = { 0 };
+	struct journal journal;
+	struct scoreboard *board = run_session(&journal);
+	uint64_t now = BEGIN;
+
+	(void)state;
+	journal_finish(board, &journal, &end_of_session);
+	(void)journals_step(board, &keeper, now, 60 * SECOND);
+	journals_stop_clock(&keeper, now += SECOND);
+	assert_int_equal(journals_step(board, &keeper, now, 60 * SECOND), CLOCK_NEVER);
+	now += DAY;
+	assert_int_equal(journals_step(board, &keeper, now, 60 * SECOND), CLOCK_NEVER);
+	assert_true(is_kept(board));
+	journals_start_clock(&keeper, now);
+	for (uint64_t end = now + 599 * SECOND; now < end;) {
+		now = journals_step(board, &keeper, now, 60 * SECOND);
+		assert_true(is_kept(board) && now <= end);
+	}
+	(void)journals_step(board, &keeper, now, 60 * SECOND);
+	assert_false(is_kept(board));
+	close_all(board);
+}
+
+static void
+test_what_is_forgotten_while_the_clock_stands_still_goes_at_once(void **state)
+{
+	struct journals_keeper keeper = { 0 };
+	struct journal journal;
+	struct scoreboard *board = run_session(&journal);
+
+	(void)state;
+	journal_finish(board, &journal, &end_of_session);
+	(void)journals_step(board, &keeper, BEGIN, 60 * SECOND);
+	journals_stop_clock(&keeper, BEGIN + SECOND);
+	assert_int_equal(journal_forget(board, &journal), 0);
+	(void)journals_step(board, &keeper, BEGIN + SECOND, 60 * SECOND);
+	assert_false(is_kept(board));
+	close_all(board);
+}
+
+static void
 test_while_nothing_is_kept_nothing_is_waited_for(void **state)
 {
 	struct journals_keeper keeper = { 0 };
@@ -481,6 +524,8 @@ main(void)
 		cmocka_unit_test(test_an_end_is_kept_for_its_time),
 		cmocka_unit_test(test_what_was_lost_is_kept_for_its_time),
 		cmocka_unit_test(test_an_end_outlives_a_jump_of_the_clock),
+		cmocka_unit_test(test_what_is_kept_grows_no_older_while_the_clock_stands_still),
+		cmocka_unit_test(test_what_is_forgotten_while_the_clock_stands_still_goes_at_once),
 		cmocka_unit_test(test_while_nothing_is_kept_nothing_is_waited_for),
 	};
 

@@ -181,6 +181,48 @@ test_one_who_called_it_off_in_the_last_moment_is_left_alone(void **state)
 	fd_close(&fd);
 }
 
+/* Its time passed while nobody looked. */
+static void
+test_one_that_stood_still_with_all_others_has_its_time_again(void **state)
+{
+	uint64_t now = clock_mono_ms();
+	struct itimerspec left;
+	uint32_t index = WORKERS;
+	int fd = -1;
+
+	(void)state;
+	assert_int_equal(watchdogs_open(&watchdogs, INDEX, &fd), 0);
+	watchdogs_start(&watchdogs, INDEX, getpid());
+	watchdog_init(fd);
+	watchdog_set(1);
+	assert_int_equal(shows(20000), 1);
+	watchdogs_renew(&watchdogs, now);
+	assert_false(watchdogs_step(&watchdogs, now, &index));
+	assert_int_equal(shows(0), 0);
+	assert_int_equal(timerfd_gettime(fd, &left), 0);
+	assert_in_range(left.it_value.tv_sec, 1, WATCHDOGS_RENEW_MS / 1000);
+	watchdogs.renew_until_ms = 0;
+	watchdogs_close(&watchdogs, INDEX);
+	watchdog_init(-1);
+	fd_close(&fd);
+}
+
+static void
+test_the_time_is_given_again_soon_after_that_alone(void **state)
+{
+	uint64_t now = clock_mono_ms();
+	pid_t pid = start(1);
+	uint32_t index = WORKERS;
+
+	(void)state;
+	assert_int_equal(shows(20000), 1);
+	watchdogs_renew(&watchdogs, now);
+	assert_false(watchdogs_step(&watchdogs, now + WATCHDOGS_RENEW_MS, &index));
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	watchdogs.renew_until_ms = 0;
+	watchdogs_close(&watchdogs, INDEX);
+}
+
 /* All of them are stuck. */
 static void
 test_no_more_than_half_are_given_up_at_a_time(void **state)
@@ -242,6 +284,8 @@ main(void)
 		cmocka_unit_test(test_one_that_was_given_up_does_not_show_any_more),
 		cmocka_unit_test(test_a_worker_in_time_is_left_alone),
 		cmocka_unit_test(test_one_who_called_it_off_in_the_last_moment_is_left_alone),
+		cmocka_unit_test(test_one_that_stood_still_with_all_others_has_its_time_again),
+		cmocka_unit_test(test_the_time_is_given_again_soon_after_that_alone),
 		cmocka_unit_test(test_no_more_than_half_are_given_up_at_a_time),
 	};
 
