@@ -38,6 +38,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # what the contract gives: the machine may be busy.
 TIMEOUT = 30.0
 
+# Of /proc/net/unix: a socket that listens (linux/net.h: __SO_ACCEPTCON).
+SO_ACCEPTCON = 1 << 16
+
 # For the developer: VGA_STRACE=FOLDER traces every agent into FOLDER, a file a process;
 # VGA_GDB=1 waits, for as long as it takes, until a debugger is at one of its processes.
 STRACE_FOLDER = os.environ.get("VGA_STRACE", "")
@@ -282,6 +285,13 @@ def tracer_of(pid):
         return 0
 
 
+def is_listened_on(path):
+    """Whether somebody has called listen(2) there: the file is there a little sooner."""
+    with open("/proc/net/unix") as sockets:
+        fields = [line.split() for line in sockets]
+    return any(f[-1] == path and int(f[3], 16) & SO_ACCEPTCON for f in fields[1:])
+
+
 class Agent:
     """A running agent. Options are the agent's own, as ("--workers=4", …)."""
 
@@ -326,7 +336,7 @@ class Agent:
                 if ready == "handshake":
                     self.connect(timeout=5).close()
                     return
-                if ready == "socket" and os.path.exists(self.path):
+                if ready == "socket" and is_listened_on(self.path):
                     return
             except (OSError, Refused):
                 pass

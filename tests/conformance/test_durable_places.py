@@ -4,14 +4,13 @@ refused, in which words."""
 
 import os
 import signal
-import subprocess
 import time
 
 import pytest
 
 import codec
 import durable
-from agent import Agent, agent_binary, kill_hard, wait_until
+from agent import kill_hard, wait_until
 
 AGENT_OPTIONS = ("--workers=16", "--log=debug")
 FORGETS_DURABLE = True
@@ -290,14 +289,11 @@ def test_with_few_workers_durable_is_refused_in_words(start_agent, workers):
     assert agent.run(["echo", "x"], name="few").stdout == b"x\n"
 
 
-def test_once_refuses_durable_in_words(tmp_path):
-    path = str(tmp_path / "socket")
-    with subprocess.Popen([agent_binary(), "--once", "--listen=unix:" + path], stderr=subprocess.DEVNULL) as process:
-        wait_until(lambda: os.path.exists(path), message="it listens")
-        one = Agent.__new__(Agent)
-        one.path = path
-        assert "durable" in durable.start_refused(one, ["true"], "once")
-        process.wait(30)
+@pytest.mark.ends_agent
+def test_once_refuses_durable_in_words(start_agent):
+    agent = start_agent("--once", ready="socket")
+    assert "durable" in durable.start_refused(agent, ["true"], "once")
+    assert agent.process.wait(30) == 0
 
 
 # ---- journals ------------------------------------------------------------------------------------
