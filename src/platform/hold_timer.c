@@ -21,6 +21,7 @@ hold_timer_is_over(struct hold_timer *timer, uint64_t now_ms, bool has_waited)
 	    now_ms - timer->due_ms <= HOLD_TIMER_JUMP_MS)
 		return true;
 	timer->waits_for_restore = false;
+	timer->has_jumped = true;
 	timer->due_ms = now_ms + HOLD_TIMER_GRANT_MS;
 	return false;
 }

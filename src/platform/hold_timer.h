@@ -20,6 +20,7 @@
 struct hold_timer {
 	uint64_t due_ms;
 	bool waits_for_restore; /* and that time has not been given yet */
+	bool has_jumped;	/* and it was */
 };
 
 /* ---- pure, with what CLOCK_BOOTTIME shows ---------------------------------- */

@@ -120,6 +120,10 @@ switch_obey(struct switch_state *state)
 		return true;
 	case QUIESCE_ASK_THAW_FILES:
 		switch_thaw_files(state);
+		/* It is RESTORED's, which the little time after a jump was for, and has more to do
+		 * before sessions thaw. */
+		if (state->timer.has_jumped)
+			switch_set_hold(state);
 		break;
 	case QUIESCE_ASK_HOLD:
 		switch_set_hold(state);

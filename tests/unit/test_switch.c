@@ -25,6 +25,7 @@
 #include "platform/fd.h"
 #include "platform/fd_keep.h"
 #include "platform/fdpass.h"
+#include "platform/hold_timer.h"
 #include "shared/quiesce.h"
 #include "supervisor/switch.h"
 
@@ -515,6 +516,72 @@ test_a_hold_that_is_asked_for_again_begins_anew(void **state)
 	assert_int_equal(atomic_load(&quiesce->answer), 1);
 }
 
+static char
+state_of(pid_t pid)
+{
+	char path[64];
+	char text[256] = "";
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
+	(void)fclose(file);
+	return strrchr(text, ')')[2];
+}
+
+/* A process that is stopped finds its wait as late as one whose clock has jumped. */
+static void
+jump_over_the_end(pid_t pid)
+{
+	uint64_t due = atomic_load(&options.ledger->hold_until_ms);
+
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	while (hold_timer_now_ms() <= due + HOLD_TIMER_JUMP_MS)
+		clock_sleep_ms(20);
+	assert_int_equal(kill(pid, SIGCONT), 0);
+	while (atomic_load(&options.ledger->hold_until_ms) == due)
+		clock_sleep_ms(1);
+}
+
+static void
+ask(enum quiesce_ask_kind kind)
+{
+	assert_int_equal(quiesce_ask(quiesce, kind, QUIESCE_THAW_RESTORED), 0);
+	bell_ring(options.wake_fd);
+}
+
+static void
+test_after_a_jump_who_thaws_file_systems_has_the_whole_hold_for_the_rest(void **state)
+{
+	uint64_t given;
+	pid_t pid;
+	int status;
+
+	(void)state;
+	fake->asks[0] = QUIESCE_ASK_NONE;
+	order.hold_ms = 5000;
+	order.holds_when_gone = true;
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(switch_go(&options));
+	while (quiesce_phase(quiesce) != QUIESCE_HELD || state_of(pid) != 'S')
+		clock_sleep_ms(1);
+	jump_over_the_end(pid);
+	given = atomic_load(&options.ledger->hold_until_ms);
+	ask(QUIESCE_ASK_THAW_FILES);
+	while (atomic_load(&quiesce->answer) == 0)
+		clock_sleep_ms(1);
+	assert_true(
+	    atomic_load(&options.ledger->hold_until_ms) >= given + 5000 - HOLD_TIMER_GRANT_MS);
+	ask(QUIESCE_ASK_THAW);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), SWITCH_EXIT_THAWED + QUIESCE_THAW_RESTORED);
+	assert_nothing_is_frozen();
+}
+
 static void
 test_a_file_system_that_does_not_thaw_is_tried_again_and_sessions_go_on(void **state)
 {
@@ -618,6 +685,8 @@ main(void)
 		SWITCH_TEST(test_a_hold_that_nobody_ends_expires),
 		SWITCH_TEST(test_file_systems_thaw_first_and_sessions_when_they_are_asked_to),
 		SWITCH_TEST(test_a_hold_that_is_asked_for_again_begins_anew),
+		SWITCH_TEST(
+		    test_after_a_jump_who_thaws_file_systems_has_the_whole_hold_for_the_rest),
 		SWITCH_TEST(
 		    test_a_file_system_that_does_not_thaw_is_tried_again_and_sessions_go_on),
 		cmocka_unit_test(test_a_switch_that_is_killed_at_any_moment_leaves_nothing_frozen),
