@@ -34,8 +34,8 @@
 #define FRAME(frame) .type = VMM_GUEST_##frame, .feature = #frame
 
 static const struct request request_table[] = {
-	{ FRAME(START), .reply_style = SLOT_REPLY_EXEC, .admission = ADMISSION_EXEC, .name = "exec",
-	    .serve = exec_serve },
+	{ FRAME(START), .reply_style = SLOT_REPLY_EXEC, .admission = ADMISSION_EXEC,
+	    .quiesced = REQUEST_WAITS, .name = "exec", .serve = exec_serve },
 	{ FRAME(CLOCK_SYNC), .reply_style = SLOT_REPLY_CONTROL, .admission = ADMISSION_NONE,
 	    .name = "clock", .serve = clock_sync_serve },
 	{ FRAME(NET_RECONFIG), .reply_style = SLOT_REPLY_CONTROL, .admission = ADMISSION_NONE,
