@@ -17,6 +17,7 @@
 
 struct restored_json {
 	uint8_t have; /* 1u << enum restored_step */
+	bool thaw;
 	int64_t unix_ns;
 	const char *entropy;
 	uint64_t generation;
@@ -43,7 +44,7 @@ ENV_MEMBER_ASSERT(struct restored_json, env, env_count);
 	.flags = MESSAGE_OPTIONAL, .beside = offsetof(struct restored_json, have),                 \
 	.bit = 1u << (step)
 
-static const struct message_member restored_table[RESTORED_STEPS] = {
+static const struct message_member restored_table[RESTORED_MEMBERS] = {
 	[RESTORED_CLOCK] = { "unix_ns", .kind = MESSAGE_SIGNED,
 	    MESSAGE_AT(struct restored_json, unix_ns), STEP(RESTORED_CLOCK) },
 	[RESTORED_ENTROPY] = { "entropy", .kind = MESSAGE_TEXT,
@@ -57,6 +58,8 @@ static const struct message_member restored_table[RESTORED_STEPS] = {
 	[RESTORED_ENV] = { "env", ENV_MEMBER_AT(struct restored_json, env), STEP(RESTORED_ENV) },
 	[RESTORED_NET] = { "net", .kind = MESSAGE_OBJECT, .more = &restored_net,
 	    STEP(RESTORED_NET) },
+	[RESTORED_THAW] = { "thaw", .kind = MESSAGE_FLAG, MESSAGE_AT(struct restored_json, thaw),
+	    STEP(RESTORED_THAW) },
 };
 static const struct message restored_message = MESSAGE_OF(restored_table);
 
@@ -70,7 +73,7 @@ restored_read_entropy(const char *text, struct restored_request *request)
 	else
 		request->entropy_len = (size_t)len;
 	if (len == 0)
-		request->have &= (uint8_t) ~(1u << RESTORED_ENTROPY);
+		request->have &= (uint16_t) ~(1u << RESTORED_ENTROPY);
 }
 
 /* It becomes a line of /etc/hosts. */
@@ -141,11 +144,24 @@ restored_has(const struct restored_request *request, enum restored_step step)
 	return (request->have & 1u << step) != 0 && request->errors[step].code == 0;
 }
 
+/* A guest that is quiesced is thawed, whoever says nothing of it. Of what makes no sense the
+ * error is told, and nothing done. */
+static uint16_t
+restored_thaw_steps(const struct restored_json *json, const struct restored_request *request)
+{
+	if (request->errors[RESTORED_THAW].code != 0)
+		return 1u << RESTORED_THAW;
+	if ((json->have & 1u << RESTORED_THAW) != 0 && !json->thaw)
+		return 1u << RESTORED_HOLD;
+	return 1u << RESTORED_THAW_FILES | 1u << RESTORED_THAW;
+}
+
 /* What the table can't say. */
 static void
 restored_read_values(const struct restored_json *json, struct restored_request *request)
 {
-	request->have = json->have;
+	request->have =
+	    (uint16_t)((json->have & ~(1u << RESTORED_THAW)) | restored_thaw_steps(json, request));
 	request->unix_ns = json->unix_ns;
 	request->generation = json->generation;
 	request->env = json->env;
@@ -170,7 +186,7 @@ restored_request_parse(
 
 	*ret = (struct restored_request){ .have = 0 };
 	/* The members one by one: each has an error of its own. */
-	for (unsigned step = 0; r == 0 && step < RESTORED_STEPS; step++) {
+	for (unsigned step = 0; r == 0 && step < RESTORED_MEMBERS; step++) {
 		const struct message one = { .members = &restored_table[step], .count = 1 };
 
 		message_read(&one, object, &json, &ret->errors[step]);
@@ -197,7 +213,7 @@ restored_request_done(struct restored_request *request)
 static uint8_t
 restored_given(const struct restored_format *format)
 {
-	const bool is_given[RESTORED_STEPS] = {
+	const bool is_given[RESTORED_MEMBERS] = {
 		[RESTORED_CLOCK] = true,
 		[RESTORED_ENTROPY] = format->entropy_len > 0,
 		[RESTORED_GENERATION] = format->has_generation,
@@ -205,10 +221,11 @@ restored_given(const struct restored_format *format)
 		[RESTORED_MACHINE_ID] = format->machine_id != NULL,
 		[RESTORED_ENV] = format->has_env,
 		[RESTORED_NET] = format->ip != NULL,
+		[RESTORED_THAW] = format->holds,
 	};
 	unsigned have = 0;
 
-	for (unsigned step = 0; step < RESTORED_STEPS; step++)
+	for (unsigned step = 0; step < RESTORED_MEMBERS; step++)
 		have |= is_given[step] ? 1u << step : 0;
 	return (uint8_t)have;
 }
@@ -219,6 +236,7 @@ restored_request_format(const struct restored_format *format, size_t *ret_len)
 	char entropy[BASE64_TEXT_SIZE(VMM_GUEST_ENTROPY_MAX)];
 	struct restored_json request = {
 		.have = restored_given(format),
+		.thaw = !format->holds,
 		.unix_ns = format->unix_ns,
 		.entropy = entropy,
 		.generation = format->generation,
@@ -253,10 +271,13 @@ static const struct message_member restored_status_table[] = {
 	{ "clock_us", TIME(RESTORED_CLOCK) },
 	{ "entropy_us", TIME(RESTORED_ENTROPY) },
 	{ "generation_us", TIME(RESTORED_GENERATION) },
+	{ "thaw_files_us", TIME(RESTORED_THAW_FILES) },
+	{ "hold_us", TIME(RESTORED_HOLD) },
 	{ "hostname_us", TIME(RESTORED_HOSTNAME) },
 	{ "machine_id_us", TIME(RESTORED_MACHINE_ID) },
 	{ "env_us", TIME(RESTORED_ENV) },
 	{ "net_us", TIME(RESTORED_NET) },
+	{ "thaw_us", TIME(RESTORED_THAW) },
 	{ "total_us", MICROSECONDS(total_us) },
 	{ "errors", .kind = MESSAGE_TEXTS, MESSAGE_AT(struct restored_answer, errors),
 	    .beside = offsetof(struct restored_answer, errors_count), .flags = MESSAGE_ALWAYS },

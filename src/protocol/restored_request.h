@@ -14,22 +14,26 @@
 #include "protocol/net_request.h"
 #include "protocol/start.h"
 
-/* In the order in which they are done. */
+/* Each with a member of its own, up to the one for what becomes of a guest that is quiesced. */
 enum restored_step {
 	RESTORED_CLOCK = 0,
 	RESTORED_ENTROPY,
-	RESTORED_GENERATION, /* which is claimed before all of them */
+	RESTORED_GENERATION,
 	RESTORED_HOSTNAME,
 	RESTORED_MACHINE_ID,
 	RESTORED_ENV,
 	RESTORED_NET,
+	RESTORED_THAW, /* all of it; that of the file systems is a step before */
+	RESTORED_MEMBERS,
+	RESTORED_THAW_FILES = RESTORED_MEMBERS,
+	RESTORED_HOLD, /* instead of both */
 	RESTORED_STEPS
 };
 
 /* What counts has its bit in HAVE. Where a step's error is not empty, it can't be carried
  * out, and that says why. */
 struct restored_request {
-	uint8_t have; /* 1u << enum restored_step */
+	uint16_t have; /* 1u << enum restored_step */
 	int64_t unix_ns;
 	size_t entropy_len;
 	uint64_t generation;
@@ -69,6 +73,7 @@ struct restored_format {
 	const char *ip; /* NULL: no "net" */
 	const char *netmask;
 	const char *gateway;
+	bool holds; /* a guest that is quiesced stays so */
 };
 char *restored_request_format(const struct restored_format *format, size_t *ret_len);
 

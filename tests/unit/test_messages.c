@@ -166,6 +166,7 @@ restored_text(const struct restored_request *request, size_t *ret_size)
 		.ip = "10.0.9.2",
 		.netmask = "255.255.255.0",
 		.gateway = request->net.gateway_text,
+		.holds = (request->have & 1u << RESTORED_HOLD) != 0,
 	};
 
 	return restored_request_format(&format, ret_size);
@@ -252,12 +253,13 @@ static const struct {
 	    "\"generation\":18446744073709551615,"
 	    "\"hostname\":\"a-name\",\"machine_id\":\"0123456789abcdef0123456789abcdef\","
 	    "\"env\":{\"A\":\"1\",\"A_NAME\":\"a value\",\"B\":\"\"},"
-	    "\"net\":{\"ip\":\"10.0.9.2\",\"netmask\":\"255.255.255.0\",\"gateway\":\"10.0.9.1\"}}",
+	    "\"net\":{\"ip\":\"10.0.9.2\",\"netmask\":\"255.255.255.0\",\"gateway\":\"10.0.9.1\"},"
+	    "\"thaw\":false}",
 	    restored_read, restored_write },
 	{ "STATUS restored",
 	    "{\"event\":\"restored\",\"clock_us\":1,\"entropy_us\":2,\"generation_us\":5,"
-	    "\"hostname_us\":6,\"machine_id_us\":7,\"env_us\":8,"
-	    "\"net_us\":3,\"total_us\":4,"
+	    "\"thaw_files_us\":9,\"hold_us\":10,\"hostname_us\":6,\"machine_id_us\":7,\"env_us\":8,"
+	    "\"net_us\":3,\"thaw_us\":11,\"total_us\":4,"
 	    "\"errors\":[\"net: no\",\"clock: no\"]}",
 	    answer_read, answer_write },
 	{ "STATUS started", "{\"event\":\"started\",\"pid\":2147483647}", report_read,

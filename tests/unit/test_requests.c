@@ -287,6 +287,34 @@ test_restored_asks_for_nothing_that_is_not_given(void **state)
 	restored_request_done(&request);
 }
 
+static unsigned
+steps_of(const char *text)
+{
+	static struct restored_request request;
+	struct json_error error;
+	unsigned have;
+
+	assert_int_equal(restored_request_parse(text, strlen(text), &request, &error), 0);
+	have = request.have;
+	assert_int_equal(request.errors[RESTORED_THAW].code != 0, have == 1u << RESTORED_THAW);
+	restored_request_done(&request);
+	return have;
+}
+
+static void
+test_restored_thaws_unless_it_is_told_not_to(void **state)
+{
+	const unsigned both = 1u << RESTORED_THAW_FILES | 1u << RESTORED_THAW;
+
+	(void)state;
+	assert_int_equal(steps_of("{}"), both);
+	assert_int_equal(steps_of("{\"thaw\":true}"), both);
+	assert_int_equal(steps_of("{\"thaw\":false}"), 1u << RESTORED_HOLD);
+	/* What makes no sense is told, and does neither. */
+	assert_int_equal(steps_of("{\"thaw\":0}"), 1u << RESTORED_THAW);
+	assert_int_equal(steps_of("{\"thaw\":null}"), 1u << RESTORED_THAW);
+}
+
 static void
 test_restored_with_no_variables_asks_for_that(void **state)
 {
@@ -347,8 +375,9 @@ test_restored_says_what_failed(void **state)
 	(void)strlcpy(status.errors[0], "net: no", sizeof(status.errors[0]));
 	text = restored_status_format(&status, &len);
 	assert_string_equal(text, "{\"event\":\"restored\",\"clock_us\":0,\"entropy_us\":0,"
-				  "\"generation_us\":0,\"hostname_us\":0,"
-				  "\"machine_id_us\":0,\"env_us\":0,\"net_us\":7,\"total_us\":9,"
+				  "\"generation_us\":0,\"thaw_files_us\":0,\"hold_us\":0,"
+				  "\"hostname_us\":0,\"machine_id_us\":0,\"env_us\":0,"
+				  "\"net_us\":7,\"thaw_us\":0,\"total_us\":9,"
 				  "\"errors\":[\"net: no\"]}");
 	free(text);
 }
@@ -453,6 +482,7 @@ main(void)
 		cmocka_unit_test(test_restored_asks_for_nothing_that_is_not_given),
 		cmocka_unit_test(test_restored_with_addresses_that_are_none_is_not_bad_as_a_whole),
 		cmocka_unit_test(test_restored_with_no_variables_asks_for_that),
+		cmocka_unit_test(test_restored_thaws_unless_it_is_told_not_to),
 		cmocka_unit_test(test_restored_draws_a_machine_id_where_it_is_true),
 		cmocka_unit_test(test_restored_says_what_failed),
 		cmocka_unit_test(

@@ -49,7 +49,7 @@ static const struct etc_file identity_dbus_machine_id = {
 /* ---- the name ------------------------------------------------------------ */
 
 /* An image that was made of a container has an empty one. */
-static bool
+bool
 identity_has_own_hosts(void)
 {
 	char start[sizeof(IDENTITY_HOSTS_MARK)];

@@ -6,14 +6,19 @@
 #ifndef SESSION_CONTROL_IDENTITY_H
 #define SESSION_CONTROL_IDENTITY_H
 
+#include <stdbool.h>
+
 #include "vmm-guest/protocol.h"
 
 /* Both say in *RET_PROBLEM, a literal, which part failed; NULL: what the error says is all. A
  * file system that does not answer costs the worker its life, after 10 s. */
 
-/* Sets the hostname to NAME; then writes /etc/hosts anew, where that is ours: where there
- * was none, or an empty one, or one that we wrote. Returns 0 or -errno. */
+/* Sets the hostname to NAME; then writes /etc/hosts anew, where that is ours. Returns 0 or
+ * -errno. */
 int identity_set_hostname(const char *name, const char **ret_problem);
+
+/* Whether it is: where there is none, or an empty one, or one that we wrote. */
+bool identity_has_own_hosts(void);
 
 /* Makes ID, 32 hex digits, or a random one where it is "", the guest's machine-id, and that of
  * D-Bus where it has a file of its own. Returns 0 or -errno. */

@@ -64,6 +64,14 @@ net_apply_resolv_conf(const struct net_request *request, const char *dns)
 	return r;
 }
 
+bool
+net_apply_writes(const struct net_request *request, const char *dns)
+{
+	struct name_servers servers;
+
+	return name_servers_for_gateway(dns, request->gateway_text, &servers) == 0;
+}
+
 int
 net_apply(const struct net_request *request, const char *dns, struct net_apply_result *ret)
 {

@@ -7,6 +7,7 @@
 #ifndef SESSION_CONTROL_NET_APPLY_H
 #define SESSION_CONTROL_NET_APPLY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "protocol/net_request.h"
@@ -23,6 +24,9 @@ struct net_apply_result {
  * nothing, so that the caller can answer first. Returns 0, or -errno with RET's problem
  * filled in; a resolv.conf that can't be written is not a failure. */
 int net_apply(const struct net_request *request, const char *dns, struct net_apply_result *ret);
+
+/* Whether that writes a resolv.conf. */
+bool net_apply_writes(const struct net_request *request, const char *dns);
 
 /* Logs what went wrong, with WHO in front. */
 void net_apply_log(const struct net_apply_result *result, const char *who);

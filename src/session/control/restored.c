@@ -1,6 +1,6 @@
 /*
- * restored: RESTORED: clock, entropy and network in one round trip, each if it is
- * given, and each though another has failed.
+ * In one round trip, each step if it is given, and each though another has failed. Sessions
+ * thaw last: nothing in a clone is to run before it is somebody else.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -21,6 +21,7 @@
 #include "shared/host_clock.h"
 #include "session/control/identity.h"
 #include "session/control/net_apply.h"
+#include "session/control/restored_thaw.h"
 
 #define RESTORED_NS_PER_S 1000000000
 
@@ -30,6 +31,7 @@ struct restored {
 	const char *problem; /* why a step failed; NULL: what its -errno says */
 	bool has_claimed;    /* a generation */
 	bool is_refused;     /* and nothing was done */
+	bool has_thawed;     /* the file systems that were frozen */
 	char words[RESTORED_ERROR_SIZE];
 	struct net_apply_result net;
 	struct restored_status status;
@@ -39,8 +41,9 @@ struct restored {
 /* Too large for the stack; one session runs at a time. */
 static struct restored restored;
 
-/* Carries out one step. Returns 0, or -errno. */
+/* Carries out one step. Returns 0, -errno, or that there was nothing to be done. */
 typedef int restored_step_fn(void);
+#define RESTORED_NOTHING 1
 
 static int
 restored_set_clock(void)
@@ -96,20 +99,66 @@ restored_explain(int r, const char *problem)
 }
 
 static int
+restored_ask(enum quiesce_ask_kind kind)
+{
+	int r = restored_thaw(restored.session->board, kind);
+
+	if (r == -ETIMEDOUT)
+		restored.problem = "ETIMEDOUT: it is still under way";
+	return r == -ENODATA ? RESTORED_NOTHING : r;
+}
+
+static int
+restored_thaw_files(void)
+{
+	int r = restored_ask(QUIESCE_ASK_THAW_FILES);
+
+	restored.has_thawed = r == 0;
+	return r;
+}
+
+static int
+restored_hold(void)
+{
+	return restored_ask(QUIESCE_ASK_HOLD);
+}
+
+static int
+restored_thaw_sessions(void)
+{
+	return restored_ask(QUIESCE_ASK_THAW);
+}
+
+/* Whether a step that writes files can do that: who writes where nothing can be written
+ * stands still, too. Returns 0 or -EBUSY. */
+static int
+restored_may_write(void)
+{
+	if (restored.has_thawed || !restored_thaw_has_frozen(restored.session->board))
+		return 0;
+	restored.problem = "EBUSY: file systems are frozen";
+	return -EBUSY;
+}
+
+static int
 restored_set_hostname(void)
 {
-	const char *problem;
-	int r = identity_set_hostname(restored.request.hostname, &problem);
+	const char *problem = NULL;
+	int r = identity_has_own_hosts() ? restored_may_write() : 0;
 
+	if (r == 0)
+		r = identity_set_hostname(restored.request.hostname, &problem);
 	return restored_explain(r, problem);
 }
 
 static int
 restored_set_machine_id(void)
 {
-	const char *problem;
-	int r = identity_set_machine_id(restored.request.machine_id, &problem);
+	const char *problem = NULL;
+	int r = restored_may_write();
 
+	if (r == 0)
+		r = identity_set_machine_id(restored.request.machine_id, &problem);
 	return restored_explain(r, problem);
 }
 
@@ -127,21 +176,35 @@ restored_set_env(void)
 static int
 restored_set_net(void)
 {
+	const struct net_request *request = &restored.request.net;
+	const char *dns = restored.session->settings->dns;
+	int r = net_apply_writes(request, dns) ? restored_may_write() : 0;
+
+	if (r < 0)
+		return r;
 	restored.problem = restored.net.problem;
-	return net_apply(&restored.request.net, restored.session->settings->dns, &restored.net);
+	return net_apply(request, dns, &restored.net);
 }
 
-static const struct {
+struct restored_row {
+	enum restored_step step;
 	const char *name;
 	restored_step_fn *run;
-} restored_steps[RESTORED_STEPS] = {
-	[RESTORED_CLOCK] = { "clock", restored_set_clock },
-	[RESTORED_ENTROPY] = { "entropy", restored_credit_entropy },
-	[RESTORED_GENERATION] = { "generation", restored_claim },
-	[RESTORED_HOSTNAME] = { "hostname", restored_set_hostname },
-	[RESTORED_MACHINE_ID] = { "machine-id", restored_set_machine_id },
-	[RESTORED_ENV] = { "env", restored_set_env },
-	[RESTORED_NET] = { "net", restored_set_net },
+};
+
+/* In the order in which they are done, behind that which is claimed before all of them. */
+static const struct restored_row restored_generation = { RESTORED_GENERATION, "generation",
+	restored_claim };
+static const struct restored_row restored_rows[] = {
+	{ RESTORED_CLOCK, "clock", restored_set_clock },
+	{ RESTORED_ENTROPY, "entropy", restored_credit_entropy },
+	{ RESTORED_THAW_FILES, "thaw", restored_thaw_files },
+	{ RESTORED_HOLD, "thaw", restored_hold },
+	{ RESTORED_HOSTNAME, "hostname", restored_set_hostname },
+	{ RESTORED_MACHINE_ID, "machine-id", restored_set_machine_id },
+	{ RESTORED_ENV, "env", restored_set_env },
+	{ RESTORED_NET, "net", restored_set_net },
+	{ RESTORED_THAW, "thaw", restored_thaw_sessions },
 };
 
 static void
@@ -155,24 +218,25 @@ restored_fail(const char *what, const char *problem)
 
 /* One that was done, be it in no time, took at least 1 us: 0 is for those that were not. */
 static void
-restored_run_step(enum restored_step step)
+restored_run_step(const struct restored_row *row)
 {
-	const char *problem = restored.request.errors[step].text;
+	const char *problem = restored.request.errors[row->step].text;
 	uint64_t start = clock_mono_us();
 	uint64_t took;
 	int r;
 
 	if (problem[0] != '\0') {
-		restored_fail(restored_steps[step].name, problem);
+		restored_fail(row->name, problem);
 		return;
 	}
 	restored.problem = NULL;
-	r = restored_steps[step].run();
+	r = row->run();
 	took = clock_mono_us() - start;
-	restored.status.times_us[step] = took > 0 ? took : 1;
+	if (r != RESTORED_NOTHING)
+		restored.status.times_us[row->step] = took > 0 ? took : 1;
 	if (r < 0)
-		restored_fail(restored_steps[step].name,
-		    restored.problem != NULL ? restored.problem : strerror(-r));
+		restored_fail(
+		    row->name, restored.problem != NULL ? restored.problem : strerror(-r));
 }
 
 static bool
@@ -190,12 +254,10 @@ restored_makes_sense(const struct restored_request *request)
 static bool
 restored_begin(struct restored_request *request)
 {
-	if ((request->have & 1u << RESTORED_GENERATION) == 0 ||
-	    request->errors[RESTORED_GENERATION].text[0] != '\0')
+	if ((request->have & 1u << RESTORED_GENERATION) == 0)
 		return true;
-	restored_run_step(RESTORED_GENERATION);
-	request->have &= (uint8_t) ~(1u << RESTORED_GENERATION);
-	return restored.has_claimed;
+	restored_run_step(&restored_generation);
+	return restored.has_claimed || request->errors[RESTORED_GENERATION].text[0] != '\0';
 }
 
 /* Does all that is asked for and can be, and counts the request if that is not all. */
@@ -216,9 +278,9 @@ restored_run(const char *text, size_t len)
 	if (!restored_makes_sense(request))
 		(void)atomic_fetch_add(&session->board->counts.bad_requests, 1);
 	begins = restored_begin(request);
-	for (unsigned step = 0; begins && step < RESTORED_STEPS; step++) {
-		if (request->have & 1u << step)
-			restored_run_step(step);
+	for (size_t i = 0; begins && i < sizeof(restored_rows) / sizeof(restored_rows[0]); i++) {
+		if (request->have & 1u << restored_rows[i].step)
+			restored_run_step(&restored_rows[i]);
 	}
 	/* Before the answer: a host that reads it and asks again is not told "busy". */
 	if (restored.has_claimed)
