@@ -345,10 +345,12 @@ class Agent:
             time.sleep(0.005)
 
     def _wait_workers(self, options):
-        """It serves with its first worker; who looks at them waits for the others."""
+        """It serves with its first worker; who looks at them waits for the others, and
+        until none has anything to do."""
         wanted = [int(option.partition("=")[2]) for option in options if option.startswith("--workers=")]
         if wanted and wanted[-1] > 0:
             wait_until(lambda: len(self.worker_pids()) >= wanted[-1], message="all workers")
+        wait_until_waiting(self.worker_pids)
 
     # ---- the process
 
@@ -599,6 +601,24 @@ def wait_until(condition, timeout=TIMEOUT, message="condition"):
         if time.monotonic() > deadline:
             raise AssertionError("not within %g s: %s" % (timeout, message))
         time.sleep(0.01)
+
+
+# epoll_pwait, ppoll, poll; see syscall(2) of the machine
+WAITS = {"x86_64": ("281", "271", "7"), "aarch64": ("22", "73")}[os.uname().machine]
+
+
+def is_waiting(pid):
+    """Whether PID stands in a call that waits for something to happen."""
+    try:
+        with open("/proc/%d/syscall" % pid) as f:
+            return f.read().split()[0] in WAITS
+    except OSError:
+        return False
+
+
+def wait_until_waiting(pids):
+    """Until all of PIDS(), a function, have nothing to do."""
+    wait_until(lambda: all(map(is_waiting, pids())), message="all processes wait")
 
 
 def untaken(conn):

@@ -43,11 +43,13 @@ def inside(agent, path):
 
 class Fault:
     """strace on processes, each of which does WHAT ("signal=SIGKILL", "error=EBUSY") at
-    its call of SYSCALL, the WHENth since now; "1+" is each of them."""
+    its call of SYSCALL, the WHENth since now; "1+" is each of them. They are to have
+    nothing to do: a worker that was only just forked would meet it before its session."""
 
     def __init__(self, pids, syscall, what, when=1):
         assert shutil.which("strace"), "no strace(1)"
         self.pids = [pids] if isinstance(pids, int) else list(pids)
+        agent_module.wait_until_waiting(lambda: self.pids)
         self.process = subprocess.Popen(
             ["strace", "-qq", *["-p%d" % pid for pid in self.pids], "-e", "trace=" + syscall,
              "-e", "inject=%s:%s:when=%s" % (syscall, what, when)],
