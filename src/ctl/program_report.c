@@ -5,7 +5,6 @@
  */
 #include "ctl/program_report.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "ctl/command.h"
@@ -14,9 +13,6 @@
 
 #define PROGRAM_REPORT_BYTES_PER_KB 1024
 
-/* Of a program there are two reports; a guest could send them for ever. */
-#define PROGRAM_REPORT_JSON_MAX (1024ul * 1024)
-
 static void
 program_report_take(void *argument, const char *text, size_t len)
 {
@@ -24,17 +20,10 @@ program_report_take(void *argument, const char *text, size_t len)
 	struct json_error error = { 0 };
 	struct report report;
 
-	if (kept->json != NULL && len > PROGRAM_REPORT_JSON_MAX - kept->json_len) {
-		kept->json_error = EFBIG;
-	} else if (kept->json != NULL) {
-		kept->json_len += len;
-		command_print_json(kept->json, text, len);
-		if (fflush(kept->json) != 0 && kept->json_error == 0)
-			kept->json_error = errno;
-	}
+	report_file_put(&kept->file, text, len);
 	if (report_parse(text, len, &report, &error) < 0)
 		return;
-	if (report.event == REPORT_EXITED && kept->json == NULL && kept->exited.json == NULL)
+	if (report.event == REPORT_EXITED && kept->file.out == NULL && kept->exited.json == NULL)
 		kept->exited = report;
 	else
 		report_done(&report);
@@ -84,7 +73,7 @@ program_print_report(struct program_report *report)
 	char end[128];
 	char memory[QUANTITY_MAX];
 
-	if (report->json != NULL)
+	if (report->file.out != NULL)
 		return;
 	if (report->exited.json == NULL) {
 		(void)command_fail("the agent did not tell what the program took");

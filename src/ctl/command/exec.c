@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,8 +24,6 @@ static bool exec_has_no_stdin;
 static bool exec_is_left;
 static const char *exec_durable_text; /* NULL: no options were given */
 static char exec_drawn_name[VMM_GUEST_NAME_MAX + 1];
-
-static const char *exec_report_path; /* NULL: none, or standard error */
 
 /* Seconds, of which 0 would be none at all. */
 static int
@@ -62,7 +59,7 @@ exec_take_report(const struct options_row *row, char *text)
 {
 	(void)row;
 	exec_request.report = true;
-	exec_report_path = text;
+	exec_report.file.path = text;
 	return 0;
 }
 
@@ -126,35 +123,6 @@ exec_check(void)
 	return -1;
 }
 
-/* Opens the report's FILE. Returns -1 to go on, or the exit status. */
-static int
-exec_open_report(void)
-{
-	if (exec_report_path == NULL)
-		return -1;
-	exec_report.json = fopen(exec_report_path, "we");
-	if (exec_report.json != NULL)
-		return -1;
-	(void)command_fail("can't write to %s: %s", exec_report_path, strerror(errno));
-	return VMM_GUEST_EXIT_AGENT;
-}
-
-/* Returns the exit status, which is STATUS unless that hides what is missing. */
-static int
-exec_close_report(int status)
-{
-	int error = exec_report.json_error;
-
-	if (exec_report.json == NULL)
-		return status;
-	if (fclose(exec_report.json) != 0 && error == 0)
-		error = errno;
-	if (error == 0)
-		return status;
-	(void)command_fail("can't write to %s: %s", exec_report_path, strerror(error));
-	return status != 0 ? status : VMM_GUEST_EXIT_AGENT;
-}
-
 /* What is left is somebody else's to attach to: our terminal and standard input are not its. */
 static void
 exec_let_go(void)
@@ -189,7 +157,7 @@ exec_start(void)
 {
 	struct start_request *request = &exec_request;
 	bool wants_report = request->report && !exec_is_left;
-	int status = exec_open_report();
+	int status = report_file_open(&exec_report.file);
 
 	if (status >= 0)
 		return status;
@@ -205,7 +173,7 @@ exec_start(void)
 	/* Of what was lost, or never ran, that has been said. */
 	if (wants_report && status != VMM_GUEST_EXIT_AGENT)
 		program_print_report(&exec_report);
-	return exec_close_report(status);
+	return report_file_close(&exec_report.file, status);
 }
 
 /* Room for the environment: no more variables than arguments, and TERM. */
