@@ -15,14 +15,18 @@
 
 #define SIGNALS_EXIT_BASE 128
 
+/* In a byte of the pipe, above all numbers of signals. */
+#define SIGNALS_SENT 0x80
+
 static int signals_pipe[2] = { -1, -1 };
 
 static void
-signals_handle(int signal)
+signals_handle(int signal, siginfo_t *info, void *context)
 {
-	uint8_t number = (uint8_t)signal;
+	uint8_t number = (uint8_t)(signal | (info->si_code <= 0 ? SIGNALS_SENT : 0));
 	int error = errno;
 
+	(void)context;
 	/* A full pipe already says that signals came. */
 	if (write(signals_pipe[1], &number, 1) < 0)
 		errno = error;
@@ -40,7 +44,8 @@ signals_open(void)
 void
 signals_catch(int signal)
 {
-	struct sigaction action = { .sa_handler = signals_handle, .sa_flags = SA_RESTART };
+	struct sigaction action = { .sa_sigaction = signals_handle,
+		.sa_flags = SA_RESTART | SA_SIGINFO };
 	struct sigaction old;
 
 	if (signals_open() < 0)
@@ -66,13 +71,22 @@ signals_have_come(void)
 }
 
 int
-signals_take(void)
+signals_take_sent(bool *ret_is_sent)
 {
 	uint8_t number;
 
 	if (signals_pipe[0] < 0 || read(signals_pipe[0], &number, 1) != 1)
 		return 0;
-	return number;
+	*ret_is_sent = (number & SIGNALS_SENT) != 0;
+	return number & ~SIGNALS_SENT;
+}
+
+int
+signals_take(void)
+{
+	bool ignored;
+
+	return signals_take_sent(&ignored);
 }
 
 void
@@ -97,7 +111,7 @@ signals_release(void)
 
 	(void)sigemptyset(&action.sa_mask);
 	for (int signal = 1; signal < NSIG; signal++) {
-		if (sigaction(signal, NULL, &old) == 0 && old.sa_handler == signals_handle)
+		if (sigaction(signal, NULL, &old) == 0 && old.sa_sigaction == signals_handle)
 			(void)sigaction(signal, &action, NULL);
 	}
 	if (signals_have_come())

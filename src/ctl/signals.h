@@ -25,8 +25,11 @@ int signals_fd(void);
 /* Whether there is one to be taken. */
 bool signals_have_come(void);
 
-/* The next signal that came, or 0. */
+/* The next signal that came, or 0. *RET_IS_SENT: whether it was sent to this process; one
+ * that was typed, or came of the terminal's end, the kernel sent to the whole process group
+ * (sigaction(2), SI_KERNEL). */
 int signals_take(void);
+int signals_take_sent(bool *ret_is_sent);
 
 /* Ends this program by SIGNAL, as if it had not been caught. */
 _Noreturn void signals_die(int signal);
