@@ -35,6 +35,8 @@ static const struct command *const main_commands[] = {
 	&wait_command,
 	&wait_port_command,
 	&forward_command,
+	&quiesce_command,
+	&thaw_command,
 	&clock_sync_command,
 	&restored_command,
 	&shutdown_command,

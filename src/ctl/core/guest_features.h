@@ -16,6 +16,8 @@
 /* Agents that serve this take "durable" and "name" in START. */
 #define GUEST_FEATURES_DURABLE "ATTACH"
 
+#define GUEST_FEATURES_QUIESCE "QUIESCE" /* and THAW */
+
 /* Whether STATUS lists FEATURE. Returns 1 or 0 (0 also for an agent that has no STATUS),
  * or -errno with ERROR filled in, -EBUSY where it had no worker to spare. */
 int guest_features_have(

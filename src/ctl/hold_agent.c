@@ -1,0 +1,263 @@
+/*
+ * hold_agent: what the agent is told, and what it says.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "ctl/command.h"
+#include "ctl/core/guest_features.h"
+#include "ctl/hold_state.h"
+#include "ctl/target.h"
+#include "platform/clock.h"
+
+/* Beyond within_ms, for what stands in the kernel by then and is undone. */
+#define HOLD_LATE_MS 10000
+
+/* How long the answer to THAW may take. Where a snapshot was taken the guest may be paused,
+ * or gone, and owes us none. */
+#define HOLD_THAW_MS 20000
+#define HOLD_THAW_SNAPSHOT_MS 2000
+
+/* ---- how the connection ends ---------------------------------------------- */
+
+static void
+hold_set_end(struct hold *hold, enum hold_end end)
+{
+	hold->end = end;
+	hold->deadline_ms = CLOCK_NEVER;
+	/* What a snapshot has reset has not thawed the guest. */
+	if (end != HOLD_LOST || !hold->is_snapshot)
+		hold->waits_for_input = false;
+}
+
+/* Nothing more comes; hold.ERROR says why. */
+static void
+hold_lose(struct hold *hold)
+{
+	if (hold->has_thawed)
+		hold_set_end(hold, HOLD_THAWED);
+	else
+		hold_set_end(hold, hold->was_held ? HOLD_LOST : HOLD_REFUSED);
+	if (hold->end != HOLD_LOST || hold->phase != HOLD_HELD)
+		return;
+	if (!hold->is_snapshot)
+		hold_text_bad(hold);
+	else if (hold->waits_for_input)
+		hold_text_lost(hold);
+}
+
+void
+hold_thaw(struct hold *hold)
+{
+	bool is_early = hold->phase == HOLD_ASKED;
+
+	hold->waits_for_input = false;
+	if (hold->ended_ms == 0)
+		hold->ended_ms = clock_mono_ms();
+	if (hold->phase == HOLD_THAWING || hold->end != HOLD_GOES_ON)
+		return;
+	hold->phase = HOLD_THAWING;
+	/* Our going calls it off at once; but where it is to outlast that. */
+	if (is_early && !hold->is_snapshot) {
+		hold_set_end(hold, HOLD_REFUSED);
+		return;
+	}
+	if (!is_early)
+		hold->deadline_ms =
+		    clock_mono_ms() + (hold->is_snapshot ? HOLD_THAW_SNAPSHOT_MS : HOLD_THAW_MS);
+	/* Where it can't be sent, reading says why. */
+	(void)client_send(&hold->client, VMM_GUEST_THAW, NULL, 0);
+}
+
+void
+hold_expire(struct hold *hold)
+{
+	if (hold->phase == HOLD_ASKED)
+		client_fail(&hold->error, "the agent at %s did not answer in time",
+		    target_agent()->address);
+	if (hold->phase == HOLD_ASKED && hold->is_snapshot)
+		(void)client_send(&hold->client, VMM_GUEST_THAW, NULL, 0);
+	if (hold->has_thawed)
+		hold_set_end(hold, HOLD_THAWED);
+	else
+		hold_set_end(hold, hold->was_held ? HOLD_SILENT : HOLD_REFUSED);
+}
+
+/* ---- its answers ------------------------------------------------------------ */
+
+static void
+hold_take_quiesced(struct hold *hold, const struct quiesce_status *status)
+{
+	if (status->error[0] != '\0') {
+		hold_text_refusal(status, &hold->error);
+		return;
+	}
+	hold->was_held = true;
+	hold->began_ms = clock_mono_ms();
+	if (hold->phase != HOLD_ASKED)
+		return;
+	hold->phase = HOLD_HELD;
+	hold->deadline_ms = CLOCK_NEVER;
+	hold_text_quiesced(hold->options, status);
+	hold_begin(hold);
+}
+
+static void
+hold_take_status(struct hold *hold, const char *text, size_t len)
+{
+	struct quiesce_status CLEANUP_QUIESCE_STATUS status = { 0 };
+	struct json_error error = { 0 };
+
+	report_file_put(&hold->options->file, text, len);
+	if (quiesce_status_parse(text, len, &status, &error) < 0) {
+		client_fail(&hold->error, "the agent's answer can't be understood: %s", error.text);
+		hold_lose(hold);
+	} else if (status.event == QUIESCE_EVENT_QUIESCED) {
+		hold_take_quiesced(hold, &status);
+	} else if (status.event == QUIESCE_EVENT_THAWED) {
+		hold->has_thawed = true;
+		hold->why = status.why;
+		if (hold->phase == HOLD_HELD)
+			hold_text_bad(hold);
+	}
+}
+
+/* Agents that do not know the request say so on STDERR, others have said why in STATUS. */
+static void
+hold_take_exit(struct hold *hold)
+{
+	struct client_error ignored;
+
+	if (hold->was_held)
+		client_fail(&hold->error, "the agent has lost what held the guest");
+	else if (hold->error.text[0] == '\0' &&
+		 guest_features_have(target_agent(), GUEST_FEATURES_QUIESCE, &ignored) == 0)
+		client_fail(&hold->error, "the agent is too old to have its guest stand still");
+	else if (hold->error.text[0] == '\0')
+		client_fail(&hold->error,
+		    "the agent would not have its guest stand still; its log there says why");
+	hold_lose(hold);
+}
+
+static void
+hold_take(struct hold *hold, const struct client_piece *piece)
+{
+	if (piece->type == VMM_GUEST_EXIT)
+		hold_take_exit(hold);
+	else if (piece->type == VMM_GUEST_STATUS && piece->first && piece->last)
+		hold_take_status(hold, (const char *)piece->data, piece->len);
+}
+
+void
+hold_receive(struct hold *hold)
+{
+	struct client_piece piece;
+	int r = client_fill(&hold->client);
+
+	while (r == 0 && hold->end == HOLD_GOES_ON) {
+		r = client_take(&hold->client, &piece);
+		if (r == 0)
+			hold_take(hold, &piece);
+	}
+	if (r == -EAGAIN || hold->end != HOLD_GOES_ON)
+		return;
+	client_explain(
+	    &hold->client, hold->was_held && r == -ENODATA ? -ECONNRESET : r, &hold->error);
+	if (hold->was_held && !hold->is_snapshot)
+		(void)strlcat(hold->error.text, " (--snapshot is for what resets connections)",
+		    sizeof(hold->error.text));
+	hold_lose(hold);
+}
+
+/* ---- connections -------------------------------------------------------------- */
+
+/* Who made the Unix socket that we are connected to, unix(7); 0: it is none, or that is
+ * hidden. */
+static pid_t
+hold_find_peer(const struct client *client)
+{
+	struct ucred peer = { 0 };
+	socklen_t len = sizeof(peer);
+
+	return getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? peer.pid : 0;
+}
+
+int
+hold_open(struct hold *hold)
+{
+	const struct quiesce_request *request = &hold->options->request;
+	size_t len;
+	char *json;
+	int r = client_open(
+	    &hold->client, target_agent(), VMM_GUEST_EXEC_PORT, CLIENT_CONNECT_MS, &hold->error);
+
+	if (r < 0)
+		return r;
+	hold->peer = hold_find_peer(&hold->client);
+	json = quiesce_request_format(request, &len);
+	if (json == NULL) {
+		client_fail(&hold->error, "out of memory");
+		return -ENOMEM;
+	}
+	r = client_send(&hold->client, VMM_GUEST_QUIESCE, json, len);
+	free(json);
+	hold->deadline_ms = clock_mono_ms() + request->within_ms + HOLD_LATE_MS;
+	/* What the agent says before it closes is still to be read. */
+	if (r == 0 || client_is_gone(r))
+		return 0;
+	client_explain(&hold->client, r, &hold->error);
+	return r;
+}
+
+/* Asks for it on CLIENT. Returns the code of EXIT, or -1. */
+static int
+hold_ask_thaw(struct client *client)
+{
+	struct frame_exit end = { .code = -1 };
+	uint8_t type = 0;
+	size_t len;
+	char *text;
+	int r = client_send(client, VMM_GUEST_THAW, NULL, 0);
+
+	while (r == 0 && type != VMM_GUEST_EXIT) {
+		r = client_receive_whole(client, &type, &text, &len);
+		if (r < 0)
+			break;
+		if (type == VMM_GUEST_EXIT)
+			(void)frame_exit_parse((uint8_t *)text, len, &end);
+		free(text);
+	}
+	return end.code;
+}
+
+/* A snapshot may reset the connections of the machine that it is taken of, and that may go on
+ * with a guest that stands still. Or else a clone has its place: that has to stand still
+ * until it was told who it is (RESTORED). Only the process that was there before is asked. */
+void
+hold_come_back(struct hold *hold)
+{
+	struct client CLEANUP_CLIENT client = CLIENT_INIT;
+	struct client_error ignored;
+	int code;
+
+	if (hold->end != HOLD_LOST || !hold->is_snapshot || hold->peer == 0 ||
+	    client_open(&client, target_agent(), VMM_GUEST_EXEC_PORT, HOLD_THAW_SNAPSHOT_MS,
+		&ignored) < 0 ||
+	    hold_find_peer(&client) != hold->peer)
+		return;
+	client.deadline_ms = clock_mono_ms() + HOLD_THAW_SNAPSHOT_MS;
+	code = hold_ask_thaw(&client);
+	if (code == VMM_GUEST_EXIT_OK) {
+		hold->end = HOLD_THAWED;
+		hold->why = QUIESCE_THAW_HOST;
+	} else if (code == VMM_GUEST_EXIT_NOT_MADE &&
+		   hold->ended_ms - hold->began_ms >= hold->options->request.hold_ms) {
+		/* Nothing is frozen, and it may have been over before we were through. */
+		hold->end = HOLD_THAWED;
+		hold->why = QUIESCE_THAW_EXPIRED;
+	}
+}
