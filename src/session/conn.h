@@ -103,6 +103,12 @@ void conn_set_room(struct conn *conn, size_t room);
 /* Closes the socket. Nothing is sent, and nothing is read. */
 void conn_close(struct conn *conn);
 
+/* The host has gone, and what it sent is of no use any more: closes the socket, and its
+ * duplicate in the queue DUPLICATES_FD (-1: none), by one that shows in each call that nobody
+ * is at the other end. A machine that was restored gives out the same ports again, and as long
+ * as the guest's end of a broken connection is open, the kernel refuses the new one for it. */
+void conn_lose_host(const struct conn *conn, int duplicates_fd);
+
 /* ---- waiting calls ----------------------------------------------------
  *
  * DEADLINE_MS is a time of CLOCK_MONOTONIC, or CLOCK_NEVER. They return

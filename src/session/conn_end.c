@@ -4,12 +4,16 @@
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "platform/clock.h"
+#include "platform/fd.h"
+#include "platform/fdpass.h"
 #include "session/conn_wait.h"
 
 /* While no worker is idle, this is how long a host that was told all has to close. */
@@ -75,6 +79,22 @@ void
 conn_shut_down(struct conn *conn)
 {
 	(void)shutdown(conn->fd, SHUT_WR);
+}
+
+void
+conn_lose_host(const struct conn *conn, int duplicates_fd)
+{
+	int pair[2];
+
+	if (duplicates_fd >= 0)
+		(void)fdpass_drop(duplicates_fd);
+	/* Without one, it is closed with the session. */
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return;
+	(void)dup2(pair[0], conn->fd);
+	(void)fcntl(conn->fd, F_SETFD, FD_CLOEXEC);
+	fd_close(&pair[0]);
+	fd_close(&pair[1]);
 }
 
 int

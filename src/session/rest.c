@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include "platform/bell.h"
 #include "platform/clock.h"
@@ -24,6 +25,7 @@ static struct rest {
 	struct scoreboard *board;
 	struct slot *slot;
 	const struct conn *conn;
+	int duplicates_fd;
 	bool is_gone; /* the host has, which shows all the time */
 } rest;
 
@@ -35,9 +37,10 @@ rest_is_quiet(void)
 }
 
 void
-rest_init(struct scoreboard *board, uint32_t slot_index)
+rest_init(struct scoreboard *board, uint32_t slot_index, int duplicates_fd)
 {
 	rest.board = board;
+	rest.duplicates_fd = duplicates_fd;
 	rest.slot = &board->slots[slot_index];
 	log_set_quiet(rest_is_quiet);
 }
@@ -84,6 +87,17 @@ rest_say(void)
 		bell_ring(rest.board->quiesce_bell_fd);
 }
 
+/* The host has gone. What it had sent is read after the rest, unless it was cut off. */
+static void
+rest_see_host_go(void)
+{
+	uint8_t next;
+
+	rest.is_gone = true;
+	if (recv(conn_fd(rest.conn), &next, sizeof(next), MSG_PEEK | MSG_DONTWAIT) < 0)
+		conn_lose_host(rest.conn, rest.duplicates_fd);
+}
+
 /* Sleeps until something may have changed, and for MAX_MS at most. */
 static void
 rest_sleep(uint64_t max_ms)
@@ -96,7 +110,8 @@ rest_sleep(uint64_t max_ms)
 	watchdog_pause();
 	n = ppoll(&host, 1, clock_left(clock_mono_ms() + clock_sooner(max_ms, REST_LOOK_MS), &left),
 	    stop_wait_mask());
-	rest.is_gone |= n > 0;
+	if (n > 0)
+		rest_see_host_go();
 	if (n < 0 && errno != EINTR)
 		io_error_pause();
 	watchdog_resume();

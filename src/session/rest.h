@@ -25,8 +25,9 @@ struct conn;
  * rest, one that is never raised. */
 extern const _Atomic uint64_t *rest_word;
 
-/* Once in a process: its slot. Borrowed. */
-void rest_init(struct scoreboard *board, uint32_t slot_index);
+/* Once in a process: its slot, and the queue that holds the connection's duplicate (-1: none).
+ * Borrowed. */
+void rest_init(struct scoreboard *board, uint32_t slot_index, int duplicates_fd);
 
 /* For a request that has been admitted, has CONN (borrowed until rest_end()), and is not served
  * while the guest is quiesced: joins those who rest, and waits for the thaw, for the time that

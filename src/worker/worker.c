@@ -248,7 +248,7 @@ worker_init(struct worker *worker, const struct worker_options *options)
 	if (getppid() != options->board->supervisor_pid && options->queue_read_fd >= 0)
 		exit(0);
 	watchdog_init(options->watchdog_fd);
-	rest_init(options->board, options->index);
+	rest_init(options->board, options->index, options->queue_read_fd);
 	stop_set_grace(&options->board->shutdown.grace_ms);
 	(void)text_format(name, sizeof(name), "worker %u", options->index);
 	log_set_process(name);

@@ -19,6 +19,7 @@
 
 #include "platform/clock.h"
 #include "platform/fd.h"
+#include "platform/fdpass.h"
 #include "conn_pair.h"
 
 static uint64_t
@@ -291,6 +292,25 @@ test_a_host_that_has_gone_is_told_after_what_it_had_sent(void **state)
 	assert_int_equal(conn_read_payload(&conn, soon(), &bytes), 2);
 	assert_int_equal(conn_read_payload(&conn, soon(), &bytes), -EPIPE);
 	assert_int_equal(conn_next_frame(&conn, soon(), &header), -EPIPE);
+}
+
+/* Its duplicate too: the kernel goes by whether any is open. */
+static void
+test_a_connection_that_is_given_up_is_closed_at_once(void **state)
+{
+	struct frame_header header;
+	int queue[2];
+	uint8_t byte;
+
+	(void)state;
+	assert_int_equal(fdpass_open(&queue[0], &queue[1]), 0);
+	assert_int_equal(fdpass_put(queue[1], conn.fd), 0);
+	conn_lose_host(&conn, queue[0]);
+	assert_int_equal(read(host_fd, &byte, 1), 0);
+	assert_int_equal(conn_send(&conn, VMM_GUEST_STDOUT, "x", 1), -EPIPE);
+	assert_int_equal(conn_next_frame(&conn, CLOCK_NEVER, &header), -EPIPE);
+	fd_close(&queue[0]);
+	fd_close(&queue[1]);
 }
 
 static void
@@ -617,6 +637,7 @@ main(void)
 		EACH(test_an_empty_payload_is_read_without_waiting),
 		EACH(test_a_host_that_says_nothing_more_runs_into_the_deadline),
 		EACH(test_a_host_that_has_gone_is_told_after_what_it_had_sent),
+		EACH(test_a_connection_that_is_given_up_is_closed_at_once),
 		EACH(test_bytes_before_the_first_frame_can_be_looked_at),
 		EACH(test_a_frame_is_sent_whole_and_the_slot_is_told),
 		EACH(test_a_host_that_takes_nothing_stalls_the_frame_it_is_in),

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -46,7 +48,7 @@ begin(void **state)
 			return -1;
 		stop_init();
 		slot = &board->slots[1];
-		rest_init(board, 1);
+		rest_init(board, 1, -1);
 	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -1;
@@ -129,6 +131,13 @@ static void
 hang_up_and_thaw(pid_t worker)
 {
 	(void)shutdown(host_fd, SHUT_RDWR);
+	thaw_later(worker);
+}
+
+static void
+cut_off_and_thaw(pid_t worker)
+{
+	fd_close(&host_fd);
 	thaw_later(worker);
 }
 
@@ -257,6 +266,61 @@ test_a_host_that_goes_ends_no_rest_and_costs_no_time(void **state)
 	(void)waitpid(other, NULL, 0);
 }
 
+/* Which file the connection's descriptor stands for. */
+static ino_t
+conn_file(void)
+{
+	struct stat found;
+
+	assert_int_equal(fstat(conn_fd(&conn), &found), 0);
+	return found.st_ino;
+}
+
+/* Rests while another does WHAT, who has the only other end. */
+static void
+rest_while(void (*what)(pid_t worker))
+{
+	pid_t other;
+
+	rest_join(&conn);
+	raise_it();
+	other = fork_other(what);
+	fd_close(&host_fd);
+	rest_here();
+	assert_int_equal(quiesce_phase(&board->quiesce), QUIESCE_NONE);
+	(void)waitpid(other, NULL, 0);
+}
+
+/* As a restore does it; here the host's end is closed with bytes unread. */
+static void
+test_a_connection_that_was_cut_off_is_closed_while_we_rest(void **state)
+{
+	struct frame_header header;
+	ino_t before = conn_file();
+
+	(void)state;
+	assert_int_equal(conn_send(&conn, VMM_GUEST_STDOUT, "x", 1), 0);
+	rest_while(cut_off_and_thaw);
+	assert_int_not_equal(conn_file(), before);
+	assert_int_equal(fcntl(conn_fd(&conn), F_GETFD), FD_CLOEXEC);
+	assert_int_equal(conn_next_frame(&conn, CLOCK_NEVER, &header), -EPIPE);
+}
+
+static void
+test_what_a_host_had_sent_before_it_went_is_read_after_the_rest(void **state)
+{
+	struct frame_header header;
+	ino_t before = conn_file();
+
+	(void)state;
+	assert_int_equal(write(host_fd, "\x04\0\0\0", 5), 5);
+	rest_while(cut_off_and_thaw);
+	assert_int_equal(conn_file(), before);
+	assert_int_equal(conn_next_frame(&conn, CLOCK_NEVER, &header), 0);
+	assert_int_equal(header.type, VMM_GUEST_EOF);
+	assert_int_equal(conn_next_frame(&conn, CLOCK_NEVER, &header), -EPIPE);
+}
+
 /* In a child, as it is told to stop for good. */
 static void
 test_to_be_told_to_stop_ends_it(void **state)
@@ -333,6 +397,8 @@ main(void)
 		TEST(test_in_the_middle_of_a_frame_nothing_is_done),
 		TEST(test_who_looks_at_something_is_woken_at_rest),
 		TEST(test_a_host_that_goes_ends_no_rest_and_costs_no_time),
+		TEST(test_a_connection_that_was_cut_off_is_closed_while_we_rest),
+		TEST(test_what_a_host_had_sent_before_it_went_is_read_after_the_rest),
 		TEST(test_to_be_told_to_stop_ends_it),
 		TEST(test_a_request_is_admitted_at_once_where_nothing_is_quiesced),
 		TEST(test_a_request_waits_for_the_thaw_at_rest),

@@ -340,6 +340,7 @@ exec_run(struct exec *exec)
 	struct streams *streams = &exec->program.streams;
 	struct relay_options options = {
 		.conn = &exec->session->conn,
+		.duplicates_fd = exec->session->duplicates_fd,
 		.owner = exec->request.is_durable ? &exec->owner : NULL,
 		.tree = &exec->program.tree,
 		.stdin_fd = fd_steal(&streams->stdin_fd),

@@ -31,6 +31,7 @@ enum relay_reason {
 /* Descriptors are given away: the relay closes them, the last in relay_close(). */
 struct relay_options {
 	struct conn *conn;
+	int duplicates_fd;   /* see conn_lose_host(); stays the caller's */
 	struct owner *owner; /* of a durable session, else NULL */
 	struct process_tree *tree;
 	int stdin_fd;  /* to the program, non-blocking; -1: none */

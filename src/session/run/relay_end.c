@@ -135,8 +135,10 @@ relay_lose_host(struct relay *relay, uint64_t now)
 		return;
 	relay->end.is_gone = true;
 	relay_set_reason(relay, relay->owner == NULL ? RELAY_DISCONNECTED : RELAY_ABANDONED);
-	if (relay->owner == NULL)
+	if (relay->owner == NULL) {
 		output_drop(&relay->output);
+		conn_lose_host(relay->conn, relay->options->duplicates_fd);
+	}
 	input_close(&relay->input);
 	relay_ask_to_end(relay, SIGHUP, now + VMM_GUEST_HANGUP_GRACE_MS);
 	if (relay->phase != RELAY_RUNNING)
