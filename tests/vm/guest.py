@@ -9,6 +9,7 @@ inside the guest, over AF_VSOCK's loopback.
 
 import base64
 import collections
+import json
 import os
 import pathlib
 import queue
@@ -121,7 +122,7 @@ class Guest:
             "-chardev", "stdio,id=driver,signal=off",
             "-device", "isa-serial,index=1,chardev=driver",
             "-chardev", f"socket,id=monitor,path={self.folder}/monitor,server=on,wait=off",
-            "-mon", "chardev=monitor,mode=readline",
+            "-mon", "chardev=monitor,mode=control",
         ]  # fmt: skip
         command = qemu_command(
             self.accel, kernel, initrd, f"{KERNEL_ARGUMENTS} {arguments}", memory_mib,
@@ -215,18 +216,25 @@ class Guest:
             time.sleep(0.05)
         return found
 
-    def monitor(self, command):
-        """Sends COMMAND to QEMU's monitor."""
+    def qmp(self, command, **arguments):
+        """What QEMU's machine protocol returns for COMMAND, whose arguments have their -
+        as _ (its docs/interop/qmp-spec.txt)."""
+        arguments = {name.replace("_", "-"): value for name, value in arguments.items()}
         with socket.socket(socket.AF_UNIX) as monitor:
-            monitor.settimeout(5)
+            monitor.settimeout(60)
             monitor.connect(str(self.folder / "monitor"))
-            seen = b""
-            while not seen.endswith(b"(qemu) "):
-                seen += monitor.recv(4096)
-            monitor.sendall(command.encode() + b"\n")
-            seen = b""
-            while not seen.endswith(b"(qemu) "):
-                seen += monitor.recv(4096)
+            lines = monitor.makefile("rb")
+            lines.readline()  # its greeting
+            for name, values in (("qmp_capabilities", {}), (command, arguments)):
+                monitor.sendall(json.dumps({"execute": name, "arguments": values}).encode())
+                while "event" in (reply := json.loads(lines.readline())):
+                    pass
+        assert "error" not in reply, f"{command}: {reply}; {self.report()}"
+        return reply["return"]
+
+    def monitor(self, line):
+        """What QEMU's monitor for people says to LINE."""
+        return self.qmp("human-monitor-command", command_line=line)
 
     def wait_end(self, seconds):
         """Until QEMU has ended by itself; returns how many seconds that took."""

@@ -2,11 +2,13 @@
 """The host's end of a guest's vsock device, with no help of the machine's kernel.
 
     host = HostVsock(folder)      Guest(…, machine="q35", devices=host.devices(256))
+                                  or host.backend(256), and DEVICE to be plugged in
     host.path                     a Unix socket: "CONNECT 52\\n" leads to the guest's port 52
     host.path + "_51"             where the guest's connections to CID 2, port 51 lead
 
 As Firecracker and Cloud Hypervisor have it: a close of the host's end, half or
-whole, becomes a whole one; a half one of the guest's is not passed on. QEMU reaches
+whole, becomes a whole one; a half one of the guest's is not passed on. And as with
+Firecracker, each new host begins with the same port. QEMU reaches
 it by the vhost-user protocol (its docs/interop/vhost-user.rst); the packets are
 those of "Socket Device" in the virtio specification.
 """
@@ -23,6 +25,8 @@ import threading
 import time
 
 HOST_CID, GUEST_CID = 2, 3
+DEVICE = {"driver": "vhost-user-vsock-pci", "id": "vsock0", "chardev": "vsock"}
+FIRST_PORT = 1 << 30
 REQUEST, RESPONSE, RST, SHUTDOWN, RW, CREDIT_UPDATE, CREDIT_REQUEST = range(1, 8)
 RECEIVE_AND_SEND = 3
 HEADER = struct.Struct("<QQIIIHHIII")  # of a packet
@@ -107,8 +111,9 @@ class Stream:
 
 
 class HostVsock:
-    def __init__(self, folder):
+    def __init__(self, folder, cid=GUEST_CID):
         self.path = str(pathlib.Path(folder) / "vsock")
+        self.cid = cid
         self._selector = selectors.DefaultSelector()
         self._vhost_listener = self._listen(self.path + ".vhost", self._accept_qemu)
         self._listener = self._listen(self.path, self._accept_host)
@@ -116,7 +121,7 @@ class HostVsock:
         self._queues = (Queue(), Queue())
         self._packets = collections.deque()
         self._streams = {}
-        self._next_port = 1 << 30
+        self._next_port = FIRST_PORT
         self._held_until = 0.0
         self._wake_read, self._wake_write = os.pipe()
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
@@ -124,11 +129,15 @@ class HostVsock:
         self._thread.start()
 
     def devices(self, memory_mib):
+        device = ",".join((DEVICE["driver"], f"id={DEVICE['id']}", f"chardev={DEVICE['chardev']}"))
+        return (*self.backend(memory_mib), "-device", device)
+
+    def backend(self, memory_mib):
+        """What stands behind the device."""
         return (
             "-object", f"memory-backend-memfd,id=shared,size={memory_mib}M,share=on",
             "-machine", "memory-backend=shared",
-            "-chardev", f"socket,id=vsock,path={self.path}.vhost",
-            "-device", "vhost-user-vsock-pci,id=vsock0,chardev=vsock",
+            "-chardev", f"socket,id={DEVICE['chardev']},path={self.path}.vhost",
         )  # fmt: skip
 
     def hold(self, seconds):
@@ -230,7 +239,7 @@ class HostVsock:
             self._queues[number & 0xFF].call = fds[0]
         elif kind == 24:  # GET_CONFIG
             offset, size, flags = struct.unpack_from("<III", payload)
-            config = struct.pack("<Q", GUEST_CID).ljust(offset + size, b"\0")
+            config = struct.pack("<Q", self.cid).ljust(offset + size, b"\0")
             return struct.pack("<III", offset, size, flags) + config[offset : offset + size]
         return None
 
@@ -251,8 +260,8 @@ class HostVsock:
         if word != "CONNECT" or self._queues[1].addresses is None:
             conn.close()
             return
-        self._next_port += 1
         stream = self._add(conn, self._next_port, int(port), True)
+        self._next_port += 1
         self._send(stream, REQUEST)
 
     def _add(self, conn, host_port, guest_port, is_ours):
@@ -326,10 +335,9 @@ class HostVsock:
         stream.announced = stream.forwarded
         self._packets.append(self._pack(*stream.key, kind, data, flags, stream.forwarded))
 
-    @staticmethod
-    def _pack(host_port, guest_port, kind, data=b"", flags=0, forwarded=0):
+    def _pack(self, host_port, guest_port, kind, data=b"", flags=0, forwarded=0):
         return HEADER.pack(
-            HOST_CID, GUEST_CID, host_port, guest_port, len(data), 1, kind, flags, WINDOW,
+            HOST_CID, self.cid, host_port, guest_port, len(data), 1, kind, flags, WINDOW,
             forwarded & 0xFFFFFFFF,
         ) + data  # fmt: skip
 

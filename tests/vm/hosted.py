@@ -79,7 +79,9 @@ class Hosted:
         return conn
 
     def status(self):
-        return json.loads(self.ctl("status", "--json").stdout)
+        done = self.ctl("status", "--json")
+        assert done.returncode == 0, (done, self.guest.report())
+        return json.loads(done.stdout)
 
     def wait_idle(self, seconds=60):
         state.wait_until(lambda: self.status()["workers"]["exec"] == 0, seconds)
