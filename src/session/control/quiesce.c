@@ -242,7 +242,8 @@ quiesce_watch(struct quiesce_watch *watch)
 
 		if (watch->is_gone && quiesce_own.order.holds_when_gone)
 			return;
-		if (phase == QUIESCE_ASKED && clock_mono_ms() >= watch->late_ms) {
+		if (phase == QUIESCE_ASKED &&
+		    (clock_mono_ms() >= watch->late_ms || stop_is_now())) {
 			quiesce_give_up(watch);
 			return;
 		}
@@ -329,7 +330,7 @@ quiesce_serve(struct session *session, uint8_t type, const uint8_t *payload, siz
 	}
 	/* A worker by itself has nobody who could freeze. */
 	if (session->board->quiesce_bell_fd < 0) {
-		if (quiesce_send_error(session, -ENOTSUP, "there is no supervisor"))
+		if (quiesce_send_error(session, -ENOSYS, "there is no supervisor"))
 			session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);
 		return;
 	}
