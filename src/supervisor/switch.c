@@ -202,6 +202,20 @@ switch_touch_stack(void)
 		stack[i] = 0;
 }
 
+/* The pages that it has, and gets, stay: of the C library what thaws has been called to freeze
+ * by then. Its own program is in memory whole. What is a worker's of that, megabytes which
+ * nothing here touches, is not. */
+static void
+switch_lock_memory(void)
+{
+	extern const char __executable_start[];
+	extern const char edata[];
+
+	switch_touch_stack();
+	(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+	(void)mlock(__executable_start, (size_t)(edata - __executable_start));
+}
+
 _Noreturn void
 switch_run(const struct switch_options *options)
 {
@@ -210,7 +224,6 @@ switch_run(const struct switch_options *options)
 	setproctitle("switch");
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
-	switch_touch_stack();
-	(void)mlockall(MCL_CURRENT | MCL_FUTURE);
+	switch_lock_memory();
 	_exit(switch_go(options));
 }
