@@ -371,8 +371,12 @@ class Agent:
         return self.process.poll() is None
 
     def worker_pids(self):
-        """The supervisor's children that run the agent's own program."""
-        return [p for p in children(self.pid) if runs(p, self.pid)]
+        """The supervisor's children that run the agent's own program, but for the switch."""
+        return [p for p in children(self.pid) if runs(p, self.pid) and not is_switch(p)]
+
+    def switch_pids(self):
+        """The child that holds the guest still; for moments there may be none of them."""
+        return [p for p in children(self.pid) if is_switch(p)]
 
     def terminate(self, timeout=TIMEOUT):
         """SIGTERM; returns the exit status, and fails where it does not come.
@@ -568,6 +572,15 @@ def runs(pid, other):
     try:
         return os.stat("/proc/%d/exe" % pid).st_ino == os.stat("/proc/%d/exe" % other).st_ino
     except OSError:
+        return False
+
+
+def is_switch(pid):
+    """Whether PID calls itself so. Right after its birth it does not yet."""
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as f:
+            return b": switch\0" in f.read()
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
