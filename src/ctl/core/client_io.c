@@ -105,7 +105,7 @@ client_trace_in(const struct client *client, const struct client_piece *piece)
 	client_trace(client, &frame);
 }
 
-/* Sends what is in front, and then the rest. */
+/* Sends what is in front, and then the rest, neither of which is NULL. */
 static int
 client_send_two(
     struct client *client, const void *front, size_t front_len, const void *rest, size_t rest_len)
@@ -134,7 +134,7 @@ client_send_two(
 int
 client_send_bytes(struct client *client, const void *data, size_t len)
 {
-	return client_send_two(client, data, len, NULL, 0);
+	return client_send_two(client, data, len, data, 0);
 }
 
 int
@@ -147,7 +147,7 @@ client_send(struct client *client, uint8_t type, const void *payload, size_t len
 
 	client_trace(client, &frame);
 	frame_header_format(header, type, (uint32_t)len);
-	return client_send_two(client, header, sizeof(header), payload, len);
+	return client_send_two(client, header, sizeof(header), len > 0 ? payload : header, len);
 }
 
 int
