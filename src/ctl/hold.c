@@ -82,6 +82,7 @@ hold_take_signal(struct hold *hold, int signal, bool is_sent)
 	hold_thaw(hold);
 }
 
+/* A signal that the program ended by may be seen after its end: it was still the program's. */
 static void
 hold_take_signals(struct hold *hold)
 {
@@ -89,11 +90,10 @@ hold_take_signals(struct hold *hold)
 	int signal;
 
 	while ((signal = signals_take_sent(&is_sent)) != 0) {
-		if (signal == SIGCHLD)
-			hold_take_child(hold);
-		else
+		if (signal != SIGCHLD)
 			hold_take_signal(hold, signal, is_sent);
 	}
+	hold_take_child(hold);
 }
 
 /* ---- our input ---------------------------------------------------------------- */

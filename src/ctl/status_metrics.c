@@ -173,5 +173,7 @@ status_text_print_metrics(const struct status *status)
 	status_metrics_head("shm_bytes", "gauge", "What lies in the guest's /dev/shm.");
 	(void)printf(
 	    STATUS_METRICS_PREFIX "shm_bytes %llu\n", (unsigned long long)status->shm_bytes);
+	status_metrics_head("quiesced", "gauge", "Whether the guest stands still, or is about to.");
+	(void)printf(STATUS_METRICS_PREFIX "quiesced %d\n", status->is_quiesced);
 	return 0;
 }

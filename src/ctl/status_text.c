@@ -116,6 +116,22 @@ status_text_print_deaths(const struct status *status)
 	(void)printf("), the last one %s ago\n", ago);
 }
 
+static void
+status_text_print_quiesce(const struct status *status)
+{
+	char phase[SESSION_TABLE_CELL_MAX];
+	char left[QUANTITY_MAX];
+
+	if (!status->is_quiesced)
+		return;
+	command_make_printable(status->quiesce.phase, phase, sizeof(phase));
+	quantity_format_ms(left, status->quiesce.hold_left_ms);
+	(void)printf("%-14s %s", "Quiesced", phase);
+	if (status->quiesce.hold_left_ms > 0)
+		(void)printf(", for at most %s more", left);
+	(void)printf("\n");
+}
+
 int
 status_text_print(const struct status *status)
 {
@@ -147,6 +163,7 @@ status_text_print(const struct status *status)
 	(void)printf("%-14s set %llu times\n", "Clock", (unsigned long long)status->clock_syncs);
 	if (status->has_generation)
 		(void)printf("%-14s %llu\n", "Generation", (unsigned long long)status->generation);
+	status_text_print_quiesce(status);
 	quantity_format_bytes(shm, status->shm_bytes);
 	(void)printf("%-14s %s in /dev/shm\n", "Memory", shm);
 	(void)printf("\n");

@@ -15,8 +15,8 @@ import threading
 import pytest
 
 import codec
-from agent import wait_until
-from client import Ctl, FakeAgent, Terminal
+from agent import children, kill_hard, stat_of, wait_until
+from client import Ctl, FakeAgent, Terminal, ctl_binary
 
 STEPS = ("rest", "sessions", "sync", "fsfreeze")
 
@@ -418,7 +418,8 @@ def begun(path):
 def test_ctrl_c_is_the_commands_and_the_guest_goes_on(tmp_path):
     guest = Guest()
     with FakeAgent(guest) as fake:
-        with Terminal(Ctl(fake.path), "quiesce", *sh("trap 'echo caught; exit 7' INT; echo runs; sleep 20 & wait")) as term:
+        script = "trap 'echo caught; exit 7' INT; echo runs; sleep 9 & wait"
+        with Terminal(Ctl(fake.path), "quiesce", *sh(script)) as term:
             term.read_until(b"runs")
             term.type(b"\x03")
             assert term.wait() == 7
@@ -426,10 +427,24 @@ def test_ctrl_c_is_the_commands_and_the_guest_goes_on(tmp_path):
     assert names(guest) == ["QUIESCE", "THAW"]
 
 
+def test_a_ctrl_c_that_is_seen_after_the_commands_end_is_still_the_commands():
+    with FakeAgent(Guest()) as fake:
+        script = "trap 'exit 7' INT; echo runs; while :; do sleep .02; done"
+        with Terminal(Ctl(fake.path), "quiesce", *sh(script)) as term:
+            term.read_until(b"runs")
+            pid = children(term.process.pid)[0]
+            term.process.send_signal(signal.SIGSTOP)
+            term.type(b"\x03")
+            wait_until(lambda: stat_of(pid)[0] == "Z")
+            term.process.send_signal(signal.SIGCONT)
+            assert term.wait() == 7
+
+
 def test_a_command_that_lives_on_after_ctrl_c_holds_the_guest():
     guest = Guest()
     with FakeAgent(guest) as fake:
-        with Terminal(Ctl(fake.path), "quiesce", *sh("trap 'echo caught' INT; echo runs; sleep 20 & wait; read x")) as term:
+        script = "trap 'echo caught' INT; echo runs; sleep 9 & wait; read x"
+        with Terminal(Ctl(fake.path), "quiesce", *sh(script)) as term:
             term.read_until(b"runs")
             term.type(b"\x03")
             term.read_until(b"caught")
@@ -457,7 +472,8 @@ def test_term_and_hup_thaw_at_once_and_are_passed_on(tmp_path, number):
         peer.exit(0)
         (tmp_path / "thawed").touch()
         return True
-    script = "trap 'touch caught; until [ -e thawed ]; do sleep .02; done; exit 0' TERM HUP; touch runs; sleep 20 & wait"
+    script = """trap 'touch caught; until [ -e thawed ]; do sleep .02; done; exit 0' TERM HUP
+                touch runs; sleep 9 & wait"""
     with FakeAgent(Guest(held=held)) as fake:
         with Ctl(fake.path).start("quiesce", *sh(script), cwd=tmp_path) as process:
             begun(tmp_path / "runs")
@@ -478,8 +494,8 @@ def test_an_interrupt_that_is_sent_to_us_reaches_the_command(tmp_path):
 
 def test_a_second_signal_waits_for_nobody(tmp_path):
     with FakeAgent(Guest()) as fake:
-        with Ctl(fake.path).start("quiesce", *sh("trap 'touch caught' TERM; touch runs; while :; do sleep .02; [ -e end ] && exit; done"),
-                                  cwd=tmp_path) as process:
+        script = "trap 'touch caught' TERM; touch runs; until [ -e end ]; do sleep .02; done"
+        with Ctl(fake.path).start("quiesce", *sh(script), cwd=tmp_path) as process:
             begun(tmp_path / "runs")
             process.terminate()
             begun(tmp_path / "caught")
@@ -582,3 +598,66 @@ def test_thaw_tells_what_came_of_it(code, status, words):
     with FakeAgent(script) as fake:
         done = Ctl(fake.path).run("thaw")
     assert done.code == status and words in done.text and (done.stderr != b"") == (status != 0)
+
+
+# ---- against the real agent ------------------------------------------------------------
+#
+# What is frozen there is nothing: this machine is not a guest.
+
+NOTHING = ("--no-sessions", "--no-sync")
+
+
+@pytest.fixture
+def ctl(agent):
+    return Ctl(agent.path, env={"CTL": ctl_binary()})
+
+
+def test_status_shows_a_guest_that_stands_still(ctl):
+    out = ctl.ok("quiesce", *NOTHING, *sh("$CTL status; $CTL status --prometheus")).decode()
+    assert re.search(r"^Quiesced +held, for at most [1-3]\d s more$", out, re.MULTILINE)
+    assert re.search(r"^vmm_guest_quiesced 1$", out, re.MULTILINE)
+    assert "Quiesced" not in ctl.ok("status").decode()
+    assert b"\nvmm_guest_quiesced 0\n" in ctl.ok("status", "--prometheus")
+
+
+def test_a_command_is_held_for_and_the_guest_goes_on(ctl):
+    done = ctl.run("quiesce", *NOTHING, "--report", *sh("! $CTL quiesce true; $CTL thaw --help >/dev/null; exit 6"))
+    assert done.code == 6 and "EBUSY" in done.text and "thawed after" in done.text
+    done = ctl.run("thaw")
+    assert done.code == 1 and "does not stand still" in done.text
+
+
+def test_a_thaw_by_another_is_told(ctl):
+    done = ctl.run("quiesce", *NOTHING, *sh("$CTL thaw && echo thawed"))
+    assert done.code == 125 and done.stdout == b"thawed\n" and "somebody else asked for that" in done.text
+
+
+def test_a_hold_that_is_over_is_told(ctl):
+    done = ctl.run("quiesce", *NOTHING, "--hold", "1", "--", "sleep", "3")
+    assert done.code == 125 and "--hold was over" in done.text
+
+
+def test_what_is_asked_for_meanwhile_is_refused_or_waits(ctl):
+    script = "$CTL exec true; echo $?; $CTL cat /etc/hostname; echo $?"
+    done = ctl.run("quiesce", *NOTHING, "--within", "1", *sh(script))
+    assert done.code == 0 and done.stdout == b"125\n1\n" and done.text.count("busy: quiesced") == 2
+
+
+@pytest.mark.parametrize("option,words", [("--fsfreeze=/proc", "virtual"), ("--fsfreeze=/no/such/path", "ENOENT")])
+def test_a_path_that_is_on_nothing_to_be_frozen_is_told(ctl, option, words):
+    done = ctl.run("quiesce", *NOTHING, option, "echo", "begun")
+    assert done.code == 125 and words in done.text and done.stdout == b""
+
+
+@pytest.mark.kills_workers
+@pytest.mark.parametrize("snapshot,code", [([], 125), (["--snapshot"], 0)])
+def test_the_loss_of_the_worker_that_holds_it_is_told_but_for_a_snapshot(agent, ctl, tmp_path, snapshot, code):
+    with ctl.start("quiesce", *NOTHING, *snapshot, *sh(UNTIL_END), cwd=tmp_path) as process:
+        wait_until(lambda: agent.status().get("quiesce", {}).get("phase") == "held")
+        slot = next(slot for slot in agent.status()["slots"] if slot["kind"] == "quiesce")
+        kill_hard(slot["pid"])
+        wait_until(lambda: agent.status()["worker_deaths"]["total"] > 0)
+        (tmp_path / "end").touch()
+        assert process.wait(20) == code
+        assert (b"may have gone on too early: the agent has lost" in process.stderr.read()) == (code != 0)
+    assert "quiesce" not in agent.status()
