@@ -14,6 +14,8 @@ it, and the guest's connections are reset, as each restore resets them.
 import pathlib
 import shutil
 import struct
+import threading
+import time
 
 import state
 from disks import MODULES
@@ -24,8 +26,10 @@ PORT = "pluggable"
 CLUSTER_BITS = 16
 CLUSTER = 1 << CLUSTER_BITS
 COPIED = 1 << 63  # in a table: the cluster has no other user
+CMOS_ADDRESS, CMOS_DATA = 0x70, 0x71  # ports; and a register, in decimal digits
+CMOS_YEAR = 9
 ADDRESS = "10.0.2.15"
-WORKERS = 8
+WORKERS = 10
 ARGUMENTS = f"vmm_agent.workers={WORKERS} ip={ADDRESS}::10.0.2.2:255.255.255.0:golden:eth0:off"
 
 
@@ -124,6 +128,21 @@ class Machine(Hosted):
     def load(self, name):
         said = self.guest.monitor(f"loadvm {name}")
         assert said == "", said
+
+    def jump(self):
+        """The guest sleeps as a notebook does, and wakes up a year later by its battery's
+        clock: CLOCK_BOOTTIME jumps, as a restore has it do on some machines."""
+        waker = threading.Thread(target=self._wake_a_year_later)
+        waker.start()
+        self.guest.output("echo mem >/sys/power/state")
+        waker.join()
+
+    def _wake_a_year_later(self):
+        year = (time.gmtime().tm_year + 1) % 100
+        state.wait_until(lambda: self.guest.qmp("query-status")["status"] == "suspended")
+        self.guest.monitor(f"o /b {CMOS_ADDRESS:#x} {CMOS_YEAR:#x}")
+        self.guest.monitor(f"o /b {CMOS_DATA:#x} 0x{year:02}")
+        self.guest.qmp("system_wakeup")
 
     def end(self):
         """Ends it as a plug that is pulled does, and keeps what is stored."""

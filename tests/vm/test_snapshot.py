@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Guests that are stored and started again: what ran goes on, and is somebody else by then."""
+"""Guests that are stored and started again: what ran goes on, and is somebody else by then.
 
+All are clones of one, which is stored twice: "unaware", in the middle of its work, and
+"quiesced", by a host that keeps it still until RESTORED.
+"""
+
+import base64
 import contextlib
-import hashlib
-import json
+import os
 import tempfile
 import time
 
@@ -14,53 +18,93 @@ import state
 from disks import Disk
 from snapshot import ADDRESS, WORKERS, Machine, write_qcow2
 
+ROUNDS = int(os.environ.get("VGA_SNAPSHOT_ROUNDS", "2"))
 MACHINE_ID = "0123456789abcdef0123456789abcdef"
 DAY = 24 * 3600
-NUMBERS = 1000000
-FEW = 100000  # bytes of the numbers' output that the host has before a snapshot
-BUFFER = 1 << 20
 PORTS = 20  # more than the first host has had connections
 
+NUMBERS = 300000
+PART = 100000  # bytes of the numbers that a host reads before a snapshot
+BUFFER = 1 << 20
 
-class Host:
-    """A machine as durable.py wants an agent."""
-
-    def __init__(self, machine):
-        self.connect = lambda port=codec.EXEC_PORT, **_: machine.dial(port)
-        self.status = machine.status
+# Each line is one look: at the hostname, the machine-id, the clock, the address, chance.
+LOOK = """while :; do
+	echo h $(hostname)
+	echo m $(cat /etc/machine-id)
+	echo c $(date +%s)
+	set -- $(ip -4 -o addr show eth0)
+	echo a ${4%/*}
+	echo u $(head -c 64 /dev/urandom | md5sum)
+done >/looks"""
+LOOKS = "hmcau"
 
 
 class Numbers:
-    """A durable session that says the numbers up to NUMBERS, and what was read of it."""
+    """A durable session that says the numbers up to NUMBERS; DATA is what came of it."""
 
     def __init__(self, machine):
         script = f"seq 1 {NUMBERS}; exit 7"
-        self.reader = durable.sh(Host(machine), script, "numbers", buffer_bytes=BUFFER, when_full="wait")
-        self.reader.read_to(FEW)
+        self.reader = durable.sh(
+            as_agent(machine), script, "numbers", buffer_bytes=BUFFER, when_full="wait"
+        )
+        self.data = b""
 
-    def read_on(self):
-        """All that had come when the connection was reset."""
+    def read(self):
+        """A part more."""
+        self.reader.read_to(self.reader.offset + PART)
+
+    def end(self):
+        """The rest of what the connection still brings; returns all that came so far."""
         while self.reader.take(60) is not None:
             pass
-        return self.reader.data
+        self.data += self.reader.data
+        return self.data
 
-    @staticmethod
-    def check(machine, begun):
-        """BEGUN and what MACHINE has are the whole."""
-        reader = durable.attach(Host(machine), "numbers", at=len(begun))
-        assert (reader.attached["offset"], reader.attached["lost"]) == (len(begun), 0)
-        acked = 0
-        while reader.take(60) is not None:
-            if reader.exit is None and reader.offset - acked > BUFFER // 4:
-                acked = reader.offset
-                reader.ack()
-        assert reader.exit == (7, 0)
-        whole = b"".join(b"%d\n" % i for i in range(1, NUMBERS + 1))
-        assert hashlib.sha256(begun + reader.data).digest() == hashlib.sha256(whole).digest()
+    def attach(self, machine):
+        at = len(self.data)
+        self.reader = durable.attach(as_agent(machine), "numbers", at=at)
+        assert (self.reader.attached["offset"], self.reader.attached["lost"]) == (at, 0)
+        return self
+
+
+def as_agent(machine):
+    """A machine as durable.py wants an agent."""
+    machine.connect = lambda port=codec.EXEC_PORT, **_: machine.dial(port)
+    return machine
+
+
+def assert_has_the_rest(machine, begun):
+    """Of the numbers, of which BEGUN had come."""
+    numbers = Numbers.__new__(Numbers)
+    numbers.data = begun
+    reader, acked = numbers.attach(machine).reader, 0
+    while reader.take(60) is not None:
+        if reader.exit is None and reader.offset - acked > BUFFER // 4:
+            acked = reader.offset
+            reader.ack()
+    assert reader.exit == (7, 0)
+    assert begun + reader.data == b"".join(b"%d\n" % i for i in range(1, NUMBERS + 1))
 
 
 class Golden:
-    """What all clones come from, and what its hosts had read by then."""
+    """What all clones come from. UNAWARE and QUIESCED are what a host had read by then."""
+
+    def __init__(self, machine):
+        self.instance = machine.status()["instance"]
+        numbers = Numbers(machine)
+        numbers.read()
+        conns = traffic(machine)
+        machine.unplug()
+        machine.save("unaware")
+        close_all(conns)
+        self.unaware = numbers.end()
+        machine.plug()
+        numbers.attach(machine).read()
+        self.said = quiesce(machine, hold_ms=600000)
+        machine.unplug()
+        machine.save("quiesced")
+        self.quiesced = numbers.end()
+        self.stored = machine.end()
 
 
 @pytest.fixture(scope="module")
@@ -74,38 +118,9 @@ def golden(boot, pytestconfig):
             f"mkdir /disk && mount -t ext4 /dev/vda /disk && echo {MACHINE_ID} >/etc/machine-id"
         )
         machine.plug()
-        found = Golden()
-        found.instance = machine.status()["instance"]
-        found.unaware = store_unaware(machine)
-        found.stored = machine.end()
-        yield found
-
-
-def store_unaware(machine):
-    """As "unaware": in the middle of all kinds of traffic, with no word to the agent. Returns
-    what came of the numbers."""
-    numbers = Numbers(machine)
-    conns = traffic(machine)
-    machine.unplug()
-    machine.save("unaware")
-    for conn in conns:
-        conn.close()
-    return numbers.read_on()
-
-
-def traffic(machine):
-    """Sessions that are in the middle of something."""
-    talking = machine.start("trap '' HUP TERM; while :; do echo talk; done")
-    talking.read_output(b"talk\n")
-    hearing = machine.start("cat")
-    hearing.send(codec.STDIN, b"x" * 100000)
-    hearing.read_output(b"x")
-    waiting = machine.dial()
-    waiting.send(codec.WAIT_PORT, {"port": 9, "timeout_ms": 600000})
-    writing = machine.dial(codec.FILE_PORT)
-    writing.send(codec.FILE_WRITE_REQ, {"path": "/disk/upload"})
-    writing.send(codec.FILE_DATA, b"y" * 100000)
-    return talking, hearing, waiting, writing
+        for script in (LOOK, "exec writer /disk/numbers"):
+            assert machine.start(script, detach=True).result(60).code == 0
+        yield Golden(machine)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +140,40 @@ def start_clone(boot, pytestconfig, golden):
     return start
 
 
+def traffic(machine):
+    """Sessions that are in the middle of something."""
+    talking = machine.start("trap '' HUP TERM; while :; do echo talk; done")
+    talking.read_output(b"talk\n")
+    hearing = machine.start("cat")
+    hearing.send(codec.STDIN, b"x" * 100000)
+    hearing.read_output(b"x")
+    waiting = machine.dial()
+    waiting.send(codec.WAIT_PORT, {"port": 9, "timeout_ms": 600000})
+    writing = machine.dial(codec.FILE_PORT)
+    writing.send(codec.FILE_WRITE_REQ, {"path": "/disk/upload"})
+    writing.send(codec.FILE_DATA, b"y" * 100000)
+    return talking, hearing, waiting, writing
+
+
+def close_all(conns):
+    for conn in conns:
+        conn.close()
+
+
+def quiesce(machine, **members):
+    """The guest stands still, the disk too, and stays so without its host; returns the
+    STATUS."""
+    conn = machine.dial()
+    conn.send(
+        codec.QUIESCE,
+        {"fsfreeze": ["/disk"], "within_ms": 60000, "on_gone": "hold", **members},
+    )
+    told = conn.expect(codec.STATUS, 90).json()
+    assert told["event"] == "quiesced" and "error" not in told, told
+    machine.holder = conn
+    return told
+
+
 def restored(machine, **members):
     """RESTORED's exit code and its STATUS."""
     conn = machine.dial()
@@ -134,9 +183,10 @@ def restored(machine, **members):
 
 
 def identity(number):
-    """What RESTORED gives the clone of this NUMBER; the clock is its own day."""
+    """What RESTORED gives the clone of this NUMBER; each has days of its own."""
     return {
         "unix_ns": int((time.time() + number * 10 * DAY) * 1e9),
+        "entropy": base64.b64encode(os.urandom(64)).decode(),
         "generation": number,
         "hostname": f"clone-{number}",
         "machine_id": True,
@@ -146,31 +196,46 @@ def identity(number):
 
 
 def run(machine, script):
-    conn = machine.start(script)
-    result = conn.result(60)
+    result = machine.start(script).result(60)
     assert (result.code, result.stderr) == (0, b""), result
     return result.stdout.decode().strip()
 
 
 def assert_identity(machine, given):
     """That a session finds what was GIVEN; returns the machine-id."""
-    seen = run(machine, "hostname; echo $CLONE; date +%s; cat /etc/machine-id; ip -4 -o addr show eth0").split("\n")
-    assert seen[:2] == [given["hostname"], given["env"]["CLONE"]]
-    assert 0 <= int(seen[2]) - given["unix_ns"] // 10**9 < DAY
-    assert len(seen[3]) == 32 and seen[3] != MACHINE_ID
-    assert given["net"]["ip"] in seen[4] and ADDRESS + "/" not in seen[4]
-    return seen[3]
+    look = "hostname; echo $CLONE; date +%s; cat /etc/machine-id; ip -4 -o addr show eth0"
+    hostname, clone, clock, machine_id, address = run(machine, look).split("\n")
+    assert (hostname, clone) == (given["hostname"], given["env"]["CLONE"])
+    assert 0 <= int(clock) - given["unix_ns"] // 10**9 < DAY
+    assert len(machine_id) == 32 and machine_id != MACHINE_ID
+    assert given["net"]["ip"] in address and ADDRESS + "/" not in address
+    assert machine.status()["generation"] == given["generation"]
+    return machine_id
 
 
-def assert_whole(machine, durables=0):
+def assert_whole(machine, durables=1):
     """Nobody died, and all workers are idle but for the one that says so, and one for each
     durable session."""
     status = state.wait_until(
         lambda: (s := machine.status())["workers"]["idle"] == WORKERS - durables - 1 and s
     )
-    assert status["worker_deaths"]["total"] == 0
-    assert [slot["kind"] for slot in status["slots"]].count("status") == 1
+    assert status["worker_deaths"]["total"] == 0 and "quiesce" not in status
     assert run(machine, "echo served") == "served"
+
+
+def is_frozen(machine):
+    return "frozen 1" in machine.guest.output("cat /sys/fs/cgroup/sessions/cgroup.events")
+
+
+def looks(machine):
+    """What the looks have found: (kind, words) of each line that is whole."""
+    lines = machine.guest.output("cat /looks; echo end").split("\n")[:-1]
+    return [tuple(line.split(" ", 1)) for line in lines if line.count(" ")]
+
+
+def written(machine):
+    """How far the writer to the disk has come."""
+    return int(machine.guest.output("grep -c . /disk/numbers || true"))
 
 
 # ---- a guest that knew of nothing -----------------------------------------------------
@@ -182,18 +247,174 @@ def test_sessions_in_mid_stream_whose_connections_a_restore_reset_leave_the_agen
         # The new host's ports are those of the old one's connections.
         for _ in range(PORTS):
             machine.dial().close()
-        assert_whole(machine, durables=1)
+        assert_whole(machine)
         assert machine.status()["instance"] == golden.instance
         assert machine.guest.run("ps | grep -v grep | grep -q 'echo talk'").status == 1
-        assert machine.guest.run("ls /disk | grep -v lost+found").output == "", "half of an upload"
+        assert machine.guest.run("ls /disk").output.split() == ["lost+found", "numbers"]
 
 
 def test_restored_alone_puts_right_a_guest_that_was_stored_as_it_ran(start_clone, golden):
     with start_clone("unaware") as machine:
         machine.plug()
         given = identity(3)
-        code, status = restored(machine, **given)
-        assert (code, status["errors"]) == (0, [])
+        code, told = restored(machine, **given)
+        assert (code, told["errors"], told["thaw_us"]) == (0, [], 0)
         assert_identity(machine, given)
-        Numbers.check(machine, golden.unaware)
+        assert_has_the_rest(machine, golden.unaware)
+        assert_whole(machine, durables=0)
+
+
+# ---- two clones of a guest that was quiesced --------------------------------------------
+
+
+class Clone:
+    """A clone that was told who it is; OLD are the looks before that."""
+
+    def __init__(self, machine, number):
+        self.machine = machine
+        self.old = looks(machine)
+        machine.plug()
+        self.old_again = looks(machine)
+        self.given = identity(number)
+        self.told = restored(machine, **self.given)
+
+    def is_new(self, kind, words):
+        given = self.given
+        return {
+            "h": lambda: words == given["hostname"],
+            "m": lambda: words != MACHINE_ID,
+            "c": lambda: int(words) >= given["unix_ns"] // 10**9,
+            "a": lambda: words == given["net"]["ip"],
+            "u": lambda: True,
+        }[kind]()
+
+    def new_looks(self):
+        """All since the snapshot, when there are some of each kind."""
+        return state.wait_until(
+            lambda: len(found := looks(self.machine)[len(self.old):]) > 3 * len(LOOKS) and found
+        )
+
+
+@pytest.fixture(scope="module")
+def clones(start_clone):
+    """Both run at the same time."""
+    with start_clone("quiesced") as one, start_clone("quiesced", cid=77) as other:
+        yield Clone(one, 1), Clone(other, 2)
+
+
+def test_nothing_runs_between_the_snapshot_and_restored(clones, golden):
+    assert [entry["path"] for entry in golden.said["frozen"]] == ["/disk"]
+    for clone in clones:
+        assert len(clone.old) > len(LOOKS) and clone.old_again == clone.old
+        assert {kind for kind, _ in clone.old} == set(LOOKS)
+        assert not any(clone.is_new(kind, words) for kind, words in clone.old if kind != "u")
+
+
+def test_programs_see_no_moment_of_the_old_host_after_the_snapshot(clones):
+    for clone in clones:
+        code, told = clone.told
+        assert (code, told["errors"]) == (0, []) and told["thaw_us"] > 0
+        found = clone.new_looks()
+        # The one that was under way may have looked before.
+        assert {kind for kind, _ in found[1:]} == set(LOOKS)
+        assert [look for look in found[1:] if not clone.is_new(*look)] == []
+
+
+def test_two_clones_of_one_snapshot_are_two_and_of_one_boot(clones, golden):
+    machine_ids = {assert_identity(clone.machine, clone.given) for clone in clones}
+    assert len(machine_ids) == 2
+    chance = [{words for kind, words in clone.new_looks()[1:] if kind == "u"} for clone in clones]
+    assert not chance[0] & chance[1], "the same bytes of /dev/urandom"
+    assert {clone.machine.status()["instance"] for clone in clones} == {golden.instance}
+
+
+def test_each_clone_has_every_byte_of_a_durable_session(clones, golden):
+    for clone in clones:
+        assert_has_the_rest(clone.machine, golden.quiesced)
+
+
+def test_writer_to_a_disk_that_was_frozen_goes_on_without_an_error(clones):
+    for clone in clones:
+        before = written(clone.machine)
+        state.wait_until(lambda clone=clone, before=before: written(clone.machine) > before + 3)
+        lines = clone.machine.guest.output("cat /disk/numbers").split("\n")
+        assert lines == [str(i) for i in range(1, len(lines) + 1)]
+
+
+def test_a_generation_is_put_right_once_and_an_older_one_is_refused(clones):
+    clone = clones[1]
+    again = {**clone.given, "hostname": "again", "net": {**clone.given["net"], "ip": "10.0.2.9"}}
+    code, told = restored(clone.machine, **again)
+    assert (code, told["errors"]) == (0, [])
+    code, told = restored(clone.machine, **{**again, "generation": 1})
+    assert code == 1 and "ESTALE" in told["errors"][0]
+    assert_identity(clone.machine, clone.given)
+
+
+def test_restored_is_why_a_host_that_stayed_hears_of_the_thaw(clones):
+    machine = clones[0].machine
+    quiesce(machine)
+    given = {**identity(1), "generation": 5}
+    assert restored(machine, **given)[0] == 0
+    result = machine.holder.result(60)
+    assert (result.code, result.event("thawed")["why"]) == (0, "restored")
+    assert_identity(machine, given)
+    assert_whole(machine, durables=0)
+
+
+# ---- a guest whose host does not come back -----------------------------------------------
+
+
+def test_a_guest_that_nobody_tells_anything_thaws_when_the_hold_is_over(start_clone):
+    with start_clone("unaware") as machine:
+        machine.plug()
+        quiesce(machine, hold_ms=4000)
+        machine.unplug()
+        machine.save("held")
+        machine.load("held")
+        state.wait_until(lambda: not is_frozen(machine))
+        machine.guest.output("echo x >/disk/x && sync")
+        before = written(machine)
+        state.wait_until(lambda: written(machine) > before)
+        machine.plug()
         assert_whole(machine)
+
+
+def test_a_clock_that_jumps_over_the_hold_leaves_restored_its_two_seconds_and_no_more(start_clone):
+    watch = """while :; do
+		read up idle </proc/uptime
+		echo $up $(grep frozen /sys/fs/cgroup/sessions/cgroup.events)
+		sleep 0.1
+	done >/watched 2>&1 &"""
+    with start_clone("quiesced") as machine:
+        machine.guest.output(watch)
+        assert is_frozen(machine)
+        machine.jump()
+        state.wait_until(lambda: not is_frozen(machine))
+        machine.guest.output("echo x >/disk/x && sync")
+        watched = [line.split() for line in machine.guest.output("cat /watched").split("\n")]
+        after = [words for words in watched if float(words[0]) > 300 * DAY]
+        held = [float(words[0]) for words in after if words[1:] == ["frozen", "1"]]
+        assert held and held[-1] - held[0] < 30, "the hold was for 600 s"
+
+
+# ---- again and again --------------------------------------------------------------------
+
+
+def test_a_guest_that_is_stored_in_the_middle_of_traffic_answers_each_time(start_clone):
+    with start_clone("unaware") as machine:
+        machine.plug()
+        for number in range(1, ROUNDS + 1):
+            conns = traffic(machine)
+            if number % 2 == 0:
+                quiesce(machine)
+            machine.unplug()
+            machine.save("again")
+            machine.load("again")
+            machine.plug()
+            close_all(conns)
+            given = identity(number)
+            code, told = restored(machine, **given)
+            assert (code, told["errors"], told["thaw_us"] > 0) == (0, [], number % 2 == 0)
+            assert_identity(machine, given)
+            assert_whole(machine)
