@@ -65,8 +65,21 @@ struct worker {
 	int conn_fd_number; /* that a connection has, as long as nothing has leaked */
 	size_t unix_room;   /* see conn_set_room() */
 	bool is_used_up;    /* by its last session: see struct session */
+	bool has_collected; /* what the last worker of the slot has left in a directory */
 	uint32_t served;
 };
+
+/* Not while the file system may be frozen: it would hold this worker. */
+static void
+worker_collect(struct worker *worker)
+{
+	struct scoreboard *board = worker->options->board;
+
+	if (worker->has_collected || quiesce_is_raised(&board->quiesce))
+		return;
+	worker->has_collected = true;
+	file_temporary_collect(board, worker->options->index);
+}
 
 /* ---- one session ------------------------------------------------------- */
 
@@ -155,6 +168,7 @@ worker_dispatch(struct worker *worker, struct session *session, const struct fir
 	}
 	if (!worker_await_thaw(session, request))
 		return;
+	worker_collect(worker);
 	worker_set_title(worker, request->name);
 	request->serve(session, frame->type, frame->payload, frame->len);
 	watchdog_set(0);
@@ -254,7 +268,6 @@ worker_init(struct worker *worker, const struct worker_options *options)
 	log_set_process(name);
 	worker_set_title(worker, "idle");
 	worker->unix_room = listener_message_max(options->listeners[0].fd);
-	file_temporary_collect(options->board, options->index);
 }
 
 static int
@@ -296,6 +309,7 @@ worker_accept(struct worker *worker, int *ret_fd, int *ret_listener)
 	int n;
 
 	streams_prepare();
+	worker_collect(worker);
 	n = epoll_pwait(worker->epoll_fd, &event, 1, -1, stop_wait_mask());
 	if (n < 0)
 		return -errno;

@@ -16,7 +16,7 @@ import pytest
 import codec
 import durable
 from agent import FILL_PIPE, is_running, stat_of, together, wait_until
-from faults import Fault
+from faults import Fault, litter
 from quiescing import Quiesce, see_rest
 
 AGENT_OPTIONS = ("--workers=12", "--log=debug")
@@ -519,6 +519,26 @@ def test_a_worker_that_is_killed_at_rest_takes_nobody_along(agent):
     assert other.result().code == 0
 
 
+@pytest.mark.kills_workers
+def test_what_a_killed_worker_left_in_a_directory_is_unlinked_after_it(start_agent, tmp_path):
+    """Its file system may be frozen."""
+    agent = start_agent("--workers=4")
+    with Fault(agent.worker_pids(), "openat", "error=EOPNOTSUPP", when=3):
+        conn = agent.file_connect(codec.FILE_WRITE_REQ, {"path": str(tmp_path / "x")})
+        conn.send(codec.FILE_DATA, b"new")
+        wait_until(lambda: litter(tmp_path), message="the named file")
+    workers = set(agent.worker_pids())
+    victim = worker_of(agent, "write")
+    with Quiesce(agent, conn):
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: set(agent.worker_pids()) - workers, message="another worker")
+        time.sleep(0.5)
+        assert litter(tmp_path)
+    wait_until(lambda: not litter(tmp_path), message="what the next worker does")
+    assert conn.expect(codec.FILE_ERR).payload == b"EIO: worker lost"
+    conn.close()
+
+
 @pytest.mark.ends_agent
 def test_sigterm_ends_an_agent_that_rests(start_agent):
     agent = start_agent("--workers=4")
@@ -542,6 +562,20 @@ def test_nothing_is_logged_meanwhile_and_then_how_much(start_agent):
 
 
 # ---- races ------------------------------------------------------------------------------------
+
+
+def test_a_program_that_is_about_to_be_born_is_born_after_it(agent, tmp_path):
+    """Its worker says that it is starting one, and is slow to find the user."""
+    with Fault(agent.worker_pids(), "openat", SLOWER, "1+"):
+        conn = agent.start(["touch", str(tmp_path / "x")], user="root")
+        slot_of(agent, "exec")
+        quiesce = Quiesce(agent, conn)
+        assert "error" not in quiesce.ask()
+        assert slot_of(agent, "exec")["pid"] in agent.worker_pids()
+    assert not (tmp_path / "x").exists()
+    quiesce.thaw()
+    conn.send(codec.EOF)
+    assert conn.result().code == 0 and (tmp_path / "x").exists()
 
 
 def test_no_program_is_born_while_the_guest_stands_still(agent):

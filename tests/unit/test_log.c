@@ -380,6 +380,43 @@ test_a_fatal_error_ends_the_process_with_status_1(void **state)
 	assert_int_equal(WEXITSTATUS(status), 1);
 }
 
+static bool is_quiet;
+
+static bool
+say_whether_quiet(void)
+{
+	return is_quiet;
+}
+
+static void
+test_while_it_is_quiet_lines_are_counted_and_dropped(void **state)
+{
+	(void)state;
+	begin_capture();
+	log_set_quiet(say_whether_quiet);
+	log_warnx("before");
+	is_quiet = true;
+	log_warnx("meanwhile");
+	log_error(-EIO, "meanwhile");
+	log_end_quiet();
+	is_quiet = false;
+	log_end_quiet();
+	log_end_quiet();
+	log_warnx("after");
+	is_quiet = true;
+	log_warnx("meanwhile");
+	is_quiet = false;
+	/* The next line says so too. */
+	log_warnx("in the end");
+	log_set_quiet(NULL);
+	assert_string_equal(end_capture(),
+	    "prog: before\n"
+	    "prog: 2 lines before this were lost: the guest was quiesced\n"
+	    "prog: after\n"
+	    "prog: 1 lines before this were lost: the guest was quiesced\n"
+	    "prog: in the end\n");
+}
+
 int
 main(void)
 {
@@ -402,6 +439,7 @@ main(void)
 		    test_nobody_waits_for_a_full_pipe_that_is_still_the_one_we_were_given, setup),
 		cmocka_unit_test_setup(
 		    test_the_one_who_started_us_keeps_its_descriptor_as_it_was, setup),
+		cmocka_unit_test_setup(test_while_it_is_quiet_lines_are_counted_and_dropped, setup),
 		cmocka_unit_test_setup(test_a_fatal_error_ends_the_process_with_status_1, setup),
 	};
 
