@@ -149,8 +149,9 @@ quiesce_ask_and_wait(struct quiesce *quiesce, enum quiesce_ask_kind kind, enum q
 
 	if (r < 0)
 		return r;
-	bell_ring(bell_fd);
 	while (kind == QUIESCE_ASK_THAW || atomic_load(&quiesce->answer) == answer) {
+		/* Again and again, as nobody knows which one is heard. */
+		bell_ring(bell_fd);
 		if (quiesce_is_over(quiesce, number))
 			return kind == QUIESCE_ASK_THAW ? 0 : -ENODATA;
 		if (!quiesce_pause(&backoff, deadline_ms))

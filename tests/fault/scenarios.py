@@ -363,6 +363,37 @@ def status(lab, _):
         raise Wrong(FALSE, repr(result))
 
 
+def runs_on(lab, _):
+    """Nothing stands still any more, whatever became of the host."""
+    deadline = time.monotonic() + PATIENCE
+    while "quiesce" in lab.agent.status():
+        if time.monotonic() > deadline:
+            raise Wrong(HANGS, "the guest stands still")
+        time.sleep(0.005)
+
+
+@scenario(end=runs_on)
+def quiesce(lab, _):
+    """Of this machine nothing is frozen. Where it is said to be quiesced it is thawed by its host."""
+    conn = lab.open()
+    conn.send(codec.QUIESCE, {"freeze": "none", "sync": False})
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        conn.send(codec.THAW)
+    result = control_told(conn, PATIENCE, (0, 1, -1))
+    events = [status["event"] for status in result.statuses]
+    failed = [status["error"] for status in result.statuses if "error" in status]
+    if result.code == 0 and (events != ["quiesced", "thawed"] or failed) or result.code == 1 and not failed:
+        raise Wrong(FALSE, repr(result))
+
+
+@scenario()
+def thaw(lab, _):
+    """Of a guest that runs."""
+    conn = lab.open()
+    conn.send(codec.THAW)
+    control_told(conn, PATIENCE, (1, -1))
+
+
 @scenario()
 def wait_port(lab, _):
     conn = lab.open()

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "platform/clock.h"
 #include "shared/quiesce.h"
 
 static struct quiesce quiesce;
@@ -178,6 +180,80 @@ test_nonsense_that_a_worker_wrote_is_not_taken(void **state)
 	assert_int_equal(quiesce.report.places_count, UINT32_MAX);
 }
 
+/* ---- waiting ----------------------------------------------------------------- */
+
+static void
+test_an_end_is_awaited_up_to_a_time(void **state)
+{
+	uint64_t number = hold(0);
+
+	(void)state;
+	assert_false(quiesce_is_over(&quiesce, number));
+	assert_int_equal(quiesce_await_end(&quiesce, number, clock_mono_ms()), -ETIMEDOUT);
+	quiesce_end(&quiesce, number, QUIESCE_THAW_HOST);
+	assert_true(quiesce_is_over(&quiesce, number));
+	assert_int_equal(quiesce_await_end(&quiesce, number, 0), 0);
+	(void)hold(0);
+	assert_int_equal(quiesce_await_end(&quiesce, number, 0), 0);
+}
+
+static void
+test_what_is_asked_for_is_awaited_up_to_a_time(void **state)
+{
+	enum quiesce_thaw_why why;
+	uint64_t number;
+
+	(void)state;
+	assert_int_equal(
+	    quiesce_ask_and_wait(&quiesce, QUIESCE_ASK_THAW, QUIESCE_THAW_THAW, -1, CLOCK_NEVER),
+	    -ENODATA);
+	number = hold(0);
+	assert_int_equal(
+	    quiesce_ask_and_wait(&quiesce, QUIESCE_ASK_HOLD, QUIESCE_THAW_RESTORED, -1, 0),
+	    -ETIMEDOUT);
+	/* It stands, all the same. */
+	assert_int_equal(quiesce_take_ask(&quiesce, number, &why), QUIESCE_ASK_HOLD);
+}
+
+/* The switch: does what it is asked for, up to the end. */
+static void *
+obey(void *context)
+{
+	uint64_t number = *(uint64_t *)context;
+	enum quiesce_thaw_why why = QUIESCE_THAW_OTHER;
+	enum quiesce_ask_kind kind;
+
+	do {
+		kind = quiesce_take_ask(&quiesce, number, &why);
+		if (kind == QUIESCE_ASK_HOLD || kind == QUIESCE_ASK_THAW_FILES)
+			(void)atomic_fetch_add(&quiesce.answer, 1);
+	} while (kind != QUIESCE_ASK_THAW);
+	quiesce_end(&quiesce, number, why);
+	return NULL;
+}
+
+static void
+test_who_asks_waits_until_it_is_done(void **state)
+{
+	uint64_t number = hold(0);
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, obey, &number), 0);
+	for (uint32_t i = 1; i <= 10; i++) {
+		assert_int_equal(quiesce_ask_and_wait(&quiesce, QUIESCE_ASK_THAW_FILES,
+				     QUIESCE_THAW_RESTORED, -1, CLOCK_NEVER),
+		    0);
+		assert_int_equal(quiesce.answer, i);
+	}
+	assert_int_equal(quiesce_ask_and_wait(
+			     &quiesce, QUIESCE_ASK_THAW, QUIESCE_THAW_SHUTDOWN, -1, CLOCK_NEVER),
+	    0);
+	assert_true(quiesce_is_over(&quiesce, number));
+	assert_int_equal(quiesce.why, QUIESCE_THAW_SHUTDOWN);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 #define QUIESCE_TEST(name) cmocka_unit_test_setup(name, begin)
 
 int
@@ -193,6 +269,9 @@ main(void)
 		QUIESCE_TEST(test_a_worker_that_dies_before_its_order_stands_holds_up_nobody),
 		QUIESCE_TEST(test_the_death_of_the_worker_that_asked_is_known),
 		QUIESCE_TEST(test_nonsense_that_a_worker_wrote_is_not_taken),
+		QUIESCE_TEST(test_an_end_is_awaited_up_to_a_time),
+		QUIESCE_TEST(test_what_is_asked_for_is_awaited_up_to_a_time),
+		QUIESCE_TEST(test_who_asks_waits_until_it_is_done),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,6 +107,24 @@ test_counts_stand_under_their_names(void **state)
 }
 
 static void
+test_a_quiesce_is_told_while_there_is_one(void **state)
+{
+	struct status status = { .version = "0", .quiesce = { UINT64_MAX, "held", 7 } };
+	struct json_object *CLEANUP_JSON without = format_and_parse(&status);
+	struct json_object *CLEANUP_JSON with = NULL;
+	struct json_object *quiesce;
+
+	(void)state;
+	assert_false(json_object_object_get_ex(without, "quiesce", NULL));
+	status.is_quiesced = true;
+	with = format_and_parse(&status);
+	quiesce = get(with, "quiesce");
+	assert_number(quiesce, "number", UINT64_MAX);
+	assert_number(quiesce, "hold_left_ms", 7);
+	assert_string_equal(json_object_get_string(get(quiesce, "phase")), "held");
+}
+
+static void
 test_deaths_are_told_by_signal_where_there_were_any(void **state)
 {
 	const struct status status = {
@@ -176,6 +194,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_agent_that_did_nothing_has_every_member),
 		cmocka_unit_test(test_counts_stand_under_their_names),
+		cmocka_unit_test(test_a_quiesce_is_told_while_there_is_one),
 		cmocka_unit_test(test_deaths_are_told_by_signal_where_there_were_any),
 		cmocka_unit_test(test_texts_of_a_slot_are_made_fit_for_json),
 	};

@@ -21,6 +21,10 @@
  * is given up. */
 #define QUIESCE_LATE_MS 1000
 
+/* Whoever has something for us wakes us, and we the switch; where that could not be done, each
+ * looks again after this. */
+#define QUIESCE_LOOK_MS 1000
+
 #define QUIESCE_ERROR_SIZE 256
 
 /* Of what stands in shared memory, which may be written by any worker, a copy is told. Too
@@ -212,10 +216,14 @@ quiesce_wait(struct quiesce_watch *watch, uint64_t until_ms)
 		.fd = watch->is_gone ? -1 : conn_fd(&watch->session->conn),
 		.events = watch->is_told ? POLLIN | POLLRDHUP : POLLRDHUP,
 	};
+	int n;
 
 	if (stop_is_now())
 		quiesce_thaw(watch, QUIESCE_THAW_SHUTDOWN);
-	if (stop_poll(&poll, 1, until_ms, true) < 0)
+	n = stop_poll(&poll, 1, clock_sooner(until_ms, clock_mono_ms() + QUIESCE_LOOK_MS), true);
+	if (n == 0)
+		bell_ring(watch->session->board->quiesce_bell_fd);
+	if (n <= 0)
 		return;
 	if ((poll.revents & POLLIN) != 0 && quiesce_read(watch) < 0)
 		poll.revents |= POLLRDHUP;
