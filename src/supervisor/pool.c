@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "platform/bell.h"
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/fdpass.h"
@@ -273,6 +274,9 @@ pool_bury_worker(
 	given_env_free_dead(pool->board, index);
 	quiesce_bury(&pool->board->quiesce, index);
 	scoreboard_clear_slot(slot);
+	/* Nobody waits until it rests. */
+	if (quiesce_is_raised(&pool->board->quiesce))
+		bell_ring(pool->board->quiesce_bell_fd);
 	atomic_store(&slot->cgroup, 0);
 	atomic_store(&slot->worker_pid, 0);
 	atomic_store(&slot->sessions_served, 0);

@@ -520,6 +520,20 @@ def test_a_worker_that_is_killed_at_rest_takes_nobody_along(agent):
 
 
 @pytest.mark.kills_workers
+def test_a_worker_that_is_killed_before_it_rests_is_not_waited_for(agent):
+    with agent.start(["python3", "-c", FILL_PIPE]) as conn:
+        victim = worker_of(agent, "exec")
+        wait_until(lambda: conn.wait_readable(0))
+        time.sleep(0.3)
+        quiesce = Quiesce(agent)
+        killer = threading.Timer(1, os.kill, (victim, signal.SIGKILL))
+        killer.start()
+        assert "error" not in quiesce.ask()
+        killer.join()
+        quiesce.thaw()
+
+
+@pytest.mark.kills_workers
 def test_what_a_killed_worker_left_in_a_directory_is_unlinked_after_it(start_agent, tmp_path):
     """Its file system may be frozen."""
     agent = start_agent("--workers=4")
