@@ -82,7 +82,6 @@ hold_take_signal(struct hold *hold, int signal, bool is_sent)
 	hold_thaw(hold);
 }
 
-/* A signal that the program ended by may be seen after its end: it was still the program's. */
 static void
 hold_take_signals(struct hold *hold)
 {
@@ -93,7 +92,6 @@ hold_take_signals(struct hold *hold)
 		if (signal != SIGCHLD)
 			hold_take_signal(hold, signal, is_sent);
 	}
-	hold_take_child(hold);
 }
 
 /* ---- our input ---------------------------------------------------------------- */
@@ -137,14 +135,13 @@ hold_step(struct hold *hold)
 		io_error_pause();
 	if (n == 0)
 		hold_expire(hold);
-	if (n <= 0)
-		return;
-	if (polls[HOLD_POLL_CONN].revents != 0)
+	if (n > 0 && polls[HOLD_POLL_CONN].revents != 0)
 		hold_receive(hold);
-	if (polls[HOLD_POLL_SIGNALS].revents != 0)
-		hold_take_signals(hold);
-	if (polls[HOLD_POLL_INPUT].revents != 0)
+	if (n > 0 && polls[HOLD_POLL_INPUT].revents != 0)
 		hold_read_input(hold);
+	/* A signal may be seen after the program has ended by it: it is still the program's. */
+	hold_take_signals(hold);
+	hold_take_child(hold);
 }
 
 /* Whether the guest stood still until we were through. Where a snapshot was taken, the end

@@ -241,6 +241,8 @@ def test_restored_asks_for_what_is_given_and_no_more():
     assert asked == {"hostname": "clone-7", "machine_id": True, "env": {"A": "1", "B": "x=y"}, "generation": 2**64 - 1}
     done, asked = restored_by(DONE, 0, "--machine-id=" + "0a" * 16, "--generation=0")
     assert done.code == 0 and (asked["machine_id"], asked["generation"]) == ("0a" * 16, 0)
+    done, asked = restored_by(DONE, 0, "--no-thaw")
+    assert done.code == 0 and asked["thaw"] is False
 
 
 @pytest.mark.parametrize("args", [["--machine-id=xyz"], ["--machine-id="], ["--generation", "-1"],

@@ -632,6 +632,13 @@ def test_a_thaw_by_another_is_told(ctl):
     assert done.code == 125 and done.stdout == b"thawed\n" and "somebody else asked for that" in done.text
 
 
+@pytest.mark.parametrize("option,code", [([], 125), (["--no-thaw"], 0)])
+def test_restored_thaws_unless_it_is_told_not_to(ctl, option, code):
+    """It sets the clock to what it is, and no more."""
+    done = ctl.run("quiesce", *NOTHING, *sh('$CTL restored "$@" && $CTL status', *option))
+    assert done.code == code and (b"\nQuiesced" in done.stdout) == (code == 0)
+
+
 def test_a_hold_that_is_over_is_told(ctl):
     done = ctl.run("quiesce", *NOTHING, "--hold", "1", "--", "sleep", "3")
     assert done.code == 125 and "--hold was over" in done.text

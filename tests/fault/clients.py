@@ -293,6 +293,23 @@ def restored(_):
     return Call(("restored", "--help"), lambda out: b"Usage" in out)
 
 
+@client
+def quiesce(lab):
+    path = lab.folder + "/report"
+    return Call(("quiesce", "--no-sessions", "--no-sync", "--report=" + path, "--", "/bin/echo", "hello"),
+                lambda out: out == b"hello\n" and b"thawed" in content(path))
+
+
+@client
+def quiesce_for_input(_):
+    return Call(("quiesce", "--no-sessions", "--no-sync"), lambda out: out == b"", input=b"x")
+
+
+@client
+def thaw(_):
+    return Call(("thaw",), code=1)
+
+
 # ---- one run ------------------------------------------------------------------
 
 

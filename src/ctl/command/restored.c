@@ -99,6 +99,9 @@ static const struct options_row restored_options[] = {
 	OPTIONS_CALL("generation", 0, "N", restored_take_generation, NULL, "a number",
 	    "which restore this is: nothing is done where the guest was told of it before, and "
 	    "it is an error if it knows of a later one"),
+	OPTIONS_FLAG("no-thaw", 0, &restored_format.holds,
+	    "leave a guest quiesced that is ('thaw' ends that); while its file systems are frozen "
+	    "some of the above can't be done"),
 	OPTIONS_FLAG(
 	    "json", 0, &restored_prints, "print the agent's answer: how long each step took"),
 	OPTIONS_END,
@@ -228,7 +231,8 @@ const struct command restored_command = {
 	    "To be called right after a snapshot was restored: sets the guest's clock to this\n"
 	    "machine's, feeds its random pool (or it would draw the same numbers as the other\n"
 	    "clones of the snapshot), and gives it an address, a name and a machine-id of its\n"
-	    "own, and variables for its programs. With --env at any time, too.\n",
+	    "own, and variables for its programs. With --env at any time, too. Where it is\n"
+	    "quiesced it goes on then, its programs last.\n",
 	.more = "\nExit status: 0, or 1 if a step failed; the others are done all the same.\n",
 	.options = restored_options,
 	.prepare = restored_prepare,
