@@ -22,6 +22,11 @@
 #include "platform/text.h"
 
 #define BLOCK_MOUNTS_NONE SIZE_MAX
+
+/* Lines are held one against each other, and a file system takes a byte for each other one:
+ * with so many that is 3 s and 16 MiB. */
+#define BLOCK_MOUNTS_LINES_MAX 8192
+#define BLOCK_MOUNTS_MAX 4096
 #define BLOCK_MOUNTS_DEVICE_MAX 300
 
 /* The type whose number is not of a device, though it lies on one. */
@@ -71,6 +76,8 @@ block_mounts_add_line(struct block_mounts_read *read, const char *text)
 	if (longer == NULL)
 		return -ENOMEM;
 	read->lines = longer;
+	if (read->lines_count == BLOCK_MOUNTS_LINES_MAX || read->count == BLOCK_MOUNTS_MAX)
+		return -E2BIG;
 	line = &longer[read->lines_count];
 	line->text = strdup(text);
 	if (line->text == NULL)

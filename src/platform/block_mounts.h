@@ -37,8 +37,9 @@ struct block_mounts {
 };
 
 /* Reads "self/mountinfo" below PROC_FD (/proc), and what lies on what below SYS_FD (/sys).
- * Returns 0 with *RET for block_mounts_done(); -ENOMEM; or -errno where there is no such
- * list. What can't be known of a device is taken for nothing. */
+ * Returns 0 with *RET for block_mounts_done(); -ENOMEM; -E2BIG where there are more than
+ * 8192 mounts, or 4096 file systems; or -errno where there is no such list. What can't be known of
+ * a device is taken for nothing. */
 int block_mounts_read(int proc_fd, int sys_fd, struct block_mounts *ret);
 
 /* The place in the list of what FD is open on (O_PATH too), by statx(2). Returns 0; -ENOENT

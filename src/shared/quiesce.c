@@ -226,8 +226,9 @@ quiesce_report_place(
 {
 	struct quiesce_report_place *place;
 
-	/* A worker may have written a number there. */
-	if (report->places_count >= QUIESCE_PLACES_MAX)
+	/* A worker may have written a number there. What is skipped leaves room for what is not. */
+	if (report->places_count >=
+	    (why[0] == '\0' ? QUIESCE_PLACES_MAX : QUIESCE_PLACES_MAX - VMM_GUEST_FSFREEZE_MAX))
 		return;
 	place = &report->places[report->places_count++];
 	(void)strlcpy(place->path, path, sizeof(place->path));

@@ -91,7 +91,10 @@ switch_files_take(const struct block_mounts *mounts, size_t place,
 
 	if (why == NULL && !order->syncs && !order->is_all && !is_named)
 		return 0;
-	if (why == NULL && files->count == FD_KEEP_MAX) {
+	/* What was mounted over it may be served by a process that is frozen by now. */
+	if (why == NULL && mount->is_hidden) {
+		why = SWITCH_FILES_HIDDEN;
+	} else if (why == NULL && files->count == FD_KEEP_MAX) {
 		why = SWITCH_FILES_TOO_MANY;
 	} else if (why == NULL) {
 		fd = switch_files_open_one(mounts, place);

@@ -307,6 +307,23 @@ test_what_a_mount_stands_on_does_not_hide_it_wherever_it_is_listed(void **state)
 	block_mounts_done(&mounts);
 }
 
+/* A guest with root's rights can mount as many as the kernel lets it. */
+static void
+test_more_than_can_be_held_against_each_other_are_refused(void **state)
+{
+	struct block_mounts mounts;
+	FILE *file;
+
+	(void)state;
+	file = fopen(scratch_path("proc/self/mountinfo"), "w");
+	assert_non_null(file);
+	for (int i = 0; i < 5000; i++)
+		(void)fprintf(
+		    file, "%d 20 0:%d / /run/%d rw - tmpfs none rw\n", 100 + i, 30 + i, i);
+	(void)fclose(file);
+	assert_int_equal(block_mounts_read(proc_fd, sys_fd, &mounts), -E2BIG);
+}
+
 /* ---- the order ------------------------------------------------------------ */
 
 static void
@@ -465,6 +482,7 @@ main(void)
 		MOUNTS_TEST(test_a_file_system_is_reached_by_a_mount_that_nothing_hides),
 		MOUNTS_TEST(test_a_file_system_that_nothing_leads_to_says_so),
 		MOUNTS_TEST(test_what_a_mount_stands_on_does_not_hide_it_wherever_it_is_listed),
+		MOUNTS_TEST(test_more_than_can_be_held_against_each_other_are_refused),
 		MOUNTS_TEST(test_the_last_mounted_is_frozen_first),
 		MOUNTS_TEST(test_a_loop_device_is_frozen_before_the_file_system_of_its_file),
 		MOUNTS_TEST(test_loops_in_loops_are_frozen_from_the_innermost_out),

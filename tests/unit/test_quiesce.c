@@ -180,6 +180,20 @@ test_nonsense_that_a_worker_wrote_is_not_taken(void **state)
 	assert_int_equal(quiesce.report.places_count, UINT32_MAX);
 }
 
+static void
+test_what_is_skipped_leaves_room_for_all_that_may_be_frozen(void **state)
+{
+	(void)state;
+	for (int i = 0; i < QUIESCE_PLACES_MAX; i++)
+		quiesce_report_place(&quiesce.report, "/proc", "proc", "virtual");
+	for (int i = 0; i < VMM_GUEST_FSFREEZE_MAX; i++)
+		quiesce_report_place(&quiesce.report, "/disk", "ext4", "");
+	assert_int_equal(quiesce.report.places_count, QUIESCE_PLACES_MAX);
+	assert_string_equal(quiesce.report.places[QUIESCE_PLACES_MAX - 1].path, "/disk");
+	assert_string_equal(
+	    quiesce.report.places[QUIESCE_PLACES_MAX - VMM_GUEST_FSFREEZE_MAX].path, "/disk");
+}
+
 /* ---- waiting ----------------------------------------------------------------- */
 
 static void
@@ -269,6 +283,7 @@ main(void)
 		QUIESCE_TEST(test_a_worker_that_dies_before_its_order_stands_holds_up_nobody),
 		QUIESCE_TEST(test_the_death_of_the_worker_that_asked_is_known),
 		QUIESCE_TEST(test_nonsense_that_a_worker_wrote_is_not_taken),
+		QUIESCE_TEST(test_what_is_skipped_leaves_room_for_all_that_may_be_frozen),
 		QUIESCE_TEST(test_an_end_is_awaited_up_to_a_time),
 		QUIESCE_TEST(test_what_is_asked_for_is_awaited_up_to_a_time),
 		QUIESCE_TEST(test_who_asks_waits_until_it_is_done),

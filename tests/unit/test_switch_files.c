@@ -114,6 +114,19 @@ test_all_are_opened_and_what_cannot_be_is_listed(void **state)
 	assert_string_equal(report.places[2].why, "hidden by another mount");
 }
 
+/* Whoever serves what lies over it may be frozen. */
+static void
+test_a_mount_point_that_leads_elsewhere_is_not_opened(void **state)
+{
+	(void)state;
+	order.is_all = true;
+	list[ROOT].is_hidden = true;
+	assert_int_equal(open_files(), 0);
+	assert_int_equal(files.count, 0);
+	assert_string_equal(report.places[1].path, "/");
+	assert_string_equal(report.places[1].why, "hidden by another mount");
+}
+
 static void
 test_a_sync_opens_them_and_wants_none_frozen(void **state)
 {
@@ -162,6 +175,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FILES_TEST(test_all_are_opened_and_what_cannot_be_is_listed),
+		FILES_TEST(test_a_mount_point_that_leads_elsewhere_is_not_opened),
 		FILES_TEST(test_a_sync_opens_them_and_wants_none_frozen),
 		FILES_TEST(test_one_is_named_by_any_path_on_it),
 		FILES_TEST(test_a_path_that_is_not_there_is_an_error),

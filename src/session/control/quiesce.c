@@ -173,29 +173,24 @@ quiesce_thaw(const struct quiesce_watch *watch, enum quiesce_thaw_why why)
 	bell_ring(watch->session->board->quiesce_bell_fd);
 }
 
-/* Reads what the host says: THAW, if it is something. One that makes no sense any more can't say
- * that, and is taken to. Returns 0, or -EPIPE. */
-static int
-quiesce_read(const struct quiesce_watch *watch)
+/* Looks at what the host has said: THAW, if it is something. One that makes no sense any more
+ * can't say that, and is taken to. */
+static void
+quiesce_hear(const struct quiesce_watch *watch)
 {
 	struct conn *conn = &watch->session->conn;
 	struct frame_header header;
 	const uint8_t *ignored;
-	ssize_t n;
 	int r;
 
 	do {
-		do {
-			(void)conn_take(conn, SIZE_MAX, &ignored);
-			r = conn_in_payload(conn) ? -EAGAIN : conn_parse_header(conn, &header);
-			if (r == -EMSGSIZE)
-				conn_lose_track(conn);
-			if (r == -EMSGSIZE || (r == 0 && header.type == VMM_GUEST_THAW))
-				quiesce_thaw(watch, QUIESCE_THAW_HOST);
-		} while (r != -EAGAIN);
-		n = conn_fill(conn);
-	} while (n > 0);
-	return n == -EAGAIN ? 0 : (int)n;
+		(void)conn_take(conn, SIZE_MAX, &ignored);
+		r = conn_in_payload(conn) ? -EAGAIN : conn_parse_header(conn, &header);
+		if (r == -EMSGSIZE)
+			conn_lose_track(conn);
+		if (r == -EMSGSIZE || (r == 0 && header.type == VMM_GUEST_THAW))
+			quiesce_thaw(watch, QUIESCE_THAW_HOST);
+	} while (r != -EAGAIN);
 }
 
 /* The host has gone, which ends it, or not. */
@@ -225,8 +220,12 @@ quiesce_wait(struct quiesce_watch *watch, uint64_t until_ms)
 		bell_ring(watch->session->board->quiesce_bell_fd);
 	if (n <= 0)
 		return;
-	if ((poll.revents & POLLIN) != 0 && quiesce_read(watch) < 0)
-		poll.revents |= POLLRDHUP;
+	if ((poll.revents & POLLIN) != 0) {
+		/* Once: a host that never stops does not keep us from the rest. */
+		if (conn_fill(&watch->session->conn) == -EPIPE)
+			poll.revents |= POLLRDHUP;
+		quiesce_hear(watch);
+	}
 	if ((poll.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0)
 		quiesce_lose_host(watch);
 }
@@ -258,7 +257,9 @@ quiesce_watch(struct quiesce_watch *watch)
 		if (phase == QUIESCE_HELD && !watch->is_told && !watch->is_gone) {
 			watch->is_told = true;
 			/* What came together with the request is in the buffer. */
-			if (!quiesce_tell(watch, false) || quiesce_read(watch) < 0)
+			if (quiesce_tell(watch, false))
+				quiesce_hear(watch);
+			else
 				quiesce_lose_host(watch);
 			continue;
 		}
