@@ -47,12 +47,20 @@ hold_text_refusal(const struct quiesce_status *status, struct client_error *ret)
 		client_fail(ret, "the guest does not stand still: %s", status->error);
 }
 
-/* Of what is skipped nothing is lost that a snapshot would have. */
-static bool
-hold_text_is_harmless(const char *why)
+/* What was skipped, but for what lies on no disk; of ALL also what a snapshot has no part of. */
+static void
+hold_text_tell_skipped(const struct quiesce_status *status, bool all)
 {
-	return strcmp(why, "virtual") == 0 || strcmp(why, "read-only") == 0 ||
-	       strcmp(why, "network") == 0;
+	for (size_t i = 0; i < status->skipped_count; i++) {
+		const struct quiesce_place *place = &status->skipped[i];
+		bool is_virtual = strcmp(place->why, "virtual") == 0;
+		bool is_harmless =
+		    strcmp(place->why, "read-only") == 0 || strcmp(place->why, "network") == 0;
+
+		if (!is_virtual && (all || !is_harmless))
+			(void)command_fail(
+			    "not frozen: %s (%s): %s", place->path, place->type, place->why);
+	}
 }
 
 static void
@@ -65,13 +73,8 @@ hold_text_warn(const struct hold_options *options, const struct quiesce_status *
 	}
 	if (options->request.is_all && status->frozen_count == 0)
 		(void)command_fail("no file system is frozen: the guest has none that can be");
-	for (size_t i = 0; options->request.is_all && i < status->skipped_count; i++) {
-		const struct quiesce_place *place = &status->skipped[i];
-
-		if (!options->tells && !hold_text_is_harmless(place->why))
-			(void)command_fail(
-			    "not frozen: %s (%s): %s", place->path, place->type, place->why);
-	}
+	if (options->request.is_all && !options->tells)
+		hold_text_tell_skipped(status, false);
 }
 
 static void
@@ -91,9 +94,7 @@ hold_text_tell(const struct quiesce_status *status)
 	for (size_t i = 0; i < status->frozen_count; i++)
 		(void)command_fail(
 		    "frozen: %s (%s)", status->frozen[i].path, status->frozen[i].type);
-	for (size_t i = 0; i < status->skipped_count; i++)
-		(void)command_fail("not frozen: %s (%s): %s", status->skipped[i].path,
-		    status->skipped[i].type, status->skipped[i].why);
+	hold_text_tell_skipped(status, true);
 }
 
 void
