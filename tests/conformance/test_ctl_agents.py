@@ -407,6 +407,7 @@ def metrics_of(status):
 def test_metrics_have_every_number_of_the_status():
     found = metrics_of({
         "version": "1.2", "pid": 1, "uptime_ms": 90500, "boot_ms": 1.5, "clock_syncs": 11, "shm_bytes": 12,
+        "quiesce": {"number": 13, "phase": "held", "hold_left_ms": 14},
         "workers": {"configured": 20, "idle": 10, "exec": 3, "file": 4, "control": 1, "reserved": 2, "look": 5},
         "sessions": {"started": 30, "exited": 31, "signaled": 32, "timeouts": 33, "oom": 34,
                      "refused": 35, "bad_requests": 36, "stalled": 37},
@@ -416,7 +417,7 @@ def test_metrics_have_every_number_of_the_status():
         "uptime_seconds": 90.5, "boot_seconds": 0.0015, "clock_syncs_total": 11, "shm_bytes": 12, "workers_configured": 20,
         "workers_reserved": 2, "sessions_started_total": 30, "sessions_exited_total": 31,
         "sessions_signaled_total": 32, "sessions_timed_out_total": 33, "sessions_oom_total": 34,
-        "requests_refused_total": 35, "requests_bad_total": 36, "requests_stalled_total": 37}
+        "requests_refused_total": 35, "requests_bad_total": 36, "requests_stalled_total": 37, "quiesced": 1}
     for name, value in wanted.items():
         assert found.pop(("vmm_guest_" + name, ())) == value, name
     for labels, value in [({"state": "idle"}, 10), ({"state": "exec"}, 3), ({"state": "file"}, 4),
