@@ -122,27 +122,26 @@ const struct command quiesce_command = {
 	.summary = "have the guest stand still while a program takes a snapshot",
 	.usage = "[OPTION]... [--] COMMAND [ARGUMENT]...\n[OPTION]...",
 	.about =
-	    "Has the guest stand still, runs COMMAND on this machine, and has the guest go on:\n"
-	    "its programs are frozen, its file systems are written out and, as the options\n"
+	    "Has the guest stand still, runs COMMAND on this machine, and has the guest go\n"
+	    "on: its programs are frozen, its file systems are written out and, as the options\n"
 	    "say, frozen too, so that no byte of them changes. Without COMMAND it stands still\n"
 	    "until Ctrl-C, or the end of standard input.\n",
-	.more =
-	    "\n"
-	    "COMMAND is not begun unless all that was asked for is done. It has our standard\n"
-	    "streams, and Ctrl-C is its own. TERM and HUP are passed on to it, and the guest\n"
-	    "goes on at once. In the guest --hold ends the freeze, however long COMMAND takes:\n"
-	    "if that or anything else did before COMMAND was through, it is said, and the exit\n"
-	    "status is not 0. Where --snapshot is given the loss of the connection is not such\n"
-	    "an end; COMMAND may leave the machine paused, or end it.\n"
-	    "\n"
-	    "Exit status: COMMAND's, or 128 plus the number of the signal that ended it;\n"
-	    "  127  there is no such program as COMMAND\n"
-	    "  126  it is there and can't be run\n"
-	    "  125  the guest did not stand still, or not until COMMAND had ended\n"
-	    "\n"
-	    "Examples:\n"
-	    "  vmm-guest-ctl quiesce --all --snapshot -- ./take-snapshot\n"
-	    "  vmm-guest-ctl quiesce --fsfreeze /srv -- cp --reflink srv.raw srv.copy\n",
+	.more = "\n"
+		"COMMAND is not begun unless all that was asked for is done. It has our standard\n"
+		"streams, and Ctrl-C is its own. TERM and HUP are passed on to it, and the guest\n"
+		"goes on at once. In the guest --hold ends the freeze, however long COMMAND\n"
+		"takes. If that or anything else did before COMMAND had ended, it is said, and\n"
+		"the exit status is not 0. Where --snapshot is given the loss of the connection\n"
+		"is not such an end; COMMAND may leave the machine paused, or end it.\n"
+		"\n"
+		"Exit status: COMMAND's, or 128 plus the number of the signal that ended it;\n"
+		"  127  there is no such program as COMMAND\n"
+		"  126  it is there and can't be run\n"
+		"  125  the guest did not stand still, or not until COMMAND had ended\n"
+		"\n"
+		"Examples:\n"
+		"  vmm-guest-ctl quiesce --all --snapshot -- ./take-snapshot\n"
+		"  vmm-guest-ctl quiesce --fsfreeze /srv -- cp --reflink srv.raw srv.copy\n",
 	.options = quiesce_options,
 	.in_order = true,
 	.operands_max = COMMAND_OPERANDS_ANY,
