@@ -103,6 +103,7 @@ class Machine(Hosted):
             "-device", "virtio-blk-pci,drive=disk",
             "-netdev", "user,id=net,restrict=on",
             "-device", "virtio-net-pci,netdev=net,romfile=",
+            "-smp", "2",
             *(("-loadvm", name) if name else ()),
         )  # fmt: skip
 
