@@ -18,6 +18,7 @@ import durable
 from agent import FILL_PIPE, is_running, stat_of, together, wait_until
 from faults import Fault, litter
 from quiescing import Quiesce, see_rest
+from traces import Trace
 
 AGENT_OPTIONS = ("--workers=12", "--log=debug")
 FORGETS_DURABLE = True
@@ -149,24 +150,24 @@ def entries(tmp_path):
     return tree
 
 
-def in_the_middle(agent, kind, request, call, done=None, slow=SLOW):
-    """Sends REQUEST of the file port, whose CALLs take long; and while it is under way (DONE(),
-    where it is given, says how far it is) has the agent quiesced. Returns the connection, of
-    which nothing has been read, and what DONE() said at rest."""
-    name = NAMES[kind]
-    done = done or (lambda: slot_of(agent, name))
-    with Fault(agent.worker_pids(), call, slow, "1+"):
+def in_the_middle(agent, kind, request, call, slow=SLOW, begun=3):
+    """Sends REQUEST of the file port, whose CALLs are slow; and once it has BEGUN so many has the
+    agent quiesced. Returns the connection, of which nothing has been read, and how many CALLs
+    were made after the thaw."""
+    with Trace(agent.worker_pids(), call, slow) as trace:
         conn = agent.file_connect(kind, request)
-        wait_until(done, message="the middle")
+        wait_until(lambda: sum(map(len, trace.calls().values())) >= begun, message="the middle")
         quiesce = Quiesce(agent, conn)
         assert "error" not in quiesce.ask()
         assert not conn.frames, conn.frames
+    worker = worker_of(agent, NAMES[kind])
     with quiesce.conn:
-        see_rest([worker_of(agent, name)])
+        see_rest([worker])
         quiesce.silent()
-        left = done()
-        quiesce.thaw()
-    return conn, left
+        with Trace(worker, call) as trace:
+            quiesce.thaw()
+            wait_until(lambda: conn.wait_readable(0), message="the answer")
+    return conn, len(trace.calls()[worker])
 
 
 NAMES = {codec.FILE_LIST_REQ: "list", codec.FILE_REMOVE_REQ: "remove", codec.FILE_MOVE_REQ: "move",
@@ -181,15 +182,15 @@ def test_a_request_of_one_step_has_its_answer_after_it(agent, tmp_path, kind, ca
     path = tmp_path / "x"
     if kind in (codec.FILE_STAT_REQ, codec.FILE_SET_REQ):
         path.touch()
-    conn, _ = in_the_middle(agent, kind, {"path": str(path), **more}, call, slow=SLOWER)
+    conn, _ = in_the_middle(agent, kind, {"path": str(path), **more}, call, SLOWER, begun=1)
     assert conn.recv().type == (codec.FILE_STAT if kind == codec.FILE_STAT_REQ else codec.FILE_ACK)
     conn.close()
 
 
 def test_a_long_list(agent, tmp_path):
     tree = entries(tmp_path)
-    conn, _ = in_the_middle(agent, codec.FILE_LIST_REQ, {"path": str(tree)}, "newfstatat",
-                            lambda: slot_of(agent, "list"))
+    conn, calls = in_the_middle(agent, codec.FILE_LIST_REQ, {"path": str(tree)}, "newfstatat")
+    assert 0 < calls < SLOW_COUNT
     names = [entry["name"] for entry in conn.expect(codec.FILE_LIST).json()]
     conn.close()
     assert names == ["%03d" % i for i in range(SLOW_COUNT)]
@@ -198,11 +199,8 @@ def test_a_long_list(agent, tmp_path):
 def test_a_long_remove(agent, tmp_path):
     tree = entries(tmp_path)
 
-    def gone():
-        return SLOW_COUNT - len(os.listdir(tree)) if tree.exists() else SLOW_COUNT
-    conn, left = in_the_middle(agent, codec.FILE_REMOVE_REQ, {"path": str(tree), "recursive": True},
-                               "unlinkat", gone)
-    assert 0 < left < SLOW_COUNT
+    conn, calls = in_the_middle(agent, codec.FILE_REMOVE_REQ, {"path": str(tree), "recursive": True}, "unlinkat")
+    assert 1 < calls < SLOW_COUNT
     conn.expect(codec.FILE_ACK)
     conn.close()
     assert not tree.exists()
@@ -210,8 +208,8 @@ def test_a_long_remove(agent, tmp_path):
 
 def test_the_first_scan_of_a_watch(agent, tmp_path):
     tree = entries(tmp_path)
-    conn, _ = in_the_middle(agent, codec.FILE_WATCH_REQ, {"path": str(tree), "recursive": True},
-                            "inotify_add_watch", lambda: slot_of(agent, "watch"))
+    conn, calls = in_the_middle(agent, codec.FILE_WATCH_REQ, {"path": str(tree), "recursive": True}, "inotify_add_watch")
+    assert 0 < calls < 2 * SLOW_COUNT
     conn.expect(codec.FILE_ACK)
     (tree / "099" / "x").touch()
     assert conn.expect(codec.FILE_EVENT).json()["path"] == str(tree / "099" / "x")
@@ -230,8 +228,9 @@ def test_a_copy_over_what_can_not_be_replaced(agent, tmp_path):
     try:
         if os.stat(source).st_dev == os.stat(tmp_path).st_dev:
             pytest.fail("/dev/shm is no file system of its own")
-        conn, _ = in_the_middle(agent, codec.FILE_MOVE_REQ, {"from": source, "to": str(tmp_path / "x")},
-                                "sendfile", lambda: slot_of(agent, "move"))
+        conn, calls = in_the_middle(agent, codec.FILE_MOVE_REQ, {"from": source, "to": str(tmp_path / "x")},
+                                    "sendfile")
+        assert 0 < calls < size // MIB
         conn.expect(codec.FILE_ACK)
         conn.close()
     finally:
@@ -323,6 +322,19 @@ def test_a_request_that_comes_meanwhile_is_served_after_it(agent, tmp_path):
         see_rest([worker_of(agent, "stat")])
     assert conns[0].result().stdout == b"x\n"
     assert conns[1].result().frames[-1].type == codec.FILE_STAT
+
+
+def test_who_leaves_while_his_request_waits_gives_his_place_back(agent, tmp_path):
+    with Quiesce(agent):
+        conns = [agent.start(["touch", str(tmp_path / "x")]),
+                 agent.file_connect(codec.FILE_MKDIR_REQ, {"path": str(tmp_path / "y")})]
+        wait_until(lambda: {"exec", "mkdir"} <= {s["kind"] for s in agent.status()["slots"]})
+        for conn in conns:
+            conn.close()
+        wait_until(lambda: not {"exec", "mkdir"} & {s["kind"] for s in agent.status()["slots"]},
+                   message="two places")
+    assert agent.run(["true"]).code == 0
+    assert os.listdir(tmp_path) == []
 
 
 # ---- durable sessions --------------------------------------------------------------------
@@ -519,6 +531,18 @@ def test_a_worker_that_is_killed_at_rest_takes_nobody_along(agent):
     assert other.result().code == 0
 
 
+def test_a_host_that_does_not_close_after_the_end_is_not_waited_for(agent):
+    """It has been slow, and so would have ten seconds to do so."""
+    with agent.start(["python3", "-c", FILL_PIPE]) as conn:
+        wait_until(lambda: conn.wait_readable(0))
+        time.sleep(0.3)
+        assert conn.until_exit().stdout == bytes(MIB)
+        quiesce = Quiesce(agent, within_ms=5000)
+        assert "error" not in quiesce.ask()
+        assert conn.recv() is None
+        quiesce.thaw()
+
+
 @pytest.mark.kills_workers
 def test_a_worker_that_is_killed_before_it_rests_is_not_waited_for(agent):
     with agent.start(["python3", "-c", FILL_PIPE]) as conn:
@@ -616,6 +640,37 @@ def test_no_program_is_born_while_the_guest_stands_still(agent):
         return 1
 
     assert min(together([start, start, start, hold])) > 0
+
+
+def test_between_an_owner_and_its_readers_no_wake_up_is_lost(agent):
+    """They sleep and wake each other all the time: the buffer is small, and waits for the one
+    that holds the input."""
+    data = os.urandom(8 * MIB)
+    durable.start(agent, ["cat"], "busy", buffer_bytes=65536).detach()
+    holder = durable.attach(agent, "busy", at=0, input=True)
+    onlooker = durable.attach(agent, "busy", at=0, input=False)
+    is_over = threading.Event()
+
+    def write():
+        holder.stdin(data)
+        holder.eof()
+
+    def hold():
+        count = 0
+        while not is_over.is_set():
+            with Quiesce(agent):
+                count += 1
+            time.sleep(0.01)
+        return count
+
+    def read():
+        try:
+            return holder.finish().out
+        finally:
+            is_over.set()
+
+    got = together([write, hold, read, lambda: onlooker.finish().exit])
+    assert got[1] > 1 and got[2] == data and got[3] == (0, 0)
 
 
 def started(agent):

@@ -20,16 +20,17 @@ from agent import TIMEOUT, tracer_of, wait_until
 
 
 class Trace:
-    """strace on the processes PIDS, for these CALLS; what they start is not followed."""
+    """strace on the processes PIDS, for these CALLS; what they start is not followed. With
+    INJECT each call meets that, as "delay_enter=1000" (microseconds)."""
 
-    def __init__(self, pids, calls):
+    def __init__(self, pids, calls, inject=None):
         assert shutil.which("strace"), "no strace(1)"
         self.pids = [pids] if isinstance(pids, int) else list(pids)
         self._seen = None       # once it has ended
         self._folder = tempfile.mkdtemp(prefix="vga-trace-")
         self._strace = subprocess.Popen(
             ["strace", "-qq", "-ff", *["-p%d" % pid for pid in self.pids], "-e", "trace=" + calls,
-             "-e", "signal=none", "-s", "64", "-o", os.path.join(self._folder, "of")],
+             *(["-e", "inject=%s:%s" % (calls, inject)] if inject else []), "-e", "signal=none", "-s", "64", "-o", os.path.join(self._folder, "of")],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
     def __enter__(self):
