@@ -224,13 +224,16 @@ void
 quiesce_report_place(
     struct quiesce_report *report, const char *path, const char *type, const char *why)
 {
+	/* A worker may have written a number there, and may be writing another. */
+	uint32_t count = __atomic_load_n(&report->places_count, __ATOMIC_RELAXED);
 	struct quiesce_report_place *place;
 
-	/* A worker may have written a number there. What is skipped leaves room for what is not. */
-	if (report->places_count >=
+	/* What is skipped leaves room for what is not. */
+	if (count >=
 	    (why[0] == '\0' ? QUIESCE_PLACES_MAX : QUIESCE_PLACES_MAX - VMM_GUEST_FSFREEZE_MAX))
 		return;
-	place = &report->places[report->places_count++];
+	report->places_count = count + 1;
+	place = &report->places[count];
 	(void)strlcpy(place->path, path, sizeof(place->path));
 	(void)strlcpy(place->type, type, sizeof(place->type));
 	(void)strlcpy(place->why, why, sizeof(place->why));

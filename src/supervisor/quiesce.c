@@ -47,7 +47,7 @@ static void
 supervisor_quiesce_report(struct supervisor *supervisor, int error, const char *words)
 {
 	struct quiesce_report *report = &supervisor->board->quiesce.report;
-	uint32_t step = report->steps_count;
+	uint32_t step = __atomic_load_n(&report->steps_count, __ATOMIC_RELAXED);
 	char text[QUIESCE_ERROR_MAX];
 
 	(void)text_format(text, sizeof(text), "%s: %s", strerrorname_np(-error), words);
