@@ -121,11 +121,10 @@ const struct command quiesce_command = {
 	.name = "quiesce",
 	.summary = "have the guest stand still while a program takes a snapshot",
 	.usage = "[OPTION]... [--] COMMAND [ARGUMENT]...\n[OPTION]...",
-	.about =
-	    "Has the guest stand still, runs COMMAND on this machine, and has the guest go\n"
-	    "on: its programs are frozen, its file systems are written out and, as the options\n"
-	    "say, frozen too, so that no byte of them changes. Without COMMAND it stands still\n"
-	    "until Ctrl-C, or the end of standard input.\n",
+	.about = "Has the guest stand still, runs COMMAND on this machine, and has the guest go\n"
+		 "on. Its programs are frozen, its file systems are written out and, as the\n"
+		 "options say, frozen too, so that no byte of them changes. Without COMMAND it\n"
+		 "stands still until Ctrl-C, or the end of standard input.\n",
 	.more = "\n"
 		"COMMAND is not begun unless all that was asked for is done. It has our standard\n"
 		"streams, and Ctrl-C is its own. TERM and HUP are passed on to it, and the guest\n"
