@@ -371,14 +371,14 @@ def test_a_machine_whose_connections_a_snapshot_reset_is_thawed_by_another():
     assert names(guest) == ["QUIESCE", "THAW"]
 
 
-@pytest.mark.parametrize("seconds,code", [(".1", 0), ("1.1", 125)])
-def test_a_guest_that_is_found_thawed_is_no_success_where_its_time_was_over(seconds, code):
+@pytest.mark.parametrize("hold,seconds,code", [("600", ".1", 0), ("1", "1.1", 125)])
+def test_a_guest_that_is_found_thawed_is_no_success_where_its_time_was_over(hold, seconds, code):
     def script(peer):
         if peer.recv().type == codec.THAW:
             peer.exit(1)
         else:
             peer.send(codec.STATUS, quiesced())
-    done = run(script, "--snapshot", "--hold", "1", *sh("sleep " + seconds))
+    done = run(script, "--snapshot", "--hold", hold, *sh("sleep " + seconds))
     assert done.code == code and ("--hold was over" in done.text) == (code != 0)
 
 
@@ -614,7 +614,7 @@ def ctl(agent):
 
 def test_status_shows_a_guest_that_stands_still(ctl):
     out = ctl.ok("quiesce", *NOTHING, *sh("$CTL status; $CTL status --prometheus")).decode()
-    assert re.search(r"^Quiesced +held, for at most [1-3]\d s more$", out, re.MULTILINE)
+    assert re.search(r"^Quiesced +held, for at most \d+ s more$", out, re.MULTILINE)
     assert re.search(r"^vmm_guest_quiesced 1$", out, re.MULTILINE)
     assert "Quiesced" not in ctl.ok("status").decode()
     assert b"\nvmm_guest_quiesced 0\n" in ctl.ok("status", "--prometheus")
@@ -640,7 +640,8 @@ def test_restored_thaws_unless_it_is_told_not_to(ctl, option, code):
 
 
 def test_a_hold_that_is_over_is_told(ctl):
-    done = ctl.run("quiesce", *NOTHING, "--hold", "1", "--", "sleep", "3")
+    script = "while $CTL status | grep -q Quiesced; do sleep .1; done"
+    done = ctl.run("quiesce", *NOTHING, "--hold", "1", *sh(script))
     assert done.code == 125 and "--hold was over" in done.text
 
 
