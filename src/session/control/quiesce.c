@@ -65,17 +65,6 @@ quiesce_send(struct session *session, const struct quiesce_status *status)
 	return text != NULL && r == 0;
 }
 
-/* That nothing was done, as ERROR (-errno) and WORDS say. */
-static bool
-quiesce_send_error(struct session *session, int error, const char *words)
-{
-	char text[QUIESCE_ERROR_SIZE];
-	struct quiesce_status status = { .event = QUIESCE_EVENT_QUIESCED, .error = text };
-
-	(void)text_format(text, sizeof(text), "%s: %s", strerrorname_np(-error), words);
-	return quiesce_send(session, &status);
-}
-
 /* Copies the report. Returns false if it is another's by now. */
 static bool
 quiesce_copy_report(const struct quiesce_watch *watch)
@@ -312,42 +301,47 @@ quiesce_parse(const char *text, size_t len, struct quiesce_order *order, struct 
 	return r;
 }
 
+/* With nothing done, as ERROR (-errno) and WORDS say; counts it in COUNT. */
 static void
-quiesce_refuse_busy(struct session *session, const char *words)
+quiesce_refuse(struct session *session, _Atomic uint64_t *count, int error, const char *words)
 {
-	if (quiesce_send_error(session, -EBUSY, words))
-		session_refuse(session, &session->board->counts.refused, -EBUSY, "%s", words);
+	char text[QUIESCE_ERROR_SIZE];
+	struct quiesce_status status = { .event = QUIESCE_EVENT_QUIESCED, .error = text };
+
+	(void)text_format(text, sizeof(text), "%s: %s", strerrorname_np(-error), words);
+	if (quiesce_send(session, &status))
+		session_refuse(session, count, error, "%s", words);
 }
 
 void
 quiesce_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
 	struct quiesce_watch watch = { .session = session, .quiesce = &session->board->quiesce };
+	struct scoreboard_counts *counts = &session->board->counts;
 	char words[QUIESCE_ERROR_SIZE];
 	struct json_error error;
 
 	(void)type;
 	if (quiesce_parse((const char *)payload, len, &quiesce_own.order, &error) < 0) {
 		(void)text_format(words, sizeof(words), "bad QUIESCE: %s", error.text);
-		if (quiesce_send_error(session, error.code, words))
-			session_refuse_bad(session, "QUIESCE", &error);
+		quiesce_refuse(session, &counts->bad_requests, error.code, words);
+		return;
+	}
+	/* A worker by itself has nobody who could freeze. */
+	if (session->board->quiesce_bell_fd < 0) {
+		quiesce_refuse(session, NULL, -ENOSYS, "there is no supervisor");
 		return;
 	}
 	/* A worker is left, which can thaw. */
 	if (!admission_take(session->board, session->slot_index, ADMISSION_FILE)) {
 		admission_explain(session->board, ADMISSION_FILE, words);
-		quiesce_refuse_busy(session, words);
-		return;
-	}
-	/* A worker by itself has nobody who could freeze. */
-	if (session->board->quiesce_bell_fd < 0) {
-		if (quiesce_send_error(session, -ENOSYS, "there is no supervisor"))
-			session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);
+		quiesce_refuse(session, &counts->refused, -EBUSY, words);
 		return;
 	}
 	if (quiesce_claim(watch.quiesce, session->slot_index, &quiesce_own.order, &watch.number) <
 	    0) {
-		quiesce_refuse_busy(session, "the guest is quiesced, or is about to be");
+		quiesce_refuse(
+		    session, &counts->refused, -EBUSY, "the guest is quiesced, or is about to be");
 		return;
 	}
 	watch.late_ms = clock_mono_ms() + quiesce_own.order.within_ms + QUIESCE_LATE_MS;
