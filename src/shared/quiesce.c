@@ -44,14 +44,6 @@ quiesce_phase(const struct quiesce *quiesce)
 	return quiesce_phase_of(atomic_load(&quiesce->word));
 }
 
-enum quiesce_phase
-quiesce_phase_if(const struct quiesce *quiesce, uint64_t number)
-{
-	uint64_t word = atomic_load(&quiesce->word);
-
-	return word >> QUIESCE_NUMBER_SHIFT == number ? quiesce_phase_of(word) : QUIESCE_NONE;
-}
-
 uint64_t
 quiesce_number(const struct quiesce *quiesce)
 {
@@ -94,34 +86,33 @@ quiesce_claim(struct quiesce *quiesce, uint32_t index, const struct quiesce_orde
 }
 
 int
-quiesce_ask_of(
-    struct quiesce *quiesce, uint64_t number, enum quiesce_ask_kind kind, enum quiesce_thaw_why why)
+quiesce_ask(struct quiesce *quiesce, enum quiesce_ask_kind kind, enum quiesce_thaw_why why)
 {
+	uint64_t word = atomic_load(&quiesce->word);
+	uint64_t number = word >> QUIESCE_NUMBER_SHIFT;
 	uint64_t ask = (number << QUIESCE_BYTE | (uint64_t)kind) << QUIESCE_BYTE | (uint64_t)why;
 	uint64_t standing = atomic_load(&quiesce->ask);
 
-	if (quiesce_phase_if(quiesce, number) < QUIESCE_ASKED)
+	if (quiesce_phase_of(word) < QUIESCE_ASKED)
 		return -ENODATA;
 	do {
-		uint64_t other = standing >> 2 * QUIESCE_BYTE;
-
 		/* What was left of an earlier number is nobody's. The end goes before all. */
-		if (other == number) {
+		if (standing >> 2 * QUIESCE_BYTE == number && standing != 0) {
 			if ((standing >> QUIESCE_BYTE & QUIESCE_BYTE_MASK) == QUIESCE_ASK_THAW)
 				return 0;
 			if (kind != QUIESCE_ASK_THAW)
 				return -EBUSY;
-		} else if (other == quiesce_number(quiesce)) {
-			return -ENODATA;
 		}
 	} while (!atomic_compare_exchange_weak(&quiesce->ask, &standing, ask));
 	return 0;
 }
 
-int
-quiesce_ask(struct quiesce *quiesce, enum quiesce_ask_kind kind, enum quiesce_thaw_why why)
+bool
+quiesce_is_over(const struct quiesce *quiesce, uint64_t number)
 {
-	return quiesce_ask_of(quiesce, quiesce_number(quiesce), kind, why);
+	uint64_t word = atomic_load(&quiesce->word);
+
+	return word >> QUIESCE_NUMBER_SHIFT != number || quiesce_phase_of(word) == QUIESCE_NONE;
 }
 
 /* Whether there is time for another look, before which it pauses: no event tells of the end to
@@ -136,13 +127,25 @@ quiesce_pause(struct backoff *backoff, uint64_t deadline_ms)
 }
 
 int
+quiesce_await_end(const struct quiesce *quiesce, uint64_t number, uint64_t deadline_ms)
+{
+	struct backoff backoff = { 0 };
+
+	while (!quiesce_is_over(quiesce, number)) {
+		if (!quiesce_pause(&backoff, deadline_ms))
+			return -ETIMEDOUT;
+	}
+	return 0;
+}
+
+int
 quiesce_ask_and_wait(struct quiesce *quiesce, enum quiesce_ask_kind kind, enum quiesce_thaw_why why,
     int bell_fd, uint64_t deadline_ms)
 {
 	uint64_t number = quiesce_number(quiesce);
 	uint32_t answer = atomic_load(&quiesce->answer);
 	struct backoff backoff = { 0 };
-	int r = quiesce_ask_of(quiesce, number, kind, why);
+	int r = quiesce_ask(quiesce, kind, why);
 
 	if (r < 0)
 		return r;

@@ -95,15 +95,6 @@ struct quiesce {
 enum quiesce_phase quiesce_phase(const struct quiesce *quiesce);
 uint64_t quiesce_number(const struct quiesce *quiesce);
 
-/* The phase of NUMBER: NONE also where that is over, and another one is under way. */
-enum quiesce_phase quiesce_phase_if(const struct quiesce *quiesce, uint64_t number);
-
-static inline bool
-quiesce_is_over(const struct quiesce *quiesce, uint64_t number)
-{
-	return quiesce_phase_if(quiesce, number) == QUIESCE_NONE;
-}
-
 /* Index + 1 of the slot whose worker asked for what is going on; 0: nobody, or it has died.
  * A worker may have written any other number there. */
 uint32_t quiesce_holder(const struct quiesce *quiesce);
@@ -130,15 +121,17 @@ int quiesce_claim(struct quiesce *quiesce, uint32_t index, const struct quiesce_
  * ask is under way. */
 int quiesce_ask(struct quiesce *quiesce, enum quiesce_ask_kind kind, enum quiesce_thaw_why why);
 
-/* The same of NUMBER alone: -ENODATA also where that is over, and another one is under way. */
-int quiesce_ask_of(struct quiesce *quiesce, uint64_t number, enum quiesce_ask_kind kind,
-    enum quiesce_thaw_why why);
-
-/* As quiesce_ask(), and rings BELL_FD, the switch's, and waits until that is done. Returns 0; as
+/* The same, and rings BELL_FD, the switch's, and waits until that is done. Returns 0; as
  * quiesce_ask(), -ENODATA also where the end came first; or -ETIMEDOUT at DEADLINE_MS
  * (CLOCK_MONOTONIC). */
 int quiesce_ask_and_wait(struct quiesce *quiesce, enum quiesce_ask_kind kind,
     enum quiesce_thaw_why why, int bell_fd, uint64_t deadline_ms);
+
+/* Whether NUMBER has fallen. */
+bool quiesce_is_over(const struct quiesce *quiesce, uint64_t number);
+
+/* Waits until NUMBER has fallen. Returns 0, or -ETIMEDOUT at DEADLINE_MS (CLOCK_MONOTONIC). */
+int quiesce_await_end(const struct quiesce *quiesce, uint64_t number, uint64_t deadline_ms);
 
 /* ---- for the supervisor and the switch ----------------------------------- */
 

@@ -142,20 +142,27 @@ switch_judge_file(struct switch_state *state, uint32_t index, int r, char words[
 	return 0;
 }
 
-/* Whether there is still time, and nobody has called it off: whatever is asked for before the
- * guest is held does that. */
+/* Whether nobody has called it off: whatever is asked for before the guest is held does that. */
 static int
-switch_may_go_on(struct switch_state *state, char words[QUIESCE_ERROR_MAX])
+switch_is_wanted(struct switch_state *state, char words[QUIESCE_ERROR_MAX])
 {
 	enum quiesce_thaw_why why;
 
-	if (quiesce_take_ask(state->options->quiesce, state->options->number, &why) !=
-	    QUIESCE_ASK_NONE) {
-		(void)strlcpy(words, "it was called off", QUIESCE_ERROR_MAX);
-		return -ECANCELED;
-	}
-	if (clock_mono_ms() < state->deadline_ms)
+	if (quiesce_take_ask(state->options->quiesce, state->options->number, &why) ==
+	    QUIESCE_ASK_NONE)
 		return 0;
+	(void)strlcpy(words, "it was called off", QUIESCE_ERROR_MAX);
+	return -ECANCELED;
+}
+
+/* Whether there is still time, too. */
+static int
+switch_may_go_on(struct switch_state *state, char words[QUIESCE_ERROR_MAX])
+{
+	int r = switch_is_wanted(state, words);
+
+	if (r < 0 || clock_mono_ms() < state->deadline_ms)
+		return r;
 	(void)strlcpy(words, "not done in within_ms", QUIESCE_ERROR_MAX);
 	return -ETIMEDOUT;
 }
@@ -194,16 +201,18 @@ static const struct switch_step {
 };
 
 /* Makes one step. A ring ends the waits of the first two, which may mean nothing, and they
- * can be made again. */
+ * can be made again: they look at the time themselves, and say what was waited for in vain. */
 static int
 switch_make_step(
     struct switch_state *state, const struct switch_step *step, char words[QUIESCE_ERROR_MAX])
 {
-	int r;
+	int r = switch_may_go_on(state, words);
 
+	if (r < 0)
+		return r;
 	do {
 		bell_silence(state->options->wake_fd);
-		r = switch_may_go_on(state, words);
+		r = switch_is_wanted(state, words);
 		if (r == 0)
 			r = step->make(state, words);
 	} while (r == -EINTR && step->waits);

@@ -67,11 +67,13 @@ switch_freezer_await_rest(
 	const struct switch_freezer *freezer = context;
 	struct pollfd wait = { .fd = wake_fd, .events = POLLIN };
 	const struct slot *restless = switch_freezer_wake_restless(freezer);
-	int n;
+	uint64_t now = clock_mono_ms();
+	int n = 0;
 
 	if (restless == NULL)
 		return 0;
-	n = poll(&wait, 1, clock_poll_timeout(clock_mono_ms(), deadline_ms));
+	if (now < deadline_ms)
+		n = poll(&wait, 1, clock_poll_timeout(now, deadline_ms));
 	if (n != 0)
 		return n > 0 || errno == EINTR ? -EINTR : -errno;
 	(void)text_format(words, QUIESCE_ERROR_MAX, "session %" PRIu64 " (%.*s) does not rest",

@@ -133,25 +133,6 @@ test_what_was_left_of_an_earlier_number_is_nobodys(void **state)
 }
 
 static void
-test_who_is_late_asks_nothing_of_the_next(void **state)
-{
-	enum quiesce_thaw_why why = QUIESCE_THAW_OTHER;
-	uint64_t number = hold(3);
-	uint64_t next;
-
-	(void)state;
-	quiesce_end(&quiesce, number, QUIESCE_THAW_EXPIRED);
-	next = hold(4);
-	assert_int_equal(
-	    quiesce_ask_of(&quiesce, number, QUIESCE_ASK_THAW, QUIESCE_THAW_GONE), -ENODATA);
-	assert_int_equal(quiesce_take_ask(&quiesce, next, &why), QUIESCE_ASK_NONE);
-	assert_int_equal(quiesce_ask(&quiesce, QUIESCE_ASK_HOLD, QUIESCE_THAW_RESTORED), 0);
-	assert_int_equal(
-	    quiesce_ask_of(&quiesce, number, QUIESCE_ASK_THAW, QUIESCE_THAW_GONE), -ENODATA);
-	assert_int_equal(quiesce_take_ask(&quiesce, next, &why), QUIESCE_ASK_HOLD);
-}
-
-static void
 test_a_worker_that_dies_before_its_order_stands_holds_up_nobody(void **state)
 {
 	uint64_t number = 0;
@@ -216,17 +197,18 @@ test_what_is_skipped_leaves_room_for_all_that_may_be_frozen(void **state)
 /* ---- waiting ----------------------------------------------------------------- */
 
 static void
-test_a_number_that_has_fallen_stays_so(void **state)
+test_an_end_is_awaited_up_to_a_time(void **state)
 {
 	uint64_t number = hold(0);
 
 	(void)state;
-	assert_int_equal(quiesce_phase_if(&quiesce, number), QUIESCE_HELD);
+	assert_false(quiesce_is_over(&quiesce, number));
+	assert_int_equal(quiesce_await_end(&quiesce, number, clock_mono_ms()), -ETIMEDOUT);
 	quiesce_end(&quiesce, number, QUIESCE_THAW_HOST);
 	assert_true(quiesce_is_over(&quiesce, number));
+	assert_int_equal(quiesce_await_end(&quiesce, number, 0), 0);
 	(void)hold(0);
-	assert_true(quiesce_is_over(&quiesce, number));
-	assert_int_equal(quiesce_phase_if(&quiesce, number), QUIESCE_NONE);
+	assert_int_equal(quiesce_await_end(&quiesce, number, 0), 0);
 }
 
 static void
@@ -298,12 +280,11 @@ main(void)
 		QUIESCE_TEST(test_nothing_is_asked_of_a_guest_that_is_not_quiesced),
 		QUIESCE_TEST(test_the_end_goes_before_all_else_that_is_asked_for),
 		QUIESCE_TEST(test_what_was_left_of_an_earlier_number_is_nobodys),
-		QUIESCE_TEST(test_who_is_late_asks_nothing_of_the_next),
 		QUIESCE_TEST(test_a_worker_that_dies_before_its_order_stands_holds_up_nobody),
 		QUIESCE_TEST(test_the_death_of_the_worker_that_asked_is_known),
 		QUIESCE_TEST(test_nonsense_that_a_worker_wrote_is_not_taken),
 		QUIESCE_TEST(test_what_is_skipped_leaves_room_for_all_that_may_be_frozen),
-		QUIESCE_TEST(test_a_number_that_has_fallen_stays_so),
+		QUIESCE_TEST(test_an_end_is_awaited_up_to_a_time),
 		QUIESCE_TEST(test_what_is_asked_for_is_awaited_up_to_a_time),
 		QUIESCE_TEST(test_who_asks_waits_until_it_is_done),
 	};

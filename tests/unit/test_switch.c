@@ -48,6 +48,7 @@ struct fake {
 	bool is_slow[FILES];	/* its freeze takes longer than there is time for */
 	uint64_t deadline_ms;
 	int rest_error;
+	bool rings_late; /* the wait for rest ends by a ring when there is no more time */
 	int sessions_error;
 	enum quiesce_ask_kind asks[4]; /* that are made when it is held, and after each answer */
 	int asked;
@@ -98,7 +99,9 @@ fake_await_rest(void *context, int wake_fd, uint64_t deadline_ms, char words[QUI
 	fake_moment();
 	fake_note('r', FAKE_ALL);
 	if (fake->rest_error == -EINTR) {
-		fake->rest_error = 0;
+		while (fake->rings_late && clock_mono_ms() < deadline_ms)
+			(void)usleep(1000);
+		fake->rest_error = fake->rings_late ? -ETIMEDOUT : 0;
 		return -EINTR;
 	}
 	if (fake->rest_error < 0)
@@ -458,6 +461,16 @@ test_what_takes_too_long_is_undone(void **state)
 }
 
 static void
+test_who_does_not_rest_is_named_though_a_ring_comes_at_the_last_moment(void **state)
+{
+	(void)state;
+	order.within_ms = 1000;
+	fake->rest_error = -EINTR;
+	fake->rings_late = true;
+	assert_failed(QUIESCE_STEP_REST, "ETIMEDOUT: session 17 (read) does not rest");
+}
+
+static void
 test_a_last_freeze_that_takes_too_long_is_undone_too(void **state)
 {
 	(void)state;
@@ -680,6 +693,7 @@ main(void)
 		SWITCH_TEST(test_a_named_file_system_that_another_has_frozen_is_an_error),
 		SWITCH_TEST(test_a_named_file_system_that_cannot_be_frozen_is_an_error),
 		SWITCH_TEST(test_what_takes_too_long_is_undone),
+		SWITCH_TEST(test_who_does_not_rest_is_named_though_a_ring_comes_at_the_last_moment),
 		SWITCH_TEST(test_a_last_freeze_that_takes_too_long_is_undone_too),
 		SWITCH_TEST(test_a_thaw_before_all_is_frozen_calls_it_off),
 		SWITCH_TEST(test_a_hold_that_nobody_ends_expires),

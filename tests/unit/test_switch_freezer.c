@@ -110,6 +110,8 @@ test_a_worker_that_rings_ends_the_wait(void **state)
 	bell_ring(bell_fd);
 	assert_int_equal(
 	    real.freezer.await_rest(&real, bell_fd, clock_mono_ms() + LONG_MS, words), -EINTR);
+	/* But not for ever. */
+	assert_int_equal(real.freezer.await_rest(&real, bell_fd, 0, words), -ETIMEDOUT);
 }
 
 static void

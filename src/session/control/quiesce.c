@@ -139,9 +139,7 @@ quiesce_finish(struct quiesce_watch *watch)
 {
 	enum quiesce_thaw_why why = (enum quiesce_thaw_why)atomic_load(&watch->quiesce->why);
 	struct quiesce_status status = { .event = QUIESCE_EVENT_THAWED, .why = why };
-	/* In this order: the reason is ours if the number still is. */
-	bool is_ours = quiesce_number(watch->quiesce) == watch->number;
-	bool has_failed = !watch->is_told && (why >= QUIESCE_THAW_OTHER || !is_ours);
+	bool has_failed = !watch->is_told && why >= QUIESCE_THAW_OTHER;
 
 	if (watch->is_gone)
 		return;
@@ -160,7 +158,7 @@ quiesce_finish(struct quiesce_watch *watch)
 static void
 quiesce_thaw(const struct quiesce_watch *watch, enum quiesce_thaw_why why)
 {
-	(void)quiesce_ask_of(watch->quiesce, watch->number, QUIESCE_ASK_THAW, why);
+	(void)quiesce_ask(watch->quiesce, QUIESCE_ASK_THAW, why);
 	bell_ring(watch->session->board->quiesce_bell_fd);
 }
 
@@ -235,9 +233,9 @@ quiesce_give_up(struct quiesce_watch *watch)
 static void
 quiesce_watch(struct quiesce_watch *watch)
 {
-	enum quiesce_phase phase;
+	while (!quiesce_is_over(watch->quiesce, watch->number)) {
+		enum quiesce_phase phase = quiesce_phase(watch->quiesce);
 
-	while ((phase = quiesce_phase_if(watch->quiesce, watch->number)) != QUIESCE_NONE) {
 		if (watch->is_gone && quiesce_own.order.holds_when_gone)
 			return;
 		if (phase == QUIESCE_ASKED &&
