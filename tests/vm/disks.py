@@ -61,12 +61,15 @@ class Image:
 
 
 class Disk(Image):
-    def __init__(self, folder, name, mib=16):
+    """HOLDS is a folder whose files are in it from the beginning."""
+
+    def __init__(self, folder, name, mib=16, holds=None):
         super().__init__(pathlib.Path(folder, name))
         self.name = name
         with open(self.path, "wb") as file:
             file.truncate(mib * MIB)
-        subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", self.path], check=True)
+        options = ["-d", holds] if holds else []
+        subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", *options, self.path], check=True)
 
     @property
     def devices(self):
