@@ -79,3 +79,16 @@ def await_slot(agent, kind, count=1):
 
 def is_silent(*conns, seconds=0.2):
     return not select.select(conns, [], [], seconds)[0]
+
+
+def workers(agent):
+    """Its workers, without the process that holds the time."""
+    return {pid for pid in agent.worker_pids() if b": switch" not in cmdline(pid)}
+
+
+def cmdline(pid):
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as f:
+            return f.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""

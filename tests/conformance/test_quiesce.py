@@ -170,9 +170,9 @@ def test_with_hold_the_guest_stays_as_it_is_when_its_host_goes(agent):
 def test_with_hold_no_worker_is_needed_any_more(agent):
     hold(agent, on_gone="hold").close()
     wait_until(lambda: not slots(agent, "quiesce"), message="its worker is free")
-    before = set(agent.worker_pids())
+    before = holding.workers(agent)
     kill_hard(*before)
-    wait_until(lambda: len(set(agent.worker_pids()) - before) == len(before), message="other workers")
+    wait_until(lambda: len(holding.workers(agent) - before) == len(before), message="other workers")
     assert phase(agent) == "held"
     assert thaw(agent) == 0
 

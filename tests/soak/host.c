@@ -292,10 +292,7 @@ host_read_log(const struct host *host, const pid_t *killed, unsigned count, stru
 	while (log != NULL && fgets(line, sizeof(line), log) != NULL) {
 		const char *words = strstr(line, "the next starts in ");
 		const char *pid = strstr(line, "(pid ");
-		const char *unsaid = strstr(line, ": supervisor: ");
 
-		if (unsaid != NULL && strstr(line, "the guest was quiesced") != NULL)
-			ret->unsaid += (unsigned)strtoul(unsaid + 14, NULL, 10);
 		if (words == NULL)
 			continue;
 		if (pid != NULL && host_was_killed(killed, count, (pid_t)strtol(pid + 5, NULL, 10)))

@@ -50,7 +50,6 @@ bool host_settle(const struct host *host, struct host_state *ret);
 struct host_deaths {
 	unsigned killed;	 /* they are of those that were killed */
 	unsigned strange;	 /* they are not */
-	unsigned unsaid;	 /* lines of the supervisor's that had no place in the log */
 	unsigned long waited_ms; /* in all, for which their successors had to wait */
 };
 

@@ -180,28 +180,6 @@ control_kill(struct visitor *visitor)
 	return control(visitor, VMM_GUEST_KILL, request, sizeof(request) - 1, 1);
 }
 
-/* All stand still for a moment; unless somebody's host has stopped in the middle of a frame, or
- * another visitor's request calls it off. */
-static enum outcome
-control_quiesce(struct visitor *visitor)
-{
-	static const char request[] =
-	    "{\"freeze\":\"none\",\"sync\":false,\"within_ms\":1000,\"hold_ms\":10}";
-	const struct answer *answer = &visitor->answer;
-	enum outcome outcome;
-
-	if (!visitor_open(visitor, VMM_GUEST_EXEC_PORT, &outcome))
-		return outcome;
-	(void)talk_send(&visitor->talk, VMM_GUEST_QUIESCE, request, sizeof(request) - 1);
-	talk_finish(&visitor->talk, &visitor->answer);
-	if (answer->has_exit && answer->code == 1 && strstr(answer->text, "\"error\":\"E") != NULL)
-		return OUTCOME_WELL;
-	outcome = visitor_judge_control(visitor, 0);
-	if (outcome == OUTCOME_WELL && strstr(answer->text, "\"why\":\"") == NULL)
-		return visitor_complain(visitor, "EXIT 0 after '%.200s'", answer->text);
-	return outcome;
-}
-
 static enum outcome
 control_wait_port(struct visitor *visitor)
 {
@@ -244,7 +222,6 @@ const struct kind kinds_exec[] = {
 	{ "clock", 3, control_clock },
 	{ "restored", 3, control_restored },
 	{ "kill", 3, control_kill },
-	{ "quiesce", 1, control_quiesce },
 	{ "wait-port", 3, control_wait_port },
 	{ "connect", 6, control_connect },
 	{ 0 },
