@@ -40,6 +40,9 @@ static const struct message_kind restored_machine_id = { restored_read_machine_i
 
 ENV_MEMBER_ASSERT(struct restored_json, env, env_count);
 
+/* Of the same characters, too. */
+_Static_assert(VMM_GUEST_HOSTNAME_MAX == VMM_GUEST_NAME_MAX, "a hostname is as long as a name");
+
 #define STEP(step)                                                                                 \
 	.flags = MESSAGE_OPTIONAL, .beside = offsetof(struct restored_json, have),                 \
 	.bit = 1u << (step)
@@ -51,7 +54,7 @@ static const struct message_member restored_table[RESTORED_MEMBERS] = {
 	    MESSAGE_AT(struct restored_json, entropy), STEP(RESTORED_ENTROPY) },
 	[RESTORED_GENERATION] = { "generation", .kind = MESSAGE_UNSIGNED,
 	    MESSAGE_AT(struct restored_json, generation), STEP(RESTORED_GENERATION) },
-	[RESTORED_HOSTNAME] = { "hostname", .kind = MESSAGE_TEXT,
+	[RESTORED_HOSTNAME] = { "hostname", .kind = MESSAGE_NAME,
 	    MESSAGE_AT(struct restored_json, hostname), STEP(RESTORED_HOSTNAME) },
 	[RESTORED_MACHINE_ID] = { "machine_id", .kind = MESSAGE_CUSTOM,
 	    .more = &restored_machine_id, STEP(RESTORED_MACHINE_ID) },
@@ -80,17 +83,10 @@ restored_read_entropy(const char *text, struct restored_request *request)
 static void
 restored_read_hostname(const char *name, struct restored_request *request)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				      "0123456789._-";
-
-	if (name[0] == '\0' || strchr("._-", name[0]) != NULL ||
-	    name[strspn(name, allowed)] != '\0' ||
-	    strlcpy(request->hostname, name, sizeof(request->hostname)) >=
-		sizeof(request->hostname))
-		json_fail(&request->errors[RESTORED_HOSTNAME],
-		    "member 'hostname': 1 to %u of A-Z, a-z, 0-9, '.', '_' and '-' are needed, "
-		    "the first a letter or digit",
-		    VMM_GUEST_HOSTNAME_MAX);
+	if (strchr("._-", name[0]) != NULL)
+		json_fail_member(&request->errors[RESTORED_HOSTNAME], "hostname",
+		    "the first is not a letter or digit");
+	(void)strlcpy(request->hostname, name, sizeof(request->hostname));
 }
 
 /* Puts hex digits into TEXT in lower case. Returns whether it is as many as are needed, and
