@@ -124,6 +124,15 @@ def test_thaw_of_a_guest_that_runs_is_exit_1(agent):
         assert [f.type for f in result.frames] == [codec.EXIT] and result.code == 1
 
 
+def test_a_thaw_that_takes_long_leaves_the_last_worker_to_others(start_agent):
+    agent = start_agent("--workers=2")
+    with hold(agent) as conn, Fault(agent.switch_pids(), "exit_group", "delay_enter=8000000"):
+        assert agent.request(codec.THAW).code == -1
+        assert phase(agent) == "thawing" and is_silent(conn)
+        assert thawed(conn) == "thaw", "it went on all the same"
+    assert thaw(agent) == 1
+
+
 @pytest.mark.parametrize("bad", [b"x", b"[]", b"null", b"{", b'{"a":1}x'])
 def test_a_thaw_that_is_no_object_thaws_nothing(held, bad):
     before = held.agent.status()["sessions"]["bad_requests"]

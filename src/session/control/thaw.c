@@ -8,8 +8,24 @@
 #include "platform/clock.h"
 #include "protocol/quiesce_request.h"
 
-/* A file system that is thawed may wait for its disk. */
-#define THAW_WAIT_MS 60000
+/* A file system that is thawed may wait for its disk: how long that is waited for, but for no more
+ * than one look while no worker is idle. */
+#define THAW_LOOK_MS 1000
+#define THAW_LOOKS_MAX 60
+
+static int
+thaw_make(struct scoreboard *board)
+{
+	int looks = 0;
+	int r;
+
+	do {
+		r = quiesce_ask_and_wait(&board->quiesce, QUIESCE_ASK_THAW, QUIESCE_THAW_THAW,
+		    board->quiesce_bell_fd, clock_mono_ms() + THAW_LOOK_MS);
+	} while (r == -ETIMEDOUT && ++looks < THAW_LOOKS_MAX && scoreboard_count_idle(board) > 0);
+	/* It may have come between two looks. */
+	return looks > 0 && r == -ENODATA ? 0 : r;
+}
 
 void
 thaw_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
@@ -23,8 +39,7 @@ thaw_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t
 		session_refuse_bad(session, "THAW", &error);
 		return;
 	}
-	r = quiesce_ask_and_wait(&session->board->quiesce, QUIESCE_ASK_THAW, QUIESCE_THAW_THAW,
-	    session->board->quiesce_bell_fd, clock_mono_ms() + THAW_WAIT_MS);
+	r = thaw_make(session->board);
 	if (r == -ENODATA)
 		code = VMM_GUEST_EXIT_NOT_MADE;
 	else if (r < 0)
