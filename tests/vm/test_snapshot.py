@@ -233,6 +233,12 @@ def assert_whole(machine, durables=1):
     assert run(machine, "echo served") == "served"
 
 
+def reach(machine):
+    """On each port that a connection of the host before may still have."""
+    for _ in range(PORTS):
+        machine.dial().close()
+
+
 def is_frozen(machine):
     return "frozen 1" in machine.guest.output("cat /sys/fs/cgroup/sessions/cgroup.events")
 
@@ -255,9 +261,7 @@ def written(machine):
 def test_sessions_in_mid_stream_whose_connections_a_restore_reset_leave_the_agent_whole(start_clone, golden):
     with start_clone("unaware", cid=77) as machine:
         machine.plug()
-        # The new host's ports are those of the old one's connections.
-        for _ in range(PORTS):
-            machine.dial().close()
+        reach(machine)
         assert_whole(machine)
         assert machine.status()["instance"] == golden.instance
         assert machine.guest.run("ps | grep -v grep | grep -q 'echo talk'").status == 1
@@ -341,9 +345,7 @@ class Clone:
         self.machine = machine
         self.still = [self._see()]
         machine.plug()
-        # The new host's ports are those of connections of sessions that rest.
-        for _ in range(PORTS):
-            machine.dial().close()
+        reach(machine)
         self.still.append(self._see())
         self.given = identity(number)
         self.told = restored(machine, **self.given)
