@@ -100,39 +100,40 @@ supervisor_quiesce_ask(struct supervisor *supervisor, enum quiesce_thaw_why why)
 
 /* The process: it keeps nothing open that the guest could miss. */
 static _Noreturn void
-supervisor_quiesce_run(const struct supervisor *supervisor, struct switch_options *options)
+supervisor_quiesce_run(const struct supervisor *supervisor)
 {
-	const int kept[] = { options->wake_fd, options->keep_read_fd, options->keep_write_fd,
-		supervisor_quiesce_sessions_fd(supervisor), proc_dir_fd() };
+	const struct supervisor_quiesce *quiesce = &supervisor->quiesce;
+	int sessions_fd = supervisor_quiesce_sessions_fd(supervisor);
 	struct switch_freezer freezer;
-
-	switch_freezer_init(&freezer, supervisor->board, options->number,
-	    supervisor_quiesce_sessions_fd(supervisor));
-	options->freezer = &freezer.freezer;
-	own_fd_close_others(STDERR_FILENO + 1, kept, sizeof(kept) / sizeof(kept[0]));
-	switch_run(options);
-}
-
-static int
-supervisor_quiesce_fork(struct supervisor *supervisor)
-{
-	struct supervisor_quiesce *quiesce = &supervisor->quiesce;
-	struct switch_options options = { .quiesce = &supervisor->board->quiesce,
+	const struct switch_options options = { .quiesce = &supervisor->board->quiesce,
 		.order = &quiesce->order,
 		.ledger = quiesce->ledger,
+		.freezer = &freezer.freezer,
 		.keep_read_fd = quiesce->keep_read_fd,
 		.keep_write_fd = quiesce->keep_write_fd,
 		.wake_fd = supervisor->board->quiesce_bell_fd,
 		.number = quiesce->number,
 		.is_successor = quiesce->is_successor,
 		.why = quiesce->why };
+	const int kept[] = { options.wake_fd, options.keep_read_fd, options.keep_write_fd,
+		sessions_fd, proc_dir_fd() };
+
+	switch_freezer_init(&freezer, supervisor->board, options.number, sessions_fd);
+	own_fd_close_others(STDERR_FILENO + 1, kept, sizeof(kept) / sizeof(kept[0]));
+	switch_run(&options);
+}
+
+static int
+supervisor_quiesce_fork(struct supervisor *supervisor)
+{
+	struct supervisor_quiesce *quiesce = &supervisor->quiesce;
 	pid_t pid;
 	int r;
 
 	switch_ledger_lend(quiesce->ledger, true);
 	pid = fork();
 	if (pid == 0)
-		supervisor_quiesce_run(supervisor, &options);
+		supervisor_quiesce_run(supervisor);
 	r = pid < 0 ? -errno : 0;
 	switch_ledger_lend(quiesce->ledger, false);
 	supervisor->pool.switch_pid = pid < 0 ? 0 : pid;

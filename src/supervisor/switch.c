@@ -213,7 +213,7 @@ switch_lock_memory(void)
 
 	switch_touch_stack();
 	(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
-	(void)mlock(__executable_start, (size_t)(edata - __executable_start));
+	(void)mlock(__executable_start, (size_t)((uintptr_t)edata - (uintptr_t)__executable_start));
 }
 
 _Noreturn void

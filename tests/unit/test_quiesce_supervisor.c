@@ -323,7 +323,7 @@ test_the_switch_has_nothing_open_but_what_it_needs(void **state)
 }
 
 static void
-test_what_is_forked_for_anything_else_can_not_reach_the_ledger(void **state)
+test_what_is_forked_for_anything_else_can_not_reach_ledger_and_queue(void **state)
 {
 	unsigned char resident;
 	int status = -1;
@@ -331,6 +331,9 @@ test_what_is_forked_for_anything_else_can_not_reach_the_ledger(void **state)
 
 	(void)state;
 	(void)ask();
+	/* A worker closes what lies there. */
+	assert_true(supervisor.quiesce.keep_read_fd >= OWN_FD_MIN);
+	assert_true(supervisor.quiesce.keep_write_fd >= OWN_FD_MIN);
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0)
@@ -435,10 +438,11 @@ test_successors_that_die_are_followed_though_not_at_once(void **state)
 	bury();
 	(void)step();
 	assert_true(supervisor.pool.switch_pid > 0);
-	bury();
 	now = clock_mono_ms();
-	if (now < supervisor.quiesce.fork_at_ms)
-		assert_true(supervisor_quiesce_step(&supervisor, now) <= now + 100);
+	bury();
+	assert_true(supervisor.quiesce.fork_at_ms >= now + 100);
+	assert_true(supervisor_quiesce_step(&supervisor, now) <= supervisor.quiesce.fork_at_ms);
+	assert_int_equal(supervisor.pool.switch_pid, 0);
 	run();
 	assert_int_equal(atomic_load(&script->successors), 3);
 	assert_over(QUIESCE_THAW_GONE);
@@ -729,7 +733,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		QUIESCE_TEST(test_an_order_is_carried_out_and_its_number_falls),
 		QUIESCE_TEST(test_the_switch_has_nothing_open_but_what_it_needs),
-		QUIESCE_TEST(test_what_is_forked_for_anything_else_can_not_reach_the_ledger),
+		QUIESCE_TEST(test_what_is_forked_for_anything_else_can_not_reach_ledger_and_queue),
 		QUIESCE_TEST(test_all_workers_are_woken_at_the_end),
 		QUIESCE_TEST(test_what_the_switch_could_not_do_failed),
 		QUIESCE_TEST(test_a_switch_that_dies_is_followed_by_one_that_thaws),
