@@ -19,18 +19,19 @@
 static uint64_t clock_skipped_ms;
 
 uint64_t
-clock_shared_ms(void)
+clock_mono_ms(void)
 {
 	struct timespec now;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * MS_PER_S + (uint64_t)now.tv_nsec / NS_PER_MS;
+	return (uint64_t)now.tv_sec * MS_PER_S + (uint64_t)now.tv_nsec / NS_PER_MS -
+	       clock_skipped_ms;
 }
 
 uint64_t
-clock_mono_ms(void)
+clock_shared_ms(void)
 {
-	return clock_shared_ms() - clock_skipped_ms;
+	return clock_mono_ms() + clock_skipped_ms;
 }
 
 void

@@ -134,8 +134,10 @@ rest_turn(void)
 }
 
 void
-rest_here(void)
+rest_point(void)
 {
+	if (!rest_is_due())
+		return;
 	while (rest_turn())
 		;
 }

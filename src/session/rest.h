@@ -46,24 +46,16 @@ void rest_leave(void);
 /* The session is over, and its connection closed. Time goes on as for others. */
 void rest_end(void);
 
-/* Whether it is time to rest. For hot paths: one load. */
-static inline bool
+/* Whether it is time to rest. For hot paths: one load, and no call at any size. */
+static inline __attribute__((always_inline)) bool
 rest_is_due(void)
 {
 	return quiesce_word_is_raised(atomic_load_explicit(rest_word, memory_order_relaxed));
 }
 
-/* Rests until the thaw, or until this worker is told to stop. In the middle of a frame of ours
- * it does nothing: that goes to its end first, and no other is begun. */
-void rest_here(void);
-
-/* The point of a loop that has nothing else to do at rest. */
-static inline void
-rest_point(void)
-{
-	if (rest_is_due())
-		rest_here();
-}
+/* If it is, rests until the thaw, or until this worker is told to stop. In the middle of a frame
+ * of ours it does nothing: that goes to its end first, and no other is begun. */
+void rest_point(void);
 
 /* The same for who is to look at something whenever he is woken: returns true then, to be
  * called again, and false when he need not rest any more. */

@@ -5,11 +5,13 @@ with every byte; and its time stands still with it. Nothing of this machine is f
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import struct
 import threading
 import time
+import tty
 
 import pytest
 
@@ -196,6 +198,15 @@ def test_a_long_list(agent, tmp_path):
     assert names == ["%03d" % i for i in range(SLOW_COUNT)]
 
 
+def test_a_list_of_a_long_directory(agent, tmp_path):
+    """Its names come in several pieces."""
+    for i in range(5000):
+        (tmp_path / ("%04d" % i)).touch()
+    conn, calls = in_the_middle(agent, codec.FILE_LIST_REQ, {"path": str(tmp_path)}, "getdents64", SLOWER, begun=2)
+    assert calls > 0 and len(conn.expect(codec.FILE_LIST).json()) == 5000
+    conn.close()
+
+
 def test_a_long_remove(agent, tmp_path):
     tree = entries(tmp_path)
 
@@ -248,6 +259,27 @@ def test_a_watch(agent, tmp_path):
         for i in range(100):
             event = conn.expect(codec.FILE_EVENT).json()
             assert (event["kind"], event["path"]) == ("created", str(tmp_path / ("%03d" % i)))
+
+
+def test_an_upload_to_a_device_that_takes_nothing(agent):
+    data = b"x" * 100000
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    with agent.file_connect(codec.FILE_WRITE_REQ, {"path": os.ttyname(slave)}) as conn:
+        conn.send(codec.FILE_DATA, data)
+        conn.send(codec.FILE_DONE)
+        slot_of(agent, "write")
+        time.sleep(0.3)
+        got = b""
+        with stand_still(agent, conn, kind="write"):
+            while select.select([master], [], [], 0.3)[0]:
+                got += os.read(master, 65536)
+            assert len(got) < len(data)
+        while len(got) < len(data):
+            got += os.read(master, 65536)
+        assert conn.expect(codec.FILE_ACK).payload == b"" and got == data
+    os.close(master)
+    os.close(slave)
 
 
 @contextlib.contextmanager

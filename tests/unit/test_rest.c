@@ -149,12 +149,12 @@ test_who_has_not_joined_does_not_rest(void **state)
 	(void)state;
 	raise_it();
 	assert_false(rest_is_due());
-	rest_here();
+	rest_point();
 	rest_join(&conn);
 	assert_true(rest_is_due());
 	rest_leave();
 	assert_false(rest_is_due());
-	rest_here();
+	rest_point();
 	assert_int_equal(atomic_load(&slot->has_to_rest), 1);
 	rest_end();
 	assert_int_equal(atomic_load(&slot->has_to_rest), 0);
@@ -286,7 +286,7 @@ rest_while(void (*what)(pid_t worker))
 	raise_it();
 	other = fork_other(what);
 	fd_close(&host_fd);
-	rest_here();
+	rest_point();
 	assert_int_equal(quiesce_phase(&board->quiesce), QUIESCE_NONE);
 	(void)waitpid(other, NULL, 0);
 }

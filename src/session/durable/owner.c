@@ -10,6 +10,7 @@
 
 #include "platform/memory.h"
 #include "session/durable/owner_host.h"
+#include "session/rest.h"
 #include "shared/attachment.h"
 #include "shared/holder_place.h"
 
@@ -151,7 +152,8 @@ owner_rise(struct owner *owner)
 uint8_t *
 owner_buffer(struct owner *owner)
 {
-	owner->is_direct = follow_is_caught_up(&owner->follow);
+	/* No frame is begun that would have to go to its end before we rest. */
+	owner->is_direct = follow_is_caught_up(&owner->follow) && !rest_is_due();
 	return owner->is_direct ? conn_tx_buffer() : owner_memory;
 }
 

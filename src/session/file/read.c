@@ -16,7 +16,6 @@
 #include "session/file/place.h"
 #include "session/file/reply.h"
 #include "session/file/user.h"
-#include "session/rest.h"
 
 /* Less than this is sent sooner by a copy, with its header in the same call. */
 #define FILE_READ_SOLID_MIN (64 * 1024)
@@ -166,7 +165,6 @@ file_read_send(struct file_read *read)
 		    read->left < VMM_GUEST_DATA_MAX ? (size_t)read->left : VMM_GUEST_DATA_MAX;
 		ssize_t n = 0;
 
-		rest_point();
 		if (read->is_solid && len >= FILE_READ_SOLID_MIN)
 			n = file_read_send_solid(read, len);
 		if (n == 0)

@@ -264,7 +264,7 @@ launch_await_thaw(struct launch *launch)
 			return false;
 		}
 		atomic_store(&slot->spawning, SLOT_SPAWN_NONE);
-		rest_here();
+		rest_point();
 		atomic_store(&slot->spawning, SLOT_SPAWNING);
 	}
 	return true;

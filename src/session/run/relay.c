@@ -60,8 +60,7 @@ relay_prepare(const struct relay *relay, struct pollfd *polls)
 {
 	bool is_pushing = conn_is_pushing(relay->conn);
 	bool reads_host = !host_frames_must_wait(&relay->frames);
-	/* No frame is begun that would have to go to its end before we rest. */
-	bool reads_program = output_may_read(&relay->output) && !rest_is_due();
+	bool reads_program = output_may_read(&relay->output);
 
 	polls[RELAY_POLL_CONN].fd = relay->end.is_gone ? -1 : conn_fd(relay->conn);
 	polls[RELAY_POLL_CONN].events =
@@ -123,6 +122,8 @@ relay_pump(struct relay *relay, const struct pollfd *polls, uint64_t now)
 {
 	bool ready[OUTPUT_STREAMS];
 
+	/* While a frame goes to its end no output is waited for. So that no frame follows it before
+	 * we rest, what is read without waiting is left alone. */
 	for (int i = 0; i < OUTPUT_STREAMS; i++)
 		ready[i] = polls[RELAY_POLL_OUTPUT + i].revents != 0 ||
 			   (relay->phase == RELAY_CUT && !rest_is_due());
