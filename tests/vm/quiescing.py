@@ -26,6 +26,12 @@ mount -t ext4 -o loop /disk/image /loop
 """
 WRITERS = 8
 WRITES_ENOUGH = 5
+# The first request passes, whoever's it is, and all others wait for that.
+USE_UP = """
+read="dd if=/dev/vda of=/dev/null bs=4096 count=1 iflag=direct"
+($read; $read) >/dev/null 2>&1 &
+until ps -o stat,comm | grep -q '^D.* dd$'; do sleep 0.1; done
+"""
 CGROUP = "/sys/fs/cgroup/sessions"
 
 
@@ -54,8 +60,7 @@ def slow_disk(hosted):
     """Nothing that is asked of /disk comes to an end meanwhile."""
     hosted.guest.monitor("block_set_io_throttle disk 1 0 0 0 0 0")
     try:
-        # The first request passes, and is what all others wait for.
-        hosted.guest.output("dd if=/dev/vda of=/dev/null bs=4096 count=1 iflag=direct 2>/dev/null")
+        hosted.guest.output(USE_UP)
         yield
     finally:
         hosted.guest.monitor("block_set_io_throttle disk 0 0 0 0 0 0")
