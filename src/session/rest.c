@@ -13,7 +13,6 @@
 #include "platform/log.h"
 #include "platform/watchdog.h"
 #include "session/conn.h"
-#include "session/stop.h"
 
 /* Whoever lowers the number wakes us; where that could not be done we see it by this. */
 #define REST_LOOK_MS 1000
@@ -104,6 +103,7 @@ rest_sleep(uint64_t max_ms)
 {
 	struct pollfd host = { .fd = rest.is_gone ? -1 : conn_fd(rest.conn), .events = POLLRDHUP };
 	uint64_t begun_ms = clock_shared_ms();
+	bool was_stopped = stop_is_now();
 	struct timespec left;
 	int n;
 
@@ -114,6 +114,8 @@ rest_sleep(uint64_t max_ms)
 		rest_see_host_go();
 	if (n < 0 && errno != EINTR)
 		io_error_pause();
+	if (!was_stopped && stop_is_now())
+		stop_pass_on();
 	watchdog_resume();
 	clock_skip(clock_shared_ms() - begun_ms);
 }

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "session/stop.h"
 #include "shared/scoreboard.h"
 
 struct conn;
@@ -46,11 +47,13 @@ void rest_leave(void);
 /* The session is over, and its connection closed. Time goes on as for others. */
 void rest_end(void);
 
-/* Whether it is time to rest. For hot paths: one load, and no call at any size. */
+/* Whether it is time to rest: never for who was told to stop. For hot paths: one load while
+ * nothing is quiesced, and no call at any size. */
 static inline __attribute__((always_inline)) bool
 rest_is_due(void)
 {
-	return quiesce_word_is_raised(atomic_load_explicit(rest_word, memory_order_relaxed));
+	return quiesce_word_is_raised(atomic_load_explicit(rest_word, memory_order_relaxed)) &&
+	       !stop_is_now();
 }
 
 /* If it is, rests until the thaw, or until this worker is told to stop. In the middle of a frame

@@ -84,6 +84,13 @@ stop_is_now(void)
 	return stop_now != 0;
 }
 
+void
+stop_pass_on(void)
+{
+	/* It is blocked, and so it waits for the next wait. */
+	(void)raise(SIGTERM);
+}
+
 bool
 stop_is_requested(void)
 {

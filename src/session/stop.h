@@ -34,6 +34,9 @@ int stop_poll(struct pollfd *polls, nfds_t count, uint64_t deadline_ms, bool can
 /* SIGTERM or SIGINT has come: end the session. */
 bool stop_is_now(void);
 
+/* The wait that a stop has ended was within another's: the next one ends at once, too. */
+void stop_pass_on(void);
+
 /* Any of them has come: accept no more. */
 bool stop_is_requested(void);
 

@@ -12,7 +12,7 @@ import pytest
 
 import codec
 import holding
-from agent import children, descriptors, kill_hard, runs, wait_until
+from agent import children, descriptors, is_running, kill_hard, runs, wait_until
 from holding import hold, phase, thaw, thawed
 
 ROUNDS = int(os.environ.get("VGA_QUIESCE_ROUNDS", "50"))
@@ -267,6 +267,25 @@ def test_the_end_of_the_agent_thaws_first(start_agent, is_killed):
     result = session.result()
     assert result.stdout == b"up\nterm\n" and result.code == 7, result
     assert agent.process.wait(20) == 0
+
+
+@pytest.mark.ends_agent
+def test_whoever_rests_or_asked_does_not_outlive_a_killed_supervisor(start_agent):
+    agent = start_agent("--workers=6")
+    plain = agent.start(["sh", "-c", "echo up; exec sleep 600"])
+    terminal = agent.start(["sh", "-c", "echo up; exec sleep 600"], tty=True)
+    for session in (plain, terminal):
+        session.read_output(b"up")
+    conn = hold(agent)
+    waiting = agent.start(["true"])
+    wait_until(lambda: len([s for s in agent.status()["slots"] if s["kind"]]) >= 4, message="it waits")
+    everybody = agent.worker_pids() + agent.switch_pids()
+    os.kill(agent.pid, signal.SIGKILL)
+    agent.process.wait(20)
+    wait_until(lambda: not [pid for pid in everybody if is_running(pid)], message="all have ended")
+    assert plain.result().code == terminal.result().code == 128 + signal.SIGTERM
+    for left in (conn, waiting):
+        left.close()
 
 
 @pytest.mark.ends_agent

@@ -323,17 +323,23 @@ test_what_a_host_had_sent_before_it_went_is_read_after_the_rest(void **state)
 
 /* In a child, as it is told to stop for good. */
 static void
-test_to_be_told_to_stop_ends_it(void **state)
+test_to_be_told_to_stop_ends_it_and_the_wait_behind_it(void **state)
 {
 	pid_t pid = fork();
 
 	(void)state;
 	if (pid == 0) {
+		sigset_t pending;
+
 		rest_join(&conn);
 		raise_it();
 		(void)kill(getpid(), SIGTERM);
 		rest_point();
-		_exit(stop_is_now() && rest_is_due() ? 0 : 1);
+		(void)sigpending(&pending);
+		_exit(stop_is_now() && rest_is_due_now() && !rest_is_due() &&
+			      sigismember(&pending, SIGTERM) == 1
+			  ? 0
+			  : 1);
 	}
 	await(pid);
 }
@@ -399,7 +405,7 @@ main(void)
 		TEST(test_a_host_that_goes_ends_no_rest_and_costs_no_time),
 		TEST(test_a_connection_that_was_cut_off_is_closed_while_we_rest),
 		TEST(test_what_a_host_had_sent_before_it_went_is_read_after_the_rest),
-		TEST(test_to_be_told_to_stop_ends_it),
+		TEST(test_to_be_told_to_stop_ends_it_and_the_wait_behind_it),
 		TEST(test_a_request_is_admitted_at_once_where_nothing_is_quiesced),
 		TEST(test_a_request_waits_for_the_thaw_at_rest),
 		TEST(test_a_request_does_not_wait_for_longer_than_the_quiesce_might_take),

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "platform/bell.h"
 #include "platform/clock.h"
@@ -238,6 +239,11 @@ quiesce_watch(struct quiesce_watch *watch)
 
 		if (watch->is_gone && quiesce_own.order.holds_when_gone)
 			return;
+		/* The switch thaws, but nobody is left who would say that it is over. */
+		if (stop_is_now() && getppid() != watch->session->board->supervisor_pid) {
+			quiesce_thaw(watch, QUIESCE_THAW_SHUTDOWN);
+			return;
+		}
 		if (phase == QUIESCE_ASKED &&
 		    (clock_mono_ms() >= watch->late_ms || stop_is_now())) {
 			quiesce_give_up(watch);
