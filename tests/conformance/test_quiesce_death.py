@@ -81,12 +81,24 @@ def readers(agent):
 # ---- the switch --------------------------------------------------------------------------------------------
 
 
-def test_the_switch_sits_in_memory_lets_no_signal_through_and_has_nothing_open(agent):
+def status_of(pid):
+    with open("/proc/%d/status" % pid) as f:
+        return dict(line.split(":\t", 1) for line in f)
+
+
+@pytest.mark.plain_build
+def test_the_switch_sits_in_memory_and_fills_none_that_is_a_workers(agent):
+    with hold(agent) as conn:
+        fields = status_of(switch(agent))
+        assert int(fields["VmLck"].split()[0]) > 1000 and int(fields["VmRSS"].split()[0]) < 3000
+        conn.send(codec.THAW)
+        assert thawed(conn) == "host"
+
+
+def test_the_switch_lets_no_signal_through_and_has_nothing_open(agent):
     with hold(agent) as conn:
         pid = switch(agent)
-        with open("/proc/%d/status" % pid) as f:
-            fields = dict(line.split(":\t", 1) for line in f)
-        assert int(fields["VmLck"].split()[0]) > 1000 and int(fields["VmRSS"].split()[0]) < 3000
+        fields = status_of(pid)
         assert int(fields["SigBlk"].strip(), 16) | 1 << 8 | 1 << 18 | 3 << 31 == 0xffffffffffffffff
         with open("/proc/%d/oom_score_adj" % pid) as own, open("/proc/%d/oom_score_adj" % agent.pid) as other:
             assert own.read() == other.read()
