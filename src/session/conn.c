@@ -203,12 +203,10 @@ int
 conn_fill_wait(struct conn *conn, bool can_stop, uint64_t deadline_ms)
 {
 	for (;;) {
+		ssize_t n = conn_fill(conn);
 		short shown;
-		ssize_t n;
 		int r;
 
-		rest_point();
-		n = conn_fill(conn);
 		if (n > 0)
 			return 0;
 		if (n != -EAGAIN)

@@ -277,10 +277,8 @@ int
 conn_send_frames(struct conn *conn, const uint8_t *frames, size_t len, size_t count)
 {
 	size_t sent = 0;
-	int r;
+	int r = conn_note_begin(conn, frames, NULL, len - VMM_GUEST_HEADER_LEN, false);
 
-	rest_point();
-	r = conn_note_begin(conn, frames, NULL, len - VMM_GUEST_HEADER_LEN, false);
 	if (r < 0)
 		return r;
 	conn->tx_len = len - count * VMM_GUEST_HEADER_LEN;
