@@ -19,16 +19,19 @@ struct first_frame_limit {
 	uint64_t start_ms;
 	uint64_t end_ms;
 	uint64_t timeout_ms;
+	uint64_t quiesce; /* the last one, which was over; 0: it was not */
 };
 
 static bool
 first_frame_is_over(struct first_frame_limit *limit)
 {
 	uint64_t now = clock_mono_ms();
+	uint64_t number = quiesce_number(&limit->board->quiesce);
 
 	/* While the guest is quiesced it does not run, and stands whole again after that. */
-	if (quiesce_is_raised(&limit->board->quiesce))
+	if (number != limit->quiesce)
 		limit->end_ms = now + limit->timeout_ms;
+	limit->quiesce = quiesce_is_raised(&limit->board->quiesce) ? 0 : number;
 	if (now >= limit->end_ms)
 		return true;
 	return now >= limit->start_ms + FIRST_FRAME_CROWDED_MS &&
@@ -132,6 +135,7 @@ first_frame_read(struct session *session, enum worker_port port,
 		.start_ms = now,
 		.end_ms = now + (uint64_t)settings->first_frame_timeout_ms,
 		.timeout_ms = (uint64_t)settings->first_frame_timeout_ms,
+		.quiesce = quiesce_number(&session->board->quiesce),
 	};
 	int r = settings->any_peer ? 0 : listener_check_peer(conn_fd(&session->conn), ret_peer);
 

@@ -491,10 +491,11 @@ def test_an_upload_that_stalls_only_while_it_must(start_agent, tmp_path):
 
 
 def test_the_time_for_a_first_frame_stands_still(start_agent):
-    agent = start_agent("--workers=4", "--first-frame-timeout=1")
+    agent = start_agent("--workers=4", "--first-frame-timeout=4")
     conn = agent.connect()
     with Quiesce(agent):
-        time.sleep(3)
+        # It ends right before a look.
+        time.sleep(6.9)
         assert not conn.wait_readable(0)
     conn.send(codec.START, codec.start(["echo", "x"]))
     conn.send(codec.EOF)
