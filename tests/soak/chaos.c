@@ -32,18 +32,33 @@ chaos_draw(struct chaos *chaos, uint32_t limit)
 	return (uint32_t)((chaos->random * 0x2545f4914f6cdd1dull) >> 33) % limit;
 }
 
+/* On a busy machine a death is noticed late. The time until the next one in its slot begins
+ * when another worker is there. */
+static void
+chaos_see_successors(struct chaos *chaos, const pid_t *pids)
+{
+	for (unsigned i = 0; i < chaos->host->workers; i++) {
+		if (chaos->victims[i] == 0)
+			continue;
+		chaos->replaced_ms[i] = talk_now_ms();
+		if (pids[i] != 0 && pids[i] != chaos->victims[i])
+			chaos->victims[i] = 0;
+	}
+}
+
 static void
 chaos_kill(struct chaos *chaos, const pid_t *pids)
 {
 	unsigned slot = chaos_draw(chaos, chaos->host->workers);
 	uint64_t now = talk_now_ms();
 
-	if (pids[slot] == 0 || chaos->kills == CHAOS_KILLS_MAX ||
-	    (chaos->killed_ms[slot] != 0 && now - chaos->killed_ms[slot] < CHAOS_FORGET_MS))
+	if (pids[slot] == 0 || chaos->victims[slot] != 0 || chaos->kills == CHAOS_KILLS_MAX ||
+	    (chaos->replaced_ms[slot] != 0 && now - chaos->replaced_ms[slot] < CHAOS_FORGET_MS))
 		return;
-	chaos->killed_ms[slot] = now;
-	if (kill(pids[slot], chaos_draw(chaos, 3) == 0 ? SIGSEGV : SIGKILL) == 0)
-		chaos->killed[chaos->kills++] = pids[slot];
+	if (kill(pids[slot], chaos_draw(chaos, 3) == 0 ? SIGSEGV : SIGKILL) < 0)
+		return;
+	chaos->victims[slot] = pids[slot];
+	chaos->killed[chaos->kills++] = pids[slot];
 }
 
 static void
@@ -83,6 +98,7 @@ chaos_run(void *argument)
 
 		chaos_continue(chaos, false);
 		host_find_workers(chaos->host, pids);
+		chaos_see_successors(chaos, pids);
 		if (drawn < CHAOS_KILLS) {
 			chaos_kill(chaos, pids);
 		} else if (drawn < CHAOS_KILLS + CHAOS_STOPS) {

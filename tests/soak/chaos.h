@@ -22,7 +22,8 @@ struct chaos {
 	unsigned kills; /* SIGKILL and SIGSEGV that found a worker, perhaps one that was leaving */
 	unsigned stops; /* SIGSTOP, each followed by SIGCONT */
 	unsigned hups;	/* to the supervisor */
-	uint64_t killed_ms[HOST_WORKERS_MAX];
+	pid_t victims[HOST_WORKERS_MAX];	/* whose successor is not seen yet; or 0 */
+	uint64_t replaced_ms[HOST_WORKERS_MAX]; /* when that was seen */
 	pid_t killed[CHAOS_KILLS_MAX];
 	pid_t stopped[HOST_WORKERS_MAX];
 	uint64_t stopped_until_ms[HOST_WORKERS_MAX];
