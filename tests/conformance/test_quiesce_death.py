@@ -3,6 +3,7 @@
 and the next QUIESCE works. Nothing is frozen here; that it is thawed: tests/vm/test_quiesce.py, and the units
 of the switch."""
 
+import contextlib
 import os
 import random
 import signal
@@ -169,6 +170,8 @@ def test_switches_killed_at_any_moment_leave_nothing(agent, session):
                 os.kill(pid, signal.SIGKILL)
         if phase(agent) is not None:
             thaw(agent)
+        with contextlib.suppress(BrokenPipeError):      # on a busy machine it has not even begun
+            conn.send(codec.THAW)
         result = conn.result()
         whys.add(result.statuses[-1].get("why", "not held"))
         assert phase(agent) is None and result.code == (0 if "why" in result.statuses[-1] else 1)
