@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -24,6 +25,7 @@
 #include "platform/bell.h"
 #include "platform/clock.h"
 #include "platform/fd.h"
+#include "platform/watchdog.h"
 #include "session/conn.h"
 #include "session/rest.h"
 #include "session/stop.h"
@@ -36,6 +38,7 @@ static struct scoreboard *board;
 static struct slot *slot;
 static struct conn conn;
 static int host_fd = -1;
+static int timer_fd = -1; /* of a watchdog */
 
 static int
 begin(void **state)
@@ -112,6 +115,29 @@ thaw_later(pid_t worker)
 	clock_sleep_ms(HELD_MS);
 	lower_it();
 	(void)kill(worker, SIGUSR1);
+}
+
+static bool
+watchdog_is_set(void)
+{
+	struct itimerspec left;
+
+	assert_int_equal(timerfd_gettime(timer_fd, &left), 0);
+	return left.it_value.tv_sec > 0 || left.it_value.tv_nsec > 0;
+}
+
+static void
+thaw_when_the_watchdog_sleeps(pid_t worker)
+{
+	uint64_t deadline_ms = clock_mono_ms() + SOON_MS;
+	bool is_set = true;
+
+	while (is_set && clock_mono_ms() < deadline_ms) {
+		clock_sleep_ms(1);
+		is_set = watchdog_is_set();
+	}
+	thaw_later(worker);
+	_exit(is_set ? 1 : 0);
 }
 
 static void
@@ -213,6 +239,27 @@ test_the_clock_of_deadlines_stands_still(void **state)
 	/* For the next session it is the time of all. */
 	rest_end();
 	assert_true(clock_mono_ms() >= shared_ms + HELD_MS);
+}
+
+static void
+test_the_watchdog_sleeps_meanwhile(void **state)
+{
+	pid_t other;
+
+	(void)state;
+	timer_fd = watchdog_open();
+	watchdog_init(timer_fd);
+	watchdog_set(10 * SOON_MS);
+	rest_join(&conn);
+	raise_it();
+	assert_true(watchdog_is_set());
+	other = fork_other(thaw_when_the_watchdog_sleeps);
+	rest_point();
+	await(other);
+	assert_true(watchdog_is_set());
+	watchdog_set(0);
+	watchdog_init(-1);
+	fd_close(&timer_fd);
 }
 
 static void
@@ -400,6 +447,7 @@ main(void)
 		TEST(test_a_session_rests_until_the_thaw_and_says_so),
 		TEST(test_a_lost_wake_up_holds_it_up_for_a_moment_only),
 		TEST(test_the_clock_of_deadlines_stands_still),
+		TEST(test_the_watchdog_sleeps_meanwhile),
 		TEST(test_in_the_middle_of_a_frame_nothing_is_done),
 		TEST(test_who_looks_at_something_is_woken_at_rest),
 		TEST(test_a_host_that_goes_ends_no_rest_and_costs_no_time),
