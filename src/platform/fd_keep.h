@@ -18,7 +18,8 @@
 int fd_keep_put(int write_fd, const int *fds, size_t count);
 
 /* Duplicates of what lies there, in the same order, close-on-exec, the caller's. What does not
- * fit is left out. Returns how many; -EAGAIN where there is nothing; or -errno. */
+ * fit is left out, and so are the last ones where this process can't have that many open.
+ * Returns how many; -EAGAIN where there is nothing; or -errno. */
 int fd_keep_look(int read_fd, int fds[FD_KEEP_MAX]);
 
 #endif

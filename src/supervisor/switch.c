@@ -64,17 +64,21 @@ switch_thaw_sessions(struct switch_state *state)
 }
 
 /* The descriptors, by their places in the ledger. A successor has them from the queue, where
- * they lie if they count; memory may be short. */
+ * they lie if they count; memory may be short, and then some of them come at most. */
 static void
 switch_find_files(struct switch_state *state, int fds[FD_KEEP_MAX])
 {
-	uint32_t count = atomic_load(&state->ledger->count);
+	int count = (int)atomic_load(&state->ledger->count);
+	int found;
 
 	for (uint32_t i = 0; i < FD_KEEP_MAX; i++)
 		fds[i] = i < state->files.count ? state->files.list[i].fd : -1;
 	while (state->options->is_successor && count > 0 &&
-	       fd_keep_look(state->options->keep_read_fd, fds) < 0)
+	       (found = fd_keep_look(state->options->keep_read_fd, fds)) < count) {
+		while (found > 0)
+			fd_close(&fds[--found]);
 		state->freezer->pause(state->freezer->context, SWITCH_AGAIN_FIRST_MS);
+	}
 }
 
 /* As long as it takes. */

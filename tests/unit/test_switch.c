@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,6 +35,7 @@
 #define WITHIN_MS 60000
 #define EVENTS_MAX 512
 #define KILL_ROUNDS 1000
+#define MOMENT_HELD 16 /* all is frozen, and the holder is about to be woken */
 
 /* In memory that the switch shares with the test. */
 struct fake {
@@ -48,7 +50,8 @@ struct fake {
 	bool is_slow[FILES];	/* its freeze takes longer than there is time for */
 	uint64_t deadline_ms;
 	int rest_error;
-	bool rings_late; /* the wait for rest ends by a ring when there is no more time */
+	rlim_t files_after_pause; /* how many may be open then; 0: as many as before */
+	bool rings_late;	  /* the wait for rest ends by a ring when there is no more time */
 	int sessions_error;
 	enum quiesce_ask_kind asks[4]; /* that are made when it is held, and after each answer */
 	int asked;
@@ -219,11 +222,23 @@ fake_wake_holder(void *context)
 }
 
 static void
+limit_files(rlim_t count)
+{
+	struct rlimit limit;
+
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = count;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void
 fake_pause(void *context, uint32_t ms)
 {
 	(void)context;
 	(void)ms;
 	fake_note('p', FAKE_ALL);
+	if (fake->files_after_pause > 0)
+		limit_files(fake->files_after_pause);
 }
 
 static const struct freezer fake_freezer = {
@@ -630,6 +645,29 @@ assert_thawed_after_kills(int first, const int *later, int later_count)
 	assert_nothing_is_frozen();
 }
 
+static void
+test_a_successor_that_gets_some_of_the_descriptors_looks_again(void **state)
+{
+	struct rlimit limit;
+	int next_fd;
+
+	(void)state;
+	fake->die_at = MOMENT_HELD;
+	assert_int_equal(run(), -1);
+	assert_string_equal(fake->events, "rSy0y1y2F0F1F2");
+	options.is_successor = true;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	next_fd = dup(options.wake_fd);
+	assert_int_equal(close(next_fd), 0);
+	fake->files_after_pause = limit.rlim_cur;
+	limit_files((rlim_t)next_fd + 1);
+	assert_int_equal(run(), SWITCH_EXIT_THAWED + QUIESCE_THAW_HOST);
+	limit_files(limit.rlim_cur);
+	assert_string_equal(fake->events, "rSy0y1y2F0F1F2"
+					  "pT2T1T0s");
+	assert_nothing_is_frozen();
+}
+
 static int
 count_moments(void)
 {
@@ -703,6 +741,7 @@ main(void)
 		    test_after_a_jump_who_thaws_file_systems_has_the_whole_hold_for_the_rest),
 		SWITCH_TEST(
 		    test_a_file_system_that_does_not_thaw_is_tried_again_and_sessions_go_on),
+		SWITCH_TEST(test_a_successor_that_gets_some_of_the_descriptors_looks_again),
 		cmocka_unit_test(test_a_switch_that_is_killed_at_any_moment_leaves_nothing_frozen),
 		cmocka_unit_test(test_successors_that_are_killed_too_leave_nothing_frozen),
 	};
