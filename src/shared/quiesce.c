@@ -127,18 +127,6 @@ quiesce_pause(struct backoff *backoff, uint64_t deadline_ms)
 }
 
 int
-quiesce_await_end(const struct quiesce *quiesce, uint64_t number, uint64_t deadline_ms)
-{
-	struct backoff backoff = { 0 };
-
-	while (!quiesce_is_over(quiesce, number)) {
-		if (!quiesce_pause(&backoff, deadline_ms))
-			return -ETIMEDOUT;
-	}
-	return 0;
-}
-
-int
 quiesce_ask_and_wait(struct quiesce *quiesce, enum quiesce_ask_kind kind, enum quiesce_thaw_why why,
     int bell_fd, uint64_t deadline_ms)
 {

@@ -130,9 +130,6 @@ int quiesce_ask_and_wait(struct quiesce *quiesce, enum quiesce_ask_kind kind,
 /* Whether NUMBER has fallen. */
 bool quiesce_is_over(const struct quiesce *quiesce, uint64_t number);
 
-/* Waits until NUMBER has fallen. Returns 0, or -ETIMEDOUT at DEADLINE_MS (CLOCK_MONOTONIC). */
-int quiesce_await_end(const struct quiesce *quiesce, uint64_t number, uint64_t deadline_ms);
-
 /* ---- for the supervisor and the switch ----------------------------------- */
 
 /* The worker of the slot INDEX has died, or left: a claim without an order is taken back, and

@@ -352,5 +352,5 @@ quiesce_serve(struct session *session, uint8_t type, const uint8_t *payload, siz
 	bell_ring(session->board->bell_fd);
 	quiesce_watch(&watch);
 	/* From here on another worker's session, or ours, may be this slot's. */
-	(void)quiesce_bury(watch.quiesce, session->slot_index);
+	quiesce_bury(watch.quiesce, session->slot_index);
 }
