@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include "platform/block_device.h"
 #include "platform/mountinfo.h"
@@ -320,8 +319,7 @@ block_mounts_append(struct block_mounts *mounts, const struct block_mounts_read 
 	const struct mountinfo *info = &read->lines[read->shown[index]].info;
 	struct block_mount *mount = &mounts->list[mounts->count++];
 
-	*mount = (struct block_mount){ .dev = makedev(info->major, info->minor),
-		.path = strdup(info->point),
+	*mount = (struct block_mount){ .path = strdup(info->point),
 		.type = strdup(info->type),
 		.skipped = read->skipped[index],
 		.is_hidden = read->is_hidden[index] };

@@ -13,10 +13,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/types.h>
 
 struct block_mount {
-	dev_t dev;	     /* as stat(2) has it; but not of a file in btrfs */
 	char *path;	     /* a mount point that leads to it; owned */
 	char *type;	     /* of filesystems(5); owned */
 	const char *skipped; /* why it can't be frozen, in a word; NULL: it can */
