@@ -208,8 +208,10 @@ block_mounts_see_overlay(struct block_mounts_read *read, const char *options)
 	const char *upper = mountinfo_option(options, "upperdir", &len);
 	char *path = upper != NULL ? strndup(upper, len) : NULL;
 
-	if (path != NULL)
+	if (path != NULL) {
+		mountinfo_unescape(path);
 		block_mounts_see_file(path, read);
+	}
 	free(path);
 }
 

@@ -60,7 +60,7 @@ mountinfo_parse(char *line, struct mountinfo *ret)
 	mount.point = mountinfo_take(&first);
 	mount.type = mountinfo_take(&last);
 	mount.source = mountinfo_take(&last);
-	mount.options = mountinfo_take(&last);
+	mount.options = strsep(&last, " ");
 	if (mount.root == NULL || mount.point == NULL || mount.type == NULL ||
 	    mount.options == NULL)
 		return false;

@@ -18,14 +18,15 @@ struct mountinfo {
 	const char *point;   /* where */
 	const char *type;    /* of filesystems(5) */
 	const char *source;  /* as mount(2) had it, or "none" */
-	const char *options; /* the file system's own, with commas between */
+	const char *options; /* the file system's own, with commas between; still escaped */
 };
 
 /* Takes LINE, without its newline, apart. Returns false where it is not such a line. */
 bool mountinfo_parse(char *line, struct mountinfo *ret);
 
 /* The value of the option NAME in OPTIONS, with its length; NULL: it is not there. One that
- * has no value is there with the length 0. The value is not unescaped further. */
+ * has no value is there with the length 0. The value is for mountinfo_unescape(): a comma in it
+ * is in octal. */
 const char *mountinfo_option(const char *options, const char *name, unsigned *ret_len);
 
 /* Whether PATH is DIR or lies below it, by whole names. */

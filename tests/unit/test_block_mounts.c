@@ -394,6 +394,18 @@ test_a_loop_device_whose_file_is_in_an_overlay_lies_on_the_upper_one(void **stat
 }
 
 static void
+test_the_upper_directory_of_an_overlay_may_have_a_comma_in_its_name(void **state)
+{
+	(void)state;
+	make_loop("loop0", "7:0", "/merged/disk.img");
+	assert_mounts("22 20 7:0 / /mnt rw - ext4 /dev/loop0 rw\n"
+		      "21 20 0:44 / /merged rw - overlay overlay "
+		      "rw,lowerdir=/low,upperdir=/a\\054b/up,workdir=/a\\054b/work\n"
+		      "23 20 254:16 / /a,b rw - ext4 /dev/vdb rw\n",
+	    "/mnt /merged(virtual) /a,b");
+}
+
+static void
 test_the_file_of_a_loop_device_belongs_to_the_longest_mount_point_by_names(void **state)
 {
 	(void)state;
@@ -486,6 +498,7 @@ main(void)
 		MOUNTS_TEST(test_a_mapped_device_and_a_partition_of_a_loop_device_lie_on_its_file),
 		MOUNTS_TEST(test_btrfs_which_has_no_number_of_a_device_is_known_by_its_source),
 		MOUNTS_TEST(test_a_loop_device_whose_file_is_in_an_overlay_lies_on_the_upper_one),
+		MOUNTS_TEST(test_the_upper_directory_of_an_overlay_may_have_a_comma_in_its_name),
 		MOUNTS_TEST(
 		    test_the_file_of_a_loop_device_belongs_to_the_longest_mount_point_by_names),
 		MOUNTS_TEST(test_a_circle_is_cut),
