@@ -81,8 +81,8 @@ supervisor_quiesce_end(struct supervisor *supervisor, enum quiesce_thaw_why why,
 
 	watchdogs_renew(&supervisor->pool.watchdogs, now_ms);
 	journals_start_clock(&supervisor->journals, now_ms);
-	supervisor_quiesce_lower(supervisor, quiesce->number, is_held ? why : QUIESCE_THAW_OTHER);
 	supervisor_quiesce_drop(quiesce);
+	supervisor_quiesce_lower(supervisor, quiesce->number, is_held ? why : QUIESCE_THAW_OTHER);
 	supervisor_quiesce_is_raised = false;
 	log_info("quiesce %u: %s after %u ms%s", (unsigned)quiesce->number,
 	    is_held ? "thawed" : "failed", (unsigned)(now_ms - quiesce->started_ms),
@@ -268,7 +268,7 @@ supervisor_quiesce_look_at_hold(struct supervisor_quiesce *quiesce, uint64_t ran
 	if (quiesce->is_successor || seen == quiesce->hold_seen)
 		return;
 	quiesce->hold_seen = seen;
-	ran_ms += SUPERVISOR_QUIESCE_OVERDUE_MS;
+	ran_ms += SUPERVISOR_QUIESCE_LATE_MS;
 	ran_ms += until_ms > boot_ms ? until_ms - boot_ms : 0;
 	quiesce->late_ms = is_held ? ran_ms : clock_sooner(quiesce->late_ms, ran_ms);
 }
@@ -322,7 +322,7 @@ supervisor_quiesce_bury(struct supervisor *supervisor, const siginfo_t *info)
 		supervisor_quiesce_report(supervisor, -EIO, "its process was killed");
 	quiesce->fork_at_ms = quiesce->is_successor ? now_ms + SUPERVISOR_QUIESCE_AGAIN_MS : 0;
 	quiesce->is_successor = true;
-	quiesce->late_ms = run_clock_look(&quiesce->clock, now_ms) + SUPERVISOR_QUIESCE_OVERDUE_MS;
+	quiesce->late_ms = run_clock_look(&quiesce->clock, now_ms) + SUPERVISOR_QUIESCE_LATE_MS;
 }
 
 void
@@ -333,5 +333,5 @@ supervisor_quiesce_shut(struct supervisor *supervisor)
 
 	supervisor_quiesce_ask(supervisor, QUIESCE_THAW_SHUTDOWN);
 	quiesce->why = QUIESCE_THAW_SHUTDOWN;
-	quiesce->late_ms = clock_sooner(quiesce->late_ms, ran_ms + SUPERVISOR_QUIESCE_OVERDUE_MS);
+	quiesce->late_ms = clock_sooner(quiesce->late_ms, ran_ms + SUPERVISOR_QUIESCE_LATE_MS);
 }

@@ -21,8 +21,7 @@
 struct supervisor;
 
 /* The switch is late when it takes longer than within_ms, or than hold_ms, and this. */
-#define SUPERVISOR_QUIESCE_LATE_MS 250
-#define SUPERVISOR_QUIESCE_OVERDUE_MS 1000
+#define SUPERVISOR_QUIESCE_LATE_MS 1000
 
 /* One at a time; all zero: none. */
 struct supervisor_quiesce {

@@ -206,13 +206,11 @@ static int
 switch_make_step(
     struct switch_state *state, const struct switch_step *step, char words[QUIESCE_ERROR_MAX])
 {
-	int r = switch_may_go_on(state, words);
+	int r;
 
-	if (r < 0)
-		return r;
 	do {
 		bell_silence(state->options->wake_fd);
-		r = switch_is_wanted(state, words);
+		r = step->waits ? switch_is_wanted(state, words) : switch_may_go_on(state, words);
 		if (r == 0)
 			r = step->make(state, words);
 	} while (r == -EINTR && step->waits);
