@@ -9,196 +9,40 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "platform/block_device.h"
+#include "platform/mount_list.h"
 #include "platform/mountinfo.h"
-#include "platform/stream.h"
 #include "platform/text.h"
 
-#define BLOCK_MOUNTS_NONE SIZE_MAX
-
-/* Lines are held one against each other, and a file system takes a byte for each other one:
- * with so many that is 3 s and 16 MiB. */
-#define BLOCK_MOUNTS_LINES_MAX 8192
-#define BLOCK_MOUNTS_MAX 4096
 #define BLOCK_MOUNTS_DEVICE_MAX 300
 
 /* The type whose number is not of a device, though it lies on one. */
 #define BLOCK_MOUNTS_BTRFS "btrfs"
 
-/* A line, and the file system that it shows. */
-struct block_mounts_line {
-	char *text; /* owned; INFO's texts lie in it */
-	struct mountinfo info;
-	size_t index; /* among the file systems, in the order of their first lines */
-};
-
 struct block_mounts_read {
 	int sys_fd;
-	struct block_mounts_line *lines;
-	size_t lines_count;
+	struct mount_list list;
 	size_t *shown; /* by file system: the line that leads to it */
 	const char **skipped;
 	bool *is_hidden;
-	bool *lies_on; /* COUNT times COUNT: the first on the second */
-	size_t count;
+	bool *lies_on;	  /* each times each: the first on the second */
 	size_t looked_at; /* while its device is */
 };
 
-/* ---- lines ---------------------------------------------------------------- */
-
-/* The file system of LINE: one of those that there are, or a new one. */
-static size_t
-block_mounts_index(const struct block_mounts_read *read, const struct mountinfo *info)
-{
-	for (size_t i = 0; i < read->lines_count; i++) {
-		const struct block_mounts_line *line = &read->lines[i];
-
-		if (line->info.major == info->major && line->info.minor == info->minor)
-			return line->index;
-	}
-	return read->count;
-}
-
-static int
-block_mounts_add_line(struct block_mounts_read *read, const char *text)
-{
-	struct block_mounts_line *longer =
-	    reallocarray(read->lines, read->lines_count + 1, sizeof(*longer));
-	struct block_mounts_line *line;
-
-	if (longer == NULL)
-		return -ENOMEM;
-	read->lines = longer;
-	if (read->lines_count == BLOCK_MOUNTS_LINES_MAX || read->count == BLOCK_MOUNTS_MAX)
-		return -E2BIG;
-	line = &longer[read->lines_count];
-	line->text = strdup(text);
-	if (line->text == NULL)
-		return -ENOMEM;
-	if (!mountinfo_parse(line->text, &line->info)) {
-		free(line->text);
-		return 0;
-	}
-	line->index = block_mounts_index(read, &line->info);
-	read->count += line->index == read->count;
-	read->lines_count++;
-	return 0;
-}
-
-static int
-block_mounts_read_lines(struct block_mounts_read *read, int proc_fd)
-{
-	FILE CLEANUP_FILE *file = NULL;
-	int r = stream_open(proc_fd, "self/mountinfo", &file);
-	char *text = NULL;
-	size_t size = 0;
-
-	if (r < 0)
-		return r;
-	while (r == 0 && getline(&text, &size, file) > 0) {
-		text[strcspn(text, "\n")] = '\0';
-		r = block_mounts_add_line(read, text);
-	}
-	free(text);
-	return r == 0 && ferror(file) ? -EIO : r;
-}
-
-/* ---- which line leads to a file system ------------------------------------ */
-
-static bool
-block_mounts_stands_on(
-    const struct block_mounts_read *read, const struct mountinfo *upper, unsigned lower_id)
-{
-	/* No chain is longer than there are lines. */
-	for (size_t i = 0; i < read->lines_count && upper->id != lower_id; i++) {
-		const struct mountinfo *parent = NULL;
-
-		for (size_t j = 0; j < read->lines_count && parent == NULL; j++) {
-			if (read->lines[j].info.id == upper->parent)
-				parent = &read->lines[j].info;
-		}
-		if (parent == NULL || parent == upper)
-			return false;
-		upper = parent;
-	}
-	return upper->id == lower_id;
-}
-
-/* Whether something was mounted later over the mount of LINE, or over a directory on the way
- * to it. */
-static bool
-block_mounts_is_hidden(const struct block_mounts_read *read, size_t line)
-{
-	const struct mountinfo *info = &read->lines[line].info;
-
-	for (size_t i = line + 1; i < read->lines_count; i++) {
-		const struct mountinfo *later = &read->lines[i].info;
-
-		if (mountinfo_is_below(info->point, later->point) &&
-		    !block_mounts_stands_on(read, info, later->id))
-			return true;
-	}
-	return false;
-}
-
-/* How good LINE is as the one that leads to its file system. */
-static int
-block_mounts_rank(const struct block_mounts_read *read, size_t line)
-{
-	return 2 * !block_mounts_is_hidden(read, line) +
-	       (strcmp(read->lines[line].info.root, "/") == 0);
-}
-
-static void
-block_mounts_choose(struct block_mounts_read *read)
-{
-	for (size_t i = 0; i < read->count; i++)
-		read->shown[i] = BLOCK_MOUNTS_NONE;
-	for (size_t i = 0; i < read->lines_count; i++) {
-		size_t *shown = &read->shown[read->lines[i].index];
-
-		if (*shown == BLOCK_MOUNTS_NONE ||
-		    block_mounts_rank(read, i) >= block_mounts_rank(read, *shown))
-			*shown = i;
-	}
-	for (size_t i = 0; i < read->count; i++)
-		read->is_hidden[i] = block_mounts_is_hidden(read, read->shown[i]);
-}
-
 /* ---- what lies on what ----------------------------------------------------- */
-
-/* The file system that the file PATH lies in. */
-static size_t
-block_mounts_of_path(const struct block_mounts_read *read, const char *path)
-{
-	size_t longest = 0;
-	size_t found = BLOCK_MOUNTS_NONE;
-
-	for (size_t i = 0; i < read->lines_count; i++) {
-		const char *point = read->lines[i].info.point;
-
-		if (mountinfo_is_below(path, point) && strlen(point) >= longest) {
-			longest = strlen(point);
-			found = read->lines[i].index;
-		}
-	}
-	return found;
-}
 
 static void
 block_mounts_see_file(const char *path, void *context)
 {
 	struct block_mounts_read *read = context;
-	size_t lower = block_mounts_of_path(read, path);
+	size_t lower = mount_list_find_path(&read->list, path);
 
-	if (lower != BLOCK_MOUNTS_NONE && lower != read->looked_at)
-		read->lies_on[read->looked_at * read->count + lower] = true;
+	if (lower != MOUNT_LIST_NONE && lower != read->looked_at)
+		read->lies_on[read->looked_at * read->list.count + lower] = true;
 }
 
 static void
@@ -262,7 +106,7 @@ block_mounts_is_read_only(const char *options)
 static void
 block_mounts_judge(struct block_mounts_read *read, size_t index)
 {
-	const struct mountinfo *info = &read->lines[read->shown[index]].info;
+	const struct mountinfo *info = &read->list.lines[read->shown[index]].info;
 	char device[BLOCK_MOUNTS_DEVICE_MAX];
 	const char *served_by = NULL;
 	bool has_device = block_mounts_device(info, device);
@@ -290,8 +134,8 @@ block_mounts_judge(struct block_mounts_read *read, size_t index)
 static bool
 block_mounts_must_wait(const struct block_mounts_read *read, const bool *is_listed, size_t index)
 {
-	for (size_t i = 0; i < read->count; i++) {
-		if (!is_listed[i] && read->lies_on[i * read->count + index])
+	for (size_t i = 0; i < read->list.count; i++) {
+		if (!is_listed[i] && read->lies_on[i * read->list.count + index])
 			return true;
 	}
 	return false;
@@ -302,14 +146,14 @@ block_mounts_must_wait(const struct block_mounts_read *read, const bool *is_list
 static size_t
 block_mounts_next(const struct block_mounts_read *read, const bool *is_listed)
 {
-	size_t last = BLOCK_MOUNTS_NONE;
+	size_t last = MOUNT_LIST_NONE;
 
-	for (size_t i = read->count; i-- > 0;) {
+	for (size_t i = read->list.count; i-- > 0;) {
 		if (is_listed[i])
 			continue;
 		if (!block_mounts_must_wait(read, is_listed, i))
 			return i;
-		if (last == BLOCK_MOUNTS_NONE)
+		if (last == MOUNT_LIST_NONE)
 			last = i;
 	}
 	return last;
@@ -318,7 +162,7 @@ block_mounts_next(const struct block_mounts_read *read, const bool *is_listed)
 static int
 block_mounts_append(struct block_mounts *mounts, const struct block_mounts_read *read, size_t index)
 {
-	const struct mountinfo *info = &read->lines[read->shown[index]].info;
+	const struct mountinfo *info = &read->list.lines[read->shown[index]].info;
 	struct block_mount *mount = &mounts->list[mounts->count++];
 
 	*mount = (struct block_mount){ .path = strdup(info->point),
@@ -333,10 +177,10 @@ static void
 block_mounts_add_ids(
     struct block_mounts *mounts, const struct block_mounts_read *read, size_t index, size_t place)
 {
-	for (size_t i = 0; i < read->lines_count; i++) {
-		if (read->lines[i].index == index)
+	for (size_t i = 0; i < read->list.lines_count; i++) {
+		if (read->list.lines[i].index == index)
 			mounts->ids[mounts->ids_count++] =
-			    (struct block_mounts_id){ .id = read->lines[i].info.id,
+			    (struct block_mounts_id){ .id = read->list.lines[i].info.id,
 				    .mount = place };
 	}
 }
@@ -345,14 +189,14 @@ static int
 block_mounts_order(const struct block_mounts_read *read, struct block_mounts *ret)
 {
 	struct block_mounts CLEANUP_BLOCK_MOUNTS mounts = { 0 };
-	bool *is_listed = calloc(read->count + 1, sizeof(*is_listed));
+	bool *is_listed = calloc(read->list.count + 1, sizeof(*is_listed));
 	int r = 0;
 
-	mounts.list = calloc(read->count + 1, sizeof(*mounts.list));
-	mounts.ids = calloc(read->lines_count + 1, sizeof(*mounts.ids));
+	mounts.list = calloc(read->list.count + 1, sizeof(*mounts.list));
+	mounts.ids = calloc(read->list.lines_count + 1, sizeof(*mounts.ids));
 	if (is_listed == NULL || mounts.list == NULL || mounts.ids == NULL)
 		r = -ENOMEM;
-	while (r == 0 && mounts.count < read->count) {
+	while (r == 0 && mounts.count < read->list.count) {
 		size_t next = block_mounts_next(read, is_listed);
 
 		is_listed[next] = true;
@@ -372,9 +216,7 @@ block_mounts_order(const struct block_mounts_read *read, struct block_mounts *re
 static void
 block_mounts_read_done(struct block_mounts_read *read)
 {
-	for (size_t i = 0; i < read->lines_count; i++)
-		free(read->lines[i].text);
-	free(read->lines);
+	mount_list_done(&read->list);
 	free(read->shown);
 	free(read->skipped);
 	free(read->is_hidden);
@@ -384,16 +226,19 @@ block_mounts_read_done(struct block_mounts_read *read)
 static int
 block_mounts_judge_all(struct block_mounts_read *read)
 {
-	read->shown = calloc(read->count + 1, sizeof(*read->shown));
-	read->skipped = calloc(read->count + 1, sizeof(*read->skipped));
-	read->is_hidden = calloc(read->count + 1, sizeof(*read->is_hidden));
-	read->lies_on = calloc(read->count + 1, (read->count + 1) * sizeof(*read->lies_on));
+	read->shown = calloc(read->list.count + 1, sizeof(*read->shown));
+	read->skipped = calloc(read->list.count + 1, sizeof(*read->skipped));
+	read->is_hidden = calloc(read->list.count + 1, sizeof(*read->is_hidden));
+	read->lies_on =
+	    calloc(read->list.count + 1, (read->list.count + 1) * sizeof(*read->lies_on));
 	if (read->shown == NULL || read->skipped == NULL || read->is_hidden == NULL ||
 	    read->lies_on == NULL)
 		return -ENOMEM;
-	block_mounts_choose(read);
-	for (size_t i = 0; i < read->count; i++)
+	mount_list_choose(&read->list, read->shown);
+	for (size_t i = 0; i < read->list.count; i++) {
+		read->is_hidden[i] = mount_list_is_hidden(&read->list, read->shown[i]);
 		block_mounts_judge(read, i);
+	}
 	return 0;
 }
 
@@ -401,7 +246,7 @@ int
 block_mounts_read(int proc_fd, int sys_fd, struct block_mounts *ret)
 {
 	struct block_mounts_read read = { .sys_fd = sys_fd };
-	int r = block_mounts_read_lines(&read, proc_fd);
+	int r = mount_list_read(proc_fd, &read.list);
 
 	if (r == 0)
 		r = block_mounts_judge_all(&read);
