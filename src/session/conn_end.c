@@ -91,7 +91,8 @@ conn_lose_host(const struct conn *conn, int duplicates_fd)
 	/* Without one, it is closed with the session. */
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return;
-	(void)dup3(pair[0], conn->fd, O_CLOEXEC);
+	(void)dup2(pair[0], conn->fd);
+	(void)fcntl(conn->fd, F_SETFD, FD_CLOEXEC);
 	fd_close(&pair[0]);
 	fd_close(&pair[1]);
 }
