@@ -49,8 +49,8 @@ static const struct etc_file identity_dbus_machine_id = {
 /* ---- the name ------------------------------------------------------------ */
 
 /* An image that was made of a container has an empty one. */
-bool
-identity_has_own_hosts(void)
+static bool
+identity_look_at_hosts(void)
 {
 	char start[sizeof(IDENTITY_HOSTS_MARK)];
 	int CLEANUP_FD fd = open(identity_hosts.path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -63,13 +63,24 @@ identity_has_own_hosts(void)
 			       memcmp(start, IDENTITY_HOSTS_MARK, (size_t)len) == 0);
 }
 
+bool
+identity_has_own_hosts(void)
+{
+	bool is_own;
+
+	watchdog_set(IDENTITY_FILE_MAX_MS);
+	is_own = identity_look_at_hosts();
+	watchdog_set(0);
+	return is_own;
+}
+
 static int
 identity_write_hosts(const char *name)
 {
 	char text[IDENTITY_HOSTS_SIZE];
 	int r;
 
-	if (!identity_has_own_hosts())
+	if (!identity_look_at_hosts())
 		return 0;
 	(void)text_format(text, sizeof(text),
 	    IDENTITY_HOSTS_MARK "127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.1.1\t%s\n", name);
