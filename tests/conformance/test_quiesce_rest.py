@@ -464,7 +464,9 @@ def test_the_grace_of_a_timeout_stands_still(agent):
         with stand_still(agent, conn):
             time.sleep(4)
             assert is_running(pid)
-        assert conn.result().event("exited")["reason"] == "timeout"
+        end = conn.result().event("exited")
+    # The time, the grace, and what it stood still for.
+    assert end["reason"] == "timeout" and end["wall_ms"] >= 6900, end
 
 
 def test_who_hangs_up_meanwhile_has_ended_his_program_after_it(agent):
@@ -488,6 +490,17 @@ def test_an_upload_that_stalls_only_while_it_must(start_agent, tmp_path):
         conn.send(codec.FILE_DONE)
         assert conn.expect(codec.FILE_ACK).payload == b""
     assert (tmp_path / "x").read_bytes() == b"before after"
+
+
+def test_an_upload_that_stalls_after_it_has_the_rest_of_its_time(start_agent, tmp_path):
+    agent = start_agent("--workers=4", "--stall-timeout=1")
+    begun = time.monotonic()
+    with agent.file_connect(codec.FILE_WRITE_REQ, {"path": str(tmp_path / "x"), "mode": 0o600}) as conn:
+        conn.send(codec.FILE_DATA, b"before")
+        with Quiesce(agent, conn):
+            time.sleep(3)
+        assert conn.expect(codec.FILE_ERR).payload.startswith(b"ETIMEDOUT: ")
+    assert time.monotonic() - begun >= 3.9
 
 
 def test_the_time_for_a_first_frame_stands_still(start_agent):
