@@ -10,6 +10,7 @@ import time
 import pytest
 
 import codec
+import durable
 from agent import is_running, kill_hard, together, wait_until
 from answers import control_failed
 from faults import Fault
@@ -444,6 +445,19 @@ def test_shutdown_kills_what_outlives_its_grace(start_agent):
     assert agent.process.wait(20) == 0
     assert time.monotonic() - begun > 0.9 and not is_running(pid)
     conn.result()
+
+
+@pytest.mark.ends_agent
+def test_of_several_shutdowns_at_once_all_are_answered(start_agent):
+    agent = start_agent("--workers=6")
+    with durable.Frozen(agent.pid):
+        asking = [agent.connect() for _ in range(3)]
+        for conn in asking:
+            conn.send(codec.SHUTDOWN, {"grace_seconds": 5})
+        wait_until(lambda: [slot["kind"] for slot in agent.status()["slots"]].count("shutdown") == 3,
+                   message="all have asked")
+    assert [conn.result().code for conn in asking] == [0, 0, 0]
+    assert agent.process.wait(20) == 0
 
 
 @pytest.mark.ends_agent

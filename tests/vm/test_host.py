@@ -226,11 +226,13 @@ def test_host_that_does_not_close_does_not_keep_the_guest_up(hosted):
     hosted.guest.wait_end(60)
 
 
-def test_of_two_shutdowns_both_are_answered(hosted):
+def test_of_two_shutdowns_one_is_answered_at_least_and_the_guest_ends(hosted):
+    """Both, if both were read by then: tests/conformance/test_h3_requests.py."""
     conns = [hosted.dial(), hosted.dial()]
     for conn in conns:
         conn.send(codec.SHUTDOWN, {"action": "reboot", "grace_seconds": 1})
-    assert [conn.result().code for conn in conns] == [0, 0]
+    codes = [conn.result().code for conn in conns]
+    assert 0 in codes and set(codes) <= {0, None}, codes
     hosted.guest.wait_end(60)
 
 
