@@ -22,42 +22,22 @@
 /* The beginning of the line of /proc/PID/cgroup that is about version 2. */
 #define CGROUP_FIND_OWN "0::"
 
-#define CGROUP_FIND_TYPE " - cgroup2 "
+#define CGROUP_FIND_TYPE "cgroup2"
 
 /* ---- text -------------------------------------------------------------- */
 
-/* What is left of OWN below ROOT, or NULL where it lies elsewhere. */
-static const char *
-cgroup_find_below(const char *own, const char *root)
-{
-	size_t len = strlen(root);
-
-	if (strcmp(root, "/") == 0)
-		return own;
-	if (strncmp(own, root, len) != 0 || (own[len] != '/' && own[len] != '\0'))
-		return NULL;
-	return own + len;
-}
-
 bool
-cgroup_find_path(const char *line, const char *own, char *path, size_t size)
+cgroup_find_path(char *line, const char *own, char *path, size_t size)
 {
-	char root[PATH_MAX];
-	char point[PATH_MAX];
-	const char *below;
+	struct mountinfo mount;
 	int len;
 
-	/* The root of the mount is the fourth field, the mount point the fifth; the type
-	 * is the first behind " - ". */
-	if (strstr(line, CGROUP_FIND_TYPE) == NULL ||
-	    sscanf(line, "%*s %*s %*s %4095s %4095s", root, point) != 2)
+	if (!mountinfo_parse(line, &mount) || strcmp(mount.type, CGROUP_FIND_TYPE) != 0 ||
+	    !mountinfo_is_below(own, mount.root))
 		return false;
-	mountinfo_unescape(root);
-	mountinfo_unescape(point);
-	below = cgroup_find_below(own, root);
-	if (below == NULL)
-		return false;
-	len = snprintf(path, size, "%s%s", point, below);
+	if (strcmp(mount.root, "/") != 0)
+		own += strlen(mount.root);
+	len = snprintf(path, size, "%s%s", mount.point, own);
 	return len > 0 && (size_t)len < size;
 }
 

@@ -12,9 +12,9 @@
 #include <stdint.h>
 
 /* The path at which the cgroup OWN, as /proc/PID/cgroup names it, is seen by the
- * mount of LINE, one of mountinfo. Returns true with it in PATH (SIZE bytes);
- * false where that is not a cgroup2 mount, or OWN does not lie below it. */
-bool cgroup_find_path(const char *line, const char *own, char *path, size_t size);
+ * mount of LINE, one of mountinfo, which is cut up. Returns true with it in PATH (SIZE
+ * bytes); false where that is not a cgroup2 mount, or OWN does not lie below it. */
+bool cgroup_find_path(char *line, const char *own, char *path, size_t size);
 
 /* Opens the root of the cgroup2 hierarchy, wherever /proc/self/mountinfo says that
  * it is mounted. Returns 0 with a close-on-exec directory descriptor in *RET_FD,

@@ -10,6 +10,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <cmocka.h>
 
@@ -18,12 +20,25 @@
 #include "platform/fd.h"
 #include "scratch.h"
 
+/* LINE is the test's. */
+static bool
+find_path(const char *line, const char *own, char *path, size_t size)
+{
+	char *cut = strdup(line);
+	bool is_found;
+
+	assert_non_null(cut);
+	is_found = cgroup_find_path(cut, own, path, size);
+	free(cut);
+	return is_found;
+}
+
 static void
 assert_found(const char *line, const char *own, const char *expected)
 {
 	char path[PATH_MAX];
 
-	assert_true(cgroup_find_path(line, own, path, sizeof(path)));
+	assert_true(find_path(line, own, path, sizeof(path)));
 	assert_string_equal(path, expected);
 }
 
@@ -32,7 +47,7 @@ assert_not_found(const char *line, const char *own)
 {
 	char path[PATH_MAX];
 
-	assert_false(cgroup_find_path(line, own, path, sizeof(path)));
+	assert_false(find_path(line, own, path, sizeof(path)));
 }
 
 static void
@@ -85,8 +100,8 @@ test_a_path_that_does_not_fit_is_none(void **state)
 	char path[sizeof("/sys/a/b")];
 
 	(void)state;
-	assert_true(cgroup_find_path(line, "/a/b", path, sizeof(path)));
-	assert_false(cgroup_find_path(line, "/a/bc", path, sizeof(path)));
+	assert_true(find_path(line, "/a/b", path, sizeof(path)));
+	assert_false(find_path(line, "/a/bc", path, sizeof(path)));
 }
 
 /* ---- before Linux 5.14 --------------------------------------------------- */
