@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "platform/backoff.h"
 #include "platform/bell.h"
 #include "platform/clock.h"
 #include "platform/fd.h"
@@ -85,7 +86,7 @@ switch_find_files(struct switch_state *state, int fds[FD_KEEP_MAX])
 static void
 switch_thaw_files(struct switch_state *state)
 {
-	uint32_t wait_ms = SWITCH_AGAIN_FIRST_MS;
+	struct backoff backoff = { 0 };
 	int fds[FD_KEEP_MAX];
 	int rounds = 0;
 
@@ -93,8 +94,8 @@ switch_thaw_files(struct switch_state *state)
 	while (!switch_thaw_round(state, fds)) {
 		if (++rounds == SWITCH_ROUNDS_ALONE)
 			(void)switch_thaw_sessions(state);
-		state->freezer->pause(state->freezer->context, wait_ms);
-		wait_ms = wait_ms * 2 < SWITCH_AGAIN_MAX_MS ? wait_ms * 2 : SWITCH_AGAIN_MAX_MS;
+		state->freezer->pause(state->freezer->context,
+		    backoff_next_ms(&backoff, SWITCH_AGAIN_FIRST_MS, SWITCH_AGAIN_MAX_MS));
 	}
 }
 
