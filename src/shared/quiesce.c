@@ -59,8 +59,7 @@ quiesce_holder(const struct quiesce *quiesce)
 bool
 quiesce_is_raised(const struct quiesce *quiesce)
 {
-	return quiesce_phase_of(atomic_load_explicit(&quiesce->word, memory_order_relaxed)) >=
-	       QUIESCE_RESTING;
+	return quiesce_word_is_raised(atomic_load_explicit(&quiesce->word, memory_order_relaxed));
 }
 
 /* ---- for workers --------------------------------------------------------- */
