@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "platform/fdpass.h"
@@ -124,6 +125,20 @@ session_send_exit(struct session *session, int32_t code, int32_t signal)
 	if (conn_await_room(&session->conn) < 0)
 		return;
 	(void)session_send_last(session, VMM_GUEST_EXIT, payload, sizeof(payload));
+}
+
+bool
+session_send_status(struct session *session, char *text, size_t len)
+{
+	int r;
+
+	if (text == NULL) {
+		session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);
+		return false;
+	}
+	r = conn_send(&session->conn, VMM_GUEST_STATUS, text, len);
+	free(text);
+	return r == 0;
 }
 
 void

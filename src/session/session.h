@@ -67,6 +67,11 @@ void session_drop_duplicate(struct session *session);
 /* Sends EXIT, 8 bytes, as the last frame. */
 void session_send_exit(struct session *session, int32_t code, int32_t signal);
 
+/* Sends STATUS with the LEN bytes of TEXT, from malloc(3), and frees them; NULL: there was no
+ * memory for them, and EXIT says that instead. Returns whether STATUS has gone, and EXIT is
+ * still to come. */
+bool session_send_status(struct session *session, char *text, size_t len);
+
 /* The host's own name of the session, for STATUS and the log; "": it has none. */
 void session_set_name(struct session *session, const char *name);
 

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -50,20 +49,13 @@ struct quiesce_watch {
 
 /* ---- what is told ---------------------------------------------------------- */
 
-/* Returns false where STATUS could not be sent: with no memory for it EXIT has been. */
 static bool
 quiesce_send(struct session *session, const struct quiesce_status *status)
 {
-	size_t len;
+	size_t len = 0;
 	char *text = quiesce_status_format(status, &len);
-	int r = 0;
 
-	if (text == NULL)
-		session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);
-	else
-		r = conn_send(&session->conn, VMM_GUEST_STATUS, text, len);
-	free(text);
-	return text != NULL && r == 0;
+	return session_send_status(session, text, len);
 }
 
 /* Copies the report. Returns false if it is another's by now. */

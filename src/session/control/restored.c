@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "platform/clock.h"
@@ -300,18 +299,11 @@ restored_exit_code(const struct restored_status *status)
 static void
 restored_answer(struct session *session, const struct restored_status *status)
 {
-	size_t len;
+	size_t len = 0;
 	char *text = restored_status_format(status, &len);
-	bool is_told = text != NULL;
-	int r = 0;
 
-	if (is_told)
-		r = conn_send(&session->conn, VMM_GUEST_STATUS, text, len);
-	free(text);
-	if (r < 0)
-		return;
-	session_send_exit(
-	    session, is_told ? restored_exit_code(status) : VMM_GUEST_EXIT_CONTROL_FAILED, 0);
+	if (session_send_status(session, text, len))
+		session_send_exit(session, restored_exit_code(status), 0);
 }
 
 void

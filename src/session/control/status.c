@@ -288,11 +288,8 @@ status_serve(struct session *session, uint8_t type, const uint8_t *payload, size
 	(void)len;
 	if (slots != NULL && texts != NULL)
 		text = status_collect(session, slots, texts, &text_len);
-	if (text != NULL && conn_send(&session->conn, VMM_GUEST_STATUS, text, text_len) == 0)
+	if (session_send_status(session, text, text_len))
 		session_send_exit(session, VMM_GUEST_EXIT_OK, 0);
-	else if (text == NULL)
-		session_send_exit(session, VMM_GUEST_EXIT_CONTROL_FAILED, 0);
-	free(text);
 	free(texts);
 	free(slots);
 }
