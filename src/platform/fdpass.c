@@ -25,50 +25,64 @@ fdpass_open(int *ret_read_fd, int *ret_write_fd)
 }
 
 int
-fdpass_put(int write_fd, int fd)
+fdpass_send(int write_fd, const int *fds, size_t count, struct cmsghdr *control)
 {
 	char byte = 0;
 	struct iovec piece = { .iov_base = &byte, .iov_len = 1 };
-	union fdpass_control control = {
-		.header = { .cmsg_len = CMSG_LEN(sizeof(int)),
-		    .cmsg_level = SOL_SOCKET,
-		    .cmsg_type = SCM_RIGHTS },
-	};
 	struct msghdr message = {
 		.msg_iov = &piece,
 		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
+		.msg_control = control,
+		.msg_controllen = CMSG_SPACE(count * sizeof(int)),
 	};
 
-	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	control->cmsg_len = CMSG_LEN(count * sizeof(int));
+	control->cmsg_level = SOL_SOCKET;
+	control->cmsg_type = SCM_RIGHTS;
+	memcpy(CMSG_DATA(control), fds, count * sizeof(int));
 	return sendmsg(write_fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int
+fdpass_receive(int read_fd, int flags, struct cmsghdr *control, size_t room)
+{
+	char byte;
+	struct iovec piece = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr message = {
+		.msg_iov = &piece,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = room,
+	};
+	ssize_t n;
+
+	do {
+		n = recvmsg(read_fd, &message, flags | MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	if (message.msg_controllen < CMSG_LEN(sizeof(int)) || control->cmsg_type != SCM_RIGHTS)
+		return -EBADMSG;
+	return (int)((control->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+}
+
+int
+fdpass_put(int write_fd, int fd)
+{
+	union fdpass_control control = { 0 };
+
+	return fdpass_send(write_fd, &fd, 1, &control.header);
 }
 
 int
 fdpass_take(int read_fd, int *ret_fd)
 {
-	char byte;
-	struct iovec piece = { .iov_base = &byte, .iov_len = 1 };
-	union fdpass_control control;
-	struct msghdr message = {
-		.msg_iov = &piece,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		/* CMSG_SPACE() would leave room for a second descriptor, which nobody would
-		 * close. */
-		.msg_controllen = CMSG_LEN(sizeof(int)),
-	};
-	ssize_t n;
+	union fdpass_control control = { 0 };
+	/* CMSG_SPACE() would leave room for a second descriptor, which nobody would close. */
+	int r = fdpass_receive(read_fd, 0, &control.header, CMSG_LEN(sizeof(int)));
 
-	do {
-		n = recvmsg(read_fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	if (message.msg_controllen < CMSG_LEN(sizeof(int)) ||
-	    control.header.cmsg_type != SCM_RIGHTS)
-		return -EBADMSG;
+	if (r < 0)
+		return r;
 	memcpy(ret_fd, CMSG_DATA(&control.header), sizeof(*ret_fd));
 	return 0;
 }

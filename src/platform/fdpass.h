@@ -8,6 +8,9 @@
 #ifndef PLATFORM_FDPASS_H
 #define PLATFORM_FDPASS_H
 
+#include <stddef.h>
+#include <sys/socket.h>
+
 /* Opens a queue: what is put into the writing end can be taken out of the reading end.
  * Both are non-blocking and close-on-exec, and the caller's.
  * Returns 0 or -errno. */
@@ -24,5 +27,17 @@ int fdpass_take(int read_fd, int *ret_fd);
 /* Takes one out and lets it go: cheaper than to take and close it. Returns 0, -EAGAIN
  * if the queue is empty, or -errno: it is still there then. */
 int fdpass_drop(int read_fd);
+
+/* What these are made of, for a queue of another kind. Both take a control message of the
+ * caller's, cleared, with room for the descriptors.
+ *
+ * Puts duplicates of the COUNT descriptors into the queue, in one message. Returns 0 or
+ * -errno. */
+int fdpass_send(int write_fd, const int *fds, size_t count, struct cmsghdr *control);
+
+/* Takes one message as FLAGS (recv(2)) say; ROOM is CMSG_LEN() of the descriptors that are
+ * wanted: the kernel lets go of more. They are close-on-exec, the caller's, and lie in
+ * CMSG_DATA(CONTROL). Returns how many, -EAGAIN if the queue is empty, or -errno. */
+int fdpass_receive(int read_fd, int flags, struct cmsghdr *control, size_t room);
 
 #endif
