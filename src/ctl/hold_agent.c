@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "ctl/command.h"
+#include "ctl/core/control.h"
 #include "ctl/core/guest_features.h"
 #include "ctl/hold_state.h"
 #include "ctl/target.h"
@@ -213,27 +214,6 @@ hold_open(struct hold *hold)
 	return r;
 }
 
-/* Asks for it on CLIENT. Returns the code of EXIT, or -1. */
-static int
-hold_ask_thaw(struct client *client)
-{
-	struct frame_exit end = { .code = -1 };
-	uint8_t type = 0;
-	size_t len;
-	char *text;
-	int r = client_send(client, VMM_GUEST_THAW, NULL, 0);
-
-	while (r == 0 && type != VMM_GUEST_EXIT) {
-		r = client_receive_whole(client, &type, &text, &len);
-		if (r < 0)
-			break;
-		if (type == VMM_GUEST_EXIT)
-			(void)frame_exit_parse((uint8_t *)text, len, &end);
-		free(text);
-	}
-	return end.code;
-}
-
 /* A snapshot may reset the connections of the machine that it is taken of, and that may go on
  * with a guest that stands still. Or else a clone has its place: that has to stand still
  * until it was told who it is (RESTORED). Only the process that was there before is asked. */
@@ -241,8 +221,8 @@ void
 hold_come_back(struct hold *hold)
 {
 	struct client CLEANUP_CLIENT client = CLIENT_INIT;
+	struct control_answer CLEANUP_ANSWER answer = { 0 };
 	struct client_error ignored;
-	int code;
 
 	if (hold->end != HOLD_LOST || !hold->is_snapshot || hold->peer == 0 ||
 	    client_open(&client, target_agent(), VMM_GUEST_EXEC_PORT, HOLD_THAW_SNAPSHOT_MS,
@@ -250,11 +230,12 @@ hold_come_back(struct hold *hold)
 	    hold_find_peer(&client) != hold->peer)
 		return;
 	client.deadline_ms = clock_mono_ms() + HOLD_THAW_SNAPSHOT_MS;
-	code = hold_ask_thaw(&client);
-	if (code == VMM_GUEST_EXIT_OK) {
+	if (control_ask_on(&client, VMM_GUEST_THAW, NULL, 0, &answer, &ignored) < 0)
+		return;
+	if (answer.exit.code == VMM_GUEST_EXIT_OK) {
 		hold->end = HOLD_THAWED;
 		hold->why = QUIESCE_THAW_HOST;
-	} else if (code == VMM_GUEST_EXIT_NOT_MADE &&
+	} else if (answer.exit.code == VMM_GUEST_EXIT_NOT_MADE &&
 		   hold->ended_ms - hold->began_ms >= hold->options->request.hold_ms) {
 		/* Nothing is frozen, and it may have been over before we were through. */
 		hold->end = HOLD_THAWED;

@@ -54,27 +54,19 @@ control_take(struct control_answer *answer, uint8_t type, char *text, size_t len
 }
 
 int
-control_ask(const struct client_target *target, uint8_t type, const void *payload, size_t len,
-    int timeout_ms, struct control_answer *ret, struct client_error *error)
+control_ask_on(struct client *client, uint8_t type, const void *payload, size_t len,
+    struct control_answer *ret, struct client_error *error)
 {
-	struct client CLEANUP_CLIENT client = CLIENT_INIT;
-	uint64_t deadline = timeout_ms < 0 ? CLOCK_NEVER : clock_mono_ms() + (uint64_t)timeout_ms;
 	size_t received = 0;
 	size_t text_len;
 	char *text;
-	int r;
+	int r = client_send(client, type, payload, len);
 
 	*ret = (struct control_answer){ 0 };
-	r = client_open(&client, target, VMM_GUEST_EXEC_PORT,
-	    timeout_ms < 0 ? CLIENT_CONNECT_MS : timeout_ms, error);
-	if (r < 0)
-		return r;
-	client.deadline_ms = deadline;
-	r = client_send(&client, type, payload, len);
 	if (client_is_gone(r))
 		r = 0;
 	while (r == 0) {
-		r = client_receive_whole(&client, &type, &text, &text_len);
+		r = client_receive_whole(client, &type, &text, &text_len);
 		if (r < 0)
 			break;
 		received += VMM_GUEST_HEADER_LEN + text_len;
@@ -83,6 +75,23 @@ control_ask(const struct client_target *target, uint8_t type, const void *payloa
 			r = -EMSGSIZE;
 	}
 	if (r < 0)
-		client_explain(&client, r, error);
+		client_explain(client, r, error);
 	return r < 0 ? r : 0;
+}
+
+int
+control_ask(const struct client_target *target, uint8_t type, const void *payload, size_t len,
+    int timeout_ms, struct control_answer *ret, struct client_error *error)
+{
+	struct client CLEANUP_CLIENT client = CLIENT_INIT;
+	uint64_t deadline = timeout_ms < 0 ? CLOCK_NEVER : clock_mono_ms() + (uint64_t)timeout_ms;
+	int r;
+
+	*ret = (struct control_answer){ 0 };
+	r = client_open(&client, target, VMM_GUEST_EXEC_PORT,
+	    timeout_ms < 0 ? CLIENT_CONNECT_MS : timeout_ms, error);
+	if (r < 0)
+		return r;
+	client.deadline_ms = deadline;
+	return control_ask_on(&client, type, payload, len, ret, error);
 }

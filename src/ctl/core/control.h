@@ -29,4 +29,9 @@ void control_answer_done(struct control_answer *answer);
 int control_ask(const struct client_target *target, uint8_t type, const void *payload, size_t len,
     int timeout_ms, struct control_answer *ret, struct client_error *error);
 
+/* The same on CLIENT, which is open and on which nothing was asked yet, until its deadline. It
+ * stays the caller's. */
+int control_ask_on(struct client *client, uint8_t type, const void *payload, size_t len,
+    struct control_answer *ret, struct client_error *error);
+
 #endif
