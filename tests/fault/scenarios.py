@@ -46,6 +46,15 @@ def scenario(prepare=lambda lab: None, end=lambda lab, state: None, is_last=Fals
     return note
 
 
+def await_end_of(goes_on, wrong):
+    """Until GOES_ON() is false; WRONG is raised where it stays true."""
+    deadline = time.monotonic() + PATIENCE
+    while goes_on():
+        if time.monotonic() > deadline:
+            raise wrong
+        time.sleep(0.005)
+
+
 # ---- programs -----------------------------------------------------------------
 
 
@@ -150,11 +159,7 @@ def kill(lab, state):
 @scenario(prepare=sleeper, end=drop)
 def host_goes(lab, state):
     state[0].close()
-    deadline = time.monotonic() + PATIENCE
-    while is_running(state[1]):
-        if time.monotonic() > deadline:
-            raise Wrong(HANGS, "the program lives on without its host")
-        time.sleep(0.01)
+    await_end_of(lambda: is_running(state[1]), Wrong(HANGS, "the program lives on without its host"))
 
 
 @scenario(prepare=sleeper, end=drop)
@@ -274,11 +279,8 @@ def input_drop(lab, state):
     for slot in lab.agent.status()["slots"]:
         if slot.get("name") == state["name"] and slot.get("running"):
             lab.agent.request(codec.KILL, {"session": slot["session"], "signal": 9})
-    deadline = time.monotonic() + PATIENCE
-    while lab.agent.request(codec.FORGET, {"name": state["name"]}).code != 1:
-        if time.monotonic() > deadline:
-            raise Wrong(LEAKS, "it is not forgotten")
-        time.sleep(0.005)
+    await_end_of(lambda: lab.agent.request(codec.FORGET, {"name": state["name"]}).code != 1,
+                 Wrong(LEAKS, "it is not forgotten"))
 
 
 def input_visit(conn, state, at):
@@ -365,11 +367,7 @@ def status(lab, _):
 
 def runs_on(lab, _):
     """Nothing stands still any more, whatever became of the host."""
-    deadline = time.monotonic() + PATIENCE
-    while "quiesce" in lab.agent.status():
-        if time.monotonic() > deadline:
-            raise Wrong(HANGS, "the guest stands still")
-        time.sleep(0.005)
+    await_end_of(lambda: "quiesce" in lab.agent.status(), Wrong(HANGS, "the guest stands still"))
 
 
 @scenario(end=runs_on)
@@ -627,11 +625,7 @@ def ended(lab, state):
     os.kill(lab.agent.pid, signal.SIGTERM)
     if answer_of(state[0], PATIENCE).exit is None:
         raise Wrong(SILENT, "no EXIT at the end")
-    deadline = time.monotonic() + PATIENCE
-    while lab.agent.is_alive():
-        if time.monotonic() > deadline:
-            raise Wrong(HANGS, "no end after SIGTERM")
-        time.sleep(0.005)
+    await_end_of(lab.agent.is_alive, Wrong(HANGS, "no end after SIGTERM"))
 
 
 @scenario(is_last=True)
@@ -640,8 +634,4 @@ def asked_to_end(lab, _):
     conn = lab.open()
     conn.send(codec.SHUTDOWN, {"action": "poweroff", "grace_seconds": 1})
     result = control_told(conn, PATIENCE)
-    deadline = time.monotonic() + PATIENCE
-    while result.code == 0 and lab.agent.is_alive():
-        if time.monotonic() > deadline:
-            raise Wrong(HANGS, "no end after SHUTDOWN")
-        time.sleep(0.005)
+    await_end_of(lambda: result.code == 0 and lab.agent.is_alive(), Wrong(HANGS, "no end after SHUTDOWN"))

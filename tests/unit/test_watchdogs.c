@@ -161,24 +161,39 @@ test_a_worker_in_time_is_left_alone(void **state)
 	end(pid);
 }
 
-static void
-test_one_who_called_it_off_in_the_last_moment_is_left_alone(void **state)
+/* Our own watchdog, whose time is over. Returns its timer, for close_due(). */
+static int
+open_due(void)
 {
-	uint32_t index = WORKERS;
 	int fd = -1;
 
-	(void)state;
 	assert_int_equal(watchdogs_open(&watchdogs, INDEX, &fd), 0);
 	watchdogs_start(&watchdogs, INDEX, getpid());
 	watchdog_init(fd);
 	watchdog_set(1);
 	assert_int_equal(shows(20000), 1);
+	return fd;
+}
+
+static void
+close_due(int *fd)
+{
+	watchdogs_close(&watchdogs, INDEX);
+	watchdog_init(-1);
+	fd_close(fd);
+}
+
+static void
+test_one_who_called_it_off_in_the_last_moment_is_left_alone(void **state)
+{
+	uint32_t index = WORKERS;
+	int fd = open_due();
+
+	(void)state;
 	watchdog_set(0);
 	assert_false(watchdogs_step(&watchdogs, clock_mono_ms(), &index));
 	assert_true(watchdogs_next_ms(&watchdogs) == CLOCK_NEVER);
-	watchdogs_close(&watchdogs, INDEX);
-	watchdog_init(-1);
-	fd_close(&fd);
+	close_due(&fd);
 }
 
 /* Its time passed while nobody looked. */
@@ -188,23 +203,16 @@ test_one_that_stood_still_with_all_others_has_its_time_again(void **state)
 	uint64_t now = clock_mono_ms();
 	struct itimerspec left;
 	uint32_t index = WORKERS;
-	int fd = -1;
+	int fd = open_due();
 
 	(void)state;
-	assert_int_equal(watchdogs_open(&watchdogs, INDEX, &fd), 0);
-	watchdogs_start(&watchdogs, INDEX, getpid());
-	watchdog_init(fd);
-	watchdog_set(1);
-	assert_int_equal(shows(20000), 1);
 	watchdogs_renew(&watchdogs, now);
 	assert_false(watchdogs_step(&watchdogs, now, &index));
 	assert_int_equal(shows(0), 0);
 	assert_int_equal(timerfd_gettime(fd, &left), 0);
 	assert_in_range(left.it_value.tv_sec, 1, WATCHDOGS_RENEW_MS / 1000);
 	watchdogs.renew_until_ms = 0;
-	watchdogs_close(&watchdogs, INDEX);
-	watchdog_init(-1);
-	fd_close(&fd);
+	close_due(&fd);
 }
 
 static void

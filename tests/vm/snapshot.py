@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A guest that is stored while it runs, and started again, as often as one likes.
 
-    machine = Machine(boot, build, folder, disk)          boots, and has its vsock device
-    machine.unplug(); machine.save("name"); machine.plug()
-    stored = machine.end()                                its disk has the snapshots in it
+    with booted(boot, build) as machine:                  its disk is at /disk
+        machine.plug()                                    its vsock device
+        machine.unplug(); machine.save("name"); machine.plug()
+        stored = machine.end()                            its disk has the snapshots in it
     Machine(boot, build, folder, stored.copy(folder), stored, "name", cid=7)     a clone
 
 QEMU can't store what another process has of a device. So the vsock device is not there
@@ -11,14 +12,16 @@ while a snapshot is made and loaded: it is behind a port that is there to plug a
 it, and the guest's connections are reset, as each restore resets them.
 """
 
+import contextlib
 import pathlib
 import shutil
 import struct
+import tempfile
 import threading
 import time
 
 import state
-from disks import MODULES
+from disks import MODULES, Disk
 from host_vsock import DEVICE, GUEST_CID, HostVsock
 from hosted import MEMORY_MIB, Hosted
 
@@ -156,3 +159,16 @@ class Machine(Hosted):
     def stop(self):
         self.guest.stop()
         self.host.close()
+
+
+@contextlib.contextmanager
+def booted(boot, build):
+    """A machine in a folder of its own, with an ext4 file system at /disk and no vsock device
+    yet, until the block ends."""
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vmm-snapshot-"))
+        write_qcow2(f"{folder}/disk", Disk(folder, "raw").path)
+        machine = Machine(boot, build, folder, f"{folder}/disk")
+        stack.callback(machine.stop)
+        machine.guest.output("mkdir /disk && mount -t ext4 /dev/vda /disk")
+        yield machine

@@ -3,24 +3,17 @@
 
 import contextlib
 import subprocess
-import tempfile
 
 import pytest
 import state
-from disks import Disk
-from snapshot import Machine, write_qcow2
+from snapshot import booted
 
 UNTIL_END = "touch begun; until [ -e end ]; do sleep .1; done"
 
 
 @pytest.fixture(scope="module")
 def machine(boot, pytestconfig):
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vmm-ctl-"))
-        write_qcow2(f"{folder}/disk", Disk(folder, "raw").path)
-        started = Machine(boot, pytestconfig.build, folder, f"{folder}/disk")
-        stack.callback(started.stop)
-        started.guest.output("mkdir /disk && mount -t ext4 /dev/vda /disk")
+    with booted(boot, pytestconfig.build) as started:
         started.plug()
         yield started
 

@@ -40,6 +40,13 @@ def nobody_died(request):
 # ---- what a copy of the disk holds ---------------------------------------------
 
 
+def check_copy(copy, acknowledged):
+    """As of a disk that was unmounted, with the numbers of each writer up to the one ACKNOWLEDGED."""
+    assert not copy.needs_recovery() and copy.complaints() == ""
+    for i, last in enumerate(acknowledged):
+        check_numbers(copy.read(f"/writer-{i}"), last)
+
+
 def test_copy_of_a_disk_that_is_written_to_needs_a_replay(hosted, tmp_path):
     """What those below would find, if nothing were frozen."""
     with writers(hosted, "/disk"):
@@ -55,9 +62,7 @@ def test_copy_of_a_frozen_disk_needs_none_and_has_all_that_was_acknowledged(host
             copy = hosted.disk.copy(tmp_path / "copy")
             hosted.status()
             assert [writer.acknowledged() for writer in eight] == acknowledged
-        assert not copy.needs_recovery() and copy.complaints() == ""
-        for i, last in enumerate(acknowledged):
-            check_numbers(copy.read(f"/writer-{i}"), last)
+        check_copy(copy, acknowledged)
         for writer in eight:
             writer.goes_on()
 
@@ -68,9 +73,7 @@ def test_writers_who_are_not_frozen_wait_for_the_disk_and_see_no_error(hosted, t
             assert not sessions_are_frozen(hosted)
             acknowledged = [writer.acknowledged() for writer in eight]
             copy = hosted.disk.copy(tmp_path / "copy")
-        assert not copy.needs_recovery() and copy.complaints() == ""
-        for i, last in enumerate(acknowledged):
-            check_numbers(copy.read(f"/writer-{i}"), last)
+        check_copy(copy, acknowledged)
         for writer in eight:
             writer.goes_on()
 

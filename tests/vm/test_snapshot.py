@@ -16,8 +16,7 @@ import codec
 import durable
 import pytest
 import state
-from disks import Disk
-from snapshot import ADDRESS, WORKERS, Machine, write_qcow2
+from snapshot import ADDRESS, WORKERS, Machine, booted
 
 ROUNDS = int(os.environ.get("VGA_SNAPSHOT_ROUNDS", "2"))
 MACHINE_ID = "0123456789abcdef0123456789abcdef"
@@ -110,14 +109,8 @@ class Golden:
 
 @pytest.fixture(scope="module")
 def golden(boot, pytestconfig):
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vmm-golden-"))
-        write_qcow2(f"{folder}/disk", Disk(folder, "raw").path)
-        machine = Machine(boot, pytestconfig.build, folder, f"{folder}/disk")
-        stack.callback(machine.stop)
-        machine.guest.output(
-            f"mkdir /disk && mount -t ext4 /dev/vda /disk && echo {MACHINE_ID} >/etc/machine-id"
-        )
+    with booted(boot, pytestconfig.build) as machine:
+        machine.guest.output(f"echo {MACHINE_ID} >/etc/machine-id")
         machine.plug()
         start_detached(machine, "writer /disk/numbers")
         yield Golden(machine)
