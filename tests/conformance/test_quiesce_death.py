@@ -58,8 +58,7 @@ def session(agent):
     assert conn.result().code == 0
 
 
-@pytest.fixture
-def restless(agent):
+def held_up(agent):
     """A session that does not come to rest: its host takes only a part of a frame."""
     path = os.path.join(agent.directory, "large")
     with open(path, "wb") as f:
@@ -70,7 +69,12 @@ def restless(agent):
         before = readers(agent)
         time.sleep(0.2)
         if before == readers(agent):
-            break
+            return conn
+
+
+@pytest.fixture
+def restless(agent):
+    conn = held_up(agent)
     yield conn
     conn.close()
 
@@ -156,12 +160,20 @@ def test_a_session_that_does_not_rest_is_named_and_all_go_on(agent, session, res
 
 
 def test_switches_killed_at_any_moment_leave_nothing(agent, session):
+    """In the first half of the rounds a session holds it up; of the second half one in two is held first."""
     assert_goes_on(agent, session)
     before = descriptors(agent.pid)
     chance = random.Random(1947)
-    whys = set()
-    for _ in range(ROUNDS):
+    restless = held_up(agent)
+    whys = {"resting": set(), "any": set(), "held": set()}
+    for turn in range(ROUNDS):
+        if turn == ROUNDS // 2:
+            restless.close()
+            wait_until(lambda: not readers(agent), message="nobody holds it up")
         conn = holding.ask(agent, within_ms=60000, hold_ms=60000)
+        moment = "resting" if turn < ROUNDS // 2 else ("any", "held")[turn % 2]
+        if moment == "held":
+            assert conn.expect(codec.STATUS).json()["event"] == "quiesced"
         deadline = time.monotonic() + chance.uniform(0, 0.01)
         while time.monotonic() < deadline:
             pass
@@ -173,11 +185,12 @@ def test_switches_killed_at_any_moment_leave_nothing(agent, session):
         with contextlib.suppress(BrokenPipeError):      # on a busy machine it has not even begun
             conn.send(codec.THAW)
         result = conn.result()
-        whys.add(result.statuses[-1].get("why", "not held"))
-        assert phase(agent) is None and result.code == (0 if "why" in result.statuses[-1] else 1)
+        why = result.statuses[-1].get("why", "not held")
+        whys[moment].add(why)
+        assert phase(agent) is None and result.code == (1 if why == "not held" else 0)
     await_over(agent)
     assert descriptors(agent.pid) == before
-    assert len(whys) > 1, whys
+    assert whys["resting"] == {"not held"} and "not held" not in whys["held"], whys
     assert_goes_on(agent, session)
 
 
