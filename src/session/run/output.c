@@ -17,6 +17,12 @@
 #define OUTPUT_PIPE_FULL (64 * 1024)
 #define OUTPUT_PIPE_LARGE (1024 * 1024)
 
+/* A terminal gives some 4 KiB a read, and a line where the program writes lines: so much of
+ * it, read so often, is put into one frame. What a program writes without a pause waits for
+ * no more than that. */
+#define OUTPUT_TTY_MAX (60 * 1024)
+#define OUTPUT_TTY_READS 16
+
 /* A terminal holds far less than this; a program that writes to it for ever must
  * not keep the end away. */
 #define OUTPUT_TTY_LEFT_MAX (1024 * 1024)
@@ -71,18 +77,19 @@ output_may_enlarge(const struct output *output)
 	       (output->owner == NULL || !owner_keeps_pipes_small(output->owner));
 }
 
-/* Reads once. Returns how much there was; 0 for nothing now, or nothing ever
- * again. */
+/* Reads once, behind the LEN bytes that were read before: up to MOST in all. Returns how much
+ * there was; 0 for nothing now, or nothing ever again. */
 static size_t
-output_read(struct output *output, struct output_stream *stream, uint64_t now_ms)
+output_read_once(
+    struct output *output, struct output_stream *stream, size_t len, size_t most, uint64_t now_ms)
 {
-	size_t max = output->room;
+	size_t max = most - len;
 	ssize_t n;
 
 	if (output->is_cut && stream->left < max)
 		max = stream->left;
 	do {
-		n = read(stream->fd, output->buffer, max);
+		n = read(stream->fd, output->buffer + len, max);
 	} while (n < 0 && errno == EINTR);
 	if (n <= 0) {
 		output_read_nothing(output, stream, n < 0 ? errno : 0, now_ms);
@@ -97,6 +104,24 @@ output_read(struct output *output, struct output_stream *stream, uint64_t now_ms
 		(void)fcntl(stream->fd, F_SETPIPE_SZ, OUTPUT_PIPE_LARGE);
 	}
 	return (size_t)n;
+}
+
+/* Reads what is to be one frame. Returns how much that is; 0: nothing. */
+static size_t
+output_read(struct output *output, struct output_stream *stream, uint64_t now_ms)
+{
+	int reads = output->is_tty ? OUTPUT_TTY_READS : 1;
+	size_t most = output->room;
+	size_t len = 0;
+	size_t n;
+
+	if (output->is_tty && most > OUTPUT_TTY_MAX)
+		most = OUTPUT_TTY_MAX;
+	do {
+		n = output_read_once(output, stream, len, most, now_ms);
+		len += n;
+	} while (--reads > 0 && n > 0 && len < most && stream->fd >= 0);
+	return len;
 }
 
 int

@@ -7,6 +7,8 @@
  *     more is read from the program: back pressure stops the program, not us. Of a
  *     durable session its journal takes the output, as long as it has room.
  *   - Standard output and error take turns.
+ *   - A terminal gives a line or a page at a time: what it has in a few reads is one frame,
+ *     which waits for nothing that is not there yet.
  *   - From the cut on only what each stream held at that moment is sent (FIONREAD; a
  *     terminal is read until it is empty).
  *   - What can't be read is told: error.
