@@ -9,8 +9,8 @@
  *
  *     u8 type | u32 length, little endian | length bytes of payload
  *
- * One operation a connection. The host speaks first; the agent closes first,
- * always, after its last frame. All integers are little endian.
+ * One operation a connection, but for `more` on port 53. The host speaks first; the agent closes
+ * first, always, after its last frame. All integers are little endian.
  *
  * Who knows a frame: [1] hosts of the first day, [2] hosts of today,
  * [3] hosts that were written for this agent.
@@ -183,5 +183,6 @@ enum vmm_guest_exit_code {
 #define VMM_GUEST_LINGER_SLOW_MS 10000 /* the same, for a slow host */
 #define VMM_GUEST_SLOW_WINDOW_MS 1000  /* a write that waited so lately: slow */
 #define VMM_GUEST_DISCARD_MS 30000     /* rest of a refused upload */
+#define VMM_GUEST_MORE_MS 50	       /* silence before another request of a connection */
 
 #endif

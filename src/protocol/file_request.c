@@ -69,6 +69,7 @@ static const struct message_member file_request_table[] = {
 	{ "fsync", FLAG(fsync), .sets = WRITE },
 	{ "recursive", FLAG(recursive), .sets = REMOVE | WATCH, .flags = MESSAGE_ALWAYS },
 	{ "gaps", FLAG(gaps), .sets = WATCH },
+	{ "more", FLAG(more), .sets = EVERY & ~WATCH },
 	{ "offset", NUMBER(offset), .sets = READ },
 	{ "length", NUMBER(length), .sets = READ, .initial = UINT64_MAX },
 	{ "user", TEXT(user), .sets = EVERY },
@@ -111,15 +112,15 @@ file_request_parse(
 	struct file_request request = { .user = "", .length = UINT64_MAX };
 	int r = message_parse(&message, text, len, &request, &request.json, error);
 
-	if (r < 0)
-		return r;
-	file_request_check(message.set, &request, error);
-	if (error->code < 0) {
-		file_request_done(&request);
-		return error->code;
+	if (r == 0)
+		file_request_check(message.set, &request, error);
+	if (r == 0 && error->code == 0) {
+		*ret = request;
+		return 0;
 	}
-	*ret = request;
-	return 0;
+	ret->more = request.more;
+	json_put(&request.json);
+	return error->code;
 }
 
 void

@@ -31,6 +31,7 @@ struct file_request {
 	bool fsync;
 	bool recursive;
 	bool gaps; /* WATCH alone: `unwatched` is understood */
+	bool more; /* the host has other requests to come on the connection */
 	uint64_t offset;
 	uint64_t length; /* UINT64_MAX: to the end */
 
@@ -39,8 +40,8 @@ struct file_request {
 
 /* Reads the LEN bytes of TEXT as the payload of a frame of TYPE (of enum
  * vmm_guest_file_frame). Returns 0 with *RET for file_request_done(); or -EINVAL or
- * -ENOMEM with ERROR filled in. Paths are given as they came: an empty one is the
- * session's to refuse. */
+ * -ENOMEM with ERROR filled in, and of *RET `more` alone, if it could be read. Paths are
+ * given as they came: an empty one is the session's to refuse. */
 int file_request_parse(
     uint8_t type, const char *text, size_t len, struct file_request *ret, struct json_error *error);
 

@@ -164,9 +164,10 @@ void
 message_read_flag(const struct message_member *member, struct json_object *value, void *base,
     struct json_error *error)
 {
-	if (!json_object_is_type(value, json_type_boolean))
+	if (json_object_is_type(value, json_type_boolean))
+		*(bool *)message_place(base, member->offset) = json_object_get_boolean(value);
+	else
 		json_fail_member(error, member->name, "true or false is needed");
-	*(bool *)message_place(base, member->offset) = json_object_get_boolean(value);
 }
 
 struct json_object *

@@ -38,6 +38,9 @@
 
 static _Alignas(CONN_PAGE) uint8_t conn_rx[CONN_RX_SIZE];
 
+/* FILE_ERR with a path is shorter. */
+#define CONN_ANSWER_MAX 8192
+
 /* The highest byte of conn_rx that was written since it was last given back. */
 static size_t conn_rx_touched;
 
@@ -68,6 +71,12 @@ conn_set_room(struct conn *conn, size_t room)
 {
 	conn->room = room < CONN_ROOM ? room : CONN_ROOM;
 	conn->room_is_renewed = true;
+}
+
+bool
+conn_has_answer_room(const struct conn *conn)
+{
+	return conn->room_is_renewed || conn->room >= CONN_ANSWER_MAX;
 }
 
 void

@@ -100,6 +100,10 @@ conn_stall_ms(const struct conn *conn)
 /* Each send of up to ROOM bytes is taken whole or not at all. */
 void conn_set_room(struct conn *conn, size_t room);
 
+/* Whether FILE_ACK or FILE_ERR will be taken whole or not at all, so that a host is told if this
+ * worker dies over it. */
+bool conn_has_answer_room(const struct conn *conn);
+
 /* Closes the socket. Nothing is sent, and nothing is read. */
 void conn_close(struct conn *conn);
 

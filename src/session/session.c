@@ -16,6 +16,7 @@
 #include "platform/text.h"
 #include "protocol/json.h"
 #include "session/rest.h"
+#include "session/stop.h"
 #include "shared/admission.h"
 
 /* The agent's own words to the host; longer ones are cut. */
@@ -86,6 +87,23 @@ session_discard_upload(struct session *session, int max_ms)
 	conn_discard(&session->conn, max_ms, VMM_GUEST_FILE_DONE);
 }
 
+/* Answers a request behind which others may stand, as any other frame is sent: what the
+ * supervisor sent a second time the host would take for the next one's answer. */
+static int
+session_send_answer(struct session *session, uint8_t type, const void *payload, size_t len)
+{
+	int r;
+
+	if (!session->is_uploading)
+		admission_free(session->board, session->slot_index);
+	r = conn_send(&session->conn, type, payload, len);
+	session->goes_on = r == 0;
+	/* From here on nothing is owed. */
+	if (r == 0)
+		atomic_store(&session->slot->phase, SLOT_LAST_SENT);
+	return r;
+}
+
 int
 session_send_last(struct session *session, uint8_t type, const void *payload, size_t len)
 {
@@ -93,6 +111,8 @@ session_send_last(struct session *session, uint8_t type, const void *payload, si
 
 	/* At rest it keeps its place. */
 	rest_point();
+	if (session->has_more && !stop_is_now())
+		return session_send_answer(session, type, payload, len);
 	admission_free(session->board, session->slot_index);
 	r = conn_send_last(&session->conn, type, payload, len);
 	rest_leave();

@@ -26,7 +26,10 @@ struct session {
 	uint32_t slot_index;
 	int duplicates_fd; /* of the queue that holds the connection's duplicate; -1: none */
 	bool has_left_duplicate;
-	bool is_last; /* of this worker: json-c up to 0.17 leaks what it had no memory to add */
+	bool is_last;  /* of this worker: json-c up to 0.17 leaks what it had no memory to add */
+	bool has_more; /* the request said `more`, and nothing has come that ends the connection */
+	bool goes_on;  /* so it did, its answer has gone, and the next request may be read */
+	bool is_uploading; /* what comes next still belongs to the request */
 	struct conn conn;
 };
 
@@ -55,9 +58,10 @@ void session_refuse_bad(struct session *session, const char *name, const struct 
  * FILE_DONE, for MAX_MS at most, so that the host sees the answer and not a reset. */
 void session_discard_upload(struct session *session, int max_ms);
 
-/* Sends the last frame of the connection, with LEN bytes of PAYLOAD, as
- * conn_send_last() does. The session's admission is given back before: a host that
- * reads the answer and asks for the next must not find it taken. */
+/* Sends the last frame of the request, with LEN bytes of PAYLOAD, as conn_send_last() does:
+ * it is the connection's too, but where the session has `more`: then it goes on. The session's
+ * admission is given back before: a host that reads the answer and asks for the next must not
+ * find it taken. (An upload that goes on keeps it, as the rest is still to be dropped.) */
 int session_send_last(struct session *session, uint8_t type, const void *payload, size_t len);
 
 /* After the last frame the supervisor has nothing to say for a session: takes back the

@@ -148,3 +148,20 @@ first_frame_read(struct session *session, enum worker_port port,
 	    &session->slot->reply_style, ret->is_file_port ? SLOT_REPLY_FILE : SLOT_REPLY_UNKNOWN);
 	return first_frame_read_frame(session, &limit, ret);
 }
+
+int
+first_frame_read_next(struct session *session, const struct worker_settings *settings,
+    bool it_is_there, struct first_frame *ret)
+{
+	uint64_t now = clock_mono_ms();
+	struct first_frame_limit limit = {
+		.board = session->board,
+		.start_ms = now,
+		.end_ms = it_is_there ? 0 : now + (uint64_t)settings->first_frame_timeout_ms,
+		.timeout_ms = (uint64_t)settings->first_frame_timeout_ms,
+		.quiesce = quiesce_number(&session->board->quiesce),
+	};
+
+	*ret = (struct first_frame){ .is_file_port = true };
+	return first_frame_read_frame(session, &limit, ret);
+}

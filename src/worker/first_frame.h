@@ -33,4 +33,9 @@ struct first_frame {
 int first_frame_read(struct session *session, enum worker_port port,
     const struct worker_settings *settings, struct first_frame *ret, uint32_t *ret_peer);
 
+/* Reads the first frame of another request, which has begun. If IT_IS_THERE nothing is
+ * waited for: -ETIMEDOUT where it is not there whole. Else as first_frame_read(). */
+int first_frame_read_next(struct session *session, const struct worker_settings *settings,
+    bool it_is_there, struct first_frame *ret);
+
 #endif

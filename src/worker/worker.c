@@ -34,7 +34,7 @@
 #include "shared/admission.h"
 #include "session/stop.h"
 #include "session/run/streams.h"
-#include "worker/first_frame.h"
+#include "worker/next_frame.h"
 
 #define WORKER_NAME_MAX 32
 
@@ -79,6 +79,15 @@ worker_collect(struct worker *worker)
 		return;
 	worker->has_collected = true;
 	file_temporary_collect(board, worker->options->index);
+}
+
+/* Whether it has served as many requests as it may. */
+static bool
+worker_has_served(const struct worker *worker)
+{
+	uint32_t recycle = worker->options->settings->recycle;
+
+	return recycle > 0 && worker->served >= recycle;
 }
 
 /* ---- one session ------------------------------------------------------- */
@@ -176,6 +185,49 @@ worker_dispatch(struct worker *worker, struct session *session, const struct fir
 		(void)malloc_trim(0);
 }
 
+/* Answers the request that FRAME begins, of which ERROR says whether it came whole. */
+static void
+worker_answer(
+    struct worker *worker, struct session *session, const struct first_frame *frame, int error)
+{
+	if (error < 0)
+		worker_refuse_unread(session, error);
+	else
+		worker_dispatch(worker, session, frame);
+	/* Where there was no last frame, as the host had gone. */
+	admission_free(session->board, session->slot_index);
+	rest_leave();
+}
+
+/* Whether a first frame that was read with this outcome is to be answered. */
+static bool
+worker_has_request(const struct first_frame *frame, int error)
+{
+	return error == 0 || (frame->is_begun && error != -EPIPE);
+}
+
+/* The requests behind one that has said `more`. */
+static void
+worker_go_on(struct worker *worker, struct session *session)
+{
+	bool is_last = false;
+
+	while (session->goes_on && !is_last) {
+		struct first_frame frame;
+		int r;
+
+		session->goes_on = session->has_more = session->is_uploading = false;
+		atomic_store(&session->slot->sessions_served, ++worker->served);
+		session_describe(session, "", "");
+		session->slot->kind[0] = '\0';
+		is_last = session->is_last || worker_has_served(worker);
+		r = next_frame_read(
+		    session, worker->options->settings, worker->epoll_fd, &is_last, &frame);
+		if (worker_has_request(&frame, r))
+			worker_answer(worker, session, &frame, r);
+	}
+}
+
 static void
 worker_converse(struct worker *worker, struct session *session, enum worker_port port)
 {
@@ -184,12 +236,10 @@ worker_converse(struct worker *worker, struct session *session, enum worker_port
 	uint32_t peer = 0;
 	int r = first_frame_read(session, port, settings, &frame, &peer);
 
-	if (r == 0 || (frame.is_begun && r != -EPIPE))
+	if (worker_has_request(&frame, r)) {
 		worker_set_reply_style(session, &frame);
-	if (r == 0) {
-		worker_dispatch(worker, session, &frame);
-	} else if (frame.is_begun && r != -EPIPE) {
-		worker_refuse_unread(session, r);
+		worker_answer(worker, session, &frame, r);
+		worker_go_on(worker, session);
 	} else {
 		session_drop_duplicate(session);
 		conn_close(&session->conn);
@@ -198,9 +248,6 @@ worker_converse(struct worker *worker, struct session *session, enum worker_port
 			    &worker_log_limit, "refused a connection of %u: not the host", peer);
 		return;
 	}
-	/* Where there was no last frame, as the host had gone. */
-	admission_free(session->board, session->slot_index);
-	rest_leave();
 	session_drop_duplicate(session);
 	conn_finish(&session->conn);
 }
@@ -341,10 +388,7 @@ worker_has_children(void)
 static bool
 worker_is_due(const struct worker *worker)
 {
-	uint32_t recycle = worker->options->settings->recycle;
-
-	return worker->is_used_up || worker_has_children() ||
-	       (recycle > 0 && worker->served >= recycle);
+	return worker->is_used_up || worker_has_children() || worker_has_served(worker);
 }
 
 static void

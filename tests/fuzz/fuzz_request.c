@@ -43,6 +43,7 @@ try_file_request(uint8_t type, const char *text, size_t len)
 		   request.has_gid == again.has_gid && request.gid == again.gid &&
 		   request.has_mtime == again.has_mtime && request.mtime_secs == again.mtime_secs &&
 		   request.mtime_nanos == again.mtime_nanos);
+	FUZZ_CHECK(request.more == again.more);
 	FUZZ_CHECK(request.target == NULL || strcmp(request.target, again.target) == 0);
 	free(made);
 	file_request_done(&again);

@@ -94,6 +94,31 @@ test_a_watch_may_know_of_gaps_and_have_a_user(void **state)
 	assert_refused(VMM_GUEST_FILE_WATCH_REQ, "{\"path\":\"/x\",\"gaps\":1}", "'gaps'");
 }
 
+static bool
+says_more(uint8_t type, const char *text)
+{
+	struct file_request CLEANUP_REQUEST request = { 0 };
+	struct json_error error;
+
+	(void)file_request_parse(type, text, strlen(text), &request, &error);
+	return request.more;
+}
+
+static void
+test_more_is_read_of_a_request_that_is_wrong_otherwise(void **state)
+{
+	(void)state;
+	assert_true(says_more(VMM_GUEST_FILE_STAT_REQ, "{\"path\":\"/x\",\"more\":true}"));
+	assert_false(says_more(VMM_GUEST_FILE_STAT_REQ, "{\"path\":\"/x\",\"more\":false}"));
+	assert_false(says_more(VMM_GUEST_FILE_STAT_REQ, "{\"path\":\"/x\"}"));
+	assert_true(says_more(VMM_GUEST_FILE_STAT_REQ, "{\"more\":true}"));
+	assert_true(says_more(
+	    VMM_GUEST_FILE_WRITE_REQ, "{\"path\":\"/\",\"more\":true,\"mtime_nanos\":1}"));
+	assert_false(says_more(VMM_GUEST_FILE_STAT_REQ, "{\"path\":\"/x\",\"more\":1}"));
+	assert_false(says_more(VMM_GUEST_FILE_STAT_REQ, "{\"path\":\"/x\",\"more\":true"));
+	assert_false(says_more(VMM_GUEST_FILE_WATCH_REQ, "{\"path\":\"/x\",\"more\":true}"));
+}
+
 static void
 test_a_move_has_from_and_to_and_no_path(void **state)
 {
@@ -233,6 +258,7 @@ test_what_is_formatted_is_parsed_as_it_was(void **state)
 		.uid = UINT32_MAX - 1,
 		.has_gid = true,
 		.gid = 5,
+		.more = true,
 	};
 
 	(void)state;
@@ -253,6 +279,7 @@ test_what_is_formatted_is_parsed_as_it_was(void **state)
 			assert_true(request.target == NULL || strcmp(request.target, "../b") == 0);
 			assert_true(!request.has_uid || request.uid == UINT32_MAX - 1);
 			assert_true(!request.has_gid || request.gid == 5);
+			assert_true(request.more == (type != VMM_GUEST_FILE_WATCH_REQ));
 			assert_true(!request.has_mtime ||
 				    (request.mtime_secs == -1 && request.mtime_nanos == 999999999));
 		}
@@ -293,6 +320,7 @@ main(void)
 		cmocka_unit_test(test_a_write_has_a_path_and_a_mode),
 		cmocka_unit_test(test_a_read_may_have_a_range),
 		cmocka_unit_test(test_a_watch_may_know_of_gaps_and_have_a_user),
+		cmocka_unit_test(test_more_is_read_of_a_request_that_is_wrong_otherwise),
 		cmocka_unit_test(test_a_move_has_from_and_to_and_no_path),
 		cmocka_unit_test(test_every_request_needs_its_path),
 		cmocka_unit_test(test_wrong_members_are_refused_by_name),

@@ -139,8 +139,10 @@ file_read_send_solid(struct file_read *read, size_t len)
 	/* If the connection has failed, the file is not at fault, and there is nobody to tell. */
 	if (conn_send_file(&session->conn, VMM_GUEST_FILE_DATA, read->fd, len, &file_error) < 0)
 		return -EPIPE;
-	if (file_error < 0)
+	if (file_error < 0) {
+		session->has_more = false;
 		return file_error == -ENODATA ? -EIO : file_error;
+	}
 	return (ssize_t)len;
 }
 

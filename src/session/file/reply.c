@@ -90,6 +90,7 @@ file_reply_parse(struct session *session, uint8_t type, const uint8_t *payload, 
 	struct json_error error = { .text = "" };
 	int r = file_request_parse(type, (const char *)payload, len, ret, &error);
 
+	session->has_more = ret->more;
 	if (r == 0) {
 		file_reply_limit(session, 1);
 		return 0;

@@ -29,6 +29,9 @@ file_write_fail(struct file_write *write, int error)
 	struct session *session = write->session;
 	uint64_t max = session->settings->max_file_bytes;
 
+	/* What comes is no row of frames any more, or does not come. */
+	if (error == -EMSGSIZE || error == -ETIMEDOUT)
+		session->has_more = false;
 	if (error == -EFBIG && write->total > max)
 		file_reply_text(session, error, "file too large (>%" PRIu64 " bytes)", max);
 	else if (error == -EPROTO)
@@ -90,12 +93,34 @@ file_write_receive(struct file_write *write)
 	}
 }
 
+/* Drops the rest of an upload behind which other requests come. Returns whether it came. */
+static bool
+file_write_drop(struct session *session)
+{
+	struct frame_header header = { 0 };
+	const uint8_t *ignored;
+	ssize_t n = 0;
+
+	while (n == 0 && header.type != VMM_GUEST_FILE_DONE) {
+		do {
+			n = conn_read_payload(
+			    &session->conn, file_reply_deadline(session), &ignored);
+		} while (n > 0);
+		if (n == 0)
+			n = conn_next_frame(&session->conn, file_reply_deadline(session), &header);
+	}
+	return n == 0;
+}
+
 static void
 file_write_discard(struct session *session)
 {
 	/* What follows touches no file. */
 	watchdog_set(0);
-	session_discard_upload(session, VMM_GUEST_DISCARD_MS);
+	if (session->goes_on)
+		session->goes_on = file_write_drop(session);
+	else
+		session_discard_upload(session, VMM_GUEST_DISCARD_MS);
 }
 
 static int
@@ -111,6 +136,7 @@ file_write_run(struct file_write *write)
 	if (r < 0)
 		return r;
 	write->whole = true;
+	write->session->is_uploading = false;
 	return file_write_commit(write);
 }
 
@@ -173,8 +199,10 @@ void
 file_write_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
 	struct file_request request = { 0 };
-	int r = file_reply_parse(session, type, payload, len, &request);
+	int r;
 
+	session->is_uploading = true;
+	r = file_reply_parse(session, type, payload, len, &request);
 	if (r == 0)
 		r = file_write_request(session, &request);
 	file_request_done(&request);
