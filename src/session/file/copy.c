@@ -20,9 +20,7 @@
 /* Bytes copied between two looks at the host: this much moves within the stall timeout. */
 #define FILE_COPY_PIECE (1024 * 1024)
 
-/* The next run of data in FD at or after *OFFSET, as [*OFFSET, *RET_END). False if only a
- * hole is left. On a file system without holes all of it is data. */
-static bool
+bool
 file_copy_next_data(int fd, off_t *offset, off_t size, off_t *ret_end)
 {
 	off_t begin = lseek(fd, *offset, SEEK_DATA);

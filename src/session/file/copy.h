@@ -8,6 +8,11 @@
 
 #include "session/session.h"
 
+/* The next run of data in FD at or after *OFFSET, as [*OFFSET, *RET_END). False if only a
+ * hole is left up to SIZE. On a file system without holes all of it is data. Moves FD's
+ * position. */
+bool file_copy_next_data(int fd, off_t *offset, off_t size, off_t *ret_end);
+
 /* Copies the regular file FROM_FD, from its start up to the size it has now, to the start
  * of TO_FD, which must be empty. Holes stay holes where the file system tells of them.
  * Stops when SESSION's host goes, or when this worker is to stop. Returns 0, -EPIPE,

@@ -11,76 +11,17 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "platform/dir.h"
-#include "platform/fd.h"
 #include "platform/watchdog.h"
 #include "protocol/file_entry.h"
+#include "session/file/look.h"
 #include "session/file/path.h"
 #include "session/file/serve.h"
 #include "session/rest.h"
 
-#define FILE_STAT_MODE_BITS 07777
-
 /* Between two looks at the host. */
 #define FILE_STAT_CHECK_EVERY 1024
-
-static enum file_entry_kind
-file_stat_kind(mode_t mode)
-{
-	if (S_ISREG(mode))
-		return FILE_ENTRY_FILE;
-	if (S_ISDIR(mode))
-		return FILE_ENTRY_DIR;
-	return S_ISLNK(mode) ? FILE_ENTRY_SYMLINK : FILE_ENTRY_OTHER;
-}
-
-/* Reads what a link says, and looks at it once more, by the same descriptor: another
- * may have its name by now. */
-static int
-file_stat_look_at_link(int dir_fd, const char *path, char target[PATH_MAX], struct stat *ret)
-{
-	int CLEANUP_FD fd = openat(dir_fd, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	ssize_t len;
-
-	if (fd < 0 || fstat(fd, ret) < 0)
-		return -errno;
-	len = S_ISLNK(ret->st_mode) ? readlinkat(fd, "", target, PATH_MAX - 1) : 0;
-	if (len < 0)
-		return -errno;
-	target[len] = '\0';
-	return 0;
-}
-
-/* Looks at PATH below DIR_FD and calls it NAME. TARGET has room for a link's text. */
-static int
-file_stat_look(
-    int dir_fd, const char *path, const char *name, char target[PATH_MAX], struct file_entry *ret)
-{
-	struct stat status;
-	int r;
-
-	if (fstatat(dir_fd, path, &status, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
-	target[0] = '\0';
-	r = S_ISLNK(status.st_mode) ? file_stat_look_at_link(dir_fd, path, target, &status) : 0;
-	if (r < 0)
-		return r;
-	*ret = (struct file_entry){
-		.name = name,
-		.kind = file_stat_kind(status.st_mode),
-		.size = S_ISREG(status.st_mode) ? (uint64_t)status.st_size : 0,
-		.mode = status.st_mode & FILE_STAT_MODE_BITS,
-		.mtime_secs = status.st_mtim.tv_sec,
-		.mtime_nanos = (uint32_t)status.st_mtim.tv_nsec,
-		.uid = status.st_uid,
-		.gid = status.st_gid,
-		.symlink_target = target,
-	};
-	return 0;
-}
 
 static int
 file_stat(struct file_work *work)
@@ -91,7 +32,7 @@ file_stat(struct file_work *work)
 	int r;
 
 	file_path_last(work->path, name);
-	r = file_stat_look(AT_FDCWD, work->path, name, target, &entry);
+	r = file_look(AT_FDCWD, work->path, name, target, &entry);
 	if (r < 0)
 		return r;
 	work->type = VMM_GUEST_FILE_STAT;
@@ -182,7 +123,7 @@ file_list_look(
 
 		rest_point();
 		watchdog_ping();
-		r = file_stat_look(dir_fd, name, name, target, &entry);
+		r = file_look(dir_fd, name, name, target, &entry);
 		if (r < 0 && r != -ENOENT)
 			entry = (struct file_entry){
 				.name = name, .kind = FILE_ENTRY_OTHER, .symlink_target = ""
