@@ -1,5 +1,5 @@
 /*
- * file_entry: entries, lists and events of port 53 as JSON.
+ * file_entry: entries, lists, trees and events of port 53 as JSON.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocol/base64.h"
 #include "protocol/message.h"
+#include "protocol/utf8.h"
 #include "vmm-guest/protocol.h"
 
 #define FILE_LIST_SIZE_FIRST 4096
@@ -34,22 +36,50 @@ static const char *const file_event_kinds[] = {
 	NULL,
 };
 
-#define AT(member) MESSAGE_AT(struct file_entry, member)
+enum file_entry_set {
+	NAMED = 1 << 0, /* an entry of STAT and LIST */
+	PATHED = 1 << FILE_TREE_ENTRY,
+	HOLE = 1 << FILE_TREE_HOLE,
+	ERROR = 1 << FILE_TREE_ERROR,
+	ENTRY = NAMED | PATHED,
+};
+
+/* An entry of a tree begins with what an entry is. */
+#define AT(member) MESSAGE_AT(struct file_tree_entry, member)
 #define NUMBER(member) .kind = MESSAGE_UNSIGNED, AT(member), .flags = MESSAGE_ALWAYS
 
 static const struct message_member file_entry_table[] = {
-	{ "name", .kind = MESSAGE_BYTES, AT(name), .flags = MESSAGE_NEEDED },
-	{ "kind", .kind = MESSAGE_WORD, AT(kind), .flags = MESSAGE_NEEDED | MESSAGE_OPEN,
-	    .more = file_entry_kinds },
-	{ "size", NUMBER(size), .most = MESSAGE_OFFSETS },
-	{ "mode", NUMBER(mode) },
-	{ "mtime_secs", .kind = MESSAGE_SIGNED, AT(mtime_secs), .flags = MESSAGE_ALWAYS },
-	{ "mtime_nanos", NUMBER(mtime_nanos), .most = MESSAGE_NANOS },
-	{ "uid", NUMBER(uid) },
-	{ "gid", NUMBER(gid) },
-	{ "symlink_target", .kind = MESSAGE_BYTES, AT(symlink_target), .flags = MESSAGE_ALWAYS },
+	{ "name", .kind = MESSAGE_BYTES, AT(entry.name), .sets = NAMED, .flags = MESSAGE_NEEDED },
+	{ "path", .kind = MESSAGE_BYTES, AT(path), .sets = PATHED | ERROR,
+	    .flags = MESSAGE_NEEDED },
+	{ "path_b64", .kind = MESSAGE_TEXT, AT(path_b64), .sets = PATHED | ERROR },
+	{ "kind", .kind = MESSAGE_WORD, AT(entry.kind), .sets = ENTRY,
+	    .flags = MESSAGE_NEEDED | MESSAGE_OPEN, .more = file_entry_kinds },
+	{ "size", NUMBER(entry.size), .sets = ENTRY, .most = MESSAGE_OFFSETS },
+	{ "mode", NUMBER(entry.mode), .sets = ENTRY },
+	{ "mtime_secs", .kind = MESSAGE_SIGNED, AT(entry.mtime_secs), .sets = ENTRY,
+	    .flags = MESSAGE_ALWAYS },
+	{ "mtime_nanos", NUMBER(entry.mtime_nanos), .sets = ENTRY, .most = MESSAGE_NANOS },
+	{ "uid", NUMBER(entry.uid), .sets = ENTRY },
+	{ "gid", NUMBER(entry.gid), .sets = ENTRY },
+	{ "symlink_target", .kind = MESSAGE_BYTES, AT(entry.symlink_target), .sets = ENTRY,
+	    .flags = MESSAGE_ALWAYS },
+	{ "symlink_target_b64", .kind = MESSAGE_TEXT, AT(target_b64), .sets = PATHED },
+	{ "dev", NUMBER(dev), .sets = PATHED },
+	{ "ino", NUMBER(ino), .sets = PATHED },
+	{ "nlink", NUMBER(nlink), .sets = PATHED },
+	{ "hole", NUMBER(hole), .sets = HOLE, .most = MESSAGE_OFFSETS },
+	{ "error", .kind = MESSAGE_TEXT, AT(error), .sets = ERROR, .flags = MESSAGE_NEEDED },
 };
-static const struct message file_entry_message = MESSAGE_OF(file_entry_table);
+
+static struct message
+file_entry_message(unsigned set)
+{
+	struct message message = MESSAGE_OF(file_entry_table);
+
+	message.set = set;
+	return message;
+}
 
 static const struct message_member file_event_table[] = {
 	{ "kind", .kind = MESSAGE_WORD, MESSAGE_AT(struct file_event, kind),
@@ -65,7 +95,103 @@ static const struct message file_event_message = MESSAGE_OF(file_event_table);
 char *
 file_entry_format(const struct file_entry *entry, size_t *ret_len)
 {
-	return message_format(&file_entry_message, entry, ret_len);
+	const struct message message = file_entry_message(NAMED);
+
+	return message_format(&message, entry, ret_len);
+}
+
+/* ---- entries of a tree ---------------------------------------------------- */
+
+/* The base64 of TEXT in a new block, if it is not UTF-8; else NULL. Returns 0 or -ENOMEM. */
+static int
+file_tree_make_b64(const char *text, char **ret)
+{
+	size_t len = text != NULL ? strlen(text) : 0;
+
+	*ret = NULL;
+	if (len == 0 || utf8_is_valid(text))
+		return 0;
+	*ret = malloc(BASE64_TEXT_SIZE(len));
+	if (*ret == NULL)
+		return -ENOMEM;
+	base64_format((const uint8_t *)text, len, *ret);
+	return 0;
+}
+
+char *
+file_tree_format(const struct file_tree_entry *entry, size_t *ret_len)
+{
+	const struct message message = file_entry_message(1u << entry->shape);
+	struct file_tree_entry whole = *entry;
+	char *target = NULL;
+	char *path = NULL;
+	char *text = NULL;
+
+	if (file_tree_make_b64(entry->path, &path) == 0 &&
+	    file_tree_make_b64(entry->entry.symlink_target, &target) == 0) {
+		whole.path_b64 = path;
+		whole.target_b64 = target;
+		text = message_format(&message, &whole, ret_len);
+	}
+	free(target);
+	free(path);
+	return text;
+}
+
+/* What the base64 TEXT says in place of *RET, in a block that VALUE owns; "" changes nothing. */
+static void
+file_tree_take_b64(struct json_object *object, const char *name, const char *text, const char **ret,
+    struct json_error *error)
+{
+	struct json_object *value;
+	char *bytes;
+	ssize_t len;
+
+	if (error->code < 0 || text == NULL || text[0] == '\0')
+		return;
+	bytes = malloc(strlen(text));
+	if (bytes == NULL) {
+		json_fail_memory(error);
+		return;
+	}
+	(void)json_object_object_get_ex(object, name, &value);
+	json_own(value, bytes);
+	len = base64_parse(text, (uint8_t *)bytes, strlen(text) - 1);
+	if (len < 0 || memchr(bytes, '\0', (size_t)len) != NULL) {
+		json_fail_member(error, name, "it is not the base64 of a name");
+		return;
+	}
+	bytes[len] = '\0';
+	*ret = bytes;
+}
+
+int
+file_tree_parse(const char *text, size_t len, struct file_tree_entry *ret,
+    struct json_object **ret_json, struct json_error *error)
+{
+	struct json_object *CLEANUP_JSON object = NULL;
+	struct file_tree_entry entry = { .shape = FILE_TREE_ENTRY };
+	struct message message;
+	int r = json_parse_object(text, len, &object, error);
+
+	if (r < 0)
+		return r;
+	if (json_has(object, "hole"))
+		entry.shape = FILE_TREE_HOLE;
+	else if (json_has(object, "error"))
+		entry.shape = FILE_TREE_ERROR;
+	message = file_entry_message(1u << entry.shape);
+	message_read(&message, object, &entry, error);
+	file_tree_take_b64(object, "path_b64", entry.path_b64, &entry.path, error);
+	file_tree_take_b64(
+	    object, "symlink_target_b64", entry.target_b64, &entry.entry.symlink_target, error);
+	if (error->code < 0)
+		return error->code;
+	entry.entry.mode &= FILE_ENTRY_MODE_MAX;
+	*ret = entry;
+	*ret_json = object;
+	object = NULL;
+	return 0;
 }
 
 /* ---- a list that is made ------------------------------------------------- */
@@ -164,8 +290,9 @@ file_listing_take(void *context, struct json_object *object, struct json_error *
 	struct json_object *CLEANUP_JSON owned = object;
 	struct file_listing_reader *reader = context;
 	struct file_entry entry = { .name = NULL };
+	const struct message message = file_entry_message(NAMED);
 
-	message_read(&file_entry_message, owned, &entry, error);
+	message_read(&message, owned, &entry, error);
 	if (error->code == 0 && file_listing_grow(&reader->listing) < 0)
 		json_fail_memory(error);
 	if (error->code < 0)

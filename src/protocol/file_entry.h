@@ -40,6 +40,36 @@ struct file_entry {
 /* The entry in a new block that the caller frees; NULL: no memory. */
 char *file_entry_format(const struct file_entry *entry, size_t *ret_len);
 
+/* What a FILE_STAT of TREE is. */
+enum file_tree_shape {
+	FILE_TREE_ENTRY = 1, /* all but HOLE and ERROR */
+	FILE_TREE_HOLE,	     /* HOLE alone */
+	FILE_TREE_ERROR,     /* PATH and ERROR */
+};
+
+/* Strings are borrowed; PATH and ENTRY's target are bytes, without a NUL. */
+struct file_tree_entry {
+	struct file_entry entry; /* without a name */
+	const char *path;	 /* below the root of the tree; "": the root itself */
+	const char *error;	 /* an errno's name */
+	uint64_t dev;
+	uint64_t ino;
+	uint64_t nlink;
+	uint64_t hole; /* bytes of it */
+	enum file_tree_shape shape;
+
+	const char *path_b64; /* these two are file_tree_format()'s and file_tree_parse()'s */
+	const char *target_b64;
+};
+
+/* The entry in a new block that the caller frees; NULL: no memory. */
+char *file_tree_format(const struct file_tree_entry *entry, size_t *ret_len);
+
+/* FILE_STAT's payload in TREE; the strings are *RET_JSON's, for json_put(). Returns 0; or
+ * -EINVAL or -ENOMEM with ERROR filled in. */
+int file_tree_parse(const char *text, size_t len, struct file_tree_entry *ret,
+    struct json_object **ret_json, struct json_error *error);
+
 /* An entry has at least this many bytes, which bounds what a list can hold. */
 #define FILE_ENTRY_TEXT_MIN 100
 

@@ -23,7 +23,8 @@ enum file_request_set {
 	WATCH = 1 << 7,
 	SYMLINK = 1 << 8,
 	SET = 1 << 9,
-	EVERY = (1 << 10) - 1,
+	TREE = 1 << 10,
+	EVERY = (1 << 11) - 1,
 };
 
 static const struct {
@@ -40,6 +41,7 @@ static const struct {
 	{ VMM_GUEST_FILE_WATCH_REQ, WATCH },
 	{ VMM_GUEST_FILE_SYMLINK_REQ, SYMLINK },
 	{ VMM_GUEST_FILE_SET_REQ, SET },
+	{ VMM_GUEST_FILE_TREE_REQ, TREE },
 };
 
 #define AT(member) MESSAGE_AT(struct file_request, member)
@@ -72,6 +74,8 @@ static const struct message_member file_request_table[] = {
 	{ "more", FLAG(more), .sets = EVERY & ~WATCH },
 	{ "offset", NUMBER(offset), .sets = READ },
 	{ "length", NUMBER(length), .sets = READ, .initial = UINT64_MAX },
+	{ "one_file_system", FLAG(one_file_system), .sets = TREE, .initial = true },
+	{ "max_entries", NUMBER(max_entries), .sets = TREE, .initial = UINT64_MAX },
 	{ "user", TEXT(user), .sets = EVERY },
 };
 
@@ -109,7 +113,9 @@ file_request_parse(
     uint8_t type, const char *text, size_t len, struct file_request *ret, struct json_error *error)
 {
 	const struct message message = file_request_message(type);
-	struct file_request request = { .user = "", .length = UINT64_MAX };
+	struct file_request request = {
+		.user = "", .length = UINT64_MAX, .max_entries = UINT64_MAX
+	};
 	int r = message_parse(&message, text, len, &request, &request.json, error);
 
 	if (r == 0)

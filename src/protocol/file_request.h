@@ -30,10 +30,12 @@ struct file_request {
 	uint32_t gid;
 	bool fsync;
 	bool recursive;
-	bool gaps; /* WATCH alone: `unwatched` is understood */
-	bool more; /* the host has other requests to come on the connection */
+	bool gaps;	      /* WATCH alone: `unwatched` is understood */
+	bool one_file_system; /* TREE alone */
+	bool more;	      /* the host has other requests to come on the connection */
 	uint64_t offset;
-	uint64_t length; /* UINT64_MAX: to the end */
+	uint64_t length;      /* UINT64_MAX: to the end */
+	uint64_t max_entries; /* TREE alone; UINT64_MAX: as many as there are */
 
 	struct json_object *json; /* owns the strings after file_request_parse() */
 };

@@ -157,6 +157,10 @@ int conn_send(struct conn *conn, uint8_t type, const void *payload, size_t len);
  * -ECANCELED if this worker was told to stop: then no frame has gone out by half. */
 int conn_send_frames(struct conn *conn, const uint8_t *frames, size_t len, size_t count);
 
+/* The same as conn_send() does it: waits for the host up to the stall timeout, and for
+ * nobody who would have this worker stop. Returns 0 or -EPIPE. */
+int conn_send_batch(struct conn *conn, const uint8_t *frames, size_t len, size_t count);
+
 /* Whether the connection has room for a small frame now; and the wait, however long,
  * until it has: 0, or -EPIPE if the host has gone. */
 bool conn_has_room(const struct conn *conn);

@@ -245,6 +245,29 @@ conn_send_last(struct conn *conn, uint8_t type, const void *payload, size_t len)
 	return conn_send_frame(conn, type, payload, len, true);
 }
 
+/* COUNT frames, which have LEN bytes, begin. */
+static int
+conn_note_frames(struct conn *conn, const uint8_t *frames, size_t len, size_t count)
+{
+	int r = conn_note_begin(conn, frames, NULL, len - VMM_GUEST_HEADER_LEN, false);
+
+	conn->tx_len = len - count * VMM_GUEST_HEADER_LEN;
+	return r;
+}
+
+int
+conn_send_batch(struct conn *conn, const uint8_t *frames, size_t len, size_t count)
+{
+	int r;
+
+	rest_point();
+	r = conn_note_frames(conn, frames, len, count);
+	if (r == 0)
+		r = conn_send_bytes(conn, frames, len, conn_patience_ms(conn));
+	conn->is_broken = r < 0;
+	return r < 0 ? -EPIPE : 0;
+}
+
 /* Whether the first SENT bytes of FRAMES are whole frames. */
 static bool
 conn_is_between(const uint8_t *frames, size_t sent)
@@ -277,11 +300,10 @@ int
 conn_send_frames(struct conn *conn, const uint8_t *frames, size_t len, size_t count)
 {
 	size_t sent = 0;
-	int r = conn_note_begin(conn, frames, NULL, len - VMM_GUEST_HEADER_LEN, false);
+	int r = conn_note_frames(conn, frames, len, count);
 
 	if (r < 0)
 		return r;
-	conn->tx_len = len - count * VMM_GUEST_HEADER_LEN;
 	while (r == 0 && sent < len) {
 		size_t piece = len - sent < conn->send_max ? len - sent : conn->send_max;
 		ssize_t n;

@@ -26,6 +26,7 @@
 #include "session/file/set.h"
 #include "session/file/stat.h"
 #include "session/file/symlink.h"
+#include "session/file/tree.h"
 #include "session/file/watch.h"
 #include "session/file/write.h"
 #include "session/run/exec.h"
@@ -81,6 +82,8 @@ static const struct request request_table[] = {
 	    .quiesced = REQUEST_WAITS, .name = "symlink", .serve = file_symlink_serve },
 	{ FRAME(FILE_SET_REQ), .reply_style = SLOT_REPLY_FILE, .admission = ADMISSION_FILE,
 	    .quiesced = REQUEST_WAITS, .name = "set", .serve = file_set_serve },
+	{ FRAME(FILE_TREE_REQ), .reply_style = SLOT_REPLY_FILE, .admission = ADMISSION_FILE,
+	    .quiesced = REQUEST_WAITS, .name = "tree", .serve = file_tree_serve },
 };
 
 #define REQUEST_TABLE_COUNT (sizeof(request_table) / sizeof(request_table[0]))

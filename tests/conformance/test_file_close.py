@@ -62,6 +62,7 @@ REQUESTS = {
     "MOVE across": (codec.FILE_MOVE_REQ, {"from": "$/f", "to": "/dev/shm/vga-close"}),
     "SYMLINK": (codec.FILE_SYMLINK_REQ, {"path": "$/g", "target": "x"}),
     "SET": (codec.FILE_SET_REQ, {"path": "$/g", "mode": 0o600}),
+    "TREE": (codec.FILE_TREE_REQ, {"path": "$/d"}),
 }
 
 LAST = {codec.FILE_ACK, codec.FILE_ERR, codec.FILE_DONE, codec.FILE_STAT, codec.FILE_LIST}
@@ -80,7 +81,8 @@ def test_nothing_is_open_when_the_answer_is_there(start_agent, top, name):
             if kind == codec.FILE_WRITE_REQ:
                 conn.send(codec.FILE_DATA, b"new")
                 conn.send(codec.FILE_DONE)
-            while (frame := conn.recv()).type not in LAST:
+            last = LAST if kind != codec.FILE_TREE_REQ else {codec.FILE_ACK, codec.FILE_ERR}
+            while (frame := conn.recv()).type not in last:
                 pass
             assert open_below(pid, top) == [] and open_below(pid, "/dev/shm") == kept, frame
     if os.path.exists("/dev/shm/vga-close"):

@@ -16,7 +16,8 @@ MIB = 1024 * 1024
 AGENT_OPTIONS = ("--workers=8", "--max-file-mib=2", "--log=debug")
 
 WITH_PATH = [codec.FILE_WRITE_REQ, codec.FILE_READ_REQ, codec.FILE_STAT_REQ, codec.FILE_LIST_REQ,
-             codec.FILE_MKDIR_REQ, codec.FILE_REMOVE_REQ, codec.FILE_WATCH_REQ, codec.FILE_SET_REQ]
+             codec.FILE_MKDIR_REQ, codec.FILE_REMOVE_REQ, codec.FILE_WATCH_REQ, codec.FILE_SET_REQ,
+             codec.FILE_TREE_REQ]
 ALL = WITH_PATH + [codec.FILE_MOVE_REQ, codec.FILE_SYMLINK_REQ]
 NAME = {kind: codec.NAMES[kind] for kind in ALL}
 
@@ -82,7 +83,8 @@ def test_members_that_nobody_knows_are_ignored(agent, tmp_path):
 
 
 @pytest.mark.parametrize("kind", [codec.FILE_READ_REQ, codec.FILE_STAT_REQ, codec.FILE_LIST_REQ,
-                                  codec.FILE_REMOVE_REQ, codec.FILE_WATCH_REQ, codec.FILE_SET_REQ], ids=NAME.get)
+                                  codec.FILE_REMOVE_REQ, codec.FILE_WATCH_REQ, codec.FILE_SET_REQ,
+                                  codec.FILE_TREE_REQ], ids=NAME.get)
 def test_what_is_not_there_is_enoent_and_the_path(agent, kind, tmp_path):
     path = str(tmp_path / "nö")
     assert error(agent, kind, {"path": path}) == "ENOENT: " + path
@@ -99,7 +101,7 @@ def test_a_relative_path_is_named_from_the_root(agent):
     assert error(agent, codec.FILE_STAT_REQ, {"path": "nope"}) == "ENOENT: /nope"
 
 
-@pytest.mark.parametrize("kind", [0x00, 0x01, 0x21, 0x22, 0x2a, 0x30, 0x31, 0x32, 0x34, 0x40, 0x62, 0xff])
+@pytest.mark.parametrize("kind", [0x00, 0x01, 0x21, 0x22, 0x2a, 0x30, 0x31, 0x32, 0x34, 0x40, 0x6f, 0xff])
 def test_an_unknown_first_frame_gets_file_err(agent, kind):
     text = error(agent, kind, b"{}")
     assert text.startswith("EPROTO: ") and "0x%02x" % kind in text

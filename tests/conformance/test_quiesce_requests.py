@@ -40,6 +40,7 @@ WAITS = {
     "WATCH": lambda d, port: ("watch", codec.FILE_WATCH_REQ, {"path": d}, codec.FILE_ACK),
     "SYMLINK": lambda d, port: ("symlink", codec.FILE_SYMLINK_REQ, {"path": d + "/new", "target": "x"}, codec.FILE_ACK),
     "SET": lambda d, port: ("set", codec.FILE_SET_REQ, {"path": d + "/file", "mode": 0o751}, codec.FILE_ACK),
+    "TREE": lambda d, port: ("tree", codec.FILE_TREE_REQ, {"path": d}, codec.FILE_ACK),
 }
 
 

@@ -38,7 +38,9 @@ try_file_request(uint8_t type, const char *text, size_t len)
 	FUZZ_CHECK(request.path == NULL || strcmp(request.path, again.path) == 0);
 	FUZZ_CHECK(request.mode == again.mode && request.fsync == again.fsync &&
 		   request.recursive == again.recursive && request.offset == again.offset &&
-		   request.length == again.length);
+		   request.length == again.length &&
+		   request.one_file_system == again.one_file_system &&
+		   request.max_entries == again.max_entries);
 	FUZZ_CHECK(request.has_uid == again.has_uid && request.uid == again.uid &&
 		   request.has_gid == again.has_gid && request.gid == again.gid &&
 		   request.has_mtime == again.has_mtime && request.mtime_secs == again.mtime_secs &&
@@ -65,6 +67,28 @@ try_listing(const char *text, size_t len)
 		FUZZ_CHECK(made != NULL && made_len == strlen(made));
 		free(made);
 	}
+}
+
+static void
+try_tree(const char *text, size_t len)
+{
+	struct json_object *CLEANUP_JSON json = NULL;
+	struct json_object *CLEANUP_JSON json_again = NULL;
+	struct file_tree_entry entry;
+	struct file_tree_entry again;
+	struct json_error error;
+	char *made;
+
+	if (file_tree_parse(text, len, &entry, &json, &error) < 0)
+		return;
+	made = file_tree_format(&entry, &len);
+	FUZZ_CHECK(made != NULL && len == strlen(made));
+	FUZZ_CHECK(file_tree_parse(made, len, &again, &json_again, &error) == 0);
+	FUZZ_CHECK(entry.shape == again.shape && entry.hole == again.hole);
+	FUZZ_CHECK(entry.path == NULL || strcmp(entry.path, again.path) == 0);
+	FUZZ_CHECK(entry.entry.symlink_target == NULL ||
+		   strcmp(entry.entry.symlink_target, again.entry.symlink_target) == 0);
+	free(made);
 }
 
 static void
@@ -197,10 +221,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;
 	if ((data[0] >= VMM_GUEST_FILE_WRITE_REQ && data[0] <= VMM_GUEST_FILE_WATCH_REQ) ||
-	    data[0] == VMM_GUEST_FILE_SYMLINK_REQ || data[0] == VMM_GUEST_FILE_SET_REQ)
+	    (data[0] >= VMM_GUEST_FILE_SYMLINK_REQ && data[0] <= VMM_GUEST_FILE_TREE_REQ))
 		try_file_request(data[0], text, size - 1);
 	else if (data[0] == VMM_GUEST_FILE_LIST)
 		try_listing(text, size - 1);
+	else if (data[0] == VMM_GUEST_FILE_STAT)
+		try_tree(text, size - 1);
 	else if (data[0] == VMM_GUEST_FILE_EVENT)
 		try_event(text, size - 1);
 	else if (data[0] == VMM_GUEST_ATTACH || data[0] == VMM_GUEST_FORGET)

@@ -77,6 +77,63 @@ test_names_that_are_no_utf8_are_sent_all_the_same(void **state)
 }
 
 static void
+test_a_tree_s_names_come_back_byte_by_byte(void **state)
+{
+	const struct file_tree_entry odd = {
+		.entry = { .kind = FILE_ENTRY_SYMLINK, .symlink_target = "\xff/\xc3" },
+		.shape = FILE_TREE_ENTRY,
+		.path = "a/\xff\n",
+		.ino = UINT64_MAX,
+	};
+	struct json_object *CLEANUP_JSON json = NULL;
+	struct file_tree_entry came;
+	struct json_error error;
+	size_t len;
+	char *text = file_tree_format(&odd, &len);
+
+	(void)state;
+	assert_int_equal(file_tree_parse(text, len, &came, &json, &error), 0);
+	assert_string_equal(came.path, odd.path);
+	assert_string_equal(came.entry.symlink_target, odd.entry.symlink_target);
+	assert_true(came.ino == UINT64_MAX && came.shape == FILE_TREE_ENTRY);
+	free(text);
+}
+
+static void
+test_a_tree_s_entry_is_refused_by_its_member(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *member;
+	} wrong[] = {
+		{ "{}", "'path'" },
+		{ "{\"path\":\"x\"}", "'kind'" },
+		{ "{\"path\":\"x\",\"kind\":\"dir\",\"path_b64\":\"?\"}", "'path_b64'" },
+		{ "{\"path\":\"x\",\"kind\":\"dir\",\"path_b64\":\"=\"}", "'path_b64'" },
+		{ "{\"path\":\"x\",\"kind\":\"dir\",\"path_b64\":\"YQBh\"}", "'path_b64'" },
+		{ "{\"path\":\"x\",\"kind\":\"dir\",\"symlink_target_b64\":\"YQBh\"}",
+		    "'symlink_target_b64'" },
+		{ "{\"path\":\"a\\u0000b\",\"kind\":\"dir\"}", "'path'" },
+		{ "{\"error\":\"EIO\"}", "'path'" },
+		{ "{\"path\":\"x\",\"error\":5}", "'error'" },
+		{ "{\"hole\":-1}", "'hole'" },
+		{ "{\"hole\":9223372036854775808}", "'hole'" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct json_object *json = NULL;
+		struct file_tree_entry came;
+		struct json_error error;
+
+		assert_int_equal(
+		    file_tree_parse(wrong[i].text, strlen(wrong[i].text), &came, &json, &error),
+		    -EINVAL);
+		assert_non_null(strstr(error.text, wrong[i].member));
+	}
+}
+
+static void
 test_an_empty_directory_is_an_empty_array(void **state)
 {
 	struct file_list list = { 0 };
@@ -202,6 +259,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_entry_has_the_members_of_the_contract),
 		cmocka_unit_test(test_the_smallest_entry_is_no_smaller_than_promised),
+		cmocka_unit_test(test_a_tree_s_names_come_back_byte_by_byte),
+		cmocka_unit_test(test_a_tree_s_entry_is_refused_by_its_member),
 		cmocka_unit_test(test_names_that_are_no_utf8_are_sent_all_the_same),
 		cmocka_unit_test(test_an_empty_directory_is_an_empty_array),
 		cmocka_unit_test(test_a_list_is_read_as_it_was_made),

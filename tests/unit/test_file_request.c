@@ -249,6 +249,7 @@ test_what_is_formatted_is_parsed_as_it_was(void **state)
 		.recursive = true,
 		.offset = 1,
 		.length = UINT64_MAX - 1,
+		.max_entries = 7,
 		.target = "../b",
 		.has_mode = true,
 		.has_mtime = true,
@@ -262,7 +263,7 @@ test_what_is_formatted_is_parsed_as_it_was(void **state)
 	};
 
 	(void)state;
-	for (uint8_t type = VMM_GUEST_FILE_WRITE_REQ; type <= VMM_GUEST_FILE_SET_REQ; type++) {
+	for (uint8_t type = VMM_GUEST_FILE_WRITE_REQ; type <= VMM_GUEST_FILE_TREE_REQ; type++) {
 		if (type > VMM_GUEST_FILE_WATCH_REQ && type < VMM_GUEST_FILE_SYMLINK_REQ)
 			continue;
 		size_t len;
@@ -276,6 +277,7 @@ test_what_is_formatted_is_parsed_as_it_was(void **state)
 			assert_true(request.to == NULL || strcmp(request.to, "/b") == 0);
 			assert_true(request.mode == 0 || request.mode == 07777);
 			assert_true(request.length == UINT64_MAX || request.offset == 1);
+			assert_true(request.max_entries == UINT64_MAX || request.max_entries == 7);
 			assert_true(request.target == NULL || strcmp(request.target, "../b") == 0);
 			assert_true(!request.has_uid || request.uid == UINT32_MAX - 1);
 			assert_true(!request.has_gid || request.gid == 5);

@@ -138,6 +138,15 @@ FILE_FUNCTIONS(file_move, VMM_GUEST_FILE_MOVE_REQ)
 FILE_FUNCTIONS(file_watch, VMM_GUEST_FILE_WATCH_REQ)
 FILE_FUNCTIONS(file_symlink, VMM_GUEST_FILE_SYMLINK_REQ)
 FILE_FUNCTIONS(file_set, VMM_GUEST_FILE_SET_REQ)
+FILE_FUNCTIONS(file_tree, VMM_GUEST_FILE_TREE_REQ)
+
+struct tree_entry {
+	struct file_tree_entry entry;
+	struct json_object *json;
+};
+MESSAGE_FUNCTIONS(tree_entry, struct tree_entry,
+    file_tree_parse(text, len, &request.entry, &request.json, &error),
+    file_tree_format(&request.entry, &size), json_put(&request.json))
 
 struct event {
 	struct file_event event;
@@ -334,6 +343,19 @@ static const struct {
 	{ "SET", "{\"path\":\"/p\",\"mode\":0," OWNER ",\"user\":\"u\"}", file_set_read,
 	    file_set_write },
 	{ "SET of nothing", "{\"path\":\"/p\"}", file_set_read, file_set_write },
+	{ "TREE", "{\"path\":\"/p\",\"one_file_system\":false,\"max_entries\":7,\"user\":\"u\"}",
+	    file_tree_read, file_tree_write },
+	{ "TREE of all", "{\"path\":\"/p\"}", file_tree_read, file_tree_write },
+	{ "entry of a tree",
+	    "{\"path\":\"\xef\xbf\xbd\",\"path_b64\":\"/w==\",\"kind\":\"symlink\",\"size\":0,"
+	    "\"mode\":511,\"mtime_secs\":1,\"mtime_nanos\":2,\"uid\":3,\"gid\":4,"
+	    "\"symlink_target\":\"\xef\xbf\xbd\",\"symlink_target_b64\":\"/g==\",\"dev\":5,"
+	    "\"ino\":18446744073709551615,\"nlink\":7}",
+	    tree_entry_read, tree_entry_write },
+	{ "hole of a tree", "{\"hole\":1048576}", tree_entry_read, tree_entry_write },
+	{ "error of a tree",
+	    "{\"path\":\"a\xef\xbf\xbd\",\"path_b64\":\"Yf8=\",\"error\":\"EACCES\"}",
+	    tree_entry_read, tree_entry_write },
 	{ "FILE_STAT", ENTRY, entry_read, entry_write },
 	{ "FILE_LIST", "[" ENTRY "," ENTRY "," ENTRY "]", listing_read, listing_write },
 	{ "FILE_EVENT unwatched",

@@ -1,6 +1,6 @@
 /*
  * file_serve: the course of the requests of port 53 that are answered by one frame:
- * all but READ, WRITE and WATCH.
+ * all but READ, WRITE, TREE and WATCH.
  *
  * SPDX-License-Identifier: MIT
  */
