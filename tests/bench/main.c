@@ -2,11 +2,13 @@
  * bench: how near the agent comes to what the kernel alone would take.
  *
  *     bench [--json] [--quick] [--only=PART] [--agent=PROGRAM | --address=ADDRESS]
+ *           [--client=PROGRAM]
  *
  * Everything is measured beside its floor, in turn, so that only the ratio is to
  * be compared between machines. With an ADDRESS (an agent that stands on this
  * same machine, with 64 workers) what needs a start of its own is left out.
- * PART is sessions, streams, durable, files or start; --quick is a tenth of the rounds.
+ * PART is sessions, streams, durable, files, trees, silent, cpu, start or worker; --quick is a
+ * tenth of the rounds.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -30,6 +32,7 @@
 struct bench_options {
 	bool json;
 	const char *agent;
+	const char *client;
 	const char *address;
 	const char *only; /* NULL: all parts */
 };
@@ -37,7 +40,8 @@ struct bench_options {
 static bool
 bench_is_part(const char *name)
 {
-	static const char *const parts[] = { "sessions", "streams", "durable", "files", "start" };
+	static const char *const parts[] = { "sessions", "streams", "durable", "files", "trees",
+		"silent", "cpu", "start", "worker" };
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		if (strcmp(parts[i], name) == 0)
@@ -59,13 +63,14 @@ bench_parse(int argc, char **argv, struct bench_options *ret)
 		{ "json", no_argument, NULL, 'j' },
 		{ "agent", required_argument, NULL, 'a' },
 		{ "address", required_argument, NULL, 'A' },
+		{ "client", required_argument, NULL, 'c' },
 		{ "only", required_argument, NULL, 'o' },
 		{ "quick", no_argument, NULL, 'q' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int option;
 
-	*ret = (struct bench_options){ .agent = "./vmm-guest-agent" };
+	*ret = (struct bench_options){ .agent = "./vmm-guest-agent", .client = "./vmm-guest-ctl" };
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option == 'j')
 			ret->json = true;
@@ -75,12 +80,15 @@ bench_parse(int argc, char **argv, struct bench_options *ret)
 			ret->agent = optarg;
 		else if (option == 'A')
 			ret->address = optarg;
+		else if (option == 'c')
+			ret->client = optarg;
 		else if (option == 'o' && bench_is_part(optarg))
 			ret->only = optarg;
 		else
 			errx(2, "usage: bench [--json] [--quick] "
-				"[--only=sessions|streams|durable|files|start]"
-				" [--agent=PROGRAM | --address=ADDRESS]");
+				"[--only=sessions|streams|durable|files|trees|silent|cpu|start|"
+				"worker]"
+				" [--agent=PROGRAM | --address=ADDRESS] [--client=PROGRAM]");
 	}
 }
 
@@ -131,12 +139,20 @@ main(int argc, char **argv)
 		measure_durable(&target);
 	if (bench_wants(&options, "files"))
 		measure_files(&target, folder);
+	if (bench_wants(&options, "trees"))
+		measure_trees(&target, options.client, folder);
+	if (bench_wants(&options, "silent"))
+		measure_silent(&target);
 	if (options.address == NULL) {
 		if (options.only == NULL)
 			measure_memory(&target);
 		target_stop(&target);
+		if (bench_wants(&options, "cpu"))
+			measure_cpu(options.agent, folder);
 		if (bench_wants(&options, "start"))
 			measure_start(options.agent, folder);
+		if (bench_wants(&options, "worker"))
+			measure_worker(options.agent, folder);
 	}
 	report_end();
 	bench_remove_folder(folder);

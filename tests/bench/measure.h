@@ -21,11 +21,23 @@ void measure_durable(const struct target *target);
 /* Files of port 53, in FOLDER, which should be a tmpfs. */
 void measure_files(const struct target *target, const char *folder);
 
+/* A tree of small files, in FOLDER, copied by the program CLIENT. */
+void measure_trees(const struct target *target, const char *client, const char *folder);
+
+/* STATUS beside many connections that say nothing. */
+void measure_silent(const struct target *target);
+
 /* What the agent holds in memory: its processes are looked at, and it must be ours. */
 void measure_memory(const struct target *target);
 
 /* The time from exec to listening, the memory of one more worker, and the size
  * of the program: it is started in FOLDER again and again. */
 void measure_start(const char *program, const char *folder);
+
+/* What one more worker costs, with what the kernel holds for it. */
+void measure_worker(const char *program, const char *folder);
+
+/* What a session takes of the processors, without its host's part. */
+void measure_cpu(const char *program, const char *folder);
 
 #endif

@@ -16,20 +16,33 @@
 
 #define MEMORY_TEXT_MAX 8192
 
-long
-memory_read(pid_t pid, const char *file, const char *key)
+static long
+memory_read_file(const char *path, const char *key)
 {
 	char text[MEMORY_TEXT_MAX];
-	char path[64];
 	const char *line;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
 	if (fd_read_file(AT_FDCWD, path, text, sizeof(text)) < 0)
 		errx(1, "can't read %s", path);
 	line = strstr(text, key);
 	if (line == NULL)
 		errx(1, "no %s in %s", key, path);
 	return strtol(line + strlen(key), NULL, 10);
+}
+
+long
+memory_read(pid_t pid, const char *file, const char *key)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	return memory_read_file(path, key);
+}
+
+long
+memory_read_machine(const char *key)
+{
+	return memory_read_file("/proc/meminfo", key);
 }
 
 size_t

@@ -14,6 +14,9 @@
 /* The number behind KEY in /proc/PID/FILE, in KiB. */
 long memory_read(pid_t pid, const char *file, const char *key);
 
+/* The same of /proc/meminfo: of the whole machine. */
+long memory_read_machine(const char *key);
+
 /* The children of the supervisor PID. Returns how many. */
 size_t memory_find_workers(pid_t pid, pid_t *ret, size_t max);
 

@@ -50,38 +50,6 @@ talk_write(int fd, struct iovec *pieces, int count)
 	}
 }
 
-int
-talk_open(const struct target *target, uint32_t port, uint8_t type, const void *payload, size_t len)
-{
-	char line[HANDSHAKE_LINE_MAX];
-	uint8_t header[VMM_GUEST_HEADER_LEN];
-	struct iovec pieces[] = {
-		{ .iov_base = line },
-		{ .iov_base = header, .iov_len = sizeof(header) },
-		{ .iov_base = (void *)(uintptr_t)payload, .iov_len = len },
-	};
-	int fd;
-	int r = dial_open(&target->address, port, TALK_CONNECT_MS, &fd);
-
-	if (r < 0)
-		errx(1, "can't connect to the agent: %s", strerror(-r));
-	if (target->address.kind == ADDRESS_UNIX)
-		pieces[0].iov_len = handshake_format_connect(line, sizeof(line), port);
-	frame_header_format(header, type, (uint32_t)len);
-	talk_write(fd, pieces, 3);
-	return fd;
-}
-
-int
-talk_start(const struct target *target, const char *command, bool tty)
-{
-	char start[TALK_COMMAND_MAX];
-	int len = snprintf(
-	    start, sizeof(start), "{\"cmd\":[%s],\"tty\":%s}", command, tty ? "true" : "false");
-
-	return talk_open(target, VMM_GUEST_EXEC_PORT, VMM_GUEST_START, start, (size_t)len);
-}
-
 void
 talk_send(int fd, uint8_t type, const void *payload, size_t len)
 {
@@ -93,6 +61,92 @@ talk_send(int fd, uint8_t type, const void *payload, size_t len)
 
 	frame_header_format(header, type, (uint32_t)len);
 	talk_write(fd, pieces, 2);
+}
+
+static int
+talk_dial(const struct target *target, uint32_t port)
+{
+	int fd;
+	int r = dial_open(&target->address, port, TALK_CONNECT_MS, &fd);
+
+	if (r < 0)
+		errx(1, "can't connect to the agent: %s", strerror(-r));
+	return fd;
+}
+
+int
+talk_open(const struct target *target, uint32_t port, uint8_t type, const void *payload, size_t len)
+{
+	char line[HANDSHAKE_LINE_MAX];
+	uint8_t header[VMM_GUEST_HEADER_LEN];
+	struct iovec pieces[] = {
+		{ .iov_base = line },
+		{ .iov_base = header, .iov_len = sizeof(header) },
+		{ .iov_base = (void *)(uintptr_t)payload, .iov_len = len },
+	};
+	int fd = talk_dial(target, port);
+
+	if (target->address.kind == ADDRESS_UNIX)
+		pieces[0].iov_len = handshake_format_connect(line, sizeof(line), port);
+	frame_header_format(header, type, (uint32_t)len);
+	talk_write(fd, pieces, 3);
+	return fd;
+}
+
+/* Reads the answer to the CONNECT line, byte by byte: what may follow it stays. */
+static void
+talk_await_answer(int fd)
+{
+	char byte = 0;
+
+	while (byte != '\n') {
+		ssize_t n = recv(fd, &byte, 1, 0);
+
+		if (n == 0 || (n < 0 && errno != EINTR))
+			errx(1, "the connection ended in its handshake");
+	}
+}
+
+int
+talk_open_waiting(
+    const struct target *target, uint32_t port, uint8_t type, const void *payload, size_t len)
+{
+	char line[HANDSHAKE_LINE_MAX];
+	int fd = talk_dial(target, port);
+
+	if (target->address.kind == ADDRESS_UNIX) {
+		struct iovec piece = { line, handshake_format_connect(line, sizeof(line), port) };
+
+		talk_write(fd, &piece, 1);
+		talk_await_answer(fd);
+	}
+	talk_send(fd, type, payload, len);
+	return fd;
+}
+
+static size_t
+talk_format_start(char *start, const char *command, bool tty)
+{
+	return (size_t)snprintf(
+	    start, TALK_COMMAND_MAX, "{\"cmd\":[%s],\"tty\":%s}", command, tty ? "true" : "false");
+}
+
+int
+talk_start(const struct target *target, const char *command, bool tty)
+{
+	char start[TALK_COMMAND_MAX];
+	size_t len = talk_format_start(start, command, tty);
+
+	return talk_open(target, VMM_GUEST_EXEC_PORT, VMM_GUEST_START, start, len);
+}
+
+int
+talk_start_waiting(const struct target *target, const char *command)
+{
+	char start[TALK_COMMAND_MAX];
+	size_t len = talk_format_start(start, command, false);
+
+	return talk_open_waiting(target, VMM_GUEST_EXEC_PORT, VMM_GUEST_START, start, len);
 }
 
 static void

@@ -20,8 +20,13 @@
 int talk_open(
     const struct target *target, uint32_t port, uint8_t type, const void *payload, size_t len);
 
-/* The same for START of a command line of JSON strings, such as "\"/bin/true\"". */
+/* The same for a host that sends nothing more until its CONNECT line is answered. */
+int talk_open_waiting(
+    const struct target *target, uint32_t port, uint8_t type, const void *payload, size_t len);
+
+/* talk_open() for START of a command line of JSON strings, such as "\"/bin/true\"". */
 int talk_start(const struct target *target, const char *command, bool tty);
+int talk_start_waiting(const struct target *target, const char *command);
 
 /* Sends a frame whole. */
 void talk_send(int fd, uint8_t type, const void *payload, size_t len);
