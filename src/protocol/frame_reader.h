@@ -26,10 +26,10 @@ struct frame_reader {
 	uint32_t payload_left; /* bytes of the frame being read, not yet taken */
 };
 
-/* Makes room behind what was received, moving that to the front where fewer than NEED
- * bytes (SIZE_MAX: as many as there can be) are free. Returns how many are free at
- * *RET: it may be fewer than NEED, and 0 where the buffer is full. */
-size_t frame_reader_room(struct frame_reader *reader, size_t need, uint8_t **ret);
+/* Makes room behind what was received, by moving that to the front: to where the next
+ * payload, or what is left of this one, begins at an aligned place. Returns how many bytes
+ * are free at *RET: 0 where the buffer is full. */
+size_t frame_reader_room(struct frame_reader *reader, uint8_t **ret);
 
 /* LEN bytes have come to where frame_reader_room() said. */
 static inline void
@@ -63,6 +63,9 @@ frame_reader_skip(struct frame_reader *reader, size_t len)
 	reader->head += len;
 }
 
+/* The next header, as frame_reader_next() would take it. */
+int frame_reader_look(const struct frame_reader *reader, struct frame_header *ret);
+
 /* Takes the next header, when the payload before it has been taken whole. Returns 0;
  * -EAGAIN if it has not come whole; or -EMSGSIZE as frame_header_parse(): then nothing
  * is taken. */
@@ -71,6 +74,10 @@ int frame_reader_next(struct frame_reader *reader, struct frame_header *ret);
 /* Takes up to MAX bytes of the frame's payload. Returns how many are at *RET, 0 if none
  * have come or none are left. */
 size_t frame_reader_take(struct frame_reader *reader, size_t max, const uint8_t **ret);
+
+/* Takes what has come of the frame's payload, and moves it behind the LEN BYTES that were
+ * taken of the frames right before it. Returns how many came to them. */
+size_t frame_reader_join(struct frame_reader *reader, const uint8_t *bytes, size_t len);
 
 /* What has come, and what still comes, is payload of no frame. */
 void frame_reader_lose_track(struct frame_reader *reader);

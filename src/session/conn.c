@@ -29,8 +29,12 @@
  * the payload of a large one then comes by itself, to an aligned address. */
 #define CONN_RECV_HEADERS 4096
 
-/* The most that one recv(2) of payload takes: a session touches few pages. */
+/* The most that one recv(2) takes: a session touches few pages. */
 #define CONN_RECV_MAX (256u * 1024)
+
+/* Frames below this are received many at a time, while the host sends them faster than they
+ * are taken: what a call costs is then more than what an unaligned copy does. */
+#define CONN_SMALL 16384
 
 /* What a session may leave in memory for the next one, above which it is given
  * back to the kernel. */
@@ -96,6 +100,8 @@ conn_recv_limit(const struct conn *conn)
 {
 	size_t missing = frame_reader_missing(&conn->rx);
 
+	if (conn->is_behind && conn->frame.len < CONN_SMALL)
+		return CONN_RECV_MAX;
 	if (missing < CONN_RECV_HEADERS)
 		return CONN_RECV_HEADERS;
 	return missing <= CONN_RECV_MAX ? missing + VMM_GUEST_HEADER_LEN : CONN_RECV_MAX;
@@ -106,7 +112,7 @@ conn_fill(struct conn *conn)
 {
 	size_t limit = conn_recv_limit(conn);
 	uint8_t *place;
-	size_t room = frame_reader_room(&conn->rx, 1, &place);
+	size_t room = frame_reader_room(&conn->rx, &place);
 	ssize_t n;
 
 	if (room == 0)
@@ -122,6 +128,7 @@ conn_fill(struct conn *conn)
 		return -EPIPE;
 	if (conn->send_max == SIZE_MAX)
 		conn->lack.since_ms = 0;
+	conn->is_behind = n >= CONN_RECV_HEADERS;
 	frame_reader_received(&conn->rx, (size_t)n);
 	if (conn->rx.tail > conn_rx_touched)
 		conn_rx_touched = conn->rx.tail;
@@ -135,6 +142,7 @@ conn_parse_header(struct conn *conn, struct frame_header *ret)
 
 	if (r < 0)
 		return r;
+	conn->frame = *ret;
 	conn->saw_eof_frame |= ret->type == VMM_GUEST_EOF;
 	atomic_store_explicit(&conn->slot->bytes_in,
 	    atomic_load_explicit(&conn->slot->bytes_in, memory_order_relaxed) + ret->len,
@@ -146,6 +154,20 @@ size_t
 conn_take(struct conn *conn, size_t max, const uint8_t **ret)
 {
 	return frame_reader_take(&conn->rx, max, ret);
+}
+
+size_t
+conn_take_joined(struct conn *conn, size_t max, const uint8_t **ret)
+{
+	size_t len = conn_take(conn, max, ret);
+	struct frame_header next;
+
+	while (!conn_in_payload(conn) && frame_reader_look(&conn->rx, &next) == 0 &&
+	       next.type == conn->frame.type && next.len <= max - len) {
+		(void)conn_parse_header(conn, &next);
+		len += frame_reader_join(&conn->rx, *ret, len);
+	}
+	return len;
 }
 
 void
@@ -246,30 +268,38 @@ conn_next_frame(struct conn *conn, uint64_t deadline_ms, struct frame_header *re
 	return r;
 }
 
-ssize_t
-conn_read_payload(struct conn *conn, uint64_t deadline_ms, const uint8_t **ret)
+/* Waits until some of the frame's payload stands in the buffer, if any is left. */
+static int
+conn_await_payload(struct conn *conn, uint64_t deadline_ms)
 {
 	/* Many pieces may stand in the buffer. */
 	rest_point();
-	if (conn->rx.payload_left == 0)
+	if (!conn_in_payload(conn) || conn->rx.head < conn->rx.tail)
 		return 0;
-	if (conn->rx.head == conn->rx.tail) {
-		int r = conn_fill_wait(conn, true, deadline_ms);
+	return conn_fill_wait(conn, true, deadline_ms);
+}
 
-		if (r < 0)
-			return r;
-	}
-	return (ssize_t)conn_take(conn, SIZE_MAX, ret);
+ssize_t
+conn_read_payload(struct conn *conn, uint64_t deadline_ms, const uint8_t **ret)
+{
+	int r = conn_await_payload(conn, deadline_ms);
+
+	return r < 0 ? r : (ssize_t)conn_take(conn, SIZE_MAX, ret);
+}
+
+ssize_t
+conn_read_joined(struct conn *conn, uint64_t deadline_ms, size_t max, const uint8_t **ret)
+{
+	int r = conn_await_payload(conn, deadline_ms);
+
+	return r < 0 ? r : (ssize_t)conn_take_joined(conn, max, ret);
 }
 
 ssize_t
 conn_read_whole(struct conn *conn, uint64_t deadline_ms, const uint8_t **ret)
 {
-	uint8_t *ignored;
-
 	if (conn->rx.payload_left > VMM_GUEST_JSON_MAX)
 		return -EMSGSIZE;
-	(void)frame_reader_room(&conn->rx, frame_reader_missing(&conn->rx), &ignored);
 	while (frame_reader_missing(&conn->rx) > 0) {
 		int r = conn_fill_wait(conn, true, deadline_ms);
 

@@ -48,6 +48,8 @@ struct conn {
 	const struct scoreboard *board; /* NULL: nobody else waits for this worker */
 	int stall_ms;	 /* a host that does not move for this long is given up; -1: never */
 	bool is_patient; /* this one may pause for as long as it likes */
+	bool is_behind;	 /* the last recv(2) took much at once: there may be more */
+	struct frame_header frame; /* that is being read */
 	struct frame_reader rx;
 	size_t tx_head; /* the frame being pushed: [tx_head, tx_tail) of the buffer */
 	size_t tx_tail;
@@ -131,6 +133,10 @@ int conn_next_frame(struct conn *conn, uint64_t deadline_ms, struct frame_header
  * reads. Returns its length, or 0 when the payload has been read. */
 ssize_t conn_read_payload(struct conn *conn, uint64_t deadline_ms, const uint8_t **ret);
 
+/* The same, up to MAX bytes, and as conn_take_joined() takes them. Returns 0 when the payload
+ * has been read, and no frame that could be joined to it has come. */
+ssize_t conn_read_joined(struct conn *conn, uint64_t deadline_ms, size_t max, const uint8_t **ret);
+
 /* Reads the rest of the payload into one piece of memory, for payloads of at
  * most VMM_GUEST_JSON_MAX bytes (-EMSGSIZE otherwise): borrowed until the next
  * call that reads. Returns its length. */
@@ -207,6 +213,11 @@ int conn_parse_header(struct conn *conn, struct frame_header *ret);
 /* Takes up to MAX bytes of the payload that stand in the buffer; borrowed until
  * the next conn_fill(). Returns how many, 0 if there are none. */
 size_t conn_take(struct conn *conn, size_t max, const uint8_t **ret);
+
+/* The same, and the payloads of the frames of the same type behind it, as far as they have
+ * come, as one piece: whoever writes small frames does so by one call for many. A frame of
+ * which more is announced than is left of MAX is not begun. */
+size_t conn_take_joined(struct conn *conn, size_t max, const uint8_t **ret);
 
 /* Whether payload of the current frame is still to come. */
 static inline bool

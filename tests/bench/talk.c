@@ -153,7 +153,7 @@ static void
 talk_fill(struct talk *talk)
 {
 	uint8_t *place;
-	size_t room = frame_reader_room(&talk->reader, SIZE_MAX, &place);
+	size_t room = frame_reader_room(&talk->reader, &place);
 	ssize_t n;
 
 	do {

@@ -118,6 +118,24 @@ def test_one_byte_over_the_limit_is_efbig_in_the_contract_s_words(agent, tmp_pat
     assert (tmp_path / "x").read_bytes() == b"x" * (2 * MIB) and litter(tmp_path) == []
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_small_frames_reach_the_limit_and_go_no_further(agent, tmp_path, more):
+    """A last frame that goes beyond it is refused by what it announces."""
+    (tmp_path / "x").write_bytes(b"old")
+    parts = [b"x" * 1000] * (2 * MIB // 1000) + [b"y" * (2 * MIB % 1000)]
+    conn = agent.file_connect(codec.FILE_WRITE_REQ, {"path": str(tmp_path / "x")})
+    conn.send_reading(b"".join(codec.encode(codec.FILE_DATA, part) for part in parts))
+    if more:
+        conn.send_raw(codec.encode(codec.FILE_DATA, b"z")[:5])
+        assert conn.expect(codec.FILE_ERR).payload == b"EFBIG: file too large (>2097152 bytes)"
+        assert (tmp_path / "x").read_bytes() == b"old" and litter(tmp_path) == []
+    else:
+        conn.send(codec.FILE_DONE)
+        conn.expect(codec.FILE_ACK)
+        assert (tmp_path / "x").read_bytes() == b"".join(parts)
+    conn.close()
+
+
 def test_the_limit_is_256_mib_where_nobody_says_otherwise(start_agent, tmp_path):
     agent = start_agent("--workers=2")
     conn = agent.file_connect(codec.FILE_WRITE_REQ, {"path": "/dev/shm/vga-257"})

@@ -2,6 +2,7 @@
 """WRITE: what stands at the path afterwards, byte by byte, mode and owner."""
 
 import os
+import random
 import threading
 
 import pytest
@@ -37,6 +38,22 @@ def test_data_frames_of_one_byte_arrive_in_order(agent, tmp_path):
     data = os.urandom(5000)
     agent.write_file(str(tmp_path / "x"), data, chunk=1)
     assert (tmp_path / "x").read_bytes() == data
+
+
+@pytest.mark.parametrize("names", [1, 2], ids=["replaced", "in-place"])
+def test_small_and_large_frames_in_turn_arrive_whole(agent, tmp_path, names):
+    """All in one stream, as it comes while the agent is behind. A file of two names is not
+    replaced but written over."""
+    path = tmp_path / "x"
+    path.write_bytes(b"old")
+    if names == 2:
+        os.link(path, tmp_path / "y")
+    noise = random.Random(names)
+    parts = [noise.randbytes(noise.choice([0, 1, 5, 1000, 4096, 16383, 16384, 65536])) for _ in range(400)]
+    conn = agent.file_connect(codec.FILE_WRITE_REQ, {"path": str(path)})
+    conn.send_reading(b"".join(codec.encode(codec.FILE_DATA, part) for part in parts) + codec.encode(codec.FILE_DONE))
+    conn.expect(codec.FILE_ACK)
+    assert path.read_bytes() == b"".join(parts) and path.stat().st_nlink == names
 
 
 def test_a_data_frame_of_no_bytes_is_no_end(agent, tmp_path):

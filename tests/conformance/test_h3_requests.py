@@ -202,10 +202,11 @@ def test_connect_tells_that_it_is_made_then_carries_both_ways(agent, serve):
     assert result.frames[-2] == (codec.STDOUT, b""), "the guest's half-close"
 
 
-def test_connect_carries_20_mib_unharmed(agent, serve):
+@pytest.mark.parametrize("chunk", [1500, 200000])
+def test_connect_carries_20_mib_unharmed(agent, serve, chunk):
     data = os.urandom(1024 * 1024) * 20
     conn = forward(agent, serve(echo).port)
-    stream = b"".join(codec.encode(codec.STDIN, data[i:i + 200000]) for i in range(0, len(data), 200000))
+    stream = b"".join(codec.encode(codec.STDIN, data[i:i + chunk]) for i in range(0, len(data), chunk))
     assert conn.send_reading(stream + codec.encode(codec.EOF)) == len(stream) + 5
     result = conn.result()
     assert result.code == 0

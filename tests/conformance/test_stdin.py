@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Standard input, SIGNAL and RESIZE of a session on pipes."""
 
+import hashlib
+import random
 import select
 import sys
 
@@ -9,6 +11,7 @@ import pytest
 import codec
 from agent import is_running, stat_of, wait_until
 
+FORGETS_DURABLE = True
 MIB = 1024 * 1024
 
 
@@ -48,6 +51,26 @@ def test_five_thousand_frames_of_one_byte(agent):
     conn = agent.start(["cat"])
     conn.send_reading(codec.encode(codec.STDIN, b"z") * 5000 + codec.encode(codec.EOF))
     assert conn.result().stdout == b"z" * 5000
+
+
+@pytest.mark.parametrize("how", ["plain", "slow", "durable", "attached"])
+def test_frames_of_any_length_in_one_stream_reach_the_program_in_order(agent, how):
+    """With others between them; the program may be slower than its host."""
+    noise = random.Random(7)
+    parts = [noise.randbytes(noise.choice([0, 1, 5, 1000, 4096, 16383, 16384, 65536])) for _ in range(300)]
+    between = [b"", codec.encode(codec.RESIZE, bytes(4)), codec.encode(codec.SIGNAL, codec.signal_number(18)), codec.encode(0x3f, b"?" * 99)]
+    stream = b"".join(codec.encode(codec.STDIN, part) + noise.choice(between) for part in parts)
+    stream += codec.encode(codec.EOF) + codec.encode(codec.STDIN, b"behind")
+    members = {"name": how, "durable": {}} if how in ("durable", "attached") else {}
+    conn = agent.start(["sh", "-c", "sleep 0.5; exec sha256sum" if how == "slow" else "exec sha256sum"], **members)
+    if how == "attached":
+        conn.expect(codec.STATUS)
+        conn.close()
+        conn = agent.connect()
+        conn.send(codec.ATTACH, {"name": how, "from": 0})
+    assert conn.send_reading(stream) == len(stream)
+    result = conn.result()
+    assert result.stdout.split()[0].decode() == hashlib.sha256(b"".join(parts)).hexdigest() and result.code == 0
 
 
 def test_a_program_that_closes_its_input_is_not_disturbed_by_more(agent):

@@ -169,6 +169,8 @@ test_the_largest_payload_streams_through_a_fixed_buffer(void **state)
 	(void)state;
 	assert_next(VMM_GUEST_FILE_DATA, VMM_GUEST_FRAME_MAX);
 	while ((n = conn_read_payload(&conn, soon(), &bytes)) > 0) {
+		/* For the kernel's copy, there and from there. */
+		assert_int_equal((uintptr_t)bytes % 64, 0);
 		for (size_t i = 0; i < (size_t)n; i++) {
 			if (bytes[i] != pattern(total + i))
 				fail_msg("byte %zu differs", total + i);
@@ -179,6 +181,108 @@ test_the_largest_payload_streams_through_a_fixed_buffer(void **state)
 	assert_int_equal(total, VMM_GUEST_FRAME_MAX);
 	assert_int_equal(atomic_load(&slot.bytes_in), VMM_GUEST_FRAME_MAX);
 	wait_for(pid);
+}
+
+/* Small enough for a socket that nobody reads meanwhile to hold FRAMES of them. */
+#define SMALL 1024
+#define FRAMES 64
+
+static void
+test_small_frames_that_wait_are_received_at_once(void **state)
+{
+	static const uint8_t payload[SMALL];
+	const size_t all = FRAMES * (VMM_GUEST_HEADER_LEN + SMALL);
+	struct frame_header header;
+	const uint8_t *bytes;
+	ssize_t first;
+
+	(void)state;
+	for (int i = 0; i < FRAMES; i++)
+		host_sends_frame(VMM_GUEST_FILE_DATA, payload, SMALL);
+	first = conn_fill(&conn);
+	assert_in_range(first, SMALL, all / 8);
+	assert_int_equal(conn_parse_header(&conn, &header), 0);
+	(void)conn_take_joined(&conn, SIZE_MAX, &bytes);
+	assert_int_equal(conn_fill(&conn), all - (size_t)first);
+}
+
+/* Frames of LEN bytes, of which the socket holds two: what is received, and where it lies. */
+static void
+receive_large(uint32_t len)
+{
+	static const uint8_t payload[65536];
+	size_t left = 2 * (VMM_GUEST_HEADER_LEN + (size_t)len);
+	struct frame_header header;
+	const uint8_t *bytes;
+
+	host_sends_frame(VMM_GUEST_STDIN, payload, len);
+	host_sends_frame(VMM_GUEST_STDIN, payload, len);
+	/* The first header comes with a page of payload; from there on each payload comes
+	 * whole and by itself, with the header behind it. */
+	left -= 4096;
+	assert_int_equal(conn_fill(&conn), 4096);
+	assert_int_equal(conn_parse_header(&conn, &header), 0);
+	(void)conn_take_joined(&conn, SIZE_MAX, &bytes);
+	assert_int_equal((uintptr_t)bytes % 64, 0);
+	left -= len + VMM_GUEST_HEADER_LEN - (4096 - VMM_GUEST_HEADER_LEN);
+	assert_int_equal(
+	    conn_fill(&conn), len + VMM_GUEST_HEADER_LEN - (4096 - VMM_GUEST_HEADER_LEN));
+	(void)conn_take_joined(&conn, SIZE_MAX, &bytes);
+	assert_int_equal((uintptr_t)bytes % 4096, 0);
+	assert_int_equal(left, len);
+	assert_int_equal(conn_fill(&conn), len);
+	assert_int_equal(conn_take_joined(&conn, SIZE_MAX, &bytes), len);
+	assert_int_equal((uintptr_t)bytes % 4096, 0);
+}
+
+static void
+test_large_frames_come_each_to_an_aligned_place(void **state)
+{
+	(void)state;
+	receive_large(16384);
+	receive_large(65536);
+}
+
+static void
+test_payloads_of_one_type_are_taken_as_one_piece(void **state)
+{
+	struct frame_header header;
+	const uint8_t *bytes;
+
+	(void)state;
+	host_sends_frame(VMM_GUEST_STDIN, "ab", 2);
+	host_sends_frame(VMM_GUEST_STDIN, "", 0);
+	host_sends_frame(VMM_GUEST_STDIN, "cde", 3);
+	host_sends_frame(VMM_GUEST_RESIZE, "1234", 4);
+	host_sends_frame(VMM_GUEST_STDIN, "f", 1);
+	assert_next(VMM_GUEST_STDIN, 2);
+	assert_int_equal(conn_read_joined(&conn, soon(), SIZE_MAX, &bytes), 5);
+	assert_memory_equal(bytes, "abcde", 5);
+	assert_int_equal(conn_read_joined(&conn, soon(), SIZE_MAX, &bytes), 0);
+	assert_next(VMM_GUEST_RESIZE, 4);
+	assert_int_equal(conn_take_joined(&conn, SIZE_MAX, &bytes), 4);
+	assert_memory_equal(bytes, "1234", 4);
+	assert_next(VMM_GUEST_STDIN, 1);
+	assert_int_equal(conn_take_joined(&conn, SIZE_MAX, &bytes), 1);
+	assert_int_equal(bytes[0], 'f');
+	assert_int_equal(conn_parse_header(&conn, &header), -EAGAIN);
+	assert_int_equal(atomic_load(&slot.bytes_in), 10);
+}
+
+static void
+test_a_frame_of_more_than_may_be_taken_is_not_begun(void **state)
+{
+	const uint8_t *bytes;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		host_sends_frame(VMM_GUEST_FILE_DATA, "abc", 3);
+	assert_next(VMM_GUEST_FILE_DATA, 3);
+	assert_int_equal(conn_take_joined(&conn, 2, &bytes), 2);
+	assert_int_equal(conn_take_joined(&conn, 6, &bytes), 4);
+	assert_memory_equal(bytes, "cabc", 4);
+	assert_int_equal(conn_read_joined(&conn, soon(), 2, &bytes), 0);
+	assert_next(VMM_GUEST_FILE_DATA, 3);
 }
 
 static void
@@ -630,6 +734,10 @@ main(void)
 		EACH(test_frames_that_come_together_are_told_apart),
 		EACH(test_what_was_not_read_of_a_frame_is_skipped),
 		EACH(test_the_largest_payload_streams_through_a_fixed_buffer),
+		EACH(test_small_frames_that_wait_are_received_at_once),
+		EACH(test_large_frames_come_each_to_an_aligned_place),
+		EACH(test_payloads_of_one_type_are_taken_as_one_piece),
+		EACH(test_a_frame_of_more_than_may_be_taken_is_not_begun),
 		EACH(test_the_largest_payload_can_be_skipped),
 		EACH(test_a_length_above_the_limit_is_refused),
 		EACH(test_a_whole_payload_is_read_wherever_it_lies_in_the_buffer),

@@ -29,7 +29,7 @@ receive(struct frame_reader *reader, const void *bytes, size_t len)
 {
 	uint8_t *place;
 
-	assert_true(frame_reader_room(reader, len, &place) >= len);
+	assert_true(frame_reader_room(reader, &place) >= len);
 	memcpy(place, bytes, len);
 	frame_reader_received(reader, len);
 }
@@ -133,34 +133,92 @@ test_payload_comes_to_an_aligned_place(void **state)
 
 	(void)state;
 	receive_header(&reader, 1, SIZE);
-	(void)frame_reader_room(&reader, 1, &place);
+	(void)frame_reader_room(&reader, &place);
 	assert_ptr_equal(place, memory + FRAME_READER_PAYLOAD_OFFSET);
 	/* Once the header is taken all of the buffer is free. */
 	assert_int_equal(frame_reader_next(&reader, &header), 0);
-	assert_int_equal(frame_reader_room(&reader, 1, &place), SIZE);
+	assert_int_equal(frame_reader_room(&reader, &place), SIZE);
 	assert_ptr_equal(place, memory);
 }
 
 static void
-test_bytes_are_moved_only_where_the_room_is_too_small(void **state)
+test_what_is_not_taken_is_moved_to_the_front(void **state)
 {
 	const char full[SIZE] = { 'f' };
 	struct frame_reader reader = reader_of_memory();
 	struct frame_header header;
 	uint8_t *place;
-	size_t room;
 
 	(void)state;
 	receive_header(&reader, 1, SIZE);
 	receive(&reader, "abc", 3);
 	assert_int_equal(frame_reader_next(&reader, &header), 0);
-	room = SIZE - FRAME_READER_PAYLOAD_OFFSET - 3;
-	assert_int_equal(frame_reader_room(&reader, room, &place), room);
-	assert_int_equal(frame_reader_room(&reader, room + 1, &place), SIZE - 3);
+	assert_int_equal(frame_reader_room(&reader, &place), SIZE - 3);
+	assert_ptr_equal(place, memory + 3);
 	assert_memory_equal(memory, "abc", 3);
 	receive(&reader, full, SIZE - 3);
-	assert_int_equal(frame_reader_room(&reader, SIZE_MAX, &place), 0);
+	assert_int_equal(frame_reader_room(&reader, &place), 0);
 	assert_int_equal(frame_reader_missing(&reader), 0);
+}
+
+static void
+test_a_header_that_came_by_half_is_moved_to_its_place(void **state)
+{
+	struct frame_reader reader = reader_of_memory();
+	struct frame_header header;
+	const uint8_t *bytes;
+	uint8_t *place;
+
+	(void)state;
+	receive_header(&reader, 1, 3);
+	receive(&reader, "abc\x02\x09", 5);
+	assert_int_equal(frame_reader_next(&reader, &header), 0);
+	assert_int_equal(frame_reader_take(&reader, SIZE_MAX, &bytes), 3);
+	(void)frame_reader_room(&reader, &place);
+	assert_ptr_equal(place, memory + FRAME_READER_PAYLOAD_OFFSET - 3);
+	receive(&reader, "\0\0\0", 3);
+	assert_int_equal(frame_reader_next(&reader, &header), 0);
+	assert_int_equal(header.type, 2);
+	assert_int_equal(header.len, 9);
+}
+
+static void
+test_a_header_is_looked_at_and_stays(void **state)
+{
+	struct frame_reader reader = reader_of_memory();
+	struct frame_header header;
+
+	(void)state;
+	assert_int_equal(frame_reader_look(&reader, &header), -EAGAIN);
+	receive_header(&reader, 3, 7);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(frame_reader_look(&reader, &header), 0);
+		assert_int_equal(header.type, 3);
+		assert_int_equal(header.len, 7);
+		assert_int_equal(reader.payload_left, 0);
+	}
+	assert_int_equal(frame_reader_next(&reader, &header), 0);
+}
+
+static void
+test_payload_is_joined_to_what_was_taken_before(void **state)
+{
+	struct frame_reader reader = reader_of_memory();
+	struct frame_header header;
+	const uint8_t *bytes;
+
+	(void)state;
+	receive_header(&reader, 1, 3);
+	receive(&reader, "abc", 3);
+	receive_header(&reader, 1, 7);
+	receive(&reader, "defgh", 5);
+	assert_int_equal(frame_reader_next(&reader, &header), 0);
+	assert_int_equal(frame_reader_take(&reader, SIZE_MAX, &bytes), 3);
+	assert_int_equal(frame_reader_next(&reader, &header), 0);
+	assert_int_equal(frame_reader_join(&reader, bytes, 3), 5);
+	assert_memory_equal(bytes, "abcdefgh", 8);
+	assert_int_equal(reader.payload_left, 2);
+	assert_int_equal(frame_reader_join(&reader, bytes, 8), 0);
 }
 
 static void
@@ -204,7 +262,10 @@ main(void)
 		cmocka_unit_test(test_missing_is_what_has_not_come_of_the_payload),
 		cmocka_unit_test(test_a_header_of_too_much_is_refused_and_stays),
 		cmocka_unit_test(test_payload_comes_to_an_aligned_place),
-		cmocka_unit_test(test_bytes_are_moved_only_where_the_room_is_too_small),
+		cmocka_unit_test(test_what_is_not_taken_is_moved_to_the_front),
+		cmocka_unit_test(test_a_header_that_came_by_half_is_moved_to_its_place),
+		cmocka_unit_test(test_a_header_is_looked_at_and_stays),
+		cmocka_unit_test(test_payload_is_joined_to_what_was_taken_before),
 		cmocka_unit_test(test_bytes_before_the_first_frame_are_skipped),
 		cmocka_unit_test(test_where_track_is_lost_all_is_payload),
 	};

@@ -154,7 +154,7 @@ int
 client_fill(struct client *client)
 {
 	uint8_t *place;
-	size_t room = frame_reader_room(&client->reader, SIZE_MAX, &place);
+	size_t room = frame_reader_room(&client->reader, &place);
 	ssize_t n = client_try_recv(client, client->fd, place, room);
 
 	/* unix(7): an agent that closes before it has read all of what we sent resets the

@@ -93,7 +93,7 @@ tcp_relay_take(struct tcp_relay *relay)
 	int r;
 
 	if (conn_in_payload(relay->conn)) {
-		len = conn_take(relay->conn, SIZE_MAX, &bytes);
+		len = conn_take_joined(relay->conn, SIZE_MAX, &bytes);
 		if (len == 0)
 			return -EAGAIN;
 		if (relay->type == VMM_GUEST_STDIN && !relay->host_ended &&

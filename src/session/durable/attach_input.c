@@ -125,7 +125,7 @@ attach_input_take_payload(struct attach_input *input)
 		if (r < 0)
 			return r;
 		if (input->type == VMM_GUEST_STDIN)
-			input->len = conn_take(conn, SIZE_MAX, &input->bytes);
+			input->len = conn_take_joined(conn, SIZE_MAX, &input->bytes);
 		else
 			conn_take_head(
 			    conn, input->control, sizeof(input->control), &input->control_len);

@@ -49,22 +49,26 @@ file_write_fail(struct file_write *write, int error)
 		file_reply_error(session, error, write->path);
 }
 
-/* The payload of one DATA frame. */
+/* The payload of a DATA frame of LEN bytes, and of those that have come behind it. */
 static int
 file_write_take(struct file_write *write, uint32_t len)
 {
 	struct session *session = write->session;
+	uint64_t max = session->settings->max_file_bytes;
 	const uint8_t *piece;
 	ssize_t n;
 
-	write->total += len;
-	if (write->total > session->settings->max_file_bytes)
+	if (len > max - write->total) {
+		write->total += len;
 		return -EFBIG;
-	while ((n = conn_read_payload(&session->conn, file_reply_deadline(session), &piece)) > 0) {
+	}
+	while ((n = conn_read_joined(&session->conn, file_reply_deadline(session),
+		    max - write->total, &piece)) > 0) {
 		int r = file_write_add(write, piece, (size_t)n);
 
 		if (r < 0)
 			return r;
+		write->total += (uint64_t)n;
 		watchdog_ping();
 	}
 	return (int)n;

@@ -36,9 +36,11 @@ host_frames_take_stdin(struct host_frames *frames)
 	const uint8_t *bytes;
 	size_t len;
 
-	while ((len = conn_take(frames->conn, host_frames_room(frames), &bytes)) > 0)
-		if (host_frames_publish(frames, len, false))
+	do {
+		len = conn_take_joined(frames->conn, host_frames_room(frames), &bytes);
+		if (len > 0 && host_frames_publish(frames, len, false))
 			input_put(frames->input, bytes, len);
+	} while (len > 0 && conn_in_payload(frames->conn));
 }
 
 static void
