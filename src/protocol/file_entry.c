@@ -46,7 +46,8 @@ enum file_entry_set {
 
 /* An entry of a tree begins with what an entry is. */
 #define AT(member) MESSAGE_AT(struct file_tree_entry, member)
-#define NUMBER(member) .kind = MESSAGE_UNSIGNED, AT(member), .flags = MESSAGE_ALWAYS
+#define USUAL(member) .kind = MESSAGE_UNSIGNED, AT(member)
+#define NUMBER(member) USUAL(member), .flags = MESSAGE_ALWAYS
 
 static const struct message_member file_entry_table[] = {
 	{ "name", .kind = MESSAGE_BYTES, AT(entry.name), .sets = NAMED, .flags = MESSAGE_NEEDED },
@@ -60,14 +61,18 @@ static const struct message_member file_entry_table[] = {
 	{ "mtime_secs", .kind = MESSAGE_SIGNED, AT(entry.mtime_secs), .sets = ENTRY,
 	    .flags = MESSAGE_ALWAYS },
 	{ "mtime_nanos", NUMBER(entry.mtime_nanos), .sets = ENTRY, .most = MESSAGE_NANOS },
-	{ "uid", NUMBER(entry.uid), .sets = ENTRY },
-	{ "gid", NUMBER(entry.gid), .sets = ENTRY },
-	{ "symlink_target", .kind = MESSAGE_BYTES, AT(entry.symlink_target), .sets = ENTRY,
+	{ "uid", NUMBER(entry.uid), .sets = NAMED },
+	{ "gid", NUMBER(entry.gid), .sets = NAMED },
+	{ "symlink_target", .kind = MESSAGE_BYTES, AT(entry.symlink_target), .sets = NAMED,
 	    .flags = MESSAGE_ALWAYS },
+	/* There are many of these: what is as it mostly is, is left out. */
+	{ "uid", USUAL(entry.uid), .sets = PATHED },
+	{ "gid", USUAL(entry.gid), .sets = PATHED },
+	{ "symlink_target", .kind = MESSAGE_BYTES, AT(entry.symlink_target), .sets = PATHED },
 	{ "symlink_target_b64", .kind = MESSAGE_TEXT, AT(target_b64), .sets = PATHED },
 	{ "dev", NUMBER(dev), .sets = PATHED },
 	{ "ino", NUMBER(ino), .sets = PATHED },
-	{ "nlink", NUMBER(nlink), .sets = PATHED },
+	{ "nlink", USUAL(nlink), .sets = PATHED, .initial = 1 },
 	{ "hole", NUMBER(hole), .sets = HOLE, .most = MESSAGE_OFFSETS },
 	{ "error", .kind = MESSAGE_TEXT, AT(error), .sets = ERROR, .flags = MESSAGE_NEEDED },
 };

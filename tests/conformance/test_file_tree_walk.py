@@ -35,7 +35,9 @@ class Tree:
                     continue
                 assert open_file is None and path not in self.entries and "name" not in entry
                 assert path == b"" or os.path.dirname(path) in self.entries, "a parent comes first: %r" % path
-                self.entries[path] = entry
+                assert 0 not in (entry.get("uid"), entry.get("gid")) and entry.get("nlink") != 1
+                assert ("symlink_target" in entry) == (entry["kind"] == "symlink")
+                self.entries[path] = dict({"uid": 0, "gid": 0, "nlink": 1}, **entry)
                 self.order.append(path)
                 if entry["kind"] == "file":
                     open_file, self.bytes[path] = path, b""

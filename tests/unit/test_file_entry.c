@@ -95,7 +95,31 @@ test_a_tree_s_names_come_back_byte_by_byte(void **state)
 	assert_int_equal(file_tree_parse(text, len, &came, &json, &error), 0);
 	assert_string_equal(came.path, odd.path);
 	assert_string_equal(came.entry.symlink_target, odd.entry.symlink_target);
-	assert_true(came.ino == UINT64_MAX && came.shape == FILE_TREE_ENTRY);
+	assert_true(came.ino == UINT64_MAX && came.nlink == 0 && came.shape == FILE_TREE_ENTRY);
+	free(text);
+}
+
+static void
+test_what_a_tree_s_entry_leaves_out_is_as_it_mostly_is(void **state)
+{
+	const struct file_tree_entry usual = {
+		.entry = { .kind = FILE_ENTRY_DIR, .symlink_target = "" },
+		.shape = FILE_TREE_ENTRY,
+		.path = "",
+		.nlink = 1,
+	};
+	struct json_object *CLEANUP_JSON json = NULL;
+	struct file_tree_entry came;
+	struct json_error error;
+	size_t len;
+	char *text = file_tree_format(&usual, &len);
+
+	(void)state;
+	assert_string_equal(text, "{\"path\":\"\",\"kind\":\"dir\",\"size\":0,\"mode\":0,"
+				  "\"mtime_secs\":0,\"mtime_nanos\":0,\"dev\":0,\"ino\":0}");
+	assert_int_equal(file_tree_parse(text, len, &came, &json, &error), 0);
+	assert_true(came.nlink == 1 && came.entry.uid == 0 && came.entry.gid == 0);
+	assert_string_equal(came.entry.symlink_target, "");
 	free(text);
 }
 
@@ -260,6 +284,7 @@ main(void)
 		cmocka_unit_test(test_an_entry_has_the_members_of_the_contract),
 		cmocka_unit_test(test_the_smallest_entry_is_no_smaller_than_promised),
 		cmocka_unit_test(test_a_tree_s_names_come_back_byte_by_byte),
+		cmocka_unit_test(test_what_a_tree_s_entry_leaves_out_is_as_it_mostly_is),
 		cmocka_unit_test(test_a_tree_s_entry_is_refused_by_its_member),
 		cmocka_unit_test(test_names_that_are_no_utf8_are_sent_all_the_same),
 		cmocka_unit_test(test_an_empty_directory_is_an_empty_array),
