@@ -59,6 +59,7 @@ struct conn {
 	bool tx_is_whole;     /* the send under way takes all of it or nothing */
 	bool tx_last;	      /* it is the last frame of the connection */
 	bool is_broken;	      /* a send has failed: nothing more can be said */
+	bool has_room;	      /* it was seen, and nothing has been sent since */
 	bool room_is_renewed; /* ROOM is for each send, and not for all together */
 	bool saw_eof_frame;   /* of type EOF: it ends a quick linger */
 	size_t room;	      /* a send of this much is taken whole or not at all */
@@ -167,9 +168,9 @@ int conn_send_frames(struct conn *conn, const uint8_t *frames, size_t len, size_
  * nobody who would have this worker stop. Returns 0 or -EPIPE. */
 int conn_send_batch(struct conn *conn, const uint8_t *frames, size_t len, size_t count);
 
-/* Whether the connection has room for a small frame now; and the wait, however long,
- * until it has: 0, or -EPIPE if the host has gone. */
-bool conn_has_room(const struct conn *conn);
+/* Whether the connection has room for a small frame now; and the wait, however long, until
+ * it has (which was seen, if nothing has been sent since): 0, or -EPIPE if the host has gone. */
+bool conn_has_room(struct conn *conn);
 int conn_await_room(struct conn *conn);
 
 /* The same for the last frame of the connection (EXIT, FILE_ERR, …). */

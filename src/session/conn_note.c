@@ -46,6 +46,7 @@ conn_note_begin(
 void
 conn_note_try(struct conn *conn, size_t len)
 {
+	conn->has_room = false;
 	conn->tx_is_whole = !conn->tx_begun && len == conn->tx_left && len <= conn->room;
 	if (conn->tx_left > 0 && !conn->tx_is_whole)
 		atomic_store(&conn->slot->in_frame, 1);

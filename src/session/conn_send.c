@@ -121,17 +121,18 @@ conn_wait_for_host(struct conn *conn, int stall_ms)
 }
 
 bool
-conn_has_room(const struct conn *conn)
+conn_has_room(struct conn *conn)
 {
 	struct pollfd look = { .fd = conn->fd, .events = POLLOUT };
 
-	return poll(&look, 1, 0) > 0 && (look.revents & POLLOUT) != 0;
+	conn->has_room = poll(&look, 1, 0) > 0 && (look.revents & POLLOUT) != 0;
+	return conn->has_room;
 }
 
 int
 conn_await_room(struct conn *conn)
 {
-	return conn_has_room(conn) ? 0 : conn_wait_for_host(conn, -1);
+	return conn->has_room || conn_has_room(conn) ? 0 : conn_wait_for_host(conn, -1);
 }
 
 /* Moves the start of the COUNT pieces N bytes on. */
