@@ -15,17 +15,17 @@
 static int
 next_frame_skip_rest(struct session *session)
 {
+	uint64_t deadline_ms = clock_mono_ms() + VMM_GUEST_MORE_MS;
 	const uint8_t *ignored;
 	ssize_t n;
 
 	do {
-		n = conn_read_payload(
-		    &session->conn, clock_mono_ms() + VMM_GUEST_MORE_MS, &ignored);
+		n = conn_read_payload(&session->conn, deadline_ms, &ignored);
 	} while (n > 0);
 	return (int)n;
 }
 
-/* Whether the worker is needed elsewhere. */
+/* Whether the worker is needed elsewhere; IS_CONNECTED_TO: somebody has connected. */
 static bool
 next_frame_is_worker_needed(const struct session *session, bool is_connected_to)
 {
@@ -33,57 +33,74 @@ next_frame_is_worker_needed(const struct session *session, bool is_connected_to)
 	       (is_connected_to && scoreboard_count_idle(session->board) == 0);
 }
 
-/* Waits for the first byte, if it is not there. Returns whether it came in time, and the
- * worker is not needed elsewhere: this is where its signals get through. */
-static bool
-next_frame_await(const struct session *session, int listeners_fd)
+/* Waits for EVENTS of the connection, for MAX_MS at most; 0: only looks at the rest. Returns 1 when
+ * they show, 0 when time is up, or -EAGAIN if the worker is needed elsewhere. */
+static int
+next_frame_wait(const struct session *session, int listeners_fd, short events, uint64_t max_ms)
 {
 	struct pollfd polls[] = {
-		{ .fd = conn_fd(&session->conn), .events = POLLIN },
+		{ .fd = max_ms > 0 ? conn_fd(&session->conn) : -1, .events = events },
 		{ .fd = listeners_fd, .events = POLLIN },
 	};
-	uint64_t deadline_ms = clock_mono_ms() + VMM_GUEST_MORE_MS;
-	const uint8_t *bytes;
-	bool is_there = conn_peek(&session->conn, &bytes) > 0;
+	uint64_t deadline_ms = clock_mono_ms() + max_ms;
 
-	if (is_there) {
-		polls[0].fd = -1;
-		deadline_ms = 0;
-	}
 	for (;;) {
 		int n = stop_poll(polls, 2, deadline_ms, true);
 		bool is_connected_to = n > 0 && polls[1].revents != 0;
 
-		if (n < 0 && errno != EINTR)
-			return false;
-		if (next_frame_is_worker_needed(session, is_connected_to))
-			return false;
+		if ((n < 0 && errno != EINTR) ||
+		    next_frame_is_worker_needed(session, is_connected_to))
+			return -EAGAIN;
 		if (n == 0 || (n > 0 && polls[0].revents != 0))
-			return is_there || n > 0;
+			return n > 0;
 		/* Another worker follows that, and we look no more. */
 		if (is_connected_to)
 			polls[1].fd = -1;
 	}
 }
 
+/* Waits until the host has left room for an answer, whoever is to give it. */
+static int
+next_frame_await_room(struct session *session, int listeners_fd)
+{
+	uint64_t begun_ms = clock_mono_ms();
+	int stall_ms = conn_stall_ms(&session->conn);
+	int r = conn_has_room(&session->conn) ? 1 : 0;
+
+	while (r == 0 && (stall_ms < 0 || clock_mono_ms() - begun_ms < (uint64_t)stall_ms))
+		r = next_frame_wait(session, listeners_fd, POLLOUT, VMM_GUEST_MORE_MS);
+	return r > 0 ? 0 : -EAGAIN;
+}
+
+/* Waits for the first byte. A wait that finds one looks at no signal, and so there are two. */
+static int
+next_frame_await(const struct session *session, int listeners_fd)
+{
+	int r = next_frame_wait(session, listeners_fd, 0, 0);
+	const uint8_t *bytes;
+
+	if (r < 0 || conn_peek(&session->conn, &bytes) > 0)
+		return r;
+	return next_frame_wait(session, listeners_fd, POLLIN, VMM_GUEST_MORE_MS) > 0 ? 0 : -EAGAIN;
+}
+
 int
 next_frame_read(struct session *session, const struct worker_settings *settings, int listeners_fd,
     bool *is_last, struct first_frame *ret)
 {
-	bool is_whole;
-
 	*ret = (struct first_frame){ 0 };
-	if (!conn_has_answer_room(&session->conn) || next_frame_skip_rest(session) < 0)
+	if (!conn_has_answer_room(&session->conn) || next_frame_skip_rest(session) < 0 ||
+	    next_frame_await_room(session, listeners_fd) < 0)
 		return -EAGAIN;
-	is_whole = *is_last || !next_frame_await(session, listeners_fd);
-	*is_last = is_whole;
-	if (is_whole && first_frame_read_next(session, settings, true, ret) < 0) {
+	if (next_frame_await(session, listeners_fd) < 0)
+		*is_last = true;
+	if (*is_last && first_frame_read_next(session, settings, true, ret) < 0) {
 		ret->is_begun = false;
 		return -EAGAIN;
 	}
 	/* It is owed an answer, and from here on the supervisor has one. */
 	atomic_store(&session->slot->phase, SLOT_OPEN);
-	if (is_whole)
+	if (*is_last)
 		return 0;
 	rest_end();
 	return first_frame_read_next(session, settings, false, ret);
