@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/copy_ahead.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/signals.h"
 #include "platform/clock.h"
@@ -22,11 +23,18 @@
 #define COPY_BUSY_PAUSE_MAX_MS 250
 #define COPY_BUSY_MS 30000
 
+/* How many files are put in line before a look whether a signal has come. */
+#define COPY_SIGNALS_EVERY 64
+
 void
 copy_init(struct copy *copy)
 {
 	*copy = (struct copy){
-		.user = "", .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER
+		.user = "",
+		.asks = GUEST_AHEAD_INIT,
+		.asks_lock = PTHREAD_MUTEX_INITIALIZER,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.changed = PTHREAD_COND_INITIALIZER,
 	};
 	copy->umask = umask(0);
 	(void)umask(copy->umask);
@@ -96,23 +104,34 @@ copy_free_job(struct copy *copy, struct copy_job *job)
 	free(job);
 }
 
-/* The next job, or NULL when no more will come. */
-static struct copy_job *
-copy_take(struct copy *copy)
+struct copy_job *
+copy_take(struct copy *copy, bool waits)
 {
 	struct copy_job *job;
 
 	(void)pthread_mutex_lock(&copy->lock);
-	while (STAILQ_EMPTY(&copy->jobs) && !copy->is_closed)
+	while (waits && STAILQ_EMPTY(&copy->jobs) && !copy->is_closed)
 		(void)pthread_cond_wait(&copy->changed, &copy->lock);
 	job = STAILQ_FIRST(&copy->jobs);
 	if (job != NULL) {
 		STAILQ_REMOVE_HEAD(&copy->jobs, entry);
-		copy->jobs_count--;
-		(void)pthread_cond_broadcast(&copy->changed);
+		/* Who waits for room gets some at a time, not a switch of threads a file. */
+		if (--copy->jobs_count == COPY_QUEUE_MAX / 2)
+			(void)pthread_cond_broadcast(&copy->changed);
 	}
 	(void)pthread_mutex_unlock(&copy->lock);
 	return job;
+}
+
+void
+copy_settle(struct copy *copy, struct copy_job *job, int r, const struct client_error *error)
+{
+	if (r < 0)
+		copy_complain(copy, r, error);
+	else
+		copy->progress.files++;
+	progress_add(&copy->progress, 0);
+	copy_free_job(copy, job);
 }
 
 static void *
@@ -121,7 +140,7 @@ copy_thread(void *argument)
 	struct copy *copy = argument;
 	struct copy_job *job;
 
-	while ((job = copy_take(copy)) != NULL) {
+	while ((job = copy_take(copy, true)) != NULL) {
 		struct copy_patience patience = { 0 };
 		struct client_error error = { "" };
 		int r;
@@ -129,12 +148,7 @@ copy_thread(void *argument)
 		do
 			r = job->run(copy, job, &error);
 		while (copy_try_again(&patience, &r));
-		if (r < 0)
-			copy_complain(copy, r, &error);
-		else
-			copy->progress.files++;
-		progress_add(&copy->progress, 0);
-		copy_free_job(copy, job);
+		copy_settle(copy, job, r, &error);
 	}
 	return NULL;
 }
@@ -143,9 +157,10 @@ copy_thread(void *argument)
 static int
 copy_start_thread(struct copy *copy)
 {
-	if (copy->threads_count == COPY_THREADS)
+	if (copy->threads_count == (copy->asks_ahead ? COPY_THREADS_AHEAD : COPY_THREADS))
 		return 0;
-	if (pthread_create(&copy->threads[copy->threads_count], NULL, copy_thread, copy) == 0)
+	if (pthread_create(&copy->threads[copy->threads_count], NULL,
+		copy->asks_ahead ? copy_ahead_thread : copy_thread, copy) == 0)
 		copy->threads_count++;
 	return copy->threads_count > 0 ? 0 : -ENOMEM;
 }
@@ -166,12 +181,15 @@ copy_put(struct copy *copy, struct copy_dir *dir, const struct copy_job *job)
 	(void)pthread_mutex_lock(&copy->lock);
 	if (copy->jobs_count + 1 > (unsigned)copy->threads_count)
 		r = copy_start_thread(copy);
-	while (r == 0 && copy->jobs_count >= COPY_QUEUE_MAX)
-		(void)pthread_cond_wait(&copy->changed, &copy->lock);
+	if (r == 0 && copy->jobs_count >= COPY_QUEUE_MAX) {
+		while (copy->jobs_count > COPY_QUEUE_MAX / 2)
+			(void)pthread_cond_wait(&copy->changed, &copy->lock);
+	}
 	if (r == 0 && queued->name != NULL) {
 		STAILQ_INSERT_TAIL(&copy->jobs, queued, entry);
-		copy->jobs_count++;
-		(void)pthread_cond_broadcast(&copy->changed);
+		/* Nobody waits for one but where there was none. */
+		if (copy->jobs_count++ == 0)
+			(void)pthread_cond_broadcast(&copy->changed);
 		queued = NULL;
 	}
 	(void)pthread_mutex_unlock(&copy->lock);
@@ -179,7 +197,8 @@ copy_put(struct copy *copy, struct copy_dir *dir, const struct copy_job *job)
 		copy_free_job(copy, queued);
 		return -ENOMEM;
 	}
-	return copy_sleep(0);
+	/* Not each time: a signal is as good as at once all the same. */
+	return copy->progress.files_total % COPY_SIGNALS_EVERY == 0 ? copy_sleep(0) : 0;
 }
 
 void
@@ -193,6 +212,7 @@ copy_finish(struct copy *copy)
 	for (int i = 0; i < copy->threads_count; i++)
 		(void)pthread_join(copy->threads[i], NULL);
 	copy->threads_count = 0;
+	guest_ahead_done(&copy->asks);
 }
 
 /* Takes over FD, HERE and GUEST. */

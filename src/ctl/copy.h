@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "ctl/core/client.h"
+#include "ctl/core/guest_ahead.h"
 #include "ctl/progress.h"
 #include "platform/backoff.h"
 
@@ -22,10 +23,15 @@
  * to spare it says so, and the file is tried again. */
 #define COPY_THREADS 8
 
+/* Of an agent that takes several requests on one: as many keep two of its workers busy, and
+ * the threads that serve them. */
+#define COPY_THREADS_AHEAD 2
+
 /* Files that may wait for a thread. */
 #define COPY_QUEUE_MAX 512
 
 struct copy;
+struct copy_ahead;
 
 /* A directory whose files are being copied. It is finished when nothing in it is
  * under way any more, after those within it. */
@@ -49,14 +55,22 @@ struct copy_job {
 	mode_t mode; /* of the source */
 	struct timespec mtime;
 	bool is_new; /* at the target */
+	/* Of copy_ahead.h; NULL: it is asked for on a connection of its own. */
+	struct copy_ahead *ahead;
+	uint64_t begin; /* of the connection's bytes, its requests are these: [begin, end) */
+	uint64_t end;
+	int64_t bytes; /* that count as copied so far */
 	int (*run)(struct copy *copy, const struct copy_job *job, struct client_error *error);
 };
+
+STAILQ_HEAD(copy_jobs, copy_job);
 
 struct copy {
 	bool recursive;
 	bool preserve;
 	bool quiet;
 	bool sets_times;  /* the agent can; with PRESERVE alone */
+	bool asks_ahead;  /* the agent takes several requests on a connection */
 	const char *user; /* "": the agent's own rights */
 	int sources;	  /* how many were given */
 	mode_t umask;
@@ -65,11 +79,14 @@ struct copy {
 	struct progress progress;
 	size_t pending_size; /* of copy_pending.h, all levels together */
 
+	struct guest_ahead asks; /* for requests that are waited for; see copy_ahead_ask() */
+	pthread_mutex_t asks_lock;
+
 	pthread_t threads[COPY_THREADS];
 	int threads_count;
 	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t changed;
-	STAILQ_HEAD(copy_jobs, copy_job) jobs;
+	struct copy_jobs jobs;
 	unsigned jobs_count;
 	bool is_closed; /* no more jobs will come */
 };
@@ -85,6 +102,13 @@ void copy_complain_of(struct copy *copy, const struct copy_dir *dir, const char 
 /* Puts a file of DIR in line; starts threads as they are needed. Everything is copied
  * or referenced. Returns 0, -ENOMEM, or -ECANCELED. */
 int copy_put(struct copy *copy, struct copy_dir *dir, const struct copy_job *job);
+
+/* Takes the next one out of the line, for copy_settle(). NULL: there is none, and where
+ * WAITS is true no more will come. */
+struct copy_job *copy_take(struct copy *copy, bool waits);
+
+/* It is done, with R and ERROR: says so, and frees it. */
+void copy_settle(struct copy *copy, struct copy_job *job, int r, const struct client_error *error);
 
 /* Waits until all that was put in line is done. */
 void copy_finish(struct copy *copy);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "ctl/copy.h"
+#include "ctl/copy_ahead.h"
 #include "ctl/copy_pending.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/core/guest_file.h"
@@ -37,11 +38,11 @@ copy_in_count(void *argument, int64_t bytes)
 	progress_add(&copy->progress, bytes);
 }
 
-/* Sends what FD has, a file like ST, to PATH. A file that is there keeps its mode,
- * unless -p. */
+/* Sends what FD has, a file like ST, to PATH: by AHEAD, or on a connection of its own. A
+ * file that is there keeps its mode, unless -p. */
 static int
-copy_in_send(struct copy *copy, int fd, const char *here, const char *path, const struct stat *st,
-    bool is_new, struct client_error *error)
+copy_in_send(struct copy *copy, struct copy_ahead *ahead, int fd, const char *here,
+    const char *path, const struct stat *st, bool is_new, struct client_error *error)
 {
 	struct file_request request = { .path = path, .user = copy->user };
 	const struct guest_file_source source = {
@@ -56,6 +57,8 @@ copy_in_send(struct copy *copy, int fd, const char *here, const char *path, cons
 	/* 0 would mean the default, which is open to all. */
 	if ((is_new || copy->preserve) && request.mode == 0)
 		request.mode = S_IRUSR;
+	if (ahead != NULL)
+		return copy_ahead_write(ahead, &request, &source, (uint64_t)st->st_size, error);
 	return guest_file_write(target_agent(), &request, &source, error);
 }
 
@@ -80,7 +83,7 @@ copy_in_job(struct copy *copy, const struct copy_job *job, struct client_error *
 		client_fail(error, "out of memory");
 	}
 	if (r == 0)
-		r = copy_in_send(copy, fd, here, path, &st, job->is_new, error);
+		r = copy_in_send(copy, job->ahead, fd, here, path, &st, job->is_new, error);
 	free(path);
 	free(here);
 	return r;
@@ -88,14 +91,16 @@ copy_in_job(struct copy *copy, const struct copy_job *job, struct client_error *
 
 /* Makes a request of TYPE that is answered by ACK, as often as it takes. */
 static int
-copy_in_ask(uint8_t type, const struct file_request *request, struct client_error *error)
+copy_in_ask(
+    struct copy *copy, uint8_t type, const struct file_request *request, struct client_error *error)
 {
 	struct copy_patience patience = { 0 };
 	int r;
 
 	do
-		r = guest_file_ask(
-		    target_agent(), type, request, VMM_GUEST_FILE_ACK, NULL, NULL, error);
+		r = copy->asks_ahead ? copy_ahead_ask(copy, type, request, error)
+				     : guest_file_ask(target_agent(), type, request,
+					   VMM_GUEST_FILE_ACK, NULL, NULL, error);
 	while (copy_try_again(&patience, &r));
 	return r;
 }
@@ -121,7 +126,7 @@ copy_in_mkdir(struct copy *copy, const char *path, mode_t mode, struct client_er
 	/* 0 would mean the default, which is open to all. */
 	if (request.mode == 0)
 		request.mode = S_IRUSR;
-	return copy_in_ask(VMM_GUEST_FILE_MKDIR_REQ, &request, error);
+	return copy_in_ask(copy, VMM_GUEST_FILE_MKDIR_REQ, &request, error);
 }
 
 static int
@@ -152,7 +157,7 @@ copy_in_finish(struct copy *copy, struct copy_dir *dir)
 	request.mode = copy_mode(copy, dir->mode);
 	if (!request.has_mtime && !request.has_mode)
 		return;
-	r = copy_in_ask(VMM_GUEST_FILE_SET_REQ, &request, &error);
+	r = copy_in_ask(copy, VMM_GUEST_FILE_SET_REQ, &request, &error);
 	if (r < 0)
 		copy_complain(copy, r, &error);
 }
@@ -192,6 +197,8 @@ copy_in_link_job(struct copy *copy, const struct copy_job *job, struct client_er
 		r = -ENOMEM;
 	if (r < 0) {
 		client_fail(error, "%s/%s: %s", job->dir->here, job->name, strerror(-r));
+	} else if (job->ahead != NULL) {
+		r = copy_ahead_put(job->ahead, VMM_GUEST_FILE_SYMLINK_REQ, &request, error);
 	} else {
 		r = guest_file_ask(target_agent(), VMM_GUEST_FILE_SYMLINK_REQ, &request,
 		    VMM_GUEST_FILE_ACK, NULL, NULL, error);
@@ -224,30 +231,46 @@ copy_in_subdirectory(
 	return r;
 }
 
+/* What ENTRY is, as stat(2) says it. Its size is asked for only where somebody looks on;
+ * all else of it is known when it is opened. */
+static int
+copy_in_type(struct copy *copy, const struct copy_dir *dir, const struct dirent *entry, mode_t *ret)
+{
+	struct stat st = { .st_mode = DTTOIF(entry->d_type) };
+
+	if ((entry->d_type == DT_UNKNOWN || (entry->d_type == DT_REG && copy->progress.is_shown)) &&
+	    fstatat(dir->fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (S_ISREG(st.st_mode))
+		copy->progress.bytes_total += (uint64_t)st.st_size;
+	*ret = st.st_mode;
+	return 0;
+}
+
 /* One name of a directory; a directory is put into PENDING. Returns 0 to go on, or
  * -ECANCELED. */
 static int
 copy_in_entry(struct copy *copy, struct copy_dir *dir, struct copy_pending *pending,
-    const char *name, const struct file_listing *listing)
+    struct dirent *entry, const struct file_listing *listing)
 {
+	char *name = entry->d_name;
 	struct copy_pending_dir child = { .name = name };
 	const struct file_entry *there = copy_in_find(listing, name);
-	struct copy_job job = {
-		.name = (char *)(uintptr_t)name, .is_new = there == NULL, .run = copy_in_job
-	};
+	struct copy_job job = { .name = name, .is_new = there == NULL, .run = copy_in_job };
 	struct client_error error = { "" };
-	struct stat st;
-	int r;
+	mode_t type;
+	int r = copy_in_type(copy, dir, entry, &type);
 
-	if (fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-		r = -errno;
-	} else if (S_ISREG(st.st_mode)) {
-		copy->progress.bytes_total += (uint64_t)st.st_size;
+	if (r < 0) {
+		copy_complain_of(copy, dir, name, r);
+		return 0;
+	}
+	if (S_ISREG(type)) {
 		r = copy_put(copy, dir, &job);
-	} else if (S_ISDIR(st.st_mode)) {
+	} else if (S_ISDIR(type)) {
 		child.is_there = there != NULL && there->kind == FILE_ENTRY_DIR;
 		r = copy_pending_add(copy, pending, &child);
-	} else if (S_ISLNK(st.st_mode)) {
+	} else if (S_ISLNK(type)) {
 		job.run = copy_in_link_job;
 		r = copy_put(copy, dir, &job);
 	} else {
@@ -283,7 +306,7 @@ copy_in_names(struct copy *copy, struct copy_dir *dir, DIR *stream, struct copy_
 			copy_in_complain_unread(copy, dir, r);
 		if (r < 0 || entry == NULL)
 			return 0;
-		r = copy_in_entry(copy, dir, pending, entry->d_name, listing);
+		r = copy_in_entry(copy, dir, pending, entry, listing);
 		if (r < 0)
 			return r;
 	}
@@ -350,7 +373,7 @@ copy_in_file(struct copy *copy, int fd, const char *source, const char *target,
 		copy->progress.bytes_total += (uint64_t)st->st_size;
 		copy->progress.total_is_known = copy->sources == 1;
 	}
-	r = copy_in_send(copy, fd, source, target, st,
+	r = copy_in_send(copy, NULL, fd, source, target, st,
 	    type == GUEST_ENTRY_NONE || (type == GUEST_ENTRY_UNKNOWN && S_ISREG(st->st_mode)),
 	    error);
 	copy->progress.files++;

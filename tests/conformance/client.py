@@ -172,6 +172,10 @@ class Peer:
             self._frames += self._decoder.feed(data)
         return self._frames.pop(0)
 
+    def waiting(self):
+        """The frames that have come and that recv() has not given out."""
+        return list(self._frames)
+
     def expect(self, kind):
         frame = self.recv()
         assert frame is not None and frame.type == kind, "expected 0x%02x, got %r" % (kind, frame)

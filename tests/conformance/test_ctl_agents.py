@@ -580,8 +580,10 @@ def test_a_tree_is_tried_again_where_no_worker_is_to_spare(tmp_path):
     kept = set()
 
     def script(peer):
-        count.append(1)
         frame = peer.recv()
+        if frame.type == codec.STATUS_REQ:
+            return
+        count.append(1)
         if frame.type == codec.FILE_STAT_REQ:
             peer.send(codec.FILE_ERR, b"ENOENT: /t/.")
         elif len(count) % 2 == 0:
@@ -680,7 +682,7 @@ def test_a_tree_without_p_sets_nothing(tmp_path):
     small_tree(tmp_path)
     guest = Guest()
     assert run(guest, "cp", "-r", tmp_path, "vm:/t") == (0, b"", b"")
-    assert guest.of(codec.FILE_SET_REQ) == [] and guest.of(codec.STATUS_REQ) == []
+    assert guest.of(codec.FILE_SET_REQ) == []
     assert not any("mtime_secs" in r for r in guest.of(codec.FILE_WRITE_REQ))
 
 

@@ -221,6 +221,8 @@ def tree(level, depth):
             peer.send(codec.FILE_STAT, {"name": "t", "kind": "dir", "mode": 0o755})
         elif frame.type == codec.FILE_MKDIR_REQ:
             peer.send(codec.FILE_ACK)
+        elif frame.type == codec.STATUS_REQ:
+            pass
         elif frame.json()["path"].count("/d") < depth:
             peer.send(codec.FILE_LIST, listing)
         else:

@@ -151,27 +151,46 @@ cp_catch_signals(void)
 	(void)signal(SIGXFSZ, SIG_IGN);
 }
 
+/* Of cp_check_agent(): what is asked for, by its place in the list of features. */
+enum cp_feature {
+	CP_USER = 1 << 0,
+	CP_TIMES = 1 << 1,
+	CP_AHEAD = 1 << 2,
+};
+
 /* What an agent is too old for is not done in silence, and never with other rights. */
 static int
 cp_check_agent(struct copy *copy, bool to_guest)
 {
-	const char *feature = copy->recursive ? GUEST_FEATURES_SET : GUEST_FEATURES_USER_IO;
+	const char *const features[] = {
+		copy->recursive ? GUEST_FEATURES_SET : GUEST_FEATURES_USER_IO,
+		GUEST_FEATURES_SET,
+		GUEST_FEATURES_MORE,
+	};
 	bool asks_for_times = to_guest && copy->preserve;
 	struct copy_patience patience = { 0 };
 	struct client_error error = { "" };
+	unsigned have;
 	int r;
 
-	do {
-		r = guest_features_check_user(target_agent(), copy->user, feature, &error);
-		if (r == 0 && asks_for_times)
-			r = guest_features_have(target_agent(), GUEST_FEATURES_SET, &error);
-	} while (copy_try_again(&patience, &r));
-	copy->sets_times = asks_for_times && r == 1;
-	if (asks_for_times && r == 0) {
+	if (copy->user[0] == '\0' && !asks_for_times && !(to_guest && copy->recursive))
+		return 0;
+	do
+		r = guest_features_among(target_agent(), features,
+		    sizeof(features) / sizeof(features[0]), &have, &error);
+	while (copy_try_again(&patience, &r));
+	/* Without an answer all goes as it did before there was `more`. */
+	if (r < 0 && (copy->user[0] != '\0' || asks_for_times))
+		return command_fail("%s", error.text);
+	if (copy->user[0] != '\0' && (have & CP_USER) == 0)
+		return command_fail(GUEST_FEATURES_TOO_OLD_FOR_USER);
+	copy->asks_ahead = to_guest && copy->recursive && (have & CP_AHEAD) != 0;
+	copy->sets_times = asks_for_times && (have & CP_TIMES) != 0;
+	if (asks_for_times && !copy->sets_times) {
 		copy->failed = true;
 		(void)command_fail("the agent is too old to keep times");
 	}
-	return r < 0 ? command_fail("%s", error.text) : 0;
+	return 0;
 }
 
 static int

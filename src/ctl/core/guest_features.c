@@ -12,8 +12,8 @@
 #include "protocol/status.h"
 
 static int
-guest_features_find(
-    const struct control_answer *answer, const char *feature, struct client_error *error)
+guest_features_find(const struct control_answer *answer, const char *const *features,
+    unsigned count, unsigned *ret, struct client_error *error)
 {
 	struct status CLEANUP_STATUS view = { 0 };
 	struct json_error json_error = { 0 };
@@ -25,29 +25,40 @@ guest_features_find(
 		return r;
 	}
 	for (size_t i = 0; i < view.features_count; i++) {
-		if (strcmp(view.features[i], feature) == 0)
-			return 1;
+		for (unsigned j = 0; j < count; j++) {
+			if (strcmp(view.features[i], features[j]) == 0)
+				*ret |= 1u << j;
+		}
 	}
 	return 0;
+}
+
+int
+guest_features_among(const struct client_target *target, const char *const *features,
+    unsigned count, unsigned *ret, struct client_error *error)
+{
+	struct control_answer CLEANUP_ANSWER answer = { 0 };
+	int r = control_ask(target, VMM_GUEST_STATUS_REQ, NULL, 0, -1, &answer, error);
+
+	*ret = 0;
+	if (r < 0)
+		return r == -ENODATA ? 0 : r;
+	if (answer.status != NULL && answer.exit.code == VMM_GUEST_EXIT_OK)
+		return guest_features_find(&answer, features, count, ret, error);
+	if (strncmp(answer.words, "busy", 4) != 0)
+		return 0;
+	client_fail(error, "the agent would not tell what it can do: %s", answer.words);
+	return -EBUSY;
 }
 
 int
 guest_features_have(
     const struct client_target *target, const char *feature, struct client_error *error)
 {
-	struct control_answer CLEANUP_ANSWER answer = { 0 };
-	int r = control_ask(target, VMM_GUEST_STATUS_REQ, NULL, 0, -1, &answer, error);
+	unsigned have;
+	int r = guest_features_among(target, &feature, 1, &have, error);
 
-	if (r == -ENODATA)
-		return 0;
-	if (r < 0)
-		return r;
-	if (answer.status != NULL && answer.exit.code == VMM_GUEST_EXIT_OK)
-		return guest_features_find(&answer, feature, error);
-	if (strncmp(answer.words, "busy", 4) != 0)
-		return 0;
-	client_fail(error, "the agent would not tell what it can do: %s", answer.words);
-	return -EBUSY;
+	return r < 0 ? r : (int)have;
 }
 
 int
@@ -58,6 +69,6 @@ guest_features_check_user(const struct client_target *target, const char *user, 
 
 	if (r != 0)
 		return r < 0 ? r : 0;
-	client_fail(error, "the agent is too old to do this with the rights of a user");
+	client_fail(error, GUEST_FEATURES_TOO_OLD_FOR_USER);
 	return -EOPNOTSUPP;
 }

@@ -16,12 +16,21 @@
 /* Agents that serve this take "durable" and "name" in START. */
 #define GUEST_FEATURES_DURABLE "ATTACH"
 
+#define GUEST_FEATURES_MORE "more" /* several requests of port 53 on one connection */
+
 #define GUEST_FEATURES_QUIESCE "QUIESCE" /* and THAW */
 
-/* Whether STATUS lists FEATURE. Returns 1 or 0 (0 also for an agent that has no STATUS),
- * or -errno with ERROR filled in, -EBUSY where it had no worker to spare. */
+/* Which of the COUNT FEATURES STATUS lists: in *RET bit I stands for FEATURES[I]; none is set
+ * for an agent that has no STATUS. Returns 0, or -errno with ERROR filled in, -EBUSY where it
+ * had no worker to spare. */
+int guest_features_among(const struct client_target *target, const char *const *features,
+    unsigned count, unsigned *ret, struct client_error *error);
+
+/* Whether it lists FEATURE. Returns 1 or 0, or -errno as guest_features_among(). */
 int guest_features_have(
     const struct client_target *target, const char *feature, struct client_error *error);
+
+#define GUEST_FEATURES_TOO_OLD_FOR_USER "the agent is too old to do this with the rights of a user"
 
 /* Checks that what is asked for in the name of USER is done with the rights of USER,
  * which takes FEATURE. Returns 0, also where USER is "", or -errno with ERROR filled in. */

@@ -64,34 +64,45 @@ guest_file_lost(struct client *client, int r, struct client_error *error)
 	return r;
 }
 
-static int
-guest_file_open(const struct client_target *target, uint8_t type,
-    const struct file_request *request, struct client *client, struct client_error *error)
+int
+guest_file_format(uint8_t type, const struct file_request *request, char **ret, size_t *ret_len,
+    struct client_error *error)
 {
-	size_t len;
-	char *json;
-	int r;
-
 	if (!utf8_is_valid(request->path) || (request->to != NULL && !utf8_is_valid(request->to)) ||
 	    (request->target != NULL && !utf8_is_valid(request->target)) ||
 	    (request->user != NULL && !utf8_is_valid(request->user))) {
 		client_fail(error, "vm:%s: a name in the guest has to be UTF-8", request->path);
 		return -EILSEQ;
 	}
-	r = client_open(client, target, VMM_GUEST_FILE_PORT, CLIENT_CONNECT_MS, error);
-	if (r < 0)
-		return r;
-	json = file_request_format(type, request, &len);
-	if (json == NULL) {
+	*ret = file_request_format(type, request, ret_len);
+	if (*ret == NULL) {
 		client_fail(error, "out of memory");
 		return -ENOMEM;
 	}
-	r = client_send(client, type, json, len);
-	free(json);
-	/* The agent may have refused already, and said why. */
-	if (r < 0 && !client_is_gone(r))
-		return guest_file_lost(client, r, error);
 	return 0;
+}
+
+static int
+guest_file_open(const struct client_target *target, uint8_t type,
+    const struct file_request *request, struct client *client, struct client_error *error)
+{
+	size_t len;
+	char *json;
+	int r = guest_file_format(type, request, &json, &len, error);
+
+	if (r < 0)
+		return r;
+	r = client_open(client, target, VMM_GUEST_FILE_PORT, CLIENT_CONNECT_MS, error);
+	if (r == 0) {
+		r = client_send(client, type, json, len);
+		/* The agent may have refused already, and said why. */
+		if (client_is_gone(r))
+			r = 0;
+		else if (r < 0)
+			client_explain(client, r, error);
+	}
+	free(json);
+	return r;
 }
 
 /* Waits for a frame of type ANSWER. */
@@ -149,8 +160,7 @@ guest_file_next_event(struct client *client, const struct file_request *request,
 	return guest_file_expect(client, request, VMM_GUEST_FILE_EVENT, ret_text, ret_len, error);
 }
 
-/* The text of a FILE_ERR whose first piece has come. */
-static int
+int
 guest_file_refused_piece(const struct file_request *request, const struct client_piece *piece,
     struct client_error *error)
 {

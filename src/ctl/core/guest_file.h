@@ -16,6 +16,15 @@
 #include "ctl/core/client.h"
 #include "protocol/file_request.h"
 
+/* The payload of a request of TYPE in a new block that the caller frees. Returns 0, -EILSEQ
+ * where a name is not UTF-8, or -ENOMEM. */
+int guest_file_format(uint8_t type, const struct file_request *request, char **ret, size_t *ret_len,
+    struct client_error *error);
+
+/* What FILE_ERR says of REQUEST, whose first piece PIECE is. Returns the -errno. */
+int guest_file_refused_piece(const struct file_request *request, const struct client_piece *piece,
+    struct client_error *error);
+
 /* Makes a request of TYPE that is answered by one frame of type ANSWER. Its payload
  * is in a new block that the caller frees, a NUL behind it; RET_TEXT may be NULL. */
 int guest_file_ask(const struct client_target *target, uint8_t type,
