@@ -1,11 +1,17 @@
 /*
  * measure_worker: what one more worker that waits costs the machine in all: its pages, and
- * what the kernel has to hold for it. They are differences of /proc/meminfo, so that the
- * machine should have nothing else to do.
+ * what the kernel has to hold for it. Its floor is a process that was forked and does nothing.
+ * The kernel's part are differences of /proc/meminfo, so that the machine should have nothing
+ * else to do.
  *
  * SPDX-License-Identifier: MIT
  */
+#include <err.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "measure.h"
@@ -14,18 +20,18 @@
 #include "sample.h"
 
 #define WORKER_ROUNDS 7
-#define WORKER_FEW 16
-#define WORKER_MANY 256
+#define WORKER_FEW 8
+#define WORKER_MANY MEMORY_WORKERS_MAX
 #define WORKER_LOOK_US 10000
 #define WORKER_SETTLE_US 300000
 #define WORKER_TARGET 192
 
+/* All but the first, which is the PSS of all processes together, are the machine's. */
 static const struct {
 	const char *name;
 	const char *key;
 } worker_parts[] = {
-	{ "its own pages", "\nAnonPages:" },
-	{ "shared memory", "\nShmem:" },
+	{ "its pages (PSS)", NULL },
 	{ "page tables", "\nPageTables:" },
 	{ "kernel stack", "\nKernelStack:" },
 	{ "the kernel's objects (slab)", "\nSUnreclaim:" },
@@ -33,8 +39,18 @@ static const struct {
 
 #define WORKER_PARTS (sizeof(worker_parts) / sizeof(worker_parts[0]))
 
+/* With PID's processes at rest. */
 static void
-worker_look(const char *program, const char *folder, unsigned workers, long *ret)
+worker_read(pid_t pid, long *ret)
+{
+	(void)usleep(WORKER_SETTLE_US);
+	for (size_t i = 0; i < WORKER_PARTS; i++)
+		ret[i] = worker_parts[i].key != NULL ? memory_read_machine(worker_parts[i].key)
+						     : memory_sum_pss(pid);
+}
+
+static void
+worker_read_agent(const char *program, const char *folder, unsigned workers, long *ret)
 {
 	pid_t pids[MEMORY_WORKERS_MAX];
 	struct target target;
@@ -42,22 +58,38 @@ worker_look(const char *program, const char *folder, unsigned workers, long *ret
 	(void)target_start(&target, program, folder, workers);
 	while (memory_find_workers(target.pid, pids, MEMORY_WORKERS_MAX) < workers)
 		(void)usleep(WORKER_LOOK_US);
-	(void)usleep(WORKER_SETTLE_US);
-	for (size_t i = 0; i < WORKER_PARTS; i++)
-		ret[i] = memory_read_machine(worker_parts[i].key);
+	worker_read(target.pid, ret);
 	target_stop(&target);
 }
 
-/* KiB of each part, and of all together behind them. */
 static void
-worker_measure_once(const char *program, const char *folder, struct sample *ret)
+worker_read_forked(unsigned count, long *ret)
 {
-	long few[WORKER_PARTS];
-	long many[WORKER_PARTS];
+	pid_t pids[MEMORY_WORKERS_MAX];
+
+	for (unsigned i = 0; i < count; i++) {
+		pids[i] = fork();
+		if (pids[i] < 0)
+			err(1, "fork");
+		if (pids[i] > 0)
+			continue;
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			(void)pause();
+	}
+	worker_read(getpid(), ret);
+	for (unsigned i = 0; i < count; i++) {
+		(void)kill(pids[i], SIGKILL);
+		(void)waitpid(pids[i], NULL, 0);
+	}
+}
+
+/* Adds the KiB of each part for one process, and of all together behind them. */
+static void
+worker_add(const long *few, const long *many, struct sample *ret)
+{
 	double all = 0;
 
-	worker_look(program, folder, WORKER_FEW, few);
-	worker_look(program, folder, WORKER_MANY, many);
 	for (size_t i = 0; i < WORKER_PARTS; i++) {
 		double one = (double)(many[i] - few[i]) / (WORKER_MANY - WORKER_FEW);
 
@@ -67,22 +99,39 @@ worker_measure_once(const char *program, const char *folder, struct sample *ret)
 	sample_add(&ret[WORKER_PARTS], all);
 }
 
+static void
+worker_report(size_t part, const char *name, struct sample *agent, struct sample *floor)
+{
+	bool is_all = part == WORKER_PARTS;
+
+	report_add((struct report_row){ name, "KiB", sample_percentile(&agent[part], 50),
+	    sample_percentile(&floor[part], 50), is_all ? REPORT_VALUE_MAX : REPORT_NO_TARGET,
+	    is_all ? WORKER_TARGET : 0 });
+}
+
 void
 measure_worker(const char *program, const char *folder)
 {
-	static struct sample parts[WORKER_PARTS + 1];
+	static struct sample agent[WORKER_PARTS + 1];
+	static struct sample floor[WORKER_PARTS + 1];
 	size_t rounds = sample_few(WORKER_ROUNDS);
+	long few[WORKER_PARTS];
+	long many[WORKER_PARTS];
 	char name[64];
 
-	for (size_t i = 0; i < rounds; i++)
-		worker_measure_once(program, folder, parts);
-	report_add(
-	    (struct report_row){ "one more idle worker in all, with the kernel's part", "KiB",
-		sample_percentile(&parts[WORKER_PARTS], 50), 0, REPORT_VALUE_MAX, WORKER_TARGET });
+	for (size_t i = 0; i < rounds; i++) {
+		worker_read_agent(program, folder, WORKER_FEW, few);
+		worker_read_agent(program, folder, WORKER_MANY, many);
+		worker_add(few, many, agent);
+		worker_read_forked(WORKER_FEW, few);
+		worker_read_forked(WORKER_MANY, many);
+		worker_add(few, many, floor);
+	}
+	worker_report(
+	    WORKER_PARTS, "one more idle worker in all, floor: a bare fork", agent, floor);
 	for (size_t i = 0; i < WORKER_PARTS; i++) {
 		(void)snprintf(
 		    name, sizeof(name), "one more idle worker, %s", worker_parts[i].name);
-		report_add((struct report_row){
-		    name, "KiB", sample_percentile(&parts[i], 50), 0, REPORT_NO_TARGET, 0 });
+		worker_report(i, name, agent, floor);
 	}
 }

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define MEMORY_WORKERS_MAX 256
+#define MEMORY_WORKERS_MAX 512
 
 /* The number behind KEY in /proc/PID/FILE, in KiB. */
 long memory_read(pid_t pid, const char *file, const char *key);
