@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "platform/fd.h"
+
 union fdpass_control {
 	struct cmsghdr header;
 	char room[CMSG_SPACE(sizeof(int))];
@@ -25,12 +27,12 @@ fdpass_open(int *ret_read_fd, int *ret_write_fd)
 }
 
 int
-fdpass_send(int write_fd, const int *fds, size_t count, struct cmsghdr *control)
+fdpass_send(int write_fd, const int *fds, size_t count, struct cmsghdr *control, struct iovec *note)
 {
 	char byte = 0;
 	struct iovec piece = { .iov_base = &byte, .iov_len = 1 };
 	struct msghdr message = {
-		.msg_iov = &piece,
+		.msg_iov = note != NULL ? note : &piece,
 		.msg_iovlen = 1,
 		.msg_control = control,
 		.msg_controllen = CMSG_SPACE(count * sizeof(int)),
@@ -44,12 +46,12 @@ fdpass_send(int write_fd, const int *fds, size_t count, struct cmsghdr *control)
 }
 
 int
-fdpass_receive(int read_fd, int flags, struct cmsghdr *control, size_t room)
+fdpass_receive(int read_fd, int flags, struct cmsghdr *control, size_t room, struct iovec *note)
 {
 	char byte;
 	struct iovec piece = { .iov_base = &byte, .iov_len = 1 };
 	struct msghdr message = {
-		.msg_iov = &piece,
+		.msg_iov = note != NULL ? note : &piece,
 		.msg_iovlen = 1,
 		.msg_control = control,
 		.msg_controllen = room,
@@ -63,27 +65,36 @@ fdpass_receive(int read_fd, int flags, struct cmsghdr *control, size_t room)
 		return -errno;
 	if (message.msg_controllen < CMSG_LEN(sizeof(int)) || control->cmsg_type != SCM_RIGHTS)
 		return -EBADMSG;
+	if (note != NULL)
+		note->iov_len = (size_t)n;
 	return (int)((control->cmsg_len - CMSG_LEN(0)) / sizeof(int));
 }
 
 int
-fdpass_put(int write_fd, int fd)
+fdpass_put(int write_fd, int fd, const void *note, size_t len)
 {
 	union fdpass_control control = { 0 };
+	struct iovec piece = { .iov_base = (void *)note, .iov_len = len };
 
-	return fdpass_send(write_fd, &fd, 1, &control.header);
+	return fdpass_send(write_fd, &fd, 1, &control.header, len > 0 ? &piece : NULL);
 }
 
 int
-fdpass_take(int read_fd, int *ret_fd)
+fdpass_take(int read_fd, int *ret_fd, void *ret_note, size_t len)
 {
 	union fdpass_control control = { 0 };
+	struct iovec piece = { .iov_base = ret_note, .iov_len = len };
 	/* CMSG_SPACE() would leave room for a second descriptor, which nobody would close. */
-	int r = fdpass_receive(read_fd, 0, &control.header, CMSG_LEN(sizeof(int)));
+	int r = fdpass_receive(
+	    read_fd, 0, &control.header, CMSG_LEN(sizeof(int)), len > 0 ? &piece : NULL);
+	int CLEANUP_FD fd = -1;
 
 	if (r < 0)
 		return r;
-	memcpy(ret_fd, CMSG_DATA(&control.header), sizeof(*ret_fd));
+	memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
+	if (piece.iov_len != len)
+		return -EBADMSG;
+	*ret_fd = fd_steal(&fd);
 	return 0;
 }
 

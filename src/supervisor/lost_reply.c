@@ -153,7 +153,7 @@ lost_reply_take(int queue_fd)
 
 	while (failures < LOST_REPLY_TAKE_TRIES) {
 		int fd = -1;
-		int r = fdpass_take(queue_fd, &fd);
+		int r = fdpass_take(queue_fd, &fd, NULL, 0);
 
 		if (r == -EAGAIN)
 			break;

@@ -278,7 +278,7 @@ worker_serve(struct worker *worker, int fd, enum worker_port port)
 		conn_set_room(&session.conn, worker->unix_room);
 	log_set_session(number);
 	host_clock_look(board);
-	if (options->queue_write_fd >= 0 && fdpass_put(options->queue_write_fd, fd) == 0)
+	if (options->queue_write_fd >= 0 && fdpass_put(options->queue_write_fd, fd, NULL, 0) == 0)
 		atomic_store(&slot->phase, SLOT_OPEN);
 	worker_converse(worker, &session, port);
 	worker->is_used_up = session.is_last || session.has_left_duplicate;

@@ -408,7 +408,7 @@ test_a_connection_that_is_given_up_is_closed_at_once(void **state)
 
 	(void)state;
 	assert_int_equal(fdpass_open(&queue[0], &queue[1]), 0);
-	assert_int_equal(fdpass_put(queue[1], conn.fd), 0);
+	assert_int_equal(fdpass_put(queue[1], conn.fd, NULL, 0), 0);
 	conn_lose_host(&conn, queue[0]);
 	assert_int_equal(read(host_fd, &byte, 1), 0);
 	assert_int_equal(conn_send(&conn, VMM_GUEST_STDOUT, "x", 1), -EPIPE);

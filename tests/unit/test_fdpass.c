@@ -30,16 +30,40 @@ test_what_is_put_in_comes_out_close_on_exec(void **state)
 	(void)state;
 	assert_int_equal(fdpass_open(&read_fd, &write_fd), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	assert_int_equal(fdpass_put(write_fd, pair[0]), 0);
+	assert_int_equal(fdpass_put(write_fd, pair[0], NULL, 0), 0);
 	/* FD stays the caller's. */
 	assert_true(fcntl(pair[0], F_GETFD) >= 0);
 	assert_int_equal(close(pair[0]), 0);
-	assert_int_equal(fdpass_take(read_fd, &taken_fd), 0);
+	assert_int_equal(fdpass_take(read_fd, &taken_fd, NULL, 0), 0);
 	assert_int_equal(fcntl(taken_fd, F_GETFD), FD_CLOEXEC);
 	assert_int_equal(write(taken_fd, "x", 1), 1);
 	assert_int_equal(read(pair[1], &byte, 1), 1);
 	assert_int_equal(byte, 'x');
 	(void)close(pair[1]);
+}
+
+static void
+test_a_note_goes_with_a_descriptor_and_one_of_another_length_is_refused(void **state)
+{
+	static const char note[] = "of so many bytes";
+	char taken[sizeof(note)] = "";
+	int CLEANUP_FD read_fd = -1;
+	int CLEANUP_FD write_fd = -1;
+	int CLEANUP_FD taken_fd = -1;
+	int CLEANUP_FD proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int before;
+
+	(void)state;
+	assert_int_equal(fdpass_open(&read_fd, &write_fd), 0);
+	before = open_fds_count(proc_fd);
+	assert_int_equal(fdpass_put(write_fd, STDIN_FILENO, note, sizeof(note)), 0);
+	assert_int_equal(fdpass_put(write_fd, STDIN_FILENO, note, sizeof(note) - 1), 0);
+	assert_int_equal(fdpass_take(read_fd, &taken_fd, taken, sizeof(taken)), 0);
+	assert_string_equal(taken, note);
+	fd_close(&taken_fd);
+	assert_int_equal(fdpass_take(read_fd, &taken_fd, taken, sizeof(taken)), -EBADMSG);
+	assert_int_equal(taken_fd, -1);
+	assert_int_equal(open_fds_count(proc_fd), before);
 }
 
 static void
@@ -53,7 +77,7 @@ test_an_empty_queue_does_not_wait(void **state)
 	assert_int_equal(fdpass_open(&read_fd, &write_fd), 0);
 	assert_int_equal(fcntl(read_fd, F_GETFD), FD_CLOEXEC);
 	assert_int_equal(fcntl(write_fd, F_GETFD), FD_CLOEXEC);
-	assert_int_equal(fdpass_take(read_fd, &taken_fd), -EAGAIN);
+	assert_int_equal(fdpass_take(read_fd, &taken_fd, NULL, 0), -EAGAIN);
 	assert_int_equal(taken_fd, -7);
 }
 
@@ -67,14 +91,14 @@ test_a_full_queue_does_not_wait_and_loses_nothing(void **state)
 
 	(void)state;
 	assert_int_equal(fdpass_open(&read_fd, &write_fd), 0);
-	while (fdpass_put(write_fd, STDIN_FILENO) == 0)
+	while (fdpass_put(write_fd, STDIN_FILENO, NULL, 0) == 0)
 		put++;
 	assert_true(put >= 1);
 	for (; put > 0; put--) {
-		assert_int_equal(fdpass_take(read_fd, &taken_fd), 0);
+		assert_int_equal(fdpass_take(read_fd, &taken_fd, NULL, 0), 0);
 		(void)close(taken_fd);
 	}
-	assert_int_equal(fdpass_take(read_fd, &taken_fd), -EAGAIN);
+	assert_int_equal(fdpass_take(read_fd, &taken_fd, NULL, 0), -EAGAIN);
 }
 
 static void
@@ -93,14 +117,14 @@ test_it_outlives_the_process_that_put_it_there(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	pid = fork();
 	if (pid == 0)
-		_exit(fdpass_put(write_fd, pair[0]) == 0 ? 0 : 1);
+		_exit(fdpass_put(write_fd, pair[0], NULL, 0) == 0 ? 0 : 1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	(void)close(pair[0]);
 	/* The other side sees no end: what is queued keeps the connection open. */
 	assert_int_equal(recv(pair[1], &byte, 1, MSG_DONTWAIT), -1);
 	assert_int_equal(errno, EAGAIN);
-	assert_int_equal(fdpass_take(read_fd, &taken_fd), 0);
+	assert_int_equal(fdpass_take(read_fd, &taken_fd, NULL, 0), 0);
 	fd_close(&taken_fd);
 	assert_int_equal(recv(pair[1], &byte, 1, MSG_DONTWAIT), 0);
 	(void)close(pair[1]);
@@ -118,11 +142,11 @@ test_what_is_dropped_is_closed(void **state)
 	(void)state;
 	assert_int_equal(fdpass_open(&read_fd, &write_fd), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	assert_int_equal(fdpass_put(write_fd, pair[0]), 0);
+	assert_int_equal(fdpass_put(write_fd, pair[0], NULL, 0), 0);
 	(void)close(pair[0]);
 	assert_int_equal(fdpass_drop(read_fd), 0);
 	assert_int_equal(recv(pair[1], &byte, 1, MSG_DONTWAIT), 0);
-	assert_int_equal(fdpass_take(read_fd, &taken_fd), -EAGAIN);
+	assert_int_equal(fdpass_take(read_fd, &taken_fd, NULL, 0), -EAGAIN);
 	assert_int_equal(fdpass_drop(read_fd), -EAGAIN); /* empty: it does not wait */
 	(void)close(pair[1]);
 }
@@ -137,9 +161,9 @@ test_a_message_without_a_descriptor_is_refused(void **state)
 	(void)state;
 	assert_int_equal(fdpass_open(&read_fd, &write_fd), 0);
 	assert_int_equal(send(write_fd, "x", 1, 0), 1);
-	assert_int_equal(fdpass_take(read_fd, &taken_fd), -EBADMSG);
+	assert_int_equal(fdpass_take(read_fd, &taken_fd, NULL, 0), -EBADMSG);
 	assert_int_equal(taken_fd, -7);
-	assert_int_equal(fdpass_put(write_fd, -1), -EBADF);
+	assert_int_equal(fdpass_put(write_fd, -1, NULL, 0), -EBADF);
 }
 
 /* What a worker puts there that has run wild. */
@@ -170,7 +194,7 @@ test_of_several_descriptors_one_comes_out_and_the_others_are_closed(void **state
 	assert_int_equal(fdpass_open(&read_fd, &write_fd), 0);
 	assert_int_equal(sendmsg(write_fd, &message, 0), 1);
 	before = open_fds_count(proc_fd);
-	assert_int_equal(fdpass_take(read_fd, &taken_fd), 0);
+	assert_int_equal(fdpass_take(read_fd, &taken_fd, NULL, 0), 0);
 	(void)close(taken_fd);
 	assert_int_equal(open_fds_count(proc_fd), before);
 }
@@ -180,6 +204,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_put_in_comes_out_close_on_exec),
+		cmocka_unit_test(
+		    test_a_note_goes_with_a_descriptor_and_one_of_another_length_is_refused),
 		cmocka_unit_test(test_an_empty_queue_does_not_wait),
 		cmocka_unit_test(test_a_full_queue_does_not_wait_and_loses_nothing),
 		cmocka_unit_test(test_it_outlives_the_process_that_put_it_there),

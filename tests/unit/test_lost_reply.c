@@ -140,7 +140,7 @@ begin_funeral(struct funeral *funeral, uint8_t phase, uint8_t in_frame)
 	funeral->slot.reply_style = SLOT_REPLY_CONTROL;
 	assert_int_equal(fdpass_open(&funeral->queue_fd, &write_fd), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	assert_int_equal(fdpass_put(write_fd, pair[0]), 0);
+	assert_int_equal(fdpass_put(write_fd, pair[0], NULL, 0), 0);
 	(void)close(pair[0]);
 	(void)close(write_fd);
 	funeral->host_fd = pair[1];
@@ -321,8 +321,8 @@ test_the_queue_is_emptied_and_the_last_in_it_is_spoken_to(void **state)
 	assert_int_equal(fdpass_open(&funeral.queue_fd, &write_fd), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, earlier), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	assert_int_equal(fdpass_put(write_fd, earlier[0]), 0);
-	assert_int_equal(fdpass_put(write_fd, pair[0]), 0);
+	assert_int_equal(fdpass_put(write_fd, earlier[0], NULL, 0), 0);
+	assert_int_equal(fdpass_put(write_fd, pair[0], NULL, 0), 0);
 	(void)close(earlier[0]);
 	(void)close(pair[0]);
 	(void)close(write_fd);
@@ -353,7 +353,7 @@ test_it_waits_for_no_host(void **state)
 		continue;
 	while (send(agent_fd, full, 1, MSG_DONTWAIT) > 0)
 		continue;
-	assert_int_equal(fdpass_put(write_fd, agent_fd), 0);
+	assert_int_equal(fdpass_put(write_fd, agent_fd, NULL, 0), 0);
 	/* Comes back though the host reads nothing. */
 	assert_true(lost_reply_send(funeral.queue_fd, &funeral.slot, "x"));
 	(void)close(agent_fd);
