@@ -231,6 +231,14 @@ conn_wait(struct conn *conn, short events, bool can_stop, uint64_t deadline_ms, 
 }
 
 int
+conn_await(struct conn *conn, uint64_t deadline_ms)
+{
+	short shown;
+
+	return conn_wait(conn, POLLIN, true, deadline_ms, &shown);
+}
+
+int
 conn_fill_wait(struct conn *conn, bool can_stop, uint64_t deadline_ms)
 {
 	for (;;) {

@@ -126,6 +126,10 @@ void conn_lose_host(const struct conn *conn, int duplicates_fd);
  *   -EMSGSIZE   a header announced more than VMM_GUEST_FRAME_MAX
  */
 
+/* Waits until there is something to read, which is left there; -EINTR: this worker was woken to
+ * look at its slot. */
+int conn_await(struct conn *conn, uint64_t deadline_ms);
+
 /* Reads the next header, after skipping what is left of the frame before it. Where it
  * fails, what has come of the header stands in the buffer still. */
 int conn_next_frame(struct conn *conn, uint64_t deadline_ms, struct frame_header *ret);

@@ -77,6 +77,7 @@ struct slot {
 	_Atomic uint8_t admission;	  /* enum admission_class, which the worker has or takes */
 	_Atomic uint8_t asks_end;	  /* its host asked for the end, and awaits an answer */
 	_Atomic uint8_t has_to_rest;	  /* a quiesce waits until it rests, or is over */
+	_Atomic uint8_t is_silent;	  /* its host has said nothing, and it can be parked */
 	_Atomic int32_t child_pid;	  /* main process of the session, or 0 */
 	_Atomic uint64_t session;	  /* number, from 1; 0: none */
 	_Atomic uint64_t started_ms;	  /* CLOCK_MONOTONIC, when it was accepted */
@@ -191,6 +192,8 @@ struct scoreboard {
 	};
 	_Atomic uint64_t ready_us;	   /* from the agent's start until it listened */
 	_Atomic uint8_t host_time_is_told; /* the PTP device is ignored; see host_clock.h */
+	_Atomic uint8_t has_silent;	   /* there may be slots that are silent */
+	_Atomic uint32_t parked;	   /* connections that the supervisor keeps */
 	struct scoreboard_counts counts;
 	struct scoreboard_deaths deaths;
 	struct scoreboard_shutdown shutdown;

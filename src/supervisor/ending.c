@@ -262,6 +262,7 @@ ending_begin(struct supervisor *supervisor)
 	atomic_store(&shutdown->grace_ms, grace_ms);
 	atomic_store(&shutdown->stage, SCOREBOARD_ENDING);
 	pool_close(&supervisor->pool);
+	parked_end(&supervisor->parked);
 	ending_enter(supervisor, is_init ? ending_of_machine : ending_of_service);
 }
 

@@ -52,6 +52,7 @@ pool_init(struct pool *pool, const struct worker_settings *settings, struct scor
 		    .listeners_count = listeners_count,
 		    .queue_read_fd = -1,
 		    .queue_write_fd = -1,
+		    .parking_fd = -1,
 		    .watchdog_fd = -1 },
 		.board = board,
 		.count = board->workers,

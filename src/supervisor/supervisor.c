@@ -97,6 +97,7 @@ supervisor_try_listen(struct supervisor *supervisor, uint64_t now)
 		log_limited(&supervisor_listen_limit, "no memory for the pool; trying again");
 		return;
 	}
+	supervisor->pool.options.parking_fd = supervisor->parked.workers_fd;
 	supervisor->is_serving = true;
 }
 
@@ -148,6 +149,16 @@ supervisor_loop(struct supervisor *supervisor)
 	}
 }
 
+static void
+supervisor_open_parked(struct supervisor *supervisor)
+{
+	int r = parked_open(&supervisor->parked, supervisor->board,
+	    supervisor->settings->worker.first_frame_timeout_ms);
+
+	if (r < 0)
+		log_error(r, "no connection can be parked");
+}
+
 _Noreturn void
 supervisor_run(const struct supervisor_settings *settings)
 {
@@ -160,6 +171,7 @@ supervisor_run(const struct supervisor_settings *settings)
 		log_error(-errno, "can't become the reaper of what sessions leave");
 	supervisor_make_board(&supervisor);
 	journals_open(supervisor.board, settings->journals_max);
+	supervisor_open_parked(&supervisor);
 	readiness_init(&supervisor.readiness,
 	    settings->listen.kind == ADDRESS_UNIX ? settings->listen.path : NULL);
 	power_key_init(&supervisor.power_key);
@@ -179,6 +191,7 @@ supervisor_run_once(const struct supervisor_settings *settings)
 		.settings = &settings->worker,
 		.queue_read_fd = -1,
 		.queue_write_fd = -1,
+		.parking_fd = -1,
 		/* Nobody waits for it; but what a session costs is counted here. */
 		.watchdog_fd = watchdog_open(),
 	};

@@ -16,6 +16,7 @@
 #include "shared/scoreboard.h"
 #include "supervisor/journals.h"
 #include "supervisor/listeners.h"
+#include "supervisor/parked.h"
 #include "supervisor/pool.h"
 #include "supervisor/power_key.h"
 #include "supervisor/quiesce.h"
@@ -56,6 +57,7 @@ struct supervisor {
 	struct pool pool;
 	struct ending ending;
 	struct listeners listeners;
+	struct parked parked;
 	struct power_key power_key;
 	struct readiness readiness;
 	sigset_t signals;

@@ -142,15 +142,17 @@ turn_is_woken(struct supervisor *supervisor)
 void
 supervisor_turn(struct supervisor *supervisor, uint64_t next_ms)
 {
-	struct pollfd polls[4 + POWER_KEY_POLLS_MAX + READINESS_DIALS];
+	struct pollfd polls[4 + PARKED_POLLS + POWER_KEY_POLLS_MAX + READINESS_DIALS];
+	struct pollfd *parked_polls = polls + 4;
 	uint64_t give_up_ms = readiness_step(&supervisor->readiness);
 	uint64_t again_ms = pool_kill_again(&supervisor->pool, clock_mono_ms());
 	uint64_t watch_ms = CLOCK_NEVER;
 	uint64_t quiesce_ms = supervisor_quiesce_step(supervisor, clock_mono_ms());
 	uint64_t kept_ms = journals_step(supervisor->board, &supervisor->journals, clock_mono_ms(),
 	    (uint64_t)supervisor->settings->worker.session.stall_timeout_ms);
+	uint64_t parked_ms = parked_step(&supervisor->parked, clock_mono_ms());
 	const struct timespec at_once = { 0 };
-	int count = 4;
+	int count = 4 + PARKED_POLLS;
 	int signal;
 
 	if (!turn_is_woken(supervisor))
@@ -167,10 +169,11 @@ supervisor_turn(struct supervisor *supervisor, uint64_t next_ms)
 		watch_ms = pool_watch(&supervisor->pool, clock_mono_ms());
 		polls[2].fd = supervisor->pool.watchdogs.wait_fd;
 	}
+	parked_poll(&supervisor->parked, parked_polls);
 	count += power_key_list(&supervisor->power_key, polls + count);
 	count += readiness_list(&supervisor->readiness, polls + count);
 	next_ms = clock_sooner(next_ms, clock_sooner(give_up_ms, clock_sooner(again_ms, watch_ms)));
-	next_ms = clock_sooner(next_ms, clock_sooner(quiesce_ms, kept_ms));
+	next_ms = clock_sooner(next_ms, clock_sooner(quiesce_ms, clock_sooner(kept_ms, parked_ms)));
 	if (supervisor->is_behind)
 		next_ms = 0;
 	(void)poll(polls, (nfds_t)count, clock_poll_timeout(clock_mono_ms(), next_ms));
@@ -189,5 +192,6 @@ supervisor_turn(struct supervisor *supervisor, uint64_t next_ms)
 		bell_silence(polls[3].fd);
 	if (polls[1].revents != 0)
 		turn_on_bell(supervisor);
+	parked_act(&supervisor->parked, parked_polls, clock_mono_ms());
 	turn_reap(supervisor);
 }

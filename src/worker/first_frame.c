@@ -9,6 +9,7 @@
 #include "platform/clock.h"
 #include "platform/listener.h"
 #include "protocol/handshake.h"
+#include "worker/crowd.h"
 
 /* How long a connection has for its first frame while no worker is idle. The pool may
  * fill up later, so this is checked again at this interval. */
@@ -20,6 +21,8 @@ struct first_frame_limit {
 	uint64_t end_ms;
 	uint64_t timeout_ms;
 	uint64_t quiesce; /* the last one, which was over; 0: it was not */
+	bool can_park;	  /* a connection that says nothing */
+	bool is_silent;	  /* it has said nothing, and is parked when others wait */
 };
 
 static bool
@@ -31,10 +34,10 @@ first_frame_is_over(struct first_frame_limit *limit)
 	/* While the guest is quiesced it does not run, and stands whole again after that. */
 	if (number != limit->quiesce)
 		limit->end_ms = now + limit->timeout_ms;
-	limit->quiesce = quiesce_is_raised(&limit->board->quiesce) ? 0 : number;
+	limit->quiesce = quiesce_phase(&limit->board->quiesce) == QUIESCE_NONE ? number : 0;
 	if (now >= limit->end_ms)
 		return true;
-	return now >= limit->start_ms + FIRST_FRAME_CROWDED_MS &&
+	return !limit->is_silent && now >= limit->start_ms + FIRST_FRAME_CROWDED_MS &&
 	       scoreboard_count_idle(limit->board) == 0;
 }
 
@@ -53,17 +56,46 @@ first_frame_goes_on(struct first_frame_limit *limit, ssize_t r)
 	return r == -ETIMEDOUT && !first_frame_is_over(limit);
 }
 
+/* Waits for the first byte where there is none yet. Returns 0 when it is there, or if nothing is
+ * parked and the wait is the caller's; -EAGAIN: the connection is to be parked; -EPIPE, -ETIMEDOUT
+ * or -ECANCELED. */
+static int
+first_frame_await(struct session *session, struct first_frame_limit *limit)
+{
+	const uint8_t *bytes;
+	int r;
+
+	if (!limit->can_park || conn_peek(&session->conn, &bytes) > 0)
+		return 0;
+	r = conn_receive(&session->conn, crowd_first_look_ms(session->board));
+	if (r != -ETIMEDOUT)
+		return r;
+	limit->is_silent = true;
+	while (r == -ETIMEDOUT || r == -EINTR) {
+		if (first_frame_is_over(limit))
+			return -ETIMEDOUT;
+		if (crowd_is_in_the_way(session))
+			return -EAGAIN;
+		r = conn_await(&session->conn, first_frame_next_look(limit));
+	}
+	limit->is_silent = false;
+	crowd_end_silence(session);
+	return r;
+}
+
 /* Reads the CONNECT line of a vsock device's socket, and answers it. */
 static int
 first_frame_shake_hands(struct session *session, const struct worker_settings *settings,
-    struct first_frame_limit *limit, bool *ret_is_file_port)
+    struct first_frame_limit *limit, enum worker_port *ret_port)
 {
 	char answer[HANDSHAKE_LINE_MAX];
 	const uint8_t *line;
 	uint32_t port;
 	size_t len;
-	int r;
+	int r = first_frame_await(session, limit);
 
+	if (r < 0)
+		return r;
 	for (;;) {
 		len = conn_peek(&session->conn, &line);
 		r = handshake_parse((const char *)line, len, &port, &len);
@@ -77,7 +109,7 @@ first_frame_shake_hands(struct session *session, const struct worker_settings *s
 	if (port != settings->exec_port && port != settings->file_port)
 		return -EBADMSG;
 	conn_skip(&session->conn, len);
-	*ret_is_file_port = port == settings->file_port;
+	*ret_port = port == settings->file_port ? WORKER_PORT_FILE : WORKER_PORT_EXEC;
 	len = handshake_format_ok(answer, sizeof(answer), port);
 	return conn_send_raw(&session->conn, answer, len);
 }
@@ -127,7 +159,8 @@ first_frame_read_frame(
 
 int
 first_frame_read(struct session *session, enum worker_port port,
-    const struct worker_settings *settings, struct first_frame *ret, uint32_t *ret_peer)
+    const struct worker_settings *settings, bool can_park, struct first_frame *ret,
+    uint32_t *ret_peer)
 {
 	uint64_t now = atomic_load(&session->slot->started_ms);
 	struct first_frame_limit limit = {
@@ -136,17 +169,23 @@ first_frame_read(struct session *session, enum worker_port port,
 		.end_ms = now + (uint64_t)settings->first_frame_timeout_ms,
 		.timeout_ms = (uint64_t)settings->first_frame_timeout_ms,
 		.quiesce = quiesce_number(&session->board->quiesce),
+		.can_park = can_park,
 	};
 	int r = settings->any_peer ? 0 : listener_check_peer(conn_fd(&session->conn), ret_peer);
 
-	*ret = (struct first_frame){ .is_file_port = port == WORKER_PORT_FILE };
+	*ret = (struct first_frame){ .port = port };
 	if (r == 0 && port == WORKER_PORT_BY_HANDSHAKE)
-		r = first_frame_shake_hands(session, settings, &limit, &ret->is_file_port);
-	if (r < 0)
-		return r;
-	atomic_store(
-	    &session->slot->reply_style, ret->is_file_port ? SLOT_REPLY_FILE : SLOT_REPLY_UNKNOWN);
-	return first_frame_read_frame(session, &limit, ret);
+		r = first_frame_shake_hands(session, settings, &limit, &ret->port);
+	if (r == 0) {
+		ret->is_file_port = ret->port == WORKER_PORT_FILE;
+		atomic_store(&session->slot->reply_style,
+		    ret->is_file_port ? SLOT_REPLY_FILE : SLOT_REPLY_UNKNOWN);
+		r = first_frame_await(session, &limit);
+	}
+	if (r == 0)
+		r = first_frame_read_frame(session, &limit, ret);
+	ret->until_ms = limit.end_ms;
+	return r;
 }
 
 int

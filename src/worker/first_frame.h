@@ -15,6 +15,8 @@
 #include "worker/worker.h"
 
 struct first_frame {
+	enum worker_port port; /* the handshake, if there is one, is over where it says which */
+	uint64_t until_ms;     /* when its time was to be over */
 	bool is_file_port;
 	bool is_begun;		/* a first byte of the first frame has come */
 	uint8_t type;		/* of the first frame */
@@ -29,9 +31,11 @@ struct first_frame {
  * host; *RET_PEER is who), -EBADMSG (no handshake), -EPIPE, -ETIMEDOUT, -ECANCELED; or
  * -EMSGSIZE: the frame is longer than a frame may be. Where it fails and the host has
  * begun its first frame, *RET has port and type: it is owed an answer, unless it has
- * gone. */
+ * gone. If CAN_PARK, -EAGAIN: no worker is idle and it has said nothing, not even its handshake
+ * or since; *RET says for which port it is, and until when it may be parked. */
 int first_frame_read(struct session *session, enum worker_port port,
-    const struct worker_settings *settings, struct first_frame *ret, uint32_t *ret_peer);
+    const struct worker_settings *settings, bool can_park, struct first_frame *ret,
+    uint32_t *ret_peer);
 
 /* Reads the first frame of another request, which has begun. If IT_IS_THERE nothing is
  * waited for: -ETIMEDOUT where it is not there whole. Else as first_frame_read(). */

@@ -22,6 +22,7 @@
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/fdpass.h"
+#include "platform/io_result.h"
 #include "platform/listener.h"
 #include "platform/log.h"
 #include "platform/oom_score.h"
@@ -34,6 +35,7 @@
 #include "shared/admission.h"
 #include "session/stop.h"
 #include "session/run/streams.h"
+#include "worker/crowd.h"
 #include "worker/next_frame.h"
 
 #define WORKER_NAME_MAX 32
@@ -57,6 +59,15 @@
 /* Strangers, and want of memory or descriptors, may not fill the log. */
 static struct log_limit worker_accept_limit = { .burst = 1, .period_ms = 60000 };
 static struct log_limit worker_log_limit = { .burst = 2, .period_ms = 10000 };
+
+/* In the place of a listener's index: the queue of those that were parked. */
+#define WORKER_PARKED WORKER_LISTENERS_MAX
+
+struct worker_arrival {
+	int fd;
+	enum worker_port port;
+	uint64_t session; /* the number that it has; 0: none yet */
+};
 
 struct worker {
 	const struct worker_options *options;
@@ -228,14 +239,69 @@ worker_go_on(struct worker *worker, struct session *session)
 	}
 }
 
+/* Has the supervisor answer the host if this worker dies. */
 static void
+worker_register(const struct worker *worker, const struct session *session)
+{
+	int queue_fd = worker->options->queue_write_fd;
+
+	if (queue_fd >= 0 && fdpass_put(queue_fd, conn_fd(&session->conn), NULL, 0) == 0)
+		atomic_store(&session->slot->phase, SLOT_OPEN);
+}
+
+/* Parks a connection that has said nothing. Returns 0, and then it is gone from here; or -errno,
+ * and it is as before: -EAGAIN, to be tried again. */
+static int
+worker_park(const struct worker *worker, struct session *session, const struct first_frame *frame)
+{
+	const struct parking parking = {
+		.session = atomic_load(&session->slot->session),
+		.until_ms = frame->until_ms,
+		.port = frame->port,
+	};
+	int r;
+
+	session_drop_duplicate(session);
+	if (session->has_left_duplicate)
+		return -EBUSY;
+	atomic_store(&session->slot->phase, SLOT_ACCEPTED);
+	r = crowd_park(session, worker->options->parking_fd, &parking);
+	if (r < 0)
+		worker_register(worker, session);
+	return r;
+}
+
+/* Reads the first frame; a connection that says nothing while others wait is parked: -EAGAIN. */
+static int
+worker_read_first(struct worker *worker, struct session *session, enum worker_port port,
+    struct first_frame *ret, uint32_t *ret_peer)
+{
+	bool can_park = worker->options->parking_fd >= 0;
+	int r;
+
+	for (;;) {
+		r = first_frame_read(
+		    session, port, worker->options->settings, can_park, ret, ret_peer);
+		if (r != -EAGAIN)
+			return r;
+		r = worker_park(worker, session, ret);
+		if (r == 0)
+			return -EAGAIN;
+		can_park = r == -EAGAIN;
+		port = ret->port;
+	}
+}
+
+/* Returns false if the connection was parked. */
+static bool
 worker_converse(struct worker *worker, struct session *session, enum worker_port port)
 {
-	const struct worker_settings *settings = worker->options->settings;
 	struct first_frame frame;
 	uint32_t peer = 0;
-	int r = first_frame_read(session, port, settings, &frame, &peer);
+	int r = worker_read_first(worker, session, port, &frame, &peer);
 
+	if (r == -EAGAIN)
+		return false;
 	if (worker_has_request(&frame, r)) {
 		worker_set_reply_style(session, &frame);
 		worker_answer(worker, session, &frame, r);
@@ -246,16 +312,17 @@ worker_converse(struct worker *worker, struct session *session, enum worker_port
 		if (r == -EPERM)
 			log_limited(
 			    &worker_log_limit, "refused a connection of %u: not the host", peer);
-		return;
+		return true;
 	}
 	session_drop_duplicate(session);
 	conn_finish(&session->conn);
+	return true;
 }
 
-/* Serves the connection FD, which becomes the session's. The order of the slot's
+/* Serves the connection of ARRIVAL, which becomes the session's. The order of the slot's
  * phases is what the supervisor relies on when we die; see scoreboard.h. */
 static void
-worker_serve(struct worker *worker, int fd, enum worker_port port)
+worker_serve(struct worker *worker, const struct worker_arrival *arrival)
 {
 	const struct worker_options *options = worker->options;
 	struct scoreboard *board = options->board;
@@ -270,22 +337,25 @@ worker_serve(struct worker *worker, int fd, enum worker_port port)
 	uint64_t number;
 
 	atomic_store(&slot->started_ms, clock_mono_ms());
-	number = atomic_fetch_add(&board->counts.sessions, 1) + 1;
+	number = arrival->session;
+	if (number == 0)
+		number = atomic_fetch_add(&board->counts.sessions, 1) + 1;
 	atomic_store(&slot->phase, SLOT_ACCEPTED);
 	atomic_store(&slot->session, number);
-	conn_init(&session.conn, fd, slot, board, session.settings->stall_timeout_ms);
-	if (port == WORKER_PORT_BY_HANDSHAKE)
+	conn_init(&session.conn, arrival->fd, slot, board, session.settings->stall_timeout_ms);
+	if (options->listeners[0].port == WORKER_PORT_BY_HANDSHAKE)
 		conn_set_room(&session.conn, worker->unix_room);
 	log_set_session(number);
 	host_clock_look(board);
-	if (options->queue_write_fd >= 0 && fdpass_put(options->queue_write_fd, fd, NULL, 0) == 0)
-		atomic_store(&slot->phase, SLOT_OPEN);
-	worker_converse(worker, &session, port);
+	worker_register(worker, &session);
+	crowd_make_way(board);
+	if (worker_converse(worker, &session, arrival->port))
+		worker->served++;
 	worker->is_used_up = session.is_last || session.has_left_duplicate;
 	rest_end();
 	host_clock_log();
 	log_set_session(0);
-	atomic_store(&slot->sessions_served, ++worker->served);
+	atomic_store(&slot->sessions_served, worker->served);
 	scoreboard_clear_slot(slot);
 	worker_set_title(worker, "idle");
 }
@@ -318,22 +388,28 @@ worker_init(struct worker *worker, const struct worker_options *options)
 }
 
 static int
+worker_watch(const struct worker *worker, int fd, int index)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLEXCLUSIVE,
+		.data.u32 = (uint32_t)index };
+
+	return io_result(epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event));
+}
+
+static int
 worker_watch_listeners(struct worker *worker)
 {
 	const struct worker_options *options = worker->options;
+	int r = 0;
 
 	worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (worker->epoll_fd < 0)
 		return -errno;
-	for (int i = 0; i < options->listeners_count; i++) {
-		struct epoll_event event = { .events = EPOLLIN | EPOLLEXCLUSIVE,
-			.data.u32 = (uint32_t)i };
-
-		if (epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, options->listeners[i].fd, &event) <
-		    0)
-			return -errno;
-	}
-	return 0;
+	for (int i = 0; i < options->listeners_count && r == 0; i++)
+		r = worker_watch(worker, options->listeners[i].fd, i);
+	if (r == 0 && options->parking_fd >= 0)
+		r = worker_watch(worker, options->parking_fd, WORKER_PARKED);
+	return r;
 }
 
 /* Whether another session may begin. A signal that has come is not enough to go by: a
@@ -346,12 +422,27 @@ worker_is_wanted(const struct worker *worker)
 	       atomic_load(&worker->options->board->shutdown.stage) < SCOREBOARD_ENDING;
 }
 
-/* Waits for a connection; before that, does what a session should not have to. Returns 0
- * with *RET_FD and its listener's index, -EAGAIN if another worker was faster, -EINTR if
- * it is time to look whether to leave, or -errno. */
+/* A connection that was parked, and has spoken. */
 static int
-worker_accept(struct worker *worker, int *ret_fd, int *ret_listener)
+worker_take_parked(const struct worker *worker, struct worker_arrival *ret)
 {
+	struct parking parking;
+	int r = fdpass_take(worker->options->parking_fd, &ret->fd, &parking, sizeof(parking));
+
+	if (r < 0)
+		return r;
+	ret->session = parking.session;
+	ret->port = (enum worker_port)parking.port;
+	return 0;
+}
+
+/* Waits for a connection; before that, does what a session should not have to. Returns 0
+ * with *RET, -EAGAIN if another worker was faster, -EINTR if it is time to look whether to
+ * leave, or -errno. */
+static int
+worker_accept(struct worker *worker, struct worker_arrival *ret)
+{
+	const struct worker_listener *listener;
 	struct epoll_event event;
 	int n;
 
@@ -362,8 +453,12 @@ worker_accept(struct worker *worker, int *ret_fd, int *ret_listener)
 		return -errno;
 	if (!worker_is_wanted(worker))
 		return -EINTR;
-	*ret_listener = (int)event.data.u32;
-	return listener_accept(worker->options->listeners[*ret_listener].fd, ret_fd);
+	if (event.data.u32 == WORKER_PARKED)
+		return worker_take_parked(worker, ret);
+	listener = &worker->options->listeners[event.data.u32];
+	ret->session = 0;
+	ret->port = listener->port;
+	return listener_accept(listener->fd, &ret->fd);
 }
 
 /* A session must leave nothing behind, neither a descriptor nor a child. The kernel
@@ -412,11 +507,10 @@ worker_run(const struct worker_options *options)
 	if (r < 0)
 		fatal_error(r, "can't watch the listeners");
 	while (worker_is_wanted(&worker)) {
-		int listener;
+		struct worker_arrival arrival;
 		bool is_last;
-		int fd;
 
-		r = worker_accept(&worker, &fd, &listener);
+		r = worker_accept(&worker, &arrival);
 		log_end_quiet();
 		if (r == -EINTR || r == -EAGAIN)
 			continue;
@@ -425,8 +519,8 @@ worker_run(const struct worker_options *options)
 			clock_sleep_ms(WORKER_ACCEPT_PAUSE_MS);
 			continue;
 		}
-		is_last = worker_has_leaked(&worker, fd);
-		worker_serve(&worker, fd, options->listeners[listener].port);
+		is_last = worker_has_leaked(&worker, arrival.fd);
+		worker_serve(&worker, &arrival);
 		if (is_last || worker_is_due(&worker))
 			break;
 	}
@@ -436,18 +530,17 @@ worker_run(const struct worker_options *options)
 int
 worker_run_once(const struct worker_options *options)
 {
+	struct worker_arrival arrival;
 	struct worker worker;
-	int listener;
-	int fd;
 	int r;
 
 	worker_set_oom_score(options);
 	worker_init(&worker, options);
 	r = worker_watch_listeners(&worker);
 	while (r == 0 && worker_is_wanted(&worker)) {
-		r = worker_accept(&worker, &fd, &listener);
+		r = worker_accept(&worker, &arrival);
 		if (r == 0) {
-			worker_serve(&worker, fd, options->listeners[listener].port);
+			worker_serve(&worker, &arrival);
 			break;
 		}
 		if (r == -EINTR || r == -EAGAIN)

@@ -46,6 +46,7 @@ struct worker_options {
 	int listeners_count;
 	int queue_read_fd; /* of the queue of duplicates, see fdpass.h; -1: none */
 	int queue_write_fd;
+	int parking_fd;	 /* see shared/parking.h; shared by all workers; -1: none */
 	int watchdog_fd; /* see watchdog.h; -1: none */
 };
 

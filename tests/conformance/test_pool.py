@@ -131,11 +131,14 @@ def test_the_first_frames_limit_is_not_the_sessions(start_agent):
     assert conn.result().stdout == b"late"
 
 
-def test_while_no_worker_is_idle_the_limit_is_1_s(start_agent):
+def test_while_no_worker_is_idle_the_limit_of_what_has_begun_is_1_s(start_agent):
     agent = start_agent("--workers=3", "--first-frame-timeout=3600")
-    silent = [agent.connect() for _ in range(3)]
+    begun = [agent.connect() for _ in range(3)]
+    for conn in begun:
+        conn.send_raw(codec.encode(codec.START)[:1])
     assert agent.run(["echo", "x"]).stdout == b"x\n"
-    for conn in silent:
+    assert [f.type for f in begun[0].result().frames] == [codec.STDERR, codec.EXIT]
+    for conn in begun:
         conn.close()
 
 

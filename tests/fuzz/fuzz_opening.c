@@ -67,7 +67,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	session.slot = &board->slots[0];
 	session.slot->started_ms = clock_mono_ms();
 	conn_init(&session.conn, pair[1], session.slot, NULL, -1);
-	r = first_frame_read(&session, WORKER_PORT_BY_HANDSHAKE, &settings, &frame, &peer);
+	r = first_frame_read(&session, WORKER_PORT_BY_HANDSHAKE, &settings, false, &frame, &peer);
 	FUZZ_CHECK(r == 0 || r == -EPIPE || r == -EBADMSG || r == -EMSGSIZE);
 	if (r == 0) {
 		FUZZ_CHECK(frame.len <= VMM_GUEST_JSON_MAX);
