@@ -23,6 +23,7 @@
 #define STREAMS_ROUNDS 7
 #define STREAMS_MIB (1024.0 * 1024.0)
 #define STREAMS_BYTES (128u * 1024 * 1024)
+#define STREAMS_SMALL 1024
 #define STREAMS_TTY_BYTES (16u * 1024 * 1024)
 
 /* MiB a second, of BYTES since START. */
@@ -54,9 +55,9 @@ streams_pipe(int ends[2])
 		err(1, "pipe");
 }
 
-/* STDIN frames of BYTES zeros, then EOF, from a process of their own. */
+/* STDIN frames of LEN of BYTES zeros, then EOF, from a process of their own. */
 static pid_t
-streams_start_sender(int fd, uint64_t bytes)
+streams_start_sender(int fd, uint64_t bytes, size_t len)
 {
 	static uint8_t zeros[VMM_GUEST_DATA_MAX];
 	pid_t pid = fork();
@@ -65,8 +66,8 @@ streams_start_sender(int fd, uint64_t bytes)
 		err(1, "fork");
 	if (pid > 0)
 		return pid;
-	for (; bytes > 0; bytes -= sizeof(zeros))
-		talk_send(fd, VMM_GUEST_STDIN, zeros, sizeof(zeros));
+	for (; bytes > 0; bytes -= len)
+		talk_send(fd, VMM_GUEST_STDIN, zeros, len);
 	talk_send(fd, VMM_GUEST_EOF, NULL, 0);
 	_exit(0);
 }
@@ -113,15 +114,27 @@ streams_floor_output(const void *ignored)
 /* ---- input ------------------------------------------------------------- */
 
 static double
-streams_agent_input(const void *target)
+streams_agent_input_of(const void *target, size_t len)
 {
 	uint64_t start = clock_mono_us();
 	int CLEANUP_FD fd = talk_start(target, "\"sh\",\"-c\",\"exec cat >/dev/null\"", false);
-	pid_t sender = streams_start_sender(fd, STREAMS_BYTES);
+	pid_t sender = streams_start_sender(fd, STREAMS_BYTES, len);
 
 	(void)talk_receive(fd, VMM_GUEST_STDOUT, VMM_GUEST_EXIT, 0);
 	floor_wait(sender);
 	return streams_speed(STREAMS_BYTES, start);
+}
+
+static double
+streams_agent_input(const void *target)
+{
+	return streams_agent_input_of(target, VMM_GUEST_DATA_MAX);
+}
+
+static double
+streams_agent_small_input(const void *target)
+{
+	return streams_agent_input_of(target, STREAMS_SMALL);
 }
 
 static double
@@ -156,7 +169,7 @@ streams_agent_both(const void *target)
 {
 	uint64_t start = clock_mono_us();
 	int CLEANUP_FD fd = talk_start(target, "\"cat\"", false);
-	pid_t sender = streams_start_sender(fd, STREAMS_BYTES);
+	pid_t sender = streams_start_sender(fd, STREAMS_BYTES, VMM_GUEST_DATA_MAX);
 
 	streams_expect(talk_receive(fd, VMM_GUEST_STDOUT, VMM_GUEST_EXIT, 0), STREAMS_BYTES);
 	floor_wait(sender);
@@ -251,6 +264,8 @@ measure_streams(const struct target *target)
 	} rows[] = {
 		{ "stdout, 128 MiB", streams_agent_output, streams_floor_output, 0.9 },
 		{ "stdin, 128 MiB", streams_agent_input, streams_floor_input, 0.9 },
+		{ "stdin, 128 MiB, frames of 1 KiB", streams_agent_small_input, streams_floor_input,
+		    REPORT_NO_TARGET },
 		{ "stdin and stdout at once, 128 MiB each", streams_agent_both, streams_floor_both,
 		    0 },
 		{ "output of a terminal, 16 MiB", streams_agent_tty, streams_floor_tty, 1.0 },
