@@ -2,12 +2,24 @@
 """TREE: all that is at a path, told in one answer."""
 
 import base64
+import ctypes
 import os
+import signal
+import socket
+import stat
+import subprocess
+import threading
 
 import pytest
 
 import codec
-from agent import FileError
+from agent import FileError, is_sanitized, wait_until
+from faults import Fault, mounted
+from traces import Trace
+
+MIB = 1024 * 1024
+
+RENAME_EXCHANGE = 2
 
 
 class Tree:
@@ -74,6 +86,12 @@ def tree(agent, path, **members):
         raise FileError(frames[-1].payload.decode())
     assert frames[-1].type == codec.FILE_ACK
     return Tree(frames[:-1], path)
+
+
+def memory(pid, name):
+    """A line of /proc/PID/status in KiB."""
+    with open("/proc/%d/status" % pid) as f:
+        return next(int(line.split()[1]) for line in f if line.startswith(name + ":"))
 
 
 def all_below(root):
@@ -156,3 +174,388 @@ def test_more_entries_than_the_host_wants_are_e2big_behind_so_many(agent, garden
 
 def test_as_many_entries_as_the_host_wants_are_no_error(agent, garden):
     assert len(tree(agent, garden, max_entries=len(all_below(garden))).entries) == len(all_below(garden))
+
+
+# ---- what a file has in it -----------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 4096, 32767, 65535, 65536, 65537, 262144, 5 * MIB + 3])
+def test_a_file_of_any_size_comes_whole(agent, tmp_path, size):
+    data = os.urandom(size)
+    (tmp_path / "x").write_bytes(data)
+    (tmp_path / "y").write_bytes(b"behind")
+    assert tree(agent, tmp_path).bytes == {b"x": data, b"y": b"behind"}
+
+
+@pytest.mark.parametrize("runs", [[], [0], [3], [7], [0, 7], [1, 2, 5]])
+@pytest.mark.parametrize("tail", [0, 5])
+def test_holes_are_told_and_not_sent(agent, tmp_path, runs, tail):
+    """Of eight times 1 MiB these are written."""
+    with open(tmp_path / "x", "wb") as f:
+        for run in runs:
+            f.seek(run * MIB)
+            f.write(os.urandom(MIB))
+        f.truncate(8 * MIB + tail)
+    came = tree(agent, tmp_path)
+    assert came.bytes[b"x"] == (tmp_path / "x").read_bytes()
+    assert sum(hole for _, hole in came.holes[b"x"]) >= (8 - len(runs)) * MIB - MIB // 2
+    sent = sum(len(frame.payload) for frame in came.frames if frame.type == codec.FILE_DATA)
+    assert sent <= len(runs) * MIB + MIB // 2
+
+
+def test_a_hole_of_a_tebibyte_takes_no_time(agent, tmp_path):
+    with open(tmp_path / "x", "wb") as f:
+        f.truncate(1 << 40)
+    frames = agent.file_request(codec.FILE_TREE_REQ, {"path": str(tmp_path / "x")})
+    assert [frame.type for frame in frames] == [codec.FILE_STAT, codec.FILE_STAT, codec.FILE_DONE, codec.FILE_ACK]
+    assert frames[0].json()["size"] == 1 << 40 and frames[1].json() == {"hole": 1 << 40}
+
+
+@pytest.mark.parametrize("path", ["/proc/version", "/proc/self/status", "/proc/kallsyms", "/proc/sys/kernel",
+                                  "/sys/kernel/mm/transparent_hugepage"])
+def test_files_of_proc_and_sys_come_though_their_size_says_otherwise(agent, path):
+    frames = agent.file_request(codec.FILE_TREE_REQ, {"path": path})
+    data = b"".join(frame.payload for frame in frames if frame.type == codec.FILE_DATA)
+    assert data and frames[-1].type == codec.FILE_ACK
+    if path == "/proc/version":
+        assert data == open(path, "rb").read() and frames[0].json()["size"] == len(data)
+
+
+class Amid:
+    """A walk that stands in the middle of the one large file of a tree, as its host does not
+    read: what has come of it so far. finish() has all of it."""
+
+    SIZE = 8 * MIB
+
+    def __init__(self, agent, root, name, **members):
+        self.root, self.frames = root, []
+        self.conn = agent.file_connect(codec.FILE_TREE_REQ, dict(members, path=str(root)))
+        while True:
+            frame = self.conn.recv()
+            assert frame is not None and frame.type in (codec.FILE_STAT, codec.FILE_DATA, codec.FILE_DONE)
+            self.frames.append(frame)
+            if frame.type == codec.FILE_STAT and frame.json().get("path") == name:
+                break
+
+    def finish(self, last=codec.FILE_ACK):
+        self.frames += self.conn.result().frames[len(self.frames):]
+        assert self.frames[-1].type == last, self.frames[-1]
+        return Tree(self.frames[:-1], self.root)
+
+
+def test_a_file_that_is_cut_is_closed_by_eio_and_the_rest_comes(agent, tmp_path):
+    (tmp_path / "large").write_bytes(bytes(Amid.SIZE))
+    for i in range(20):
+        (tmp_path / ("%d" % i)).write_bytes(b"small")
+    walk = Amid(agent, tmp_path, "large")
+    os.truncate(tmp_path / "large", MIB)
+    came = walk.finish()
+    assert came.errors == {b"large": ["EIO"]} and MIB <= len(came.bytes[b"large"]) < Amid.SIZE
+    assert [came.bytes[b"%d" % i] for i in range(20)] == [b"small"] * 20
+
+
+def test_a_file_that_grows_comes_as_long_as_it_was_said_to_be(agent, tmp_path):
+    (tmp_path / "large").write_bytes(b"x" * Amid.SIZE)
+    walk = Amid(agent, tmp_path, "large")
+    with open(tmp_path / "large", "ab") as f:
+        f.write(b"y" * MIB)
+    came = walk.finish()
+    assert came.errors == {} and came.bytes[b"large"] == b"x" * Amid.SIZE
+
+
+@pytest.mark.parametrize("sizes", [(0, 10, 60000, 100), (1, 70000, 100, 100000)])
+def test_what_is_told_of_a_file_that_changes_all_the_time_agrees_with_its_bytes(agent, tmp_path, sizes):
+    """Tree looks at that; a file is as it was at one moment, or shorter."""
+    path = str(tmp_path / "x")
+    ended = threading.Event()
+
+    def change():
+        while not ended.is_set():
+            for size in sizes:
+                with open(path, "ab") as f:
+                    f.truncate(size)
+
+    writer = threading.Thread(target=change)
+    writer.start()
+    try:
+        for _ in range(100):
+            assert tree(agent, tmp_path).errors.keys() <= {b"x"}
+    finally:
+        ended.set()
+        writer.join()
+
+
+# ---- trees of any shape ----------------------------------------------------------
+
+
+class Chain:
+    """A tree of directories in directories; each level has a file, and an empty directory,
+    beside the next one."""
+
+    def __init__(self, root, depth, name="d"):
+        self.paths = {b""}
+        fd, path = os.open(root, os.O_RDONLY), b""
+        for level in range(depth):
+            for other in ("1", "2", name):
+                if other == "1":
+                    os.close(os.open(other, os.O_CREAT | os.O_WRONLY, dir_fd=fd))
+                else:
+                    os.mkdir(other, dir_fd=fd)
+                self.paths.add(os.path.join(path, other.encode()))
+            path = os.path.join(path, name.encode())
+            below = os.open(name, os.O_RDONLY, dir_fd=fd)
+            os.close(fd)
+            fd = below
+        os.close(fd)
+
+
+@pytest.fixture
+def deep(tmp_path):
+    """A directory for trees that are too deep for who clears up behind tests."""
+    (tmp_path / "root").mkdir()
+    yield tmp_path / "root"
+    subprocess.run(["rm", "-rf", tmp_path / "root"], check=True)
+
+
+@pytest.mark.parametrize("depth,name", [(15, "d"), (16, "d"), (17, "d"), (40, "d"), (300, "n" * 12)])
+def test_a_deep_tree_is_told_whole(agent, deep, depth, name):
+    chain = Chain(deep, depth, name)
+    came = tree(agent, deep)
+    assert set(came.entries) == chain.paths and came.errors == {}
+
+
+def test_what_can_t_be_named_in_4095_bytes_is_told_once_and_left_out(agent, deep):
+    chain = Chain(deep, 60, "n" * 99)     # 41 directories and their slashes are 4099
+    came = tree(agent, deep)
+    assert set(came.entries) == {path for path in chain.paths if len(path) <= 4095}
+    assert came.errors == {b"/".join([b"n" * 99] * 40): ["ENAMETOOLONG"]}
+
+
+def test_neither_depth_nor_width_of_a_tree_takes_memory_that_stays(start_agent, deep):
+    agent = start_agent("--workers=1", "--reserved=0")
+    [pid] = agent.worker_pids()
+    tree(agent, deep)
+    before = memory(pid, "VmHWM")
+    Chain(deep, 1000)
+    (deep / "wide").mkdir()
+    for i in range(5000):
+        (deep / "wide" / ("a-file-of-many-%d" % i)).touch()
+    frames = agent.file_request(codec.FILE_TREE_REQ, {"path": str(deep)})
+    assert frames[-1].type == codec.FILE_ACK and len(frames) > 5000 + 3 * 1000
+    # A sanitizer keeps what was freed.
+    assert memory(pid, "VmHWM") < before + (256 * 1024 if is_sanitized() else 1024)
+    assert memory(pid, "RssAnon") < before
+    assert agent.worker_pids() == [pid]
+
+
+def test_the_frames_of_many_small_files_go_by_few_calls(start_agent, tmp_path):
+    agent = start_agent("--workers=1", "--reserved=0")
+    [pid] = agent.worker_pids()
+    for i in range(1000):
+        (tmp_path / ("%03d" % i)).write_bytes(b"x" * 100)
+    with Trace(pid, "sendto,sendmsg,write,writev,sendfile") as trace:
+        came = tree(agent, tmp_path)
+    sent = sum(len(frame.payload) + 5 for frame in came.frames)
+    assert len(came.entries) == 1001 and len(trace.calls()[pid]) < 10 + 2 * sent // 32768
+
+
+# ---- what fails, and who means no good ----------------------------------------------
+
+
+def test_what_a_user_may_not_read_is_told_and_the_rest_comes(agent, public_dir):
+    (public_dir / "open").write_bytes(b"x")
+    (public_dir / "shut").write_bytes(b"secret")
+    (public_dir / "closed/in").mkdir(parents=True)
+    os.chmod(public_dir / "shut", 0o600)
+    os.chmod(public_dir / "closed", 0o700)
+    came = tree(agent, public_dir, user="nobody")
+    assert came.errors == {b"shut": ["EACCES"], b"closed": ["EACCES"]}
+    assert set(came.entries) == {b"", b"open", b"closed"} and came.bytes == {b"open": b"x"}
+    for name in ("shut", "closed"):
+        with pytest.raises(FileError, match="^EACCES: %s/%s$" % (public_dir, name)):
+            tree(agent, public_dir / name, user="nobody")
+    with pytest.raises(FileError, match="^EINVAL: user 'nope-x'"):
+        tree(agent, public_dir, user="nope-x")
+
+
+@pytest.mark.parametrize("end", ["ACK", "E2BIG", "EACCES", "the host goes"])
+def test_the_user_s_rights_are_given_back_however_it_ends(start_agent, public_dir, end):
+    agent = start_agent("--workers=1", "--reserved=0")
+    (public_dir / "shut").mkdir(mode=0o700)
+    (public_dir / "large").write_bytes(bytes(Amid.SIZE))
+    [pid] = agent.worker_pids()
+    path = public_dir / ("shut" if end == "EACCES" else "large")
+    if end == "the host goes":
+        walk = Amid(agent, path, "", user="nobody")
+        with open("/proc/%d/status" % pid) as f:
+            assert "Uid:\t0\t65534\t0\t65534\n" in f.read()
+        walk.conn.close()
+    else:
+        frames = agent.file_request(codec.FILE_TREE_REQ, {
+            "path": str(path), "user": "nobody", "max_entries": 0 if end == "E2BIG" else 9})
+        assert frames[-1].type == (codec.FILE_ACK if end == "ACK" else codec.FILE_ERR)
+    assert agent.file_call(codec.FILE_STAT_REQ, {"path": str(public_dir / "shut/.")}).type == codec.FILE_STAT
+    assert agent.worker_pids() == [pid]
+
+
+@pytest.mark.parametrize("call,when,told", [("getdents64", 3, "EIO"), ("fstat,newfstatat", 6, "EIO"), ("pread64", 2, "EIO")])
+def test_what_a_file_system_says_of_an_entry_is_told_and_the_rest_comes(start_agent, tmp_path, call, when, told):
+    agent = start_agent("--workers=1", "--reserved=0")
+    [pid] = agent.worker_pids()
+    for d in range(4):
+        (tmp_path / ("%d" % d)).mkdir()
+        (tmp_path / ("%d/f" % d)).write_bytes(b"x")
+    with Fault(pid, call, "error=EIO", when):
+        came = tree(agent, tmp_path)
+    assert [errors for errors in came.errors.values()] == [[told]]
+    assert len(came.entries) >= 7 and agent.worker_pids() == [pid]
+
+
+def test_devices_and_sockets_are_told_of_and_never_opened(start_agent, tmp_path):
+    agent = start_agent("--workers=1", "--reserved=0")
+    os.mkfifo(tmp_path / "fifo")
+    os.mknod(tmp_path / "disk", 0o600 | stat.S_IFBLK, os.makedev(7, 250))
+    os.mknod(tmp_path / "null", 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+        with Trace(agent.worker_pids(), "open,openat") as trace:
+            came = tree(agent, tmp_path)
+    assert {e["kind"] for path, e in came.entries.items() if path} == {"other"} and len(came.entries) == 5
+    opened = [call for calls in trace.calls().values() for call in calls]
+    assert len(opened) >= 5 and all("O_PATH" in call or "O_DIRECTORY" in call for call in opened)
+
+
+DEEP = "d/" * 20
+
+
+@pytest.mark.parametrize("swapped", ["d", "d/d/d", DEEP + "d"])
+@pytest.mark.parametrize("by", ["nothing", "a link", "another directory"])
+@pytest.mark.parametrize("twice", [False, True])
+def test_who_moves_directories_away_can_t_lead_the_walk_elsewhere(agent, tmp_path, swapped, by, twice):
+    """While it is in the 23rd of 24: those that far up were closed, and are looked up again."""
+    root, secret = tmp_path / "root", tmp_path / "secret"
+    root.mkdir()
+    secret.mkdir()
+    paths = Chain(root, 24).paths | {os.fsencode(DEEP) + b"d/d/d/large"}
+    Chain(secret, 24)
+    (secret / "key").write_bytes(b"secret")
+    for level in ("d/" * i + "key" for i in range(20)):
+        (secret / level).write_bytes(b"secret")
+    (root / DEEP / "d/d/d/large").write_bytes(bytes(Amid.SIZE))
+    walk = Amid(agent, root, DEEP + "d/d/d/large")
+    if twice:
+        os.rename(root / swapped / "d/d", tmp_path / "moved too")
+    os.rename(root / swapped, tmp_path / "moved")
+    if by == "a link":
+        (root / swapped).symlink_to(secret)
+    elif by == "another directory":
+        os.rename(secret, root / swapped)
+    came = walk.finish()
+    # What it is in is told to its end, wherever that is now; of what stands in its place, nothing.
+    assert not any(path.endswith(b"key") for path in came.entries) and b"secret" not in came.bytes.values()
+    if not twice or swapped.startswith(DEEP):
+        assert came.errors == {} and set(came.entries) == paths
+    else:
+        # Of two there is no way back to the upper one.
+        lost = {os.fsencode(swapped), os.fsencode(swapped) + b"/d"}
+        assert set(came.errors) == lost
+        assert {error for errors in came.errors.values() for error in errors} <= {"ENOENT", "ENOTDIR", "ELOOP", "ESTALE"}
+        assert all(os.path.dirname(path) in lost for path in paths - set(came.entries))
+
+
+def test_a_directory_that_is_swapped_for_a_link_all_the_time_is_never_followed(agent, tmp_path):
+    root, secret = tmp_path / "root", tmp_path / "secret"
+    (root / "a/b").mkdir(parents=True)
+    (root / "a/b/f").write_bytes(b"mine")
+    (secret / "b").mkdir(parents=True)
+    (secret / "f").write_bytes(b"secret")
+    (secret / "b/f").write_bytes(b"secret")
+    (root / "link").symlink_to(secret)
+    ended = threading.Event()
+
+    def swap():
+        libc = ctypes.CDLL(None, use_errno=True)
+        pairs = [(b"a", b"link"), (b"a/b", b"link")]
+        while not ended.is_set():
+            for one, other in pairs:
+                libc.renameat2(-100, os.fsencode(root) + b"/" + one, -100, os.fsencode(root) + b"/" + other, RENAME_EXCHANGE)
+                libc.renameat2(-100, os.fsencode(root) + b"/" + one, -100, os.fsencode(root) + b"/" + other, RENAME_EXCHANGE)
+
+    attacker = threading.Thread(target=swap)
+    attacker.start()
+    try:
+        for _ in range(200):
+            came = Tree(agent.file_request(codec.FILE_TREE_REQ, {"path": str(root)}), root)
+            assert b"secret" not in came.bytes.values()
+    finally:
+        ended.set()
+        attacker.join()
+
+
+@pytest.mark.parametrize("one", [None, True, False])
+def test_another_file_system_is_entered_only_if_the_host_wants_it(start_agent, monkeypatch, tmp_path, one):
+    (tmp_path / "root/other").mkdir(parents=True)
+    (tmp_path / "root/beside").touch()
+    mounted(monkeypatch, tmp_path, "mount -t tmpfs none $D/root/other; echo x >$D/root/other/in")
+    agent = start_agent("--workers=2")
+    came = tree(agent, tmp_path / "root", **({} if one is None else {"one_file_system": one}))
+    assert set(came.entries) == {b"", b"beside", b"other"} | (set() if one is not False else {b"other/in"})
+    assert came.entries[b"other"]["dev"] != came.entries[b""]["dev"] and came.errors == {}
+    assert set(tree(agent, tmp_path / "root/other").entries) == {b"", b"in"}
+
+
+# ---- among others --------------------------------------------------------------------
+
+
+def test_another_request_may_follow_on_the_connection(agent, garden):
+    ask = {"path": str(garden), "more": True}
+    conn = agent.file_connect(codec.FILE_TREE_REQ, ask)
+    conn.send_raw(codec.encode(codec.FILE_TREE_REQ, dict(ask, max_entries=2)) +
+                  codec.encode(codec.FILE_STAT_REQ, {"path": str(garden)}))
+    frames = conn.result().frames
+    ends = [i for i, frame in enumerate(frames) if frame.type in (codec.FILE_ACK, codec.FILE_ERR)]
+    assert [frames[i].type for i in ends] == [codec.FILE_ACK, codec.FILE_ERR]
+    assert set(Tree(frames[:ends[0]], garden).entries) == all_below(garden)
+    assert len(Tree(frames[ends[0] + 1:ends[1]], garden).entries) == 2
+    assert [frame.type for frame in frames[ends[1] + 1:]] == [codec.FILE_STAT]
+
+
+def test_a_host_that_takes_nothing_is_given_up_after_the_stall_timeout(start_agent, tmp_path):
+    agent = start_agent("--workers=2", "--stall-timeout=1")
+    (tmp_path / "large").write_bytes(bytes(Amid.SIZE))
+    walk = Amid(agent, tmp_path, "large")
+    wait_until(lambda: agent.status()["workers"]["file"] == 0, message="the place back")
+    walk.conn.close()
+
+
+def test_status_shows_it(agent, tmp_path):
+    (tmp_path / "large").write_bytes(bytes(Amid.SIZE))
+    walk = Amid(agent, tmp_path, "large")
+    [slot] = [slot for slot in agent.status()["slots"] if slot["kind"] == "tree"]
+    assert slot["command"] == str(tmp_path)
+    walk.finish()
+
+
+def test_at_the_end_of_the_agent_it_stops_before_the_next_entry_and_says_so(start_agent, tmp_path):
+    agent = start_agent("--workers=2")
+    for d in range(3):
+        (tmp_path / ("%d" % d)).mkdir()
+        (tmp_path / ("%d/large" % d)).write_bytes(bytes(Amid.SIZE))
+    first = next(os.scandir(tmp_path)).name
+    walk = Amid(agent, tmp_path, first + "/large")
+    [slot] = [slot for slot in agent.status()["slots"] if slot["kind"] == "tree"]
+    os.kill(slot["pid"], signal.SIGTERM)
+    came = walk.finish(codec.FILE_ERR)
+    assert walk.frames[-1].payload.decode() == "ECANCELED: %s" % tmp_path
+    assert list(came.bytes) == [os.fsencode(first) + b"/large"] and came.errors == {}
+
+
+@pytest.mark.kills_workers
+def test_a_worker_that_is_killed_between_frames_leaves_its_host_with_file_err(start_agent, tmp_path):
+    agent = start_agent("--workers=1", "--reserved=0")
+    for d in range(300):
+        (tmp_path / ("%d" % d)).write_bytes(b"x" * 1000)
+    with Fault(agent.worker_pids(), "pread64", "signal=SIGKILL", when=250):
+        frames = agent.file_request(codec.FILE_TREE_REQ, {"path": str(tmp_path)})
+    assert frames[-1].payload == b"EIO: worker lost" and frames[-1].type == codec.FILE_ERR
+    assert len([frame for frame in frames if frame.type == codec.FILE_DONE]) > 100

@@ -174,7 +174,7 @@ def in_the_middle(agent, kind, request, call, slow=SLOW, begun=3):
 
 NAMES = {codec.FILE_LIST_REQ: "list", codec.FILE_REMOVE_REQ: "remove", codec.FILE_MOVE_REQ: "move",
          codec.FILE_WATCH_REQ: "watch", codec.FILE_STAT_REQ: "stat", codec.FILE_MKDIR_REQ: "mkdir",
-         codec.FILE_SYMLINK_REQ: "symlink", codec.FILE_SET_REQ: "set"}
+         codec.FILE_SYMLINK_REQ: "symlink", codec.FILE_SET_REQ: "set", codec.FILE_TREE_REQ: "tree"}
 
 
 @pytest.mark.parametrize("kind, call, more", [
@@ -205,6 +205,27 @@ def test_a_list_of_a_long_directory(agent, tmp_path):
     conn, calls = in_the_middle(agent, codec.FILE_LIST_REQ, {"path": str(tmp_path)}, "getdents64", SLOWER, begun=2)
     assert calls > 0 and len(conn.expect(codec.FILE_LIST).json()) == 5000
     conn.close()
+
+
+def test_a_long_tree(agent, tmp_path):
+    tree = entries(tmp_path)
+    conn, calls = in_the_middle(agent, codec.FILE_TREE_REQ, {"path": str(tree)}, "getdents64", begun=3)
+    assert 1 < calls < 2 * SLOW_COUNT + 2
+    frames = conn.result().frames
+    assert [frame.type for frame in frames] == [codec.FILE_STAT] * (SLOW_COUNT + 1) + [codec.FILE_ACK]
+
+
+def test_a_tree_with_a_large_file(agent, tmp_path):
+    data = os.urandom(MIB) * 64
+    (tmp_path / "x").write_bytes(data)
+    with agent.file_connect(codec.FILE_TREE_REQ, {"path": str(tmp_path)}) as conn:
+        conn.expect(codec.FILE_STAT)
+        conn.expect(codec.FILE_STAT)
+        with stand_still(agent, conn, kind="tree"):
+            pass
+        frames = conn.result().frames
+    assert [frame.type for frame in frames[-2:]] == [codec.FILE_DONE, codec.FILE_ACK]
+    assert b"".join(frame.payload for frame in frames[2:-2]) == data
 
 
 def test_a_long_remove(agent, tmp_path):

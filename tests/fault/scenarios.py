@@ -539,6 +539,27 @@ def set_attributes(lab, path):
 
 
 @scenario(prepare=a_tree)
+def walk(lab, path):
+    """All of a tree: what could not be told of is told as an error."""
+    conn = lab.open(codec.FILE_PORT)
+    conn.send(codec.FILE_TREE_REQ, {"path": path})
+    frames = file_told(conn, PATIENCE, codec.FILE_ACK)
+    if frames is None:
+        return
+    told = [frame.json() for frame in frames if frame.type == codec.FILE_STAT]
+    failed = {entry["path"] for entry in told if "error" in entry}
+    paths = {entry.get("path") for entry in told}
+    for missing in walk_below(path) - paths:
+        if not any(missing.startswith(one + "/" if one else "") for one in failed):
+            raise Wrong(FALSE, "nothing is told of %r, and no error" % missing)
+
+
+def walk_below(path):
+    return {""} | {os.path.relpath(os.path.join(where, name), path)
+                   for where, directories, files in os.walk(path) for name in directories + files}
+
+
+@scenario(prepare=a_tree)
 def as_user(lab, path):
     """A listing with the rights of somebody else; these are given back."""
     conn = lab.open(codec.FILE_PORT)

@@ -42,6 +42,7 @@ struct file_tree {
 	const struct file_request *request;
 	uint64_t left;	  /* entries that may still be told of */
 	bool has_told;	  /* of anything */
+	bool has_sent;	  /* something since it was last looked whether to go on */
 	int end;	  /* what ends the walk, where a part of it could not return it */
 	int root_fd;	  /* O_PATH; borrowed */
 	size_t out_len;	  /* frames in conn_tx_buffer() that have not been sent */
@@ -56,8 +57,9 @@ struct file_tree {
 /* Goes through the tree of ROOT_FD, and tells of all that it finds. */
 int file_tree_walk(struct file_tree *tree);
 
-/* Tells of what FD (O_PATH), which has STATUS, is open on, at the tree's path. */
-int file_tree_tell(struct file_tree *tree, int fd, const struct stat *status, const char *target);
+/* Tells of what FD (O_PATH), which has STATUS and as a link says TARGET, is open on, at the
+ * tree's path. STATUS may be another then. */
+int file_tree_tell(struct file_tree *tree, int fd, struct stat *status, const char *target);
 
 /* Tells that ERROR (-errno) is what became of the tree's path. */
 int file_tree_tell_error(struct file_tree *tree, int error);

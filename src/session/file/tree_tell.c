@@ -36,14 +36,13 @@ int
 file_tree_flush(struct file_tree *tree)
 {
 	size_t len = tree->out_len;
-	int r;
 
 	if (len == 0)
 		return 0;
+	tree->end = conn_send_batch(&tree->session->conn, conn_tx_buffer(), len, tree->out_count);
 	tree->out_len = 0;
-	r = conn_send_batch(&tree->session->conn, conn_tx_buffer(), len, tree->out_count);
 	tree->out_count = 0;
-	tree->end = r < 0 ? r : file_reply_check(tree->session);
+	tree->has_sent = true;
 	return tree->end;
 }
 
@@ -134,22 +133,21 @@ file_tree_send_runs(struct file_tree *tree, int fd, off_t size)
 	return r;
 }
 
-/* Sends what the file FD has; STATUS says how much that is, if it says anything. */
+/* Sends what the file FD has; it is said to have SIZE bytes, of 0 nothing is known. */
 static int
-file_tree_send_large(struct file_tree *tree, int fd, const struct stat *status)
+file_tree_send_large(struct file_tree *tree, int fd, off_t size)
 {
 	struct stat now;
 	uint64_t sent;
 	int r;
 
-	if (status->st_size == 0) {
+	if (size == 0) {
 		r = file_tree_flush(tree);
 		return r < 0 ? r : file_content_send(tree->session, fd, 0, UINT64_MAX, &sent);
 	}
-	r = file_tree_send_runs(tree, fd, status->st_size);
-	if (r == 0 && fstat(fd, &now) == 0 && now.st_size < status->st_size)
-		r = -EIO;
-	return r;
+	r = file_tree_send_runs(tree, fd, size);
+	/* Behind its end nothing tells a hole from what was cut. */
+	return r == 0 && fstat(fd, &now) == 0 && now.st_size < size ? -EIO : r;
 }
 
 /* Reads the file FD, which is said to have SIZE bytes, into memory. Returns how many it has,
@@ -181,35 +179,42 @@ file_tree_is_large(int fd, const struct stat *status)
 	       (status->st_blocks < size / 512 && lseek(fd, 0, SEEK_HOLE) < size);
 }
 
-/* Tells of a regular file, of which ENTRY says what it is. */
+/* Tells of a regular file, of which ENTRY says what it is and NOW what it was a moment ago. What
+ * is told of its size and what comes of it agree, though others change it. */
 static int
-file_tree_tell_file(
-    struct file_tree *tree, int fd, const struct stat *status, struct file_tree_entry *entry)
+file_tree_tell_file(struct file_tree *tree, int fd, struct stat *now, struct file_tree_entry *entry)
 {
 	uint8_t *bytes = conn_tx_buffer() + FILE_TREE_FILE_AT;
 	const struct file_place place = { .fd = fd };
 	int CLEANUP_FD data_fd = file_place_reopen(&place, O_RDONLY);
+	ssize_t len = FILE_TREE_SMALL;
+	bool was_empty;
 	bool is_large;
-	ssize_t len = 0;
 	int r;
 
 	if (data_fd < 0)
 		return file_tree_tell_error(tree, data_fd);
-	is_large = file_tree_is_large(data_fd, status);
+	is_large = file_tree_is_large(data_fd, now);
 	if (!is_large) {
-		len = file_tree_read_small(data_fd, status->st_size, bytes);
-		if (len < 0)
-			return file_tree_tell_error(tree, (int)len);
-		is_large = status->st_size == 0 && len == FILE_TREE_SMALL;
+		len = file_tree_read_small(data_fd, now->st_size, bytes);
+		is_large = now->st_size == 0 && len == FILE_TREE_SMALL;
 	}
-	/* What is told of it and what comes of it agree, though it has changed meanwhile. */
-	if (!is_large)
-		entry->entry.size = (uint64_t)len;
+	was_empty = now->st_size == 0;
+	if (is_large && fstat(data_fd, now) < 0)
+		len = -errno;
+	if (len < 0)
+		return file_tree_tell_error(tree, (int)len);
+	/* What was cut meanwhile is not what nobody knows the size of. */
+	if (is_large && now->st_size == 0 && !was_empty) {
+		is_large = false;
+		len = 0;
+	}
+	entry->entry.size = (uint64_t)(is_large ? now->st_size : len);
 	r = file_tree_put_stat(tree, entry);
 	if (r < 0)
 		return r;
 	if (is_large)
-		r = file_tree_send_large(tree, data_fd, status);
+		r = file_tree_send_large(tree, data_fd, now->st_size);
 	else if (len > 0)
 		r = file_tree_put(tree, VMM_GUEST_FILE_DATA, bytes, (size_t)len);
 	watchdog_ping();
@@ -219,7 +224,7 @@ file_tree_tell_file(
 }
 
 int
-file_tree_tell(struct file_tree *tree, int fd, const struct stat *status, const char *target)
+file_tree_tell(struct file_tree *tree, int fd, struct stat *status, const char *target)
 {
 	struct file_tree_entry entry = {
 		.entry = file_look_entry(status, target),

@@ -3,9 +3,10 @@
  *
  * The tree is a guest's: it may be of any depth, and change under us. What we hold of it is of
  * fixed size: a path, and for each level of it which directory that is; the deepest ones are
- * open. Where the way back leads to one that was closed, it is looked up again by the names
- * that led there, and each has to be the directory that it was. Names are only ever looked up
- * in an open directory, and links never followed.
+ * open. Where the way back leads to one that was closed, ".." must be the directory that we
+ * came from; else one was moved, and it is looked up by the names that led there, each of which
+ * has to be the directory that it was. Names are only ever looked up in an open directory, and
+ * links never followed.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -18,6 +19,7 @@
 #include "platform/fd.h"
 #include "platform/watchdog.h"
 #include "session/file/look.h"
+#include "session/file/reply.h"
 #include "session/file/tree_state.h"
 #include "session/rest.h"
 
@@ -53,13 +55,44 @@ file_tree_push(struct file_tree *tree, const struct stat *status, DIR *dir)
 	};
 }
 
+static int
+file_tree_is_level(const struct file_tree_level *level, int fd)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	return status.st_dev == level->dev && status.st_ino == level->ino ? 0 : -ESTALE;
+}
+
+/* Opens LEVEL again, which is NAME in DIR_FD if nobody has moved it, where it was closed. */
+static int
+file_tree_open_level(struct file_tree *tree, size_t level, int dir_fd, const char *name)
+{
+	DIR **stream = file_tree_stream(tree, level);
+	int r = dir_open(dir_fd, name, O_NOFOLLOW, stream);
+
+	if (r == 0)
+		r = file_tree_is_level(&tree->levels[level], dirfd(*stream));
+	if (r == 0)
+		seekdir(*stream, tree->levels[level].at);
+	else
+		dir_close(stream);
+	return r;
+}
+
 /* Leaves the deepest directory for the one above it. */
 static void
 file_tree_pop(struct file_tree *tree)
 {
-	dir_close(file_tree_stream(tree, --tree->depth));
-	if (tree->depth > 0)
+	DIR **stream = file_tree_stream(tree, --tree->depth);
+
+	if (tree->depth > 0) {
+		if (*stream != NULL && *file_tree_stream(tree, tree->depth - 1) == NULL)
+			(void)file_tree_open_level(tree, tree->depth - 1, dirfd(*stream), "..");
 		file_tree_cut_path(tree, tree->levels[tree->depth - 1].path_len);
+	}
+	dir_close(stream);
 }
 
 /* Goes from *FD, the directory of a level, to the directory of LEVEL, the next one. */
@@ -68,7 +101,6 @@ file_tree_descend(struct file_tree *tree, const struct file_tree_level *level, i
 {
 	size_t begin = (size_t)(level - 1)->path_len;
 	char name[NAME_MAX + 1] = "";
-	struct stat status;
 	int next;
 
 	begin += begin > 0 ? 1 : 0;
@@ -78,26 +110,19 @@ file_tree_descend(struct file_tree *tree, const struct file_tree_level *level, i
 		return -errno;
 	fd_close(fd);
 	*fd = next;
-	if (fstat(next, &status) < 0)
-		return -errno;
-	return status.st_dev == level->dev && status.st_ino == level->ino ? 0 : -ESTALE;
+	return file_tree_is_level(level, next);
 }
 
-/* Opens the deepest level again, which was closed, where it was closed. */
+/* Opens the deepest level again, from the root on: that below it was moved away. */
 static int
 file_tree_reopen(struct file_tree *tree)
 {
 	int CLEANUP_FD fd = openat(tree->root_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	DIR **stream = file_tree_stream(tree, tree->depth - 1);
 	int r = fd < 0 ? -errno : 0;
 
 	for (size_t i = 1; r == 0 && i < tree->depth; i++)
 		r = file_tree_descend(tree, &tree->levels[i], &fd);
-	if (r == 0)
-		r = dir_open(fd, ".", 0, stream);
-	if (r == 0)
-		seekdir(*stream, tree->levels[tree->depth - 1].at);
-	return r;
+	return r == 0 ? file_tree_open_level(tree, tree->depth - 1, fd, ".") : r;
 }
 
 /* Tells of what FD is open on, and goes into it if it is a directory. */
@@ -182,7 +207,11 @@ file_tree_walk(struct file_tree *tree)
 	while (r == 0 && tree->depth > 0) {
 		rest_point();
 		watchdog_ping();
-		r = file_tree_step(tree);
+		if (tree->has_sent)
+			r = file_reply_check(tree->session);
+		tree->has_sent = false;
+		if (r == 0)
+			r = file_tree_step(tree);
 	}
 	while (tree->depth > 0)
 		file_tree_pop(tree);
