@@ -24,9 +24,10 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="session")
 def boot(pytestconfig):
-    """Guest(), with the programs that were just built."""
+    """Guest(), with the programs that were just built, and the kernel that VGA_KERNEL names."""
 
     def start(arguments="", **options):
+        options.setdefault("kernel", os.environ.get("VGA_KERNEL", "cloud"))
         return Guest(pytestconfig.build, arguments, **options)
 
     return start
@@ -41,11 +42,13 @@ def guest(boot):
         yield started
 
 
-@pytest.fixture
-def start_hosted(boot, pytestconfig):
-    with contextlib.ExitStack() as stack:
+@pytest.fixture(scope="session")
+def hosting(boot, pytestconfig):
+    """Hosted(), as a context, with who listens on the ports LISTEN of the host."""
 
-        def start(arguments="vmm_agent.workers=8", listen=(), **options):
+    @contextlib.contextmanager
+    def start(arguments="vmm_agent.workers=8", listen=(), **options):
+        with contextlib.ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vmm-host-"))
             host = HostVsock(folder)
             stack.callback(host.close)
@@ -53,9 +56,16 @@ def start_hosted(boot, pytestconfig):
             hosted = Hosted(boot, pytestconfig.build, host, arguments, **options)
             stack.callback(hosted.guest.stop)
             hosted.listeners = listeners
-            return hosted
+            yield hosted
 
-        yield start
+    return start
+
+
+@pytest.fixture
+def start_hosted(hosting):
+    """The same, until the end of the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *arguments, **options: stack.enter_context(hosting(*arguments, **options))
 
 
 @pytest.hookimpl(hookwrapper=True)

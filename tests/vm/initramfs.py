@@ -96,14 +96,21 @@ def shared_libraries(program):
     return re.findall(r"(?:^|=>)\s*(/\S+) \(0x", listed.stdout, re.MULTILINE)
 
 
+def built_in(folder):
+    listed = folder.parent / "modules.builtin"
+    lines = listed.read_text().splitlines() if listed.exists() else []
+    return {pathlib.Path(line).stem.replace("-", "_") for line in lines}
+
+
 def modules_in_order(folder, names):
-    """Paths of the modules NAMES and of all that they need, needed ones first;
-    a module says in its own .modinfo what it depends on."""
+    """Paths of the modules NAMES and of all that they need, needed ones first, but for those
+    that the kernel has built in; a module says in its own .modinfo what it depends on."""
     paths = {path.stem.replace("-", "_"): path for path in folder.rglob("*.ko")}
+    builtin = built_in(folder)
     ordered = []
 
     def visit(name):
-        if paths[name] in ordered:
+        if name in builtin or paths[name] in ordered:
             return
         depends = re.search(rb"\0depends=([^\0]*)\0", paths[name].read_bytes())
         for needed in filter(None, depends.group(1).decode().split(",")):
