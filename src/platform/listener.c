@@ -5,10 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/utsname.h>
+#include <unistd.h>
 #include <linux/vm_sockets.h>
 
 #include "platform/fd.h"
@@ -16,6 +20,36 @@
 
 /* How much of half a buffer the kernel keeps back. */
 #define LISTENER_MESSAGE_LESS 64
+
+/* Whether the kernel may count the packets that wait. What is older never does, and would let
+ * small ones take thirty times the window in memory. */
+static bool
+listener_is_counted(void)
+{
+	struct utsname name;
+	char *minor;
+	long major;
+
+	/* Nobody else needs uname(2): its wrapper would be one more name to bind. */
+	if (syscall(SYS_uname, &name) < 0)
+		return false;
+	major = strtol(name.release, &minor, 10);
+	return major > 6 || (major == 6 && *minor == '.' && strtol(minor + 1, NULL, 10) >= 3);
+}
+
+/* Gives what FD accepts a window of LISTENER_VSOCK_WINDOW. Where that is not to be had the
+ * kernel's own has to do. */
+static void
+listener_widen(int fd)
+{
+	uint64_t size = LISTENER_VSOCK_WINDOW;
+
+	if (!listener_is_counted())
+		return;
+	/* The size is cut to the largest. */
+	(void)setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_MAX_SIZE, &size, sizeof(size));
+	(void)setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, &size, sizeof(size));
+}
 
 int
 listener_open_vsock(uint32_t port, int *ret_fd)
@@ -31,6 +65,7 @@ listener_open_vsock(uint32_t port, int *ret_fd)
 		return -errno;
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
+	listener_widen(fd);
 	if (listen(fd, LISTENER_BACKLOG) < 0)
 		return -errno;
 	*ret_fd = fd_steal(&fd);

@@ -13,6 +13,13 @@
 
 #define LISTENER_BACKLOG 1024
 
+/* How many bytes of a vsock connection may wait in the guest's kernel, from Linux 6.3 on. Since
+ * 6.12.92 (and its like of other series) packets are counted there too, at SKB_TRUESIZE(0) each,
+ * which is 576 bytes: when more wait than the window has room for the kernel resets the
+ * connection (ENOBUFS), and no host can know. There are 455 in the 256 KiB that the kernel
+ * gives by itself, and 7281 here, which take some 30 MiB; none is taken in advance. */
+#define LISTENER_VSOCK_WINDOW (4u << 20)
+
 /* Both return 0 with a listening, non-blocking, close-on-exec socket in *RET_FD,
  * which the caller owns, or -errno.
  *

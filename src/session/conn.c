@@ -15,6 +15,7 @@
 #include "platform/clock.h"
 #include "platform/fd.h"
 #include "platform/io_error.h"
+#include "platform/log.h"
 #include "platform/memory.h"
 #include "session/conn_wait.h"
 #include "session/rest.h"
@@ -123,7 +124,7 @@ conn_fill(struct conn *conn)
 		n = recv(conn->fd, place, room, MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return conn_bear(conn, errno);
+		return conn_bear(conn, errno == EAGAIN ? EAGAIN : conn_tell_reset(conn, errno));
 	if (n == 0)
 		return -EPIPE;
 	if (conn->send_max == SIZE_MAX)
@@ -188,6 +189,22 @@ void
 conn_lose_track(struct conn *conn)
 {
 	frame_reader_lose_track(&conn->rx);
+}
+
+int
+conn_tell_reset(const struct conn *conn, int error)
+{
+	static struct log_limit limit = { .burst = 3, .period_ms = 60000 };
+	int reset = 0;
+	socklen_t len = sizeof(reset);
+
+	(void)getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &reset, &len);
+	if (reset == 0 && error == ECONNRESET)
+		reset = error;
+	if (reset != 0 && !conn->tx_last)
+		log_limited(&limit, "the connection was reset: %s%s", strerror(reset),
+		    reset == ENOBUFS ? ": too many small packets waited to be read" : "");
+	return reset != 0 ? EPIPE : error;
 }
 
 int

@@ -86,6 +86,7 @@ conn_lose_host(const struct conn *conn, int duplicates_fd)
 {
 	int pair[2];
 
+	(void)conn_tell_reset(conn, 0);
 	if (duplicates_fd >= 0)
 		(void)fdpass_drop(duplicates_fd);
 	/* Without one, it is closed with the session. */

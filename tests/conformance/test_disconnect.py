@@ -119,6 +119,21 @@ def test_leaving_with_output_unread_ends_the_session(agent):
     wait_until(lambda: not is_running(pid), message="the program ends")
 
 
+def test_a_reset_in_mid_session_is_said_in_the_log_with_its_cause_and_no_other_going_is(agent):
+    """That of a vsock whose window is full: tests/vm/test_window.py."""
+    answered = agent.start(["true"])
+    assert answered.wait_readable(20)
+    leaving = agent.start(["cat"])
+    for conn in (answered, leaving):
+        conn.close()
+    wait_until(lambda: agent.status()["workers"]["exec"] == 0, message="both end")
+    assert "reset" not in agent.log()
+    conn = agent.start(["sh", "-c", "exec yes"])
+    assert conn.wait_readable(20)
+    conn.close()
+    agent.wait_log("the connection was reset: Connection reset by peer")
+
+
 @LEAVE
 @pytest.mark.parametrize("tty", [False, True], ids=["pipes", "tty"])
 @pytest.mark.parametrize("script", ["silent", "writing_faster_than_anyone_reads"])

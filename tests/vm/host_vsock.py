@@ -5,6 +5,7 @@
                                   or host.backend(256), and DEVICE to be plugged in
     host.path                     a Unix socket: "CONNECT 52\\n" leads to the guest's port 52
     host.path + "_51"             where the guest's connections to CID 2, port 51 lead
+    host.piece = 205              a packet to the guest has no more data than that
 
 As Firecracker and Cloud Hypervisor have it: a close of the host's end, half or
 whole, becomes a whole one; a half one of the guest's is not passed on. And as with
@@ -31,7 +32,7 @@ REQUEST, RESPONSE, RST, SHUTDOWN, RW, CREDIT_UPDATE, CREDIT_REQUEST = range(1, 8
 RECEIVE_AND_SEND = 3
 HEADER = struct.Struct("<QQIIIHHIII")  # of a packet
 WINDOW = 256 * 1024
-PIECE = 2048  # of data in one packet; the guest's buffers hold a page
+PIECE = 2048  # of data in one packet, if not told otherwise; the guest's buffers hold a page
 
 VERSION_1, PROTOCOL_FEATURES = 1 << 32, 1 << 30
 PROTOCOL_CONFIG = 1 << 9
@@ -114,6 +115,8 @@ class HostVsock:
     def __init__(self, folder, cid=GUEST_CID):
         self.path = str(pathlib.Path(folder) / "vsock")
         self.cid = cid
+        self.piece = PIECE
+        self.granted = 0  # the window that the guest spoke of last
         self._selector = selectors.DefaultSelector()
         self._vhost_listener = self._listen(self.path + ".vhost", self._accept_qemu)
         self._listener = self._listen(self.path, self._accept_host)
@@ -143,6 +146,14 @@ class HostVsock:
     def hold(self, seconds):
         """Looks at nothing that the guest sends for so long, as a monitor that is busy."""
         self._held_until = time.monotonic() + seconds
+
+    def has_sent_all(self):
+        """Whether no packet waits for a buffer of the guest's."""
+        return not self._packets
+
+    def lacks_credit(self):
+        """Whether the guest takes nothing more of some connection."""
+        return any(stream.is_up and stream.room() == 0 for stream in list(self._streams.values()))
 
     def close(self):
         os.write(self._wake_write, b"x")
@@ -315,7 +326,7 @@ class HostVsock:
             self._send(stream, CREDIT_UPDATE)
 
     def _read_host(self, stream):
-        data = stream.sock.recv(min(PIECE, stream.room()))
+        data = stream.sock.recv(min(self.piece, stream.room()))
         if data:
             stream.sent += len(data)
             self._send(stream, RW, data)
@@ -350,6 +361,7 @@ class HostVsock:
             if kind != RST:
                 self._packets.append(self._pack(host_port, guest_port, RST))
             return
+        self.granted = alloc
         stream.peer_alloc, stream.peer_forwarded = alloc, forwarded
         if kind == RESPONSE:
             stream.is_up = True

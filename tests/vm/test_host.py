@@ -73,6 +73,7 @@ def test_sessions_whose_connections_were_reset_end_and_free_their_workers_at_onc
     watching.expect(codec.FILE_ACK)
     reset_transport(hosted)
     hosted.wait_idle()
+    hosted.guest.wait_console("session 1: the connection was reset: Connection reset by peer")
     assert hosted.guest.output("cat /hup") == "hup"
     assert hosted.guest.run("ps | grep -v grep | grep -q 'sleep 600'").status == 1
     status = hosted.status()
