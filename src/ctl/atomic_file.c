@@ -1,6 +1,6 @@
 /*
- * atomic_file: a temporary name beside the target, rename(2), and the ways where that will not
- * do.
+ * atomic_file: a file without a name, which is linked to its target's, or takes it by a temporary
+ * name and rename(2); and the ways where that will not do.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -17,6 +18,8 @@
 #include "ctl/atomic_file_like.h"
 #include "ctl/signals.h"
 #include "platform/fd.h"
+#include "platform/io_result.h"
+#include "platform/proc.h"
 
 #define ATOMIC_FILE_TRIES 16
 #define ATOMIC_FILE_COPY_LEN (64 * 1024)
@@ -47,6 +50,7 @@ atomic_file_name_temporary(const char *name, char temporary[NAME_MAX + 1])
 	return 0;
 }
 
+/* The file with a name beside the target, where the file system has no files without. */
 static int
 atomic_file_open_temporary(struct atomic_file *file)
 {
@@ -63,6 +67,57 @@ atomic_file_open_temporary(struct atomic_file *file)
 	if (r < 0)
 		file->temporary[0] = '\0';
 	return r;
+}
+
+/* Gives the unnamed file the name NAME: open(2), O_TMPFILE. The first way is one look-up;
+ * kernels before 6.10 have it for privileged processes alone. */
+static int
+atomic_file_name(const struct atomic_file *file, const char *name)
+{
+	static atomic_bool goes_by_path;
+	char path[PROC_FD_PATH_MAX];
+
+	if (!goes_by_path) {
+		if (linkat(file->fd, "", file->dir_fd, name, AT_EMPTY_PATH) == 0)
+			return 0;
+		if (errno != ENOENT)
+			return -errno;
+		goes_by_path = true;
+	}
+	proc_fd_path(file->fd, path);
+	return io_result(linkat(AT_FDCWD, path, file->dir_fd, name, AT_SYMLINK_FOLLOW));
+}
+
+/* Whether it could be named in the end also by a process without privileges. */
+static bool
+atomic_file_can_be_named(int fd)
+{
+	static atomic_bool is_known;
+	char path[PROC_FD_PATH_MAX];
+
+	if (!is_known) {
+		proc_fd_path(fd, path);
+		is_known = access(path, F_OK) == 0;
+	}
+	return is_known;
+}
+
+/* The file that is received into. Nobody can open one that has no name: it may have its mode
+ * from the start. */
+static int
+atomic_file_open_new(struct atomic_file *file)
+{
+	mode_t mode = file->is_new ? file->mode : S_IRUSR | S_IWUSR;
+
+	file->fd = openat(file->dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+	if (file->fd >= 0 && atomic_file_can_be_named(file->fd)) {
+		file->has_mode = file->is_new;
+		return 0;
+	}
+	if (file->fd < 0 && errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
+		return -errno;
+	fd_close(&file->fd);
+	return atomic_file_open_temporary(file);
 }
 
 int
@@ -99,27 +154,30 @@ atomic_file_open_there(struct atomic_file *file)
 }
 
 int
-atomic_file_open(
-    struct atomic_file *ret, int dir_fd, const char *name, mode_t mode, bool special_too)
+atomic_file_open(struct atomic_file *ret, int dir_fd, const char *name, mode_t mode,
+    enum atomic_file_there there)
 {
 	struct stat st;
 	int r;
 
-	*ret = (struct atomic_file){
-		.dir_fd = dir_fd, .fd = -1, .there_fd = -1, .name = name, .mode = mode
-	};
-	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-		if (errno != ENOENT)
-			return -errno;
-		ret->is_new = true;
-		return atomic_file_open_temporary(ret);
-	}
+	*ret = (struct atomic_file){ .dir_fd = dir_fd,
+		.fd = -1,
+		.there_fd = -1,
+		.name = name,
+		.mode = mode,
+		.is_new = true,
+		.is_only = there == ATOMIC_FILE_NONE };
+	if (ret->is_only)
+		return atomic_file_open_new(ret);
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? atomic_file_open_new(ret) : -errno;
+	ret->is_new = false;
 	if (S_ISDIR(st.st_mode))
 		return -EISDIR;
 	if (!S_ISREG(st.st_mode))
-		return special_too ? atomic_file_open_special(ret) : -EEXIST;
+		return there == ATOMIC_FILE_SPECIAL_TOO ? atomic_file_open_special(ret) : -EEXIST;
 	ret->mode = st.st_mode & (S_IRWXU | S_IRWXG | S_IRWXO);
-	r = atomic_file_open_temporary(ret);
+	r = atomic_file_open_new(ret);
 	if (r == 0 && (st.st_nlink > 1 || atomic_file_like(ret->fd, dir_fd, name, &st) < 0))
 		r = atomic_file_open_there(ret);
 	return r;
@@ -128,7 +186,17 @@ atomic_file_open(
 int
 atomic_file_write(struct atomic_file *file, const uint8_t *data, size_t len)
 {
+	file->has_hole = false;
 	return fd_write_full(file->fd, data, len);
+}
+
+int
+atomic_file_skip(struct atomic_file *file, uint64_t len)
+{
+	if (len > INT64_MAX || lseek(file->fd, (off_t)len, SEEK_CUR) < 0)
+		return len > INT64_MAX || errno == EOVERFLOW || errno == EINVAL ? -EFBIG : -errno;
+	file->has_hole = true;
+	return 0;
 }
 
 static int
@@ -142,13 +210,6 @@ atomic_file_set(int fd, mode_t mode, const struct timespec *mtime)
 		return 0;
 	times[1] = *mtime;
 	return futimens(fd, times) < 0 ? -errno : 0;
-}
-
-/* A file on another machine may say when it is closed that it could not be written. */
-static int
-atomic_file_close(int *fd)
-{
-	return close(fd_steal(fd)) < 0 && errno != EINTR ? -errno : 0;
 }
 
 /* Takes the room first: on a full disk the old file is to stay whole. */
@@ -199,42 +260,88 @@ atomic_file_commit_into(struct atomic_file *file, const mode_t *mode, const stru
 		r = atomic_file_copy(file->fd, file->there_fd, size);
 	if (r == 0 && (mode != NULL || mtime != NULL))
 		r = atomic_file_set(file->there_fd, mode != NULL ? *mode : file->mode, mtime);
-	return r < 0 ? r : atomic_file_close(&file->there_fd);
+	return r < 0 ? r : fd_close_written(&file->there_fd);
+}
+
+/* Gives the unnamed file a name beside the target. */
+static int
+atomic_file_name_beside(struct atomic_file *file)
+{
+	int r = -EEXIST;
+
+	for (int i = 0; i < ATOMIC_FILE_TRIES && r == -EEXIST; i++) {
+		r = atomic_file_name_temporary(file->name, file->temporary);
+		if (r == 0)
+			r = atomic_file_name(file, file->temporary);
+	}
+	if (r < 0)
+		file->temporary[0] = '\0';
+	return r;
+}
+
+/* Gives it the target's name, which is taken from the file that has it. */
+static int
+atomic_file_take_name(struct atomic_file *file)
+{
+	struct stat st;
+	int r = 0;
+
+	if (file->temporary[0] == '\0' && file->is_new) {
+		r = atomic_file_name(file, file->name);
+		if (r != -EEXIST)
+			return r;
+	}
+	if (file->is_only && fstatat(file->dir_fd, file->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
+	if (file->temporary[0] == '\0')
+		r = atomic_file_name_beside(file);
+	if (r < 0)
+		return r;
+	if (renameat(file->dir_fd, file->temporary, file->dir_fd, file->name) < 0)
+		return -errno;
+	file->temporary[0] = '\0';
+	return 0;
 }
 
 static int
 atomic_file_commit_replacing(
     struct atomic_file *file, const mode_t *mode, const struct timespec *mtime)
 {
-	int CLEANUP_FD kept_fd = -1;
-	int r = atomic_file_set(file->fd, mode != NULL ? *mode : file->mode, mtime);
+	int r = 0;
 
-	if (r < 0)
+	if (!file->has_mode || mode != NULL || mtime != NULL)
+		r = atomic_file_set(file->fd, mode != NULL ? *mode : file->mode, mtime);
+	/* A file on another machine may say when it is closed that it could not be written. */
+	if (r == 0)
+		r = fd_flush(file->fd);
+	if (r == 0)
+		r = atomic_file_take_name(file);
+	if (r != -EBUSY || file->is_new)
 		return r;
-	/* Each close of a file has its errors told. */
-	kept_fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
-	if (kept_fd < 0)
-		return -errno;
-	r = atomic_file_close(&file->fd);
-	file->fd = fd_steal(&kept_fd);
-	if (r < 0)
-		return r;
-	if (renameat(file->dir_fd, file->temporary, file->dir_fd, file->name) == 0) {
-		file->temporary[0] = '\0';
-		return 0;
-	}
-	if (errno != EBUSY || file->is_new)
-		return -errno;
 	/* Something is mounted on it. */
 	r = atomic_file_open_there(file);
 	return r < 0 ? r : atomic_file_commit_into(file, mode, mtime);
 }
 
+/* A hole is only there if something stands behind it. */
+static int
+atomic_file_end(struct atomic_file *file)
+{
+	off_t size = file->has_hole ? lseek(file->fd, 0, SEEK_CUR) : 0;
+
+	return size < 0 || (file->has_hole && ftruncate(file->fd, size) < 0) ? -errno : 0;
+}
+
 int
 atomic_file_commit(struct atomic_file *file, const mode_t *mode, const struct timespec *mtime)
 {
+	int r;
+
 	if (file->is_special)
-		return atomic_file_close(&file->fd);
+		return fd_close_written(&file->fd);
+	r = atomic_file_end(file);
+	if (r < 0)
+		return r;
 	return file->there_fd >= 0 ? atomic_file_commit_into(file, mode, mtime)
 				   : atomic_file_commit_replacing(file, mode, mtime);
 }

@@ -63,12 +63,13 @@ copy_out_receive(struct copy_out *out, const char *path, struct client_error *er
 /* Receives the guest's PATH as NAME in the directory DIR_FD, called HERE. */
 static int
 copy_out_replace(struct copy *copy, const char *path, int dir_fd, const char *name,
-    const char *here, const struct copy_job *like, bool special_too, struct client_error *error)
+    const char *here, const struct copy_job *like, enum atomic_file_there there,
+    struct client_error *error)
 {
 	struct atomic_file CLEANUP_ATOMIC_FILE file = ATOMIC_FILE_INIT;
 	struct copy_out out = { .copy = copy, .file = &file, .here = here };
 	mode_t mode = copy_mode(copy, like->mode) & COPY_OUT_BITS;
-	int r = atomic_file_open(&file, dir_fd, name, mode, special_too);
+	int r = atomic_file_open(&file, dir_fd, name, mode, there);
 
 	if (r == -EEXIST) {
 		client_fail(error, "%s is in the way, and not a regular file", here);
@@ -96,7 +97,8 @@ copy_out_job(struct copy *copy, const struct copy_job *job, struct client_error 
 	client_fail(error, "out of memory");
 	if (path != NULL && here != NULL) {
 		error->text[0] = '\0';
-		r = copy_out_replace(copy, path, job->dir->fd, job->name, here, job, false, error);
+		r = copy_out_replace(
+		    copy, path, job->dir->fd, job->name, here, job, ATOMIC_FILE_REGULAR, error);
 	}
 	free(path);
 	free(here);
@@ -303,8 +305,8 @@ copy_out_file(struct copy *copy, const char *source, const char *target,
 	if (r < 0)
 		client_fail(error, "can't write to %s: %s", target, strerror(-r));
 	else
-		r = copy_out_replace(
-		    copy, source, dir_fd, basename(name), target, like, true, error);
+		r = copy_out_replace(copy, source, dir_fd, basename(name), target, like,
+		    ATOMIC_FILE_SPECIAL_TOO, error);
 	free(directory);
 	free(name);
 	return r;

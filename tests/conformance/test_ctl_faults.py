@@ -88,6 +88,18 @@ def test_an_error_that_the_close_of_a_copy_tells_leaves_the_old_file(agent, top)
     assert told == 1
 
 
+@pytest.mark.parametrize("error,result", [("EOPNOTSUPP", "x"), ("EACCES", "old")])
+def test_where_a_file_must_have_a_name_it_has_one_beside_its_target_meanwhile(agent, top, error, result):
+    """The first open is that of the directory, the second is for O_TMPFILE."""
+    (top / "to").mkdir()
+    (top / "to" / "1").write_text("old")
+    for name, expected in (("1", ["1"]), ("2", ["1", "2"] if result == "x" else ["1"])):
+        done = Faulty(agent, "openat:error=%s:when=2" % error, top / "to").run(
+            "cp", "vm:%s" % (top / "from" / "1"), top / "to" / name)
+        assert done.code == (result != "x") and sorted(os.listdir(top / "to")) == expected
+        assert (top / "to" / "1").read_text() == result
+
+
 def test_a_link_that_cannot_be_made_leaves_the_old_file(agent, top):
     """The first try says that there is something, the second one is to take its place."""
     (top / "from" / "d" / "here").symlink_to("x")
