@@ -31,6 +31,8 @@ copy_init(struct copy *copy)
 {
 	*copy = (struct copy){
 		.user = "",
+		.max_size = UINT64_MAX,
+		.max_entries = UINT64_MAX,
 		.asks = GUEST_AHEAD_INIT,
 		.asks_lock = PTHREAD_MUTEX_INITIALIZER,
 		.lock = PTHREAD_MUTEX_INITIALIZER,

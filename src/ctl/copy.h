@@ -75,7 +75,12 @@ struct copy {
 	int sources;	  /* how many were given */
 	mode_t umask;
 
+	uint64_t max_size;    /* bytes that may come out of a guest, */
+	uint64_t max_entries; /* and entries of its directories */
+
 	_Atomic bool failed;
+	_Atomic uint64_t size; /* what has come of these so far */
+	uint64_t entries;
 	struct progress progress;
 	size_t pending_size; /* of copy_pending.h, all levels together */
 

@@ -1,24 +1,25 @@
 /*
- * copy_out: files and directories of the guest, onto this machine.
+ * copy_out: files of the guest onto this machine, and the directories for them.
  *
  * Nobody trusts a guest: a name with a slash in it is refused, no link that is there
  * is followed below the directory that was asked for, set-id bits don't come along.
  *
  * SPDX-License-Identifier: MIT
  */
+#include "ctl/copy_out.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "ctl/atomic_file.h"
-#include "ctl/copy.h"
-#include "ctl/copy_pending.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/core/guest_file.h"
+#include "ctl/quantity.h"
 #include "ctl/target.h"
 #include "platform/fd.h"
 
@@ -32,17 +33,49 @@ struct copy_out {
 	uint64_t received;
 };
 
+struct copy_out_like
+copy_out_like(const struct file_entry *entry)
+{
+	return (struct copy_out_like){ .mode = entry->mode,
+		.mtime = { .tv_sec = entry->mtime_secs, .tv_nsec = entry->mtime_nanos } };
+}
+
+int
+copy_out_count(struct copy *copy, uint64_t len, struct client_error *error)
+{
+	char most[QUANTITY_MAX];
+
+	if (atomic_fetch_add(&copy->size, len) + len <= copy->max_size && len <= copy->max_size)
+		return 0;
+	quantity_format_bytes(most, copy->max_size);
+	client_fail(error, "the guest sends more than %s in all (--max-size)", most);
+	return -EFBIG;
+}
+
+int
+copy_out_count_entry(struct copy *copy, struct client_error *error)
+{
+	if (copy->entries++ < copy->max_entries)
+		return 0;
+	client_fail(error, "the guest sends more than %" PRIu64 " entries (--max-entries)",
+	    copy->max_entries);
+	return -E2BIG;
+}
+
 static int
 copy_out_write(void *argument, const uint8_t *data, size_t len, struct client_error *error)
 {
 	struct copy_out *out = argument;
-	int r = out->file != NULL ? atomic_file_write(out->file, data, len)
-				  : fd_write_full(STDOUT_FILENO, data, len);
+	int r = copy_out_count(out->copy, len, error);
 
+	if (r < 0)
+		return r;
+	r = out->file != NULL ? atomic_file_write(out->file, data, len)
+			      : fd_write_full(STDOUT_FILENO, data, len);
 	out->received += len;
 	progress_add(&out->copy->progress, (int64_t)len);
 	if (r < 0)
-		client_fail(error, "can't write to %s: %s", out->here, strerror(-r));
+		copy_out_fail(out->here, r, error);
 	return r;
 }
 
@@ -60,52 +93,91 @@ copy_out_receive(struct copy_out *out, const char *path, struct client_error *er
 	return r;
 }
 
+int
+copy_out_open(struct copy *copy, struct atomic_file *file, int dir_fd, const char *name,
+    const struct copy_out_like *like, enum atomic_file_there there)
+{
+	mode_t mode = copy_mode(copy, like->mode) & COPY_OUT_BITS;
+
+	return atomic_file_open(file, dir_fd, name, mode, there);
+}
+
+int
+copy_out_commit(struct copy *copy, struct atomic_file *file, const struct copy_out_like *like)
+{
+	mode_t mode = copy_mode(copy, like->mode) & COPY_OUT_BITS;
+
+	return atomic_file_commit(
+	    file, copy->preserve ? &mode : NULL, copy->preserve ? &like->mtime : NULL);
+}
+
+void
+copy_out_fail(const char *here, int r, struct client_error *error)
+{
+	if (r == -EEXIST)
+		client_fail(error, "%s is in the way, and not a regular file", here);
+	else
+		client_fail(error, "can't write to %s: %s", here, strerror(-r));
+}
+
 /* Receives the guest's PATH as NAME in the directory DIR_FD, called HERE. */
 static int
 copy_out_replace(struct copy *copy, const char *path, int dir_fd, const char *name,
-    const char *here, const struct copy_job *like, enum atomic_file_there there,
+    const char *here, const struct copy_out_like *like, enum atomic_file_there there,
     struct client_error *error)
 {
 	struct atomic_file CLEANUP_ATOMIC_FILE file = ATOMIC_FILE_INIT;
 	struct copy_out out = { .copy = copy, .file = &file, .here = here };
-	mode_t mode = copy_mode(copy, like->mode) & COPY_OUT_BITS;
-	int r = atomic_file_open(&file, dir_fd, name, mode, there);
+	int r = copy_out_open(copy, &file, dir_fd, name, like, there);
 
-	if (r == -EEXIST) {
-		client_fail(error, "%s is in the way, and not a regular file", here);
+	if (r < 0) {
+		copy_out_fail(here, r, error);
 		return r;
 	}
-	if (r == 0)
-		r = copy_out_receive(&out, path, error);
-	if (r < 0 && error->text[0] != '\0')
-		return r;
-	if (r == 0)
-		r = atomic_file_commit(
-		    &file, copy->preserve ? &mode : NULL, copy->preserve ? &like->mtime : NULL);
+	r = copy_out_receive(&out, path, error);
 	if (r < 0)
-		client_fail(error, "can't write to %s: %s", here, strerror(-r));
+		return r;
+	r = copy_out_commit(copy, &file, like);
+	if (r < 0)
+		copy_out_fail(here, r, error);
 	return r;
 }
 
-static int
+int
 copy_out_job(struct copy *copy, const struct copy_job *job, struct client_error *error)
 {
+	const struct copy_out_like like = { job->mode, job->mtime };
 	char *path = guest_entry_join(job->dir->guest, job->name);
 	char *here = guest_entry_join(job->dir->here, job->name);
 	int r = -ENOMEM;
 
 	client_fail(error, "out of memory");
-	if (path != NULL && here != NULL) {
-		error->text[0] = '\0';
+	if (path != NULL && here != NULL)
 		r = copy_out_replace(
-		    copy, path, job->dir->fd, job->name, here, job, ATOMIC_FILE_REGULAR, error);
-	}
+		    copy, path, job->dir->fd, job->name, here, &like, ATOMIC_FILE_REGULAR, error);
 	free(path);
 	free(here);
 	return r;
 }
 
 /* ---- trees -------------------------------------------------------------- */
+
+bool
+copy_out_is_name(const char *name)
+{
+	return name[0] != '\0' && strchr(name, '/') == NULL && strcmp(name, ".") != 0 &&
+	       strcmp(name, "..") != 0;
+}
+
+void
+copy_out_leave_out(struct copy *copy, const struct copy_dir *dir, const char *name)
+{
+	struct client_error error;
+
+	client_fail(
+	    &error, "vm:%s/%s is left out: it is not a file, directory or link", dir->guest, name);
+	copy_complain(copy, 0, &error);
+}
 
 /* A new directory could not be filled without the owner's rights in it. */
 static void
@@ -125,145 +197,56 @@ copy_out_finish(struct copy *copy, struct copy_dir *dir)
 	}
 }
 
-static int copy_out_walk(struct copy *copy, struct copy_dir *dir);
-
-/* Makes NAME in DIR_FD, or finds it there. Returns a descriptor of it, or -errno. */
+/* Makes NAME in DIR_FD; or, unless it IS_ONLY one that is made, finds it there. Returns a
+ * descriptor of it, or -errno. */
 static int
-copy_out_mkdir(int dir_fd, const char *name, int follow, bool *ret_is_new)
+copy_out_mkdir(int dir_fd, const char *name, int follow, bool is_only, bool *ret_is_new)
 {
 	int fd;
 
 	*ret_is_new = mkdirat(dir_fd, name, S_IRWXU) == 0;
-	if (!*ret_is_new && errno != EEXIST)
+	if (!*ret_is_new && (errno != EEXIST || is_only))
 		return -errno;
 	fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | follow);
 	return fd < 0 ? -errno : fd;
 }
 
-static int
-copy_out_directory(struct copy *copy, struct copy_dir *dir, mode_t mode, struct timespec mtime)
+static void
+copy_out_set_like(struct copy_dir *dir, const struct copy_out_like *like, bool is_new)
 {
-	dir->mode = mode;
-	dir->mtime = mtime;
+	dir->is_new = is_new;
+	dir->mode = like->mode;
+	dir->mtime = like->mtime;
 	dir->finish = copy_out_finish;
-	return copy_out_walk(copy, dir);
 }
 
-static int
-copy_out_subdirectory(
-    struct copy *copy, struct copy_dir *dir, const struct copy_pending_dir *pending)
+int
+copy_out_enter(
+    struct copy_dir *dir, const char *name, const struct copy_out_like *like, struct copy_dir **ret)
 {
-	struct copy_dir *child;
 	bool is_new;
-	int fd = copy_out_mkdir(dir->fd, pending->name, O_NOFOLLOW, &is_new);
+	int CLEANUP_FD fd = copy_out_mkdir(dir->fd, name, O_NOFOLLOW, dir->is_new, &is_new);
 	int r;
 
 	if (fd < 0)
 		return fd;
-	r = copy_dir_new(dir, fd, pending->name, &child);
-	if (r < 0)
-		return r;
-	child->is_new = is_new;
-	r = copy_out_directory(copy, child, pending->mode, pending->mtime);
-	copy_dir_release(copy, child);
-	return r;
-}
-
-static bool
-copy_out_is_name(const char *name)
-{
-	return name[0] != '\0' && strchr(name, '/') == NULL && strcmp(name, ".") != 0 &&
-	       strcmp(name, "..") != 0;
-}
-
-/* One entry of a directory; a directory is put into PENDING. Returns 0 to go on, or
- * -ECANCELED. */
-static int
-copy_out_entry(struct copy *copy, struct copy_dir *dir, struct copy_pending *pending,
-    const struct file_entry *entry)
-{
-	struct timespec mtime = { .tv_sec = entry->mtime_secs, .tv_nsec = entry->mtime_nanos };
-	struct copy_job job = { .name = (char *)(uintptr_t)entry->name,
-		.mode = entry->mode,
-		.mtime = mtime,
-		.run = copy_out_job };
-	struct copy_pending_dir child = { entry->name, .mode = entry->mode, .mtime = mtime };
-	struct client_error error = { "" };
-	int r = 0;
-
-	if (!copy_out_is_name(entry->name)) {
-		client_fail(
-		    &error, "vm:%s: '%s' is not the name of a file", dir->guest, entry->name);
-		copy_complain(copy, 0, &error);
-		return 0;
-	}
-	switch (entry->kind) {
-	case FILE_ENTRY_FILE:
-		copy->progress.bytes_total += entry->size;
-		r = copy_put(copy, dir, &job);
-		break;
-	case FILE_ENTRY_DIR:
-		r = copy_pending_add(copy, pending, &child);
-		break;
-	case FILE_ENTRY_SYMLINK:
-		r = atomic_file_link(dir->fd, entry->name, entry->symlink_target);
-		break;
-	case FILE_ENTRY_OTHER:
-		client_fail(&error, "vm:%s/%s is left out: it is not a file, directory or link",
-		    dir->guest, entry->name);
-		copy_complain(copy, 0, &error);
-		break;
-	}
-	if (r < 0 && r != -ECANCELED)
-		copy_complain_of(copy, dir, entry->name, r);
-	return r == -ECANCELED ? r : 0;
-}
-
-/* All of DIR but its directories. The listing, which is long, is freed before these. */
-static int
-copy_out_level(struct copy *copy, struct copy_dir *dir, struct copy_pending *pending)
-{
-	struct file_listing CLEANUP_LISTING listing = { 0 };
-	struct copy_patience patience = { 0 };
-	struct client_error error = { "" };
-	int r;
-
-	do
-		r = guest_entry_list(target_agent(), dir->guest, copy->user, &listing, &error);
-	while (copy_try_again(&patience, &r));
-	if (r < 0)
-		copy_complain(copy, r, &error);
-	for (size_t i = 0; r == 0 && i < listing.count; i++)
-		r = copy_out_entry(copy, dir, pending, &listing.entries[i]);
-	return r == -ECANCELED ? r : 0;
-}
-
-static int
-copy_out_walk(struct copy *copy, struct copy_dir *dir)
-{
-	struct copy_pending CLEANUP_PENDING pending = { 0 };
-	struct copy_pending_dir child;
-	int r = copy_out_level(copy, dir, &pending);
-
-	while (r == 0 && copy_pending_next(&pending, &child)) {
-		r = copy_out_subdirectory(copy, dir, &child);
-		if (r < 0 && r != -ECANCELED) {
-			copy_complain_of(copy, dir, child.name, r);
-			r = 0;
-		}
-	}
+	r = copy_dir_new(dir, fd_steal(&fd), name, ret);
+	if (r == 0)
+		copy_out_set_like(*ret, like, is_new);
 	return r;
 }
 
 /* ---- what was named on the command line --------------------------------- */
 
 static int
-copy_out_tree(struct copy *copy, const char *source, const char *target,
+copy_out_directory(struct copy *copy, const char *source, const char *target,
     const struct file_entry *entry, struct client_error *error)
 {
+	const struct copy_out_like like = copy_out_like(entry);
+	struct copy_patience patience = { 0 };
 	bool is_new;
 	struct copy_dir *dir;
-	int fd = copy_out_mkdir(AT_FDCWD, target, 0, &is_new);
+	int fd = copy_out_mkdir(AT_FDCWD, target, 0, false, &is_new);
 	int r;
 
 	if (fd < 0) {
@@ -275,9 +258,12 @@ copy_out_tree(struct copy *copy, const char *source, const char *target,
 		client_fail(error, "out of memory");
 		return -ENOMEM;
 	}
-	dir->is_new = is_new;
-	r = copy_out_directory(copy, dir, entry->mode,
-	    (struct timespec){ .tv_sec = entry->mtime_secs, .tv_nsec = entry->mtime_nanos });
+	copy_out_set_like(dir, &like, is_new);
+	do
+		r = copy_out_tree(copy, dir, error);
+	while (copy_try_again(&patience, &r));
+	if (r == -ENOSYS)
+		r = copy_out_list(copy, dir);
 	copy_dir_release(copy, dir);
 	return r;
 }
@@ -285,7 +271,7 @@ copy_out_tree(struct copy *copy, const char *source, const char *target,
 /* A link that was named is followed, as cp(1) does. */
 static int
 copy_out_file(struct copy *copy, const char *source, const char *target,
-    const struct copy_job *like, struct client_error *error)
+    const struct copy_out_like *like, struct client_error *error)
 {
 	char *directory = realpath(target, NULL);
 	char *name;
@@ -333,8 +319,7 @@ copy_out(struct copy *copy, const char *source, const char *target)
 		entry = listing.entries[0];
 	/* An agent of the first day can't be asked, and may well read the file. */
 	if (r == 0 || r == -EREMOTEIO || r == -EPROTO || r == -ENODATA) {
-		struct copy_job like = { .mode = entry.mode,
-			.mtime = { .tv_sec = entry.mtime_secs, .tv_nsec = entry.mtime_nanos } };
+		const struct copy_out_like like = copy_out_like(&entry);
 
 		error.text[0] = '\0';
 		copy->progress.files_total += entry.kind == FILE_ENTRY_DIR ? 0 : 1;
@@ -347,7 +332,7 @@ copy_out(struct copy *copy, const char *source, const char *target)
 			    copy->recursive ? "it can't go to standard output"
 					    : "-r copies it with all that is in it");
 		} else if (entry.kind == FILE_ENTRY_DIR) {
-			r = copy_out_tree(copy, source, target, &entry, &error);
+			r = copy_out_directory(copy, source, target, &entry, &error);
 		} else if (strcmp(target, "-") == 0) {
 			r = copy_out_stdout(copy, source, &error);
 		} else {

@@ -194,6 +194,10 @@ class Peer:
     def send_raw(self, data):
         self.sock.sendall(data)
 
+    def refuse(self, frame):
+        """As an agent does that knows no such request."""
+        self.send(codec.FILE_ERR, b"EPROTO: no request begins with frame 0x%02x" % frame.type)
+
     def exit(self, code=0, sig=0):
         self.send(codec.EXIT, struct.pack("<ii", code, sig))
 

@@ -522,6 +522,8 @@ def test_an_interrupted_tree_leaves_whole_files_and_no_others(tmp_path):
             peer.send(codec.FILE_STAT, peer.entry("t", "dir", mode=0o755))
         elif frame.type == codec.FILE_LIST_REQ:
             peer.send(codec.FILE_LIST, [peer.entry("f%02d" % i, size=1) for i in range(30)])
+        elif frame.type == codec.FILE_TREE_REQ:
+            peer.refuse(frame)
         elif frame.json()["path"].endswith("f00"):
             peer.send(codec.FILE_DATA, b"whole")
             peer.send(codec.FILE_DONE)
@@ -780,6 +782,8 @@ def hostile(entries, top="t", below=()):
             peer.send(codec.FILE_STAT, peer.entry(top, "dir", mode=0o755))
         elif frame.type == codec.FILE_LIST_REQ:
             peer.send(codec.FILE_LIST, [peer.entry(*e) for e in entries.get(path, below)])
+        elif frame.type == codec.FILE_TREE_REQ:
+            peer.refuse(frame)
         else:
             peer.send(codec.FILE_DATA, b"evil")
             peer.send(codec.FILE_DONE)

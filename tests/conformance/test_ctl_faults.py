@@ -103,9 +103,10 @@ def test_where_a_file_must_have_a_name_it_has_one_beside_its_target_meanwhile(ag
 def test_a_link_that_cannot_be_made_leaves_the_old_file(agent, top):
     """The first try says that there is something, the second one is to take its place."""
     (top / "from" / "d" / "here").symlink_to("x")
-    (top / "to").mkdir()
-    (top / "to" / "here").write_text("old")
     for call in ("symlinkat:error=ENOSPC:when=2", "renameat:error=EIO:when=1"):
+        shutil.rmtree(top / "to", ignore_errors=True)
+        (top / "to").mkdir()
+        (top / "to" / "here").write_text("old")
         done = Faulty(agent, call).run("cp", "-r", "vm:%s/." % (top / "from" / "d"), top / "to")
         assert done.code == 1, call
         assert (top / "to" / "here").read_text() == "old", call

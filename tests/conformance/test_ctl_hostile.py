@@ -223,6 +223,8 @@ def tree(level, depth):
             peer.send(codec.FILE_ACK)
         elif frame.type == codec.STATUS_REQ:
             pass
+        elif frame.type == codec.FILE_TREE_REQ:
+            peer.refuse(frame)
         elif frame.json()["path"].count("/d") < depth:
             peer.send(codec.FILE_LIST, listing)
         else:

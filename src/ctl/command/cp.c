@@ -30,6 +30,10 @@ static const struct options_row cp_options[] = {
 	    "quiet", 'q', &cp_main.quiet, "no progress line (there is none but on a terminal)"),
 	OPTIONS_TEXT("user", 'u', "USER", &cp_main.user,
 	    "read and write in the guest with the rights of USER, who then owns new files"),
+	OPTIONS_BYTES("max-size", "BYTES", &cp_main.max_size,
+	    "take no more than BYTES out of a guest in all, holes of files included"),
+	OPTIONS_CALL("max-entries", 0, "N", options_take_bytes, &cp_main.max_entries, "a number",
+	    "take no more than N files, directories and links out of a guest in all"),
 	OPTIONS_END,
 };
 

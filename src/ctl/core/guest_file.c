@@ -16,8 +16,7 @@
 #define GUEST_FILE_ERRNO_MAX 134
 #define GUEST_FILE_NAME_MAX 32
 
-/* "ENOENT: /x" to ENOENT. */
-static int
+int
 guest_file_errno(const char *text)
 {
 	char name[GUEST_FILE_NAME_MAX];
@@ -82,7 +81,7 @@ guest_file_format(uint8_t type, const struct file_request *request, char **ret, 
 	return 0;
 }
 
-static int
+int
 guest_file_open(const struct client_target *target, uint8_t type,
     const struct file_request *request, struct client *client, struct client_error *error)
 {

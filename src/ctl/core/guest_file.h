@@ -25,6 +25,13 @@ int guest_file_format(uint8_t type, const struct file_request *request, char **r
 int guest_file_refused_piece(const struct file_request *request, const struct client_piece *piece,
     struct client_error *error);
 
+/* The errno that TEXT begins with ("ENOENT: /x"); 0: none. */
+int guest_file_errno(const char *text);
+
+/* Connects and makes a request of TYPE, whose answer is the caller's to receive. */
+int guest_file_open(const struct client_target *target, uint8_t type,
+    const struct file_request *request, struct client *client, struct client_error *error);
+
 /* Makes a request of TYPE that is answered by one frame of type ANSWER. Its payload
  * is in a new block that the caller frees, a NUL behind it; RET_TEXT may be NULL. */
 int guest_file_ask(const struct client_target *target, uint8_t type,
