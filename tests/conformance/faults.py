@@ -66,7 +66,9 @@ class Fault:
             with open("/proc/%d/status" % pid) as f:
                 if tracer not in f.read():
                     return False
-        return True
+        # Only when strace waits has it stopped them all once, and sees their calls from there on.
+        return (agent_module.stat_of(self.process.pid) or "Z")[0] == "S" and all(
+            map(agent_module.is_waiting, self.pids))
 
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGINT)

@@ -3,11 +3,16 @@
 read, so that no silence of the host's comes between them."""
 
 import os
+import random
+import signal
 
 import pytest
 
 import codec
+from agent import Refused, untaken, wait_until, wait_until_waiting
 from codec import encode
+from faults import Fault
+from quiescing import Quiesce
 
 # What a Unix socket takes by one call.
 TOGETHER = 16384
@@ -189,3 +194,322 @@ def test_a_user_is_that_of_one_request_alone(agent, public_dir):
 
 def test_status_lists_more_among_the_features(agent):
     assert "more" in agent.status()["features"]
+
+
+# ---- when the worker is given back ---------------------------------------------------
+
+
+def begin_upload(agent, path, **members):
+    """A connection with an upload that has begun, and the worker that waits for the rest of it."""
+    conn = agent.connect(codec.FILE_PORT)
+    conn.send_raw(ask(codec.FILE_WRITE_REQ, path, **members) + encode(codec.FILE_DATA, b"1"))
+
+    def pids():
+        return [s["pid"] for s in agent.status()["slots"] if s["command"] == str(path)]
+
+    pid = wait_until(pids, message="the upload has begun")[0]
+    wait_until_waiting(lambda: [pid])
+    return conn, pid
+
+
+# The worker stands in front of a call for so long, in microseconds, or until it is let go.
+BEFORE = "delay_enter=3600000000"
+
+RECVFROM = {"x86_64": "45", "aarch64": "207"}[os.uname().machine]
+
+
+def stands_before_recv(pid):
+    with open("/proc/%d/syscall" % pid) as call:
+        return call.read().split()[0] == RECVFROM
+
+
+def is_pending(pid, number):
+    """Whether the signal waits for the process to let it through."""
+    with open("/proc/%d/status" % pid) as status:
+        words = [line.split()[1] for line in status if line.startswith(("SigPnd", "ShdPnd"))]
+    return any(int(word, 16) >> (number - 1) & 1 for word in words)
+
+
+def end_of_upload(tmp_path):
+    """What ends it, a request, and another one that a worker which is given back does not begin."""
+    return encode(codec.FILE_DONE) + ask(codec.FILE_STAT_REQ, tmp_path) + mark(tmp_path)
+
+
+def test_a_reload_has_one_more_request_carried_out_that_is_there_whole(start_agent, tmp_path):
+    agent = start_agent("--workers=2")
+    conn, pid = begin_upload(agent, tmp_path / "x")
+    with Fault(pid, "recvfrom", BEFORE):
+        conn.send_raw(end_of_upload(tmp_path))
+        os.kill(agent.pid, signal.SIGHUP)
+        wait_until(lambda: is_pending(pid, signal.SIGHUP), message="the worker is told")
+    assert kinds(conn.result().frames) == [codec.FILE_ACK, codec.FILE_STAT]
+    assert not was_begun(tmp_path) and (tmp_path / "x").read_bytes() == b"1"
+    wait_until(lambda: pid not in agent.worker_pids(), message="it has left")
+
+
+def test_who_waits_for_a_worker_gets_it_between_two_requests(start_agent, tmp_path):
+    agent = start_agent("--workers=2")
+    conn, pid = begin_upload(agent, tmp_path / "x")
+    other, = set(agent.worker_pids()) - {pid}
+    with Fault(other, "recvfrom", BEFORE):
+        busy, waiting = agent.dial(), None
+        busy.sendall(b"CONNECT 53\n")
+        wait_until(lambda: stands_before_recv(other), message="the other one is busy")
+        with Fault(pid, "recvfrom", BEFORE):
+            conn.send_raw(end_of_upload(tmp_path))
+            waiting = agent.dial()
+            waiting.sendall(b"CONNECT 53\n")
+        assert kinds(conn.result().frames) == [codec.FILE_ACK, codec.FILE_STAT]
+        assert not was_begun(tmp_path)
+        assert waiting.recv(64).startswith(b"OK ")
+    busy.close()
+    waiting.close()
+
+
+@pytest.mark.ends_agent
+def test_an_upload_that_the_end_of_the_agent_meets_is_the_last(start_agent, tmp_path):
+    agent = start_agent("--workers=2")
+    conn, pid = begin_upload(agent, tmp_path / "x")
+    with Fault(pid, "recvfrom", BEFORE):
+        conn.send_raw(encode(codec.FILE_DATA, b"2"))
+        agent.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: is_pending(pid, signal.SIGTERM), message="the worker is told")
+    frame = conn.recv()
+    assert frame.type == codec.FILE_ERR and frame.payload.startswith(b"ECANCELED:"), frame
+    conn.send_reading(encode(codec.FILE_DONE) + mark(tmp_path))
+    assert conn.recv() is None
+    agent.terminate()
+    assert not was_begun(tmp_path) and not (tmp_path / "x").exists()
+
+
+def test_each_request_counts_for_a_worker_that_serves_so_many(start_agent, tmp_path):
+    agent = start_agent("--workers=1", "--reserved=0", "--recycle=3")
+    pid = wait_until(agent.worker_pids, message="a worker that has served little")[0]
+    frames = converse(agent, *[ask(codec.FILE_STAT_REQ, tmp_path)] * 9, mark(tmp_path))
+    assert 1 <= len(frames) <= 4 and set(kinds(frames)) == {codec.FILE_STAT}
+    assert not was_begun(tmp_path)
+    wait_until(lambda: pid not in agent.worker_pids(), message="it has left")
+
+
+def test_requests_wait_while_the_guest_is_quiesced(agent, tmp_path):
+    conn = agent.connect(codec.FILE_PORT)
+    with Quiesce(agent, conn) as quiesce:
+        conn.send_raw(mark(tmp_path) + ask(codec.FILE_STAT_REQ, tmp_path))
+        quiesce.silent()
+        assert not was_begun(tmp_path)
+    assert kinds(conn.result().frames) == [codec.FILE_ACK, codec.FILE_STAT]
+
+
+def test_what_is_left_of_an_upload_is_dropped_after_the_rest(agent, tmp_path):
+    conn = agent.connect(codec.FILE_PORT)
+    conn.send_raw(ask(codec.FILE_WRITE_REQ, tmp_path) + encode(codec.FILE_DATA, b"1"))
+    conn.expect(codec.FILE_ERR)
+    with Quiesce(agent, conn) as quiesce:
+        conn.send_raw(encode(codec.FILE_DATA, b"2") + encode(codec.FILE_DONE) + mark(tmp_path))
+        quiesce.silent()
+        assert not was_begun(tmp_path)
+    assert kinds(conn.result().frames) == [codec.FILE_ERR, codec.FILE_ACK]
+
+
+# ---- a worker that stands between two requests ------------------------------------------
+
+
+# The same, when the call is done.
+BEHIND = "delay_exit=3600000000"
+
+
+def slot_of(agent, pid):
+    return next(slot for slot in agent.status()["slots"] if slot["pid"] == pid)
+
+
+def test_between_two_requests_it_has_nothing_of_the_first_one(agent, public_dir):
+    conn, pid = begin_upload(agent, public_dir / "x", user="nobody")
+    assert agent.status()["workers"]["file"] == 1
+    with Fault(pid, "poll", BEHIND):
+        conn.send_raw(encode(codec.FILE_DONE) + mark(public_dir))
+        conn.expect(codec.FILE_ACK)
+        wait_until(lambda: slot_of(agent, pid)["kind"] == "", message="it is between two")
+        assert slot_of(agent, pid)["user"] == slot_of(agent, pid)["command"] == ""
+        assert agent.status()["workers"]["file"] == 0
+        with open("/proc/%d/status" % pid) as status:
+            assert "Uid:\t0\t0\t0\t0\n" in status.read()
+        assert not was_begun(public_dir)
+    conn.expect(codec.FILE_ACK)
+    conn.close()
+    assert was_begun(public_dir)
+
+
+def test_a_request_that_finds_no_place_is_refused_and_the_last(start_agent, tmp_path):
+    agent = start_agent("--workers=3", "--reserved=2")
+    conn, pid = begin_upload(agent, tmp_path / "x")
+    with Fault(pid, "poll", BEHIND):
+        conn.send_raw(encode(codec.FILE_DONE) + mark(tmp_path) + ask(codec.FILE_STAT_REQ, tmp_path))
+        conn.expect(codec.FILE_ACK)
+        uploads = [begin_upload(agent, tmp_path / "y")[0]]
+        uploads.append(agent.file_connect(codec.FILE_WRITE_REQ, {"path": str(tmp_path / "z")}))
+        wait_until(lambda: untaken(uploads[1]) == 0, message="it has a place")
+    frames = conn.result().frames
+    assert kinds(frames) == [codec.FILE_ACK, codec.FILE_ERR], frames
+    assert frames[1].payload.startswith(b"EBUSY: busy: ")
+    assert not was_begun(tmp_path)
+    for upload_conn in uploads:
+        upload_conn.close()
+
+
+def test_what_is_left_of_an_upload_is_dropped_in_its_place(agent, tmp_path):
+    conn = agent.connect(codec.FILE_PORT)
+    conn.send_raw(ask(codec.FILE_WRITE_REQ, tmp_path) + encode(codec.FILE_DATA, b"1"))
+    conn.expect(codec.FILE_ERR)
+    assert agent.status()["workers"]["file"] == 1
+    conn.send_raw(encode(codec.FILE_DONE) + encode(codec.FILE_STAT_REQ, {"path": str(tmp_path)}))
+    assert kinds(conn.result().frames) == [codec.FILE_ERR, codec.FILE_STAT]
+
+
+# ---- a worker that is lost ---------------------------------------------------------------
+
+
+LOST = b"EIO: worker lost"
+
+
+@pytest.mark.kills_workers
+def test_a_worker_that_is_lost_between_two_requests_owes_nothing(agent, tmp_path):
+    conn, pid = begin_upload(agent, tmp_path / "x")
+    with Fault(pid, "poll", BEHIND):
+        conn.send_raw(encode(codec.FILE_DONE) + mark(tmp_path))
+        conn.expect(codec.FILE_ACK)
+        wait_until(lambda: slot_of(agent, pid)["kind"] == "", message="it is between two")
+        os.kill(pid, signal.SIGKILL)
+    assert kinds(conn.result().frames) == [codec.FILE_ACK]
+    assert not was_begun(tmp_path)
+
+
+@pytest.mark.kills_workers
+def test_an_answer_that_went_is_followed_by_an_error_and_not_by_itself(agent, tmp_path):
+    """A second ACK would be taken for the next request's, which was not begun."""
+    conn, pid = begin_upload(agent, tmp_path / "x")
+    with Fault(pid, "sendmsg", BEHIND):
+        conn.send_raw(encode(codec.FILE_DONE) + mark(tmp_path))
+        conn.expect(codec.FILE_ACK)
+        os.kill(pid, signal.SIGKILL)
+    frames = conn.result().frames
+    assert kinds(frames) == [codec.FILE_ACK, codec.FILE_ERR] and frames[1].payload == LOST, frames
+    assert not was_begun(tmp_path)
+
+
+@pytest.mark.kills_workers
+def test_a_request_that_had_begun_to_come_is_owed_an_answer(agent, tmp_path):
+    conn, pid = begin_upload(agent, tmp_path / "x")
+    conn.send_raw(encode(codec.FILE_DONE) + mark(tmp_path)[:7])
+    conn.expect(codec.FILE_ACK)
+    wait_until_waiting(lambda: [pid])
+    os.kill(pid, signal.SIGKILL)
+    frames = conn.result().frames
+    assert kinds(frames) == [codec.FILE_ACK, codec.FILE_ERR] and frames[1].payload == LOST, frames
+
+
+@pytest.mark.kills_workers
+def test_a_worker_that_is_lost_while_it_drops_has_answered(agent, tmp_path):
+    conn = agent.connect(codec.FILE_PORT)
+    conn.send_raw(ask(codec.FILE_WRITE_REQ, tmp_path) + encode(codec.FILE_DATA, b"1"))
+    conn.expect(codec.FILE_ERR)
+    pid, = [slot["pid"] for slot in agent.status()["slots"] if slot["kind"] == "write"]
+    wait_until_waiting(lambda: [pid])
+    os.kill(pid, signal.SIGKILL)
+    assert kinds(conn.result().frames) == [codec.FILE_ERR]
+
+
+def until_lost(agent, victims, when, requests):
+    """What was answered where each of VICTIMS is killed at its WHENth system call."""
+    with Fault(victims, "all", "signal=SIGKILL", when):
+        try:
+            return converse(agent, *requests)
+        except Refused:
+            return []
+
+
+@pytest.mark.kills_workers
+@pytest.mark.parametrize("when", range(3, 60, 6))
+def test_whenever_a_worker_is_lost_a_host_knows_what_was_begun(start_agent, tmp_path, when):
+    """Of the first that was not answered it knows if it was begun where the connection is
+    closed without a word; of those behind that one always."""
+    agent = start_agent("--workers=2")
+    names = ["a", "b", "c", "d"]
+    requests = [ask(codec.FILE_MKDIR_REQ, tmp_path / "a", mode=0), upload(tmp_path / "b", b"content"),
+                ask(codec.FILE_MKDIR_REQ, tmp_path / "c", mode=0), upload(tmp_path / "d", b"content")]
+    frames = until_lost(agent, agent.worker_pids(), when, requests)
+    answered = kinds(frames).count(codec.FILE_ACK)
+    told = frames[answered:]
+    assert kinds(frames[:answered]) == [codec.FILE_ACK] * answered and len(told) <= 1, frames
+    assert all(frame.type == codec.FILE_ERR and frame.payload == LOST for frame in told), frames
+    done = [name for name in names if (tmp_path / name).exists()]
+    assert done == names[:answered] or (told and done == names[:answered + 1]), (done, frames)
+    assert all((tmp_path / name).read_bytes() == b"content" for name in done if name in "bd")
+
+
+# ---- hosts that do not do as they should -------------------------------------------------
+
+
+def test_a_host_that_takes_no_answers_is_given_up(start_agent, tmp_path):
+    agent = start_agent("--workers=2", "--stall-timeout=1")
+    conn = agent.connect(codec.FILE_PORT)
+    conn.sock.setblocking(False)
+    with pytest.raises(OSError):
+        while True:
+            try:
+                conn.sock.send(ask(codec.FILE_STAT_REQ, tmp_path) * 100)
+            except BlockingIOError:
+                assert conn.wait_hangup(conn.timeout), "it is still held"
+    while conn.recv() is not None:
+        pass
+    assert set(kinds(conn.frames)) == {codec.FILE_STAT}
+    conn.close()
+
+
+def test_a_request_that_stops_in_the_middle_is_refused_and_the_last(start_agent, tmp_path):
+    agent = start_agent("--workers=2", "--first-frame-timeout=1")
+    frames = converse(agent, ask(codec.FILE_STAT_REQ, tmp_path), mark(tmp_path)[:-1])
+    assert kinds(frames) == [codec.FILE_STAT, codec.FILE_ERR], frames
+    assert frames[1].payload.startswith(b"ETIMEDOUT:") and not was_begun(tmp_path)
+
+
+def test_an_upload_that_stops_in_the_middle_is_the_last(start_agent, tmp_path):
+    agent = start_agent("--workers=2", "--stall-timeout=1")
+    frames = converse(agent, ask(codec.FILE_WRITE_REQ, tmp_path / "x"), encode(codec.FILE_DATA, b"1"))
+    assert kinds(frames) == [codec.FILE_ERR], frames
+    assert frames[0].payload.startswith(b"ETIMEDOUT:") and not (tmp_path / "x").exists()
+
+
+def test_an_upload_that_failed_and_stops_in_the_middle_ends_without_another_word(start_agent, tmp_path):
+    agent = start_agent("--workers=2", "--stall-timeout=1")
+    frames = converse(agent, ask(codec.FILE_WRITE_REQ, tmp_path), encode(codec.FILE_DATA, b"1"))
+    assert kinds(frames) == [codec.FILE_ERR] and frames[0].payload.startswith(b"EISDIR:"), frames
+
+
+def test_a_host_that_goes_in_the_middle_has_what_came_whole(agent, tmp_path):
+    conn = agent.connect(codec.FILE_PORT)
+    conn.send_raw(upload(tmp_path / "x", b"1") + ask(codec.FILE_WRITE_REQ, tmp_path / "y") +
+                  encode(codec.FILE_DATA, b"2"))
+    conn.close()
+    wait_until((tmp_path / "x").exists, message="the first is carried out")
+    assert (tmp_path / "x").read_bytes() == b"1"
+    wait_until(lambda: not [s for s in agent.status()["slots"] if s["kind"] != "status"], message="it is over")
+    assert not (tmp_path / "y").exists()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_comes_is_answered_by_whole_frames_and_then_the_end(agent, tmp_path, seed):
+    """Requests of which some bytes are others, missing, or doubled."""
+    rng = random.Random(seed)
+    requests = [mark(tmp_path), upload(tmp_path / "x", b"1" * 100, b"2"), upload(tmp_path, b"1"),
+                ask(codec.FILE_READ_REQ, tmp_path / "x"), ask(codec.FILE_LIST_REQ, tmp_path),
+                ask(codec.FILE_STAT_REQ, tmp_path / "none")]
+    data = bytearray(b"".join(rng.choice(requests) for _ in range(12)))
+    for _ in range(rng.randrange(4)):
+        at = rng.randrange(len(data))
+        data[at:at + rng.randrange(3)] = bytes(rng.randrange(256) for _ in range(rng.randrange(3)))
+    conn = agent.connect(codec.FILE_PORT)
+    conn.send_raw(bytes(data))
+    conn.half_close()
+    answers = {codec.FILE_ACK, codec.FILE_ERR, codec.FILE_STAT, codec.FILE_LIST, codec.FILE_DATA, codec.FILE_DONE}
+    assert set(kinds(conn.result().frames)) <= answers
+    assert not conn.reset
