@@ -216,20 +216,36 @@ streams_floor_both(const void *ignored)
 
 /* ---- a terminal -------------------------------------------------------- */
 
+/* A program on a terminal, for both sides, and how many bytes come of it. */
+struct streams_tty {
+	const char *command; /* in JSON */
+	const char *const argv[4];
+	uint64_t bytes;
+};
+
+static const struct streams_tty streams_zeros = { "\"head\",\"-c\",\"16777216\",\"/dev/zero\"",
+	{ "head", "-c", "16777216", "/dev/zero" }, STREAMS_TTY_BYTES };
+
+/* Each line is a write of its own, as most programs do on a terminal. */
+#define STREAMS_ECHO                                                                               \
+	"i=0; while [ $i -lt 50000 ]; do echo a line of 24 characters.; i=$((i+1)); done"
+static const struct streams_tty streams_lines = { "\"sh\",\"-c\",\"" STREAMS_ECHO "\"",
+	{ "sh", "-c", STREAMS_ECHO }, 50000 * 26 };
+
 static double
-streams_agent_tty(const void *target)
+streams_run_agent_tty(const struct target *target, const struct streams_tty *tty)
 {
 	uint64_t start = clock_mono_us();
-	int CLEANUP_FD fd = talk_start(target, "\"head\",\"-c\",\"16777216\",\"/dev/zero\"", true);
+	int CLEANUP_FD fd = talk_start(target, tty->command, true);
 
-	streams_expect(talk_receive(fd, VMM_GUEST_STDOUT, VMM_GUEST_EXIT, 0), STREAMS_TTY_BYTES);
-	return streams_speed(STREAMS_TTY_BYTES, start);
+	streams_expect(talk_receive(fd, VMM_GUEST_STDOUT, VMM_GUEST_EXIT, 0), tty->bytes);
+	return streams_speed(tty->bytes, start);
 }
 
 static double
-streams_floor_tty(const void *ignored)
+streams_run_floor_tty(const struct streams_tty *tty)
 {
-	static const char *const head[] = { "head", "-c", "16777216", "/dev/zero", NULL };
+	const char *argv[] = { tty->argv[0], tty->argv[1], tty->argv[2], tty->argv[3], NULL };
 	uint64_t start = clock_mono_us();
 	int pair[2];
 	int master;
@@ -237,20 +253,45 @@ streams_floor_tty(const void *ignored)
 	pid_t program;
 	pid_t copier;
 
-	(void)ignored;
 	if (openpty(&master, &slave, NULL, NULL, NULL) < 0)
 		err(1, "openpty");
 	streams_pair(pair);
-	program = floor_spawn(head, slave, slave);
+	program = floor_spawn(argv, slave, slave);
 	fd_close(&slave);
 	copier = floor_copier(master, pair[1], pair[0]);
 	fd_close(&pair[1]);
 	fd_close(&master);
-	streams_expect(floor_drain(pair[0]), STREAMS_TTY_BYTES);
+	streams_expect(floor_drain(pair[0]), tty->bytes);
 	floor_wait(program);
 	floor_wait(copier);
 	fd_close(&pair[0]);
-	return streams_speed(STREAMS_TTY_BYTES, start);
+	return streams_speed(tty->bytes, start);
+}
+
+static double
+streams_agent_zeros(const void *target)
+{
+	return streams_run_agent_tty(target, &streams_zeros);
+}
+
+static double
+streams_floor_zeros(const void *ignored)
+{
+	(void)ignored;
+	return streams_run_floor_tty(&streams_zeros);
+}
+
+static double
+streams_agent_lines(const void *target)
+{
+	return streams_run_agent_tty(target, &streams_lines);
+}
+
+static double
+streams_floor_lines(const void *ignored)
+{
+	(void)ignored;
+	return streams_run_floor_tty(&streams_lines);
 }
 
 void
@@ -268,7 +309,9 @@ measure_streams(const struct target *target)
 		    REPORT_NO_TARGET },
 		{ "stdin and stdout at once, 128 MiB each", streams_agent_both, streams_floor_both,
 		    0 },
-		{ "output of a terminal, 16 MiB", streams_agent_tty, streams_floor_tty, 1.0 },
+		{ "output of a terminal, 16 MiB", streams_agent_zeros, streams_floor_zeros, 1.0 },
+		{ "the same, 50,000 lines one by one", streams_agent_lines, streams_floor_lines,
+		    1.0 },
 	};
 	static struct sample agent;
 	static struct sample floor;
