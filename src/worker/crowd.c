@@ -3,20 +3,14 @@
  */
 #include "worker/crowd.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdatomic.h>
 
 #include "platform/clock.h"
-#include "platform/fdpass.h"
 #include "session/stop.h"
 #include "shared/slot_wake.h"
 
 /* A host that speaks at once does so within this. */
 #define CROWD_PATIENCE_MS 2
-
-/* The queue is emptied at once; where the supervisor has to wait for a processor, for so long. */
-#define CROWD_FULL_MS 100
 
 uint64_t
 crowd_first_look_ms(const struct scoreboard *board)
@@ -71,18 +65,4 @@ crowd_end_silence(struct session *session)
 	atomic_store(&session->slot->is_silent, 0);
 	/* We may be the one that was woken for that. */
 	crowd_make_way(session->board);
-}
-
-int
-crowd_park(struct session *session, int parking_fd, const struct parking *parking)
-{
-	struct pollfd waits[] = { { .fd = conn_fd(&session->conn), .events = POLLIN },
-		{ .fd = parking_fd, .events = POLLOUT } };
-	int r = fdpass_put(parking_fd, waits[0].fd, parking, sizeof(*parking));
-
-	if (r == 0)
-		conn_close(&session->conn);
-	else if (r == -EAGAIN)
-		(void)stop_poll(waits, 2, clock_mono_ms() + CROWD_FULL_MS, true);
-	return r;
 }

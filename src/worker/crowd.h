@@ -1,7 +1,7 @@
 /*
  * crowd: connections that say nothing must not keep workers from those that speak. A worker
  * waits for the first byte of its own only while another worker is idle; else it parks the
- * connection with the supervisor (shared/parking.h), and is idle itself.
+ * connection (opening.h), and is idle itself.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,7 +12,6 @@
 #include <stdint.h>
 
 #include "session/session.h"
-#include "shared/parking.h"
 
 /* When the worker of SESSION is to look what else there is to do than to wait for a first byte:
  * so soon that a host which speaks at once is waited for, but at once where others are parked
@@ -30,11 +29,5 @@ void crowd_end_silence(struct session *session);
 /* This worker is not idle any more. If none is, and there is one that waits for a first byte,
  * wakes that. One load where there is none. */
 void crowd_make_way(struct scoreboard *board);
-
-/* Hands the connection of SESSION over to the supervisor, by the queue PARKING_FD, and closes it
- * here. Its duplicate has been taken back: what still lies there would be answered if this worker
- * died. Returns 0; or, and then it is this worker's still, -EAGAIN if the queue is full, or
- * -errno. */
-int crowd_park(struct session *session, int parking_fd, const struct parking *parking);
 
 #endif

@@ -21,7 +21,6 @@
 
 #include "platform/clock.h"
 #include "platform/fd.h"
-#include "platform/fdpass.h"
 #include "platform/io_result.h"
 #include "platform/listener.h"
 #include "platform/log.h"
@@ -37,6 +36,7 @@
 #include "session/run/streams.h"
 #include "worker/crowd.h"
 #include "worker/next_frame.h"
+#include "worker/opening.h"
 
 #define WORKER_NAME_MAX 32
 
@@ -62,12 +62,6 @@ static struct log_limit worker_log_limit = { .burst = 2, .period_ms = 10000 };
 
 /* In the place of a listener's index: the queue of those that were parked. */
 #define WORKER_PARKED WORKER_LISTENERS_MAX
-
-struct worker_arrival {
-	int fd;
-	enum worker_port port;
-	uint64_t session; /* the number that it has; 0: none yet */
-};
 
 struct worker {
 	const struct worker_options *options;
@@ -239,66 +233,13 @@ worker_go_on(struct worker *worker, struct session *session)
 	}
 }
 
-/* Has the supervisor answer the host if this worker dies. */
-static void
-worker_register(const struct worker *worker, const struct session *session)
-{
-	int queue_fd = worker->options->queue_write_fd;
-
-	if (queue_fd >= 0 && fdpass_put(queue_fd, conn_fd(&session->conn), NULL, 0) == 0)
-		atomic_store(&session->slot->phase, SLOT_OPEN);
-}
-
-/* Parks a connection that has said nothing. Returns 0, and then it is gone from here; or -errno,
- * and it is as before: -EAGAIN, to be tried again. */
-static int
-worker_park(const struct worker *worker, struct session *session, const struct first_frame *frame)
-{
-	const struct parking parking = {
-		.session = atomic_load(&session->slot->session),
-		.until_ms = frame->until_ms,
-		.port = frame->port,
-	};
-	int r;
-
-	session_drop_duplicate(session);
-	if (session->has_left_duplicate)
-		return -EBUSY;
-	atomic_store(&session->slot->phase, SLOT_ACCEPTED);
-	r = crowd_park(session, worker->options->parking_fd, &parking);
-	if (r < 0)
-		worker_register(worker, session);
-	return r;
-}
-
-/* Reads the first frame; a connection that says nothing while others wait is parked: -EAGAIN. */
-static int
-worker_read_first(struct worker *worker, struct session *session, enum worker_port port,
-    struct first_frame *ret, uint32_t *ret_peer)
-{
-	bool can_park = worker->options->parking_fd >= 0;
-	int r;
-
-	for (;;) {
-		r = first_frame_read(
-		    session, port, worker->options->settings, can_park, ret, ret_peer);
-		if (r != -EAGAIN)
-			return r;
-		r = worker_park(worker, session, ret);
-		if (r == 0)
-			return -EAGAIN;
-		can_park = r == -EAGAIN;
-		port = ret->port;
-	}
-}
-
 /* Returns false if the connection was parked. */
 static bool
 worker_converse(struct worker *worker, struct session *session, enum worker_port port)
 {
 	struct first_frame frame;
 	uint32_t peer = 0;
-	int r = worker_read_first(worker, session, port, &frame, &peer);
+	int r = opening_read(session, worker->options, port, &frame, &peer);
 
 	if (r == -EAGAIN)
 		return false;
@@ -319,10 +260,10 @@ worker_converse(struct worker *worker, struct session *session, enum worker_port
 	return true;
 }
 
-/* Serves the connection of ARRIVAL, which becomes the session's. The order of the slot's
+/* Serves the connection of OPENING, which becomes the session's. The order of the slot's
  * phases is what the supervisor relies on when we die; see scoreboard.h. */
 static void
-worker_serve(struct worker *worker, const struct worker_arrival *arrival)
+worker_serve(struct worker *worker, const struct opening *opening)
 {
 	const struct worker_options *options = worker->options;
 	struct scoreboard *board = options->board;
@@ -337,19 +278,19 @@ worker_serve(struct worker *worker, const struct worker_arrival *arrival)
 	uint64_t number;
 
 	atomic_store(&slot->started_ms, clock_mono_ms());
-	number = arrival->session;
+	number = opening->session;
 	if (number == 0)
 		number = atomic_fetch_add(&board->counts.sessions, 1) + 1;
 	atomic_store(&slot->phase, SLOT_ACCEPTED);
 	atomic_store(&slot->session, number);
-	conn_init(&session.conn, arrival->fd, slot, board, session.settings->stall_timeout_ms);
+	conn_init(&session.conn, opening->fd, slot, board, session.settings->stall_timeout_ms);
 	if (options->listeners[0].port == WORKER_PORT_BY_HANDSHAKE)
 		conn_set_room(&session.conn, worker->unix_room);
 	log_set_session(number);
 	host_clock_look(board);
-	worker_register(worker, &session);
+	opening_register(&session, options->queue_write_fd);
 	crowd_make_way(board);
-	if (worker_converse(worker, &session, arrival->port))
+	if (worker_converse(worker, &session, opening->port))
 		worker->served++;
 	worker->is_used_up = session.is_last || session.has_left_duplicate;
 	rest_end();
@@ -422,25 +363,11 @@ worker_is_wanted(const struct worker *worker)
 	       atomic_load(&worker->options->board->shutdown.stage) < SCOREBOARD_ENDING;
 }
 
-/* A connection that was parked, and has spoken. */
-static int
-worker_take_parked(const struct worker *worker, struct worker_arrival *ret)
-{
-	struct parking parking;
-	int r = fdpass_take(worker->options->parking_fd, &ret->fd, &parking, sizeof(parking));
-
-	if (r < 0)
-		return r;
-	ret->session = parking.session;
-	ret->port = (enum worker_port)parking.port;
-	return 0;
-}
-
 /* Waits for a connection; before that, does what a session should not have to. Returns 0
  * with *RET, -EAGAIN if another worker was faster, -EINTR if it is time to look whether to
  * leave, or -errno. */
 static int
-worker_accept(struct worker *worker, struct worker_arrival *ret)
+worker_accept(struct worker *worker, struct opening *ret)
 {
 	const struct worker_listener *listener;
 	struct epoll_event event;
@@ -454,7 +381,7 @@ worker_accept(struct worker *worker, struct worker_arrival *ret)
 	if (!worker_is_wanted(worker))
 		return -EINTR;
 	if (event.data.u32 == WORKER_PARKED)
-		return worker_take_parked(worker, ret);
+		return opening_take_parked(worker->options->parking_fd, ret);
 	listener = &worker->options->listeners[event.data.u32];
 	ret->session = 0;
 	ret->port = listener->port;
@@ -507,10 +434,10 @@ worker_run(const struct worker_options *options)
 	if (r < 0)
 		fatal_error(r, "can't watch the listeners");
 	while (worker_is_wanted(&worker)) {
-		struct worker_arrival arrival;
+		struct opening opening;
 		bool is_last;
 
-		r = worker_accept(&worker, &arrival);
+		r = worker_accept(&worker, &opening);
 		log_end_quiet();
 		if (r == -EINTR || r == -EAGAIN)
 			continue;
@@ -519,8 +446,8 @@ worker_run(const struct worker_options *options)
 			clock_sleep_ms(WORKER_ACCEPT_PAUSE_MS);
 			continue;
 		}
-		is_last = worker_has_leaked(&worker, arrival.fd);
-		worker_serve(&worker, &arrival);
+		is_last = worker_has_leaked(&worker, opening.fd);
+		worker_serve(&worker, &opening);
 		if (is_last || worker_is_due(&worker))
 			break;
 	}
@@ -530,7 +457,7 @@ worker_run(const struct worker_options *options)
 int
 worker_run_once(const struct worker_options *options)
 {
-	struct worker_arrival arrival;
+	struct opening opening;
 	struct worker worker;
 	int r;
 
@@ -538,9 +465,9 @@ worker_run_once(const struct worker_options *options)
 	worker_init(&worker, options);
 	r = worker_watch_listeners(&worker);
 	while (r == 0 && worker_is_wanted(&worker)) {
-		r = worker_accept(&worker, &arrival);
+		r = worker_accept(&worker, &opening);
 		if (r == 0) {
-			worker_serve(&worker, &arrival);
+			worker_serve(&worker, &opening);
 			break;
 		}
 		if (r == -EINTR || r == -EAGAIN)
