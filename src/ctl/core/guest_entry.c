@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,11 +59,15 @@ char *
 guest_entry_join(const char *directory, const char *name)
 {
 	size_t len = strlen(directory);
-	char *path = NULL;
+	size_t size = len + 1 + strlen(name) + 1;
+	char *path = malloc(size);
 
-	if (asprintf(&path, "%s%s%s", directory, len > 0 && directory[len - 1] == '/' ? "" : "/",
-		name) < 0)
+	if (path == NULL)
 		return NULL;
+	memcpy(path, directory, len);
+	if (len == 0 || directory[len - 1] != '/')
+		path[len++] = '/';
+	(void)strlcpy(path + len, name, size - len);
 	return path;
 }
 
