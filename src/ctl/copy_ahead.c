@@ -341,6 +341,9 @@ copy_ahead_run(struct copy_ahead *ahead, struct copy_job *job)
 	ahead->current = NULL;
 	if (ahead->is_answered) {
 		copy_ahead_settle(ahead, job, ahead->r, &ahead->error);
+		/* Its DONE, up to which the agent drops what comes. */
+		if (!ahead->is_lost)
+			(void)copy_ahead_flush(ahead);
 	} else if (ahead->is_lost) {
 		copy_ahead_put_again(ahead, job);
 	} else if (r < 0) {

@@ -195,6 +195,27 @@ def test_an_error_is_its_own_files(top):
     assert set(agent.files()) == set(contents(top)) - {"/t/1/large"}
 
 
+def test_of_a_file_that_is_refused_the_rest_is_not_sent(tmp_path):
+    """FILE_ERR comes before the agent takes any of it; but the DONE is still to come."""
+    with open(tmp_path / "large", "wb") as large:
+        large.truncate(64 << 20)
+    (tmp_path / "small").write_text("x")
+    came = []
+
+    class Refuses(Ahead):
+        def serve(self, peer, frame):
+            if frame.type == codec.FILE_WRITE_REQ and frame.json()["path"] == "/t/large":
+                peer.send(codec.FILE_ERR, b"EACCES: /t/large")
+                frames = peer.until(codec.FILE_DONE)
+                came.append(sum(len(f.payload) for f in frames))
+                return True
+            return Ahead.serve(self, peer, frame)
+
+    agent = Refuses()
+    assert lines(copy(agent, tmp_path, expected=1)) == ["vm:/t/large: Permission denied"]
+    assert came[0] < 8 << 20 and agent.files() == {"/t/small": b"x"}
+
+
 def test_of_a_lost_worker_one_file_is_told_and_the_others_are_sent_again(top):
     class Dies(Ahead):
         died = False
