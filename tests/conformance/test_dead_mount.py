@@ -233,6 +233,17 @@ def see_that_all_is_well_but_one_process(agent, server):
     wait_until(lambda: len(agent.worker_pids()) == 3, message="it is gone")
 
 
+def test_of_several_requests_on_a_connection_one_that_is_stuck_is_the_last(start_agent, monkeypatch, tmp_path):
+    mounted(monkeypatch, tmp_path, DEAD)
+    agent = start_agent("--workers=2", "--stall-timeout=1")
+    paths = [tmp_path, tmp_path / "dead/x", tmp_path]
+    conn = agent.connect(codec.FILE_PORT)
+    conn.send_raw(b"".join(codec.encode(codec.FILE_STAT_REQ, {"path": str(p), "more": True}) for p in paths))
+    frames = conn.result().frames
+    assert [f.type for f in frames] == [codec.FILE_STAT, codec.FILE_ERR], frames
+    assert frames[1].payload == b"EIO: worker lost"
+
+
 def test_a_file_that_stops_to_answer_in_the_middle_holds_no_place(fuse_file):
     agent, path, server = fuse_file(8 * MIB, MIB)
     begun = time.monotonic()

@@ -124,6 +124,17 @@ def test_the_rest_of_an_upload_that_fails_early_is_dropped(agent, tmp_path, whic
     assert was_begun(tmp_path) and not (tmp_path / "new").exists()
 
 
+def test_an_upload_that_is_too_large_is_dropped_wherever_that_shows(start_agent, tmp_path):
+    """Also in the middle of small frames that came together."""
+    agent = start_agent("--workers=2", "--max-file-mib=1")
+    small, large = [b"1" * 4096] * 300, [b"2" * 700000] * 2
+    frames = converse(agent, upload(tmp_path / "x", *small), upload(tmp_path / "y", *large),
+                      upload(tmp_path / "z", *small[:256]), mark(tmp_path))
+    assert kinds(frames) == [codec.FILE_ERR, codec.FILE_ERR, codec.FILE_ACK, codec.FILE_ACK], frames
+    assert all(frame.payload.startswith(b"EFBIG:") for frame in frames[:2])
+    assert sorted(os.listdir(tmp_path)) == ["begun", "z"] and (tmp_path / "z").stat().st_size == 1 << 20
+
+
 def test_a_frame_that_is_out_of_place_ends_its_upload_alone(agent, tmp_path):
     """All up to DONE is that upload's, requests too."""
     frames = converse(
@@ -173,6 +184,21 @@ def test_what_can_not_be_gone_on_from_is_an_error_and_then_the_end(agent, tmp_pa
     frames = converse(agent, ask(codec.FILE_STAT_REQ, tmp_path), request, mark(tmp_path))
     assert kinds(frames) == [codec.FILE_STAT, codec.FILE_ERR], frames
     assert frames[1].payload.startswith(error + b":")
+    assert not was_begun(tmp_path)
+
+
+def test_a_read_in_whose_data_are_zeros_in_place_of_bytes_is_the_last(agent, tmp_path):
+    size = 128 * 1024
+    (tmp_path / "file").write_bytes(b"1" * size)
+    conn, pid = begin_upload(agent, tmp_path / "x")
+    with Fault(pid, "sendfile", BEFORE):
+        conn.send_raw(encode(codec.FILE_DONE) + ask(codec.FILE_READ_REQ, tmp_path / "file") + mark(tmp_path))
+        conn.expect(codec.FILE_ACK)
+        assert conn.wait_readable(conn.timeout), "its header has gone"
+        os.truncate(tmp_path / "file", 0)
+    frames = conn.result().frames
+    assert kinds(frames) == [codec.FILE_ACK, codec.FILE_DATA, codec.FILE_ERR], frames
+    assert frames[1].payload == bytes(size) and frames[2].payload.startswith(b"EIO:")
     assert not was_begun(tmp_path)
 
 
