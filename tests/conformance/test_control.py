@@ -102,16 +102,11 @@ def test_status_names_the_frames_that_are_served(agent):
     features = agent.status()["features"]
     assert len(features) == len(set(features))
     assert set(features) == {
-        "START", "STDIN", "RESIZE", "EOF", "CLOCK_SYNC", "NET_RECONFIG", "SIGNAL", "WAIT_PORT", "STATUS_REQ",
-        "SHUTDOWN", "CONNECT", "RESTORED", "KILL", "FILE_WRITE_REQ", "FILE_READ_REQ", "FILE_STAT_REQ",
-        "FILE_LIST_REQ", "FILE_MKDIR_REQ", "FILE_REMOVE_REQ", "FILE_MOVE_REQ", "FILE_WATCH_REQ",
-<<<<<<< HEAD
-        "FILE_SYMLINK_REQ", "FILE_SET_REQ", "ATTACH", "DETACH", "FORGET", "QUIESCE", "THAW",
-        "OUTPUT_ACK", "more"}
-=======
-        "FILE_SYMLINK_REQ", "FILE_SET_REQ", "FILE_TREE_REQ", "ATTACH", "DETACH", "FORGET", "QUIESCE", "THAW",
-        "OUTPUT_ACK"}
->>>>>>> ee3d873 (file: TREE tells of all that is at a path, in one answer)
+        "START", "STDIN", "RESIZE", "EOF", "CLOCK_SYNC", "NET_RECONFIG", "SIGNAL", "WAIT_PORT",
+        "STATUS_REQ", "SHUTDOWN", "CONNECT", "RESTORED", "KILL", "FILE_WRITE_REQ", "FILE_READ_REQ",
+        "FILE_STAT_REQ", "FILE_LIST_REQ", "FILE_MKDIR_REQ", "FILE_REMOVE_REQ", "FILE_MOVE_REQ",
+        "FILE_WATCH_REQ", "FILE_SYMLINK_REQ", "FILE_SET_REQ", "ATTACH", "DETACH", "FORGET", "QUIESCE",
+        "THAW", "OUTPUT_ACK", "FILE_TREE_REQ", "more"}
 
 
 def test_status_counts_each_worker_once(agent, tmp_path):
