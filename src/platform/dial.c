@@ -145,7 +145,7 @@ dial_begin_unix(const char *path, uint32_t port, int *ret_fd)
 	if (fd < 0 || connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0)
 		return -errno;
 	/* Another may have taken its place since. */
-	r = listener_check_peer(fd, &peer);
+	r = listener_check_user(fd, &peer);
 	if (r == 0)
 		*ret_fd = fd_steal(&fd);
 	return r;

@@ -119,40 +119,41 @@ listener_open_unix(const char *path, int *ret_fd)
 }
 
 int
-listener_accept(int listener_fd, int *ret_fd)
+listener_check_user(int conn_fd, uint32_t *ret_peer)
 {
-	int fd = accept4(listener_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-	if (fd < 0)
-		return errno == EINTR || errno == ECONNABORTED ? -EAGAIN : -errno;
-	*ret_fd = fd;
-	return 0;
-}
-
-int
-listener_check_peer(int conn_fd, uint32_t *ret_peer)
-{
-	union {
-		struct sockaddr any;
-		struct sockaddr_vm vm;
-		struct sockaddr_un un;
-	} peer = { .any.sa_family = AF_UNSPEC };
-	socklen_t len = sizeof(peer);
 	struct ucred credentials;
+	socklen_t len = sizeof(credentials);
 
-	if (getpeername(conn_fd, &peer.any, &len) < 0)
-		return -errno;
-	if (peer.any.sa_family == AF_VSOCK) {
-		*ret_peer = peer.vm.svm_cid;
-		return peer.vm.svm_cid == VMADDR_CID_HOST ? 0 : -EPERM;
-	}
-	if (peer.any.sa_family != AF_UNIX)
-		return -EPERM;
-	len = sizeof(credentials);
 	if (getsockopt(conn_fd, SOL_SOCKET, SO_PEERCRED, &credentials, &len) < 0)
 		return -errno;
 	*ret_peer = credentials.uid;
 	return credentials.uid == 0 || credentials.uid == geteuid() ? 0 : -EPERM;
+}
+
+static int
+listener_check_peer(int conn_fd, const struct sockaddr_vm *address, uint32_t *ret_peer)
+{
+	if (address->svm_family != AF_VSOCK)
+		return listener_check_user(conn_fd, ret_peer);
+	*ret_peer = address->svm_cid;
+	return address->svm_cid == VMADDR_CID_HOST ? 0 : -EPERM;
+}
+
+int
+listener_accept(int listener_fd, bool any_peer, int *ret_fd, uint32_t *ret_peer)
+{
+	/* Of a Unix socket's no more than the family is of use, and fits. */
+	struct sockaddr_vm address = { .svm_family = AF_UNSPEC };
+	socklen_t len = sizeof(address);
+	int CLEANUP_FD fd =
+	    accept4(listener_fd, (struct sockaddr *)&address, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0)
+		return errno == EINTR || errno == ECONNABORTED ? -EAGAIN : -errno;
+	if (!any_peer && listener_check_peer(fd, &address, ret_peer) < 0)
+		return -ECONNREFUSED;
+	*ret_fd = fd_steal(&fd);
+	return 0;
 }
 
 size_t

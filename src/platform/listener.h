@@ -30,14 +30,15 @@
 int listener_open_vsock(uint32_t port, int *ret_fd);
 int listener_open_unix(const char *path, int *ret_fd);
 
-/* Accepts one connection from LISTENER_FD: close-on-exec and non-blocking.
- * Returns 0 with *RET_FD, -EAGAIN if another worker was faster, or -errno. */
-int listener_accept(int listener_fd, int *ret_fd);
+/* Accepts one connection from LISTENER_FD: close-on-exec and non-blocking. Its peer may talk
+ * to the agent if it is, on vsock, CID 2, the host; on a Unix socket our own uid or 0; or if
+ * ANY_PEER. Returns 0 with *RET_FD, -EAGAIN if another worker was faster, -ECONNREFUSED where
+ * it was closed as another's, who is in *RET_PEER (a CID or uid), or -errno. */
+int listener_accept(int listener_fd, bool any_peer, int *ret_fd, uint32_t *ret_peer);
 
-/* Whether the peer of CONN_FD may talk to the agent: on vsock CID 2, the host;
- * on a Unix socket our own uid or 0. Returns 0, -EPERM with what it is in
- * *RET_PEER (a CID or uid), or -errno. */
-int listener_check_peer(int conn_fd, uint32_t *ret_peer);
+/* Whether the user at the other end of CONN_FD, a Unix socket, is our own or 0. Returns 0,
+ * -EPERM with the uid in *RET_PEER, or -errno. */
+int listener_check_user(int conn_fd, uint32_t *ret_peer);
 
 /* The most bytes that one send(2) on a connection of LISTENER_FD, a Unix socket, is sure
  * to take as one message, if it takes any: half of the buffer that the kernel gives to

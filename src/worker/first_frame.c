@@ -7,7 +7,6 @@
 #include <stdatomic.h>
 
 #include "platform/clock.h"
-#include "platform/listener.h"
 #include "protocol/handshake.h"
 #include "worker/crowd.h"
 
@@ -159,8 +158,7 @@ first_frame_read_frame(
 
 int
 first_frame_read(struct session *session, enum worker_port port,
-    const struct worker_settings *settings, bool can_park, struct first_frame *ret,
-    uint32_t *ret_peer)
+    const struct worker_settings *settings, bool can_park, struct first_frame *ret)
 {
 	uint64_t now = atomic_load(&session->slot->started_ms);
 	struct first_frame_limit limit = {
@@ -171,10 +169,10 @@ first_frame_read(struct session *session, enum worker_port port,
 		.quiesce = quiesce_number(&session->board->quiesce),
 		.can_park = can_park,
 	};
-	int r = settings->any_peer ? 0 : listener_check_peer(conn_fd(&session->conn), ret_peer);
+	int r = 0;
 
 	*ret = (struct first_frame){ .port = port };
-	if (r == 0 && port == WORKER_PORT_BY_HANDSHAKE)
+	if (port == WORKER_PORT_BY_HANDSHAKE)
 		r = first_frame_shake_hands(session, settings, &limit, &ret->port);
 	if (r == 0) {
 		ret->is_file_port = ret->port == WORKER_PORT_FILE;

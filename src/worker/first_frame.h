@@ -1,6 +1,6 @@
 /*
- * first_frame: the beginning of a connection: who the peer is, which port it wants, and
- * the whole of its first frame, within the time limit.
+ * first_frame: the beginning of a connection: which port it wants, and the whole of its
+ * first frame, within the time limit.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -27,15 +27,14 @@ struct first_frame {
 };
 
 /* Reads the first frame of SESSION's connection, which came by a listener of PORT, and
- * tells its slot the reply style by which it may be refused. Returns 0 with *RET; -EPERM (not the
- * host; *RET_PEER is who), -EBADMSG (no handshake), -EPIPE, -ETIMEDOUT, -ECANCELED; or
+ * tells its slot the reply style by which it may be refused. Returns 0 with *RET; -EBADMSG (no
+ * handshake), -EPIPE, -ETIMEDOUT, -ECANCELED; or
  * -EMSGSIZE: the frame is longer than a frame may be. Where it fails and the host has
  * begun its first frame, *RET has port and type: it is owed an answer, unless it has
  * gone. If CAN_PARK, -EAGAIN: no worker is idle and it has said nothing, not even its handshake
  * or since; *RET says for which port it is, and until when it may be parked. */
 int first_frame_read(struct session *session, enum worker_port port,
-    const struct worker_settings *settings, bool can_park, struct first_frame *ret,
-    uint32_t *ret_peer);
+    const struct worker_settings *settings, bool can_park, struct first_frame *ret);
 
 /* Reads the first frame of another request, which has begun. If IT_IS_THERE nothing is
  * waited for: -ETIMEDOUT where it is not there whole. Else as first_frame_read(). */

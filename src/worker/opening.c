@@ -76,13 +76,13 @@ opening_park(
 
 int
 opening_read(struct session *session, const struct worker_options *options, enum worker_port port,
-    struct first_frame *ret, uint32_t *ret_peer)
+    struct first_frame *ret)
 {
 	bool can_park = options->parking_fd >= 0;
 	int r;
 
 	for (;;) {
-		r = first_frame_read(session, port, options->settings, can_park, ret, ret_peer);
+		r = first_frame_read(session, port, options->settings, can_park, ret);
 		if (r != -EAGAIN)
 			return r;
 		r = opening_park(session, options, ret);

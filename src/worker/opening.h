@@ -28,6 +28,6 @@ void opening_register(struct session *session, int write_fd);
 /* Reads the first frame, of a connection that was registered and came by a listener of PORT.
  * Returns what first_frame_read() does; -EAGAIN: it was parked, and is closed here. */
 int opening_read(struct session *session, const struct worker_options *options,
-    enum worker_port port, struct first_frame *ret, uint32_t *ret_peer);
+    enum worker_port port, struct first_frame *ret);
 
 #endif

@@ -238,8 +238,7 @@ static bool
 worker_converse(struct worker *worker, struct session *session, enum worker_port port)
 {
 	struct first_frame frame;
-	uint32_t peer = 0;
-	int r = opening_read(session, worker->options, port, &frame, &peer);
+	int r = opening_read(session, worker->options, port, &frame);
 
 	if (r == -EAGAIN)
 		return false;
@@ -250,9 +249,6 @@ worker_converse(struct worker *worker, struct session *session, enum worker_port
 	} else {
 		session_drop_duplicate(session);
 		conn_close(&session->conn);
-		if (r == -EPERM)
-			log_limited(
-			    &worker_log_limit, "refused a connection of %u: not the host", peer);
 		return true;
 	}
 	session_drop_duplicate(session);
@@ -364,13 +360,14 @@ worker_is_wanted(const struct worker *worker)
 }
 
 /* Waits for a connection; before that, does what a session should not have to. Returns 0
- * with *RET, -EAGAIN if another worker was faster, -EINTR if it is time to look whether to
+ * with *RET, -EAGAIN if there is none for us, -EINTR if it is time to look whether to
  * leave, or -errno. */
 static int
 worker_accept(struct worker *worker, struct opening *ret)
 {
 	const struct worker_listener *listener;
 	struct epoll_event event;
+	uint32_t peer = 0;
 	int n;
 
 	streams_prepare();
@@ -385,7 +382,10 @@ worker_accept(struct worker *worker, struct opening *ret)
 	listener = &worker->options->listeners[event.data.u32];
 	ret->session = 0;
 	ret->port = listener->port;
-	return listener_accept(listener->fd, &ret->fd);
+	n = listener_accept(listener->fd, worker->options->settings->any_peer, &ret->fd, &peer);
+	if (n == -ECONNREFUSED)
+		log_limited(&worker_log_limit, "refused a connection of %u: not the host", peer);
+	return n == -ECONNREFUSED ? -EAGAIN : n;
 }
 
 /* A session must leave nothing behind, neither a descriptor nor a child. The kernel

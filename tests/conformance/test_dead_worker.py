@@ -237,8 +237,8 @@ def talk(agent):
 # yet, or no port was known).
 PHASES = {
     "accept": ("accept4", 1, {"served"}),
+    "check_of_the_peer": ("getsockopt", 1, {"closed"}),
     "registration": ("sendmsg", 1, {"closed"}),
-    "check_of_the_peer": ("getpeername", 1, {"closed"}),
     "handshake": ("recvfrom", 1, {"closed"}),
     "answer_to_the_handshake": ("sendmsg", 2, {"closed"}),
     "first_frame": ("recvfrom", 2, {"refused"}),

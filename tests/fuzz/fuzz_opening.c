@@ -19,7 +19,6 @@
 #define INPUT_MAX 65536
 
 static const struct worker_settings settings = {
-	.any_peer = true,
 	.exec_port = 52,
 	.file_port = 53,
 	.first_frame_timeout_ms = 1000,
@@ -51,7 +50,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct scoreboard *board;
 	struct session session = { 0 };
 	struct first_frame frame;
-	uint32_t peer;
 	int pair[2];
 	int r;
 
@@ -67,7 +65,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	session.slot = &board->slots[0];
 	session.slot->started_ms = clock_mono_ms();
 	conn_init(&session.conn, pair[1], session.slot, NULL, -1);
-	r = first_frame_read(&session, WORKER_PORT_BY_HANDSHAKE, &settings, false, &frame, &peer);
+	r = first_frame_read(&session, WORKER_PORT_BY_HANDSHAKE, &settings, false, &frame);
 	FUZZ_CHECK(r == 0 || r == -EPIPE || r == -EBADMSG || r == -EMSGSIZE);
 	if (r == 0) {
 		FUZZ_CHECK(frame.len <= VMM_GUEST_JSON_MAX);
