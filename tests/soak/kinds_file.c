@@ -103,8 +103,11 @@ file_read(struct visitor *visitor)
 static enum outcome
 file_read_much(struct visitor *visitor)
 {
-	return file_ask(visitor, VMM_GUEST_FILE_READ_REQ, visitor->soak->noise_path, "",
-	    VMM_GUEST_FILE_DONE, visitor->soak->noise, NOISE_LEN);
+	bool is_tree = visitor_draw(visitor, 2) == 0;
+
+	return file_ask(visitor, is_tree ? VMM_GUEST_FILE_TREE_REQ : VMM_GUEST_FILE_READ_REQ,
+	    visitor->soak->noise_path, "", is_tree ? VMM_GUEST_FILE_ACK : VMM_GUEST_FILE_DONE,
+	    visitor->soak->noise, NOISE_LEN);
 }
 
 static enum outcome
@@ -147,6 +150,9 @@ file_tree(struct visitor *visitor)
 	(void)snprintf(below, sizeof(below), "%s/a/b", path);
 	if (outcome == OUTCOME_WELL)
 		outcome = file_list(visitor, below, "\"name\":\"c\"");
+	if (outcome == OUTCOME_WELL)
+		outcome =
+		    file_ask(visitor, VMM_GUEST_FILE_TREE_REQ, path, "", VMM_GUEST_FILE_ACK, "", 0);
 	if (outcome == OUTCOME_WELL && !visitor_open(visitor, VMM_GUEST_FILE_PORT, &outcome))
 		return outcome;
 	if (outcome == OUTCOME_WELL) {
