@@ -17,10 +17,16 @@
 #include "ctl/core/guest_ahead.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/target.h"
+#include "platform/clock.h"
 
 /* Requests that may be unanswered on a connection: one at first, and two more with each
  * answer, so that little is sent twice to an agent that closes soon; at most this. */
-#define COPY_AHEAD_MAX 256
+#define COPY_AHEAD_MAX 128
+
+/* While more than this are, one by one is not how their answers are waited for. It is what
+ * an agent does in COPY_AHEAD_DOZE_MS, or more. */
+#define COPY_AHEAD_MANY 96
+#define COPY_AHEAD_DOZE_MS 1
 
 struct copy_ahead {
 	struct copy *copy;
@@ -31,9 +37,10 @@ struct copy_ahead {
 	bool is_answered;	  /* CURRENT is, with this: */
 	int r;
 	struct client_error error;
-	bool is_lost; /* CURRENT's connection is */
-	bool is_busy; /* the agent had no worker to spare: time for a pause */
-	bool is_late; /* for too long */
+	bool is_lost;	   /* CURRENT's connection is */
+	bool is_busy;	   /* the agent had no worker to spare: time for a pause */
+	bool is_late;	   /* for too long */
+	uint64_t dozed_at; /* how many answers there were at the last doze */
 	struct copy_patience patience;
 	struct guest_ahead guest;
 };
@@ -174,11 +181,19 @@ copy_ahead_turn(struct copy_ahead *ahead)
 	return r == -EAGAIN ? sent : copy_ahead_lose(ahead, r);
 }
 
+/* Waits until something can be sent or read. While many are unanswered, and answers come,
+ * some at a time are as good as each by itself, which would be a switch of threads a file. */
 static int
 copy_ahead_wait(struct copy_ahead *ahead)
 {
-	int r = guest_ahead_wait(&ahead->guest);
+	int r;
 
+	if (ahead->sent_count > COPY_AHEAD_MANY && ahead->guest.answers != ahead->dozed_at) {
+		ahead->dozed_at = ahead->guest.answers;
+		clock_sleep_ms(COPY_AHEAD_DOZE_MS);
+		return 0;
+	}
+	r = guest_ahead_wait(&ahead->guest);
 	return r < 0 ? copy_ahead_lose(ahead, r) : 0;
 }
 
@@ -388,7 +403,7 @@ copy_ahead_next(struct copy_ahead *ahead)
 		if (ahead->is_busy)
 			copy_ahead_pause(ahead);
 		else if (ahead->sent_count >= limit)
-			(void)copy_ahead_await(ahead, limit / 2);
+			(void)copy_ahead_await(ahead, limit * 3 / 4);
 		job = STAILQ_FIRST(&ahead->again);
 		if (job != NULL) {
 			STAILQ_REMOVE_HEAD(&ahead->again, entry);
