@@ -87,6 +87,8 @@ AC_DEFUN([VGA_HARDENING], [
     [VGA_TRY_CFLAG([VGA_CFLAGS], vga_flag)])
   VGA_TRY_LDFLAG([VGA_LDFLAGS], [-Wl,--gc-sections])
   VGA_TRY_LDFLAG([VGA_LDFLAGS], [-Wl,--as-needed])
+  # So that what is MEMORY_LARGE is the last.
+  VGA_TRY_LDFLAG([VGA_LDFLAGS], [-Wl,--sort-section=name])
   VGA_TRY_LDFLAG([VGA_LDFLAGS], [-Wl,--spare-dynamic-tags=0])
   AS_VAR_IF([enable_static], [yes], [VGA_PIE=$VGA_STATIC])
   AC_SUBST([VGA_LDFLAGS])

@@ -7,6 +7,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "platform/memory.h"
 #include "platform/spawn.h"
 
 #include <errno.h>
@@ -43,7 +44,7 @@ struct spawn_child {
 	struct spawn_failure failure; /* and this */
 };
 
-static _Alignas(64) char spawn_stack[SPAWN_STACK_SIZE];
+static MEMORY_LARGE _Alignas(64) char spawn_stack[SPAWN_STACK_SIZE];
 
 /* ---- in the child ------------------------------------------------------ */
 

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "platform/memory.h"
 #include "platform/users.h"
 
 #include <errno.h>
@@ -29,7 +30,7 @@
  * of passwd or group may have it all the same. */
 #define USERS_NO_ID UINT32_MAX
 
-static char users_line[USERS_LINE_MAX];
+static MEMORY_LARGE char users_line[USERS_LINE_MAX];
 
 /* The guest may have put a FIFO or a device in the file's place. */
 static int

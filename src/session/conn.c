@@ -41,7 +41,7 @@
  * back to the kernel. */
 #define CONN_RX_KEPT (128u * 1024 + CONN_PAGE)
 
-static _Alignas(CONN_PAGE) uint8_t conn_rx[CONN_RX_SIZE];
+static MEMORY_LARGE _Alignas(CONN_PAGE) uint8_t conn_rx[CONN_RX_SIZE];
 
 /* FILE_ERR with a path is shorter. */
 #define CONN_ANSWER_MAX 8192

@@ -14,13 +14,14 @@
 
 #include "platform/clock.h"
 #include "platform/io_error.h"
+#include "platform/memory.h"
 #include "session/conn_note.h"
 #include "session/conn_wait.h"
 #include "session/rest.h"
 
 #define CONN_PAGE 4096
 
-static _Alignas(CONN_PAGE) uint8_t conn_tx[CONN_PAYLOAD_OFFSET + VMM_GUEST_DATA_MAX];
+static MEMORY_LARGE _Alignas(CONN_PAGE) uint8_t conn_tx[CONN_PAYLOAD_OFFSET + VMM_GUEST_DATA_MAX];
 
 uint8_t *
 conn_tx_buffer(void)

@@ -18,7 +18,7 @@
 
 /* What was read from the program, while the connection's own buffer is not free for it, and
  * input on its way. */
-static _Alignas(OWNER_PAGE) uint8_t owner_memory[JOURNAL_READ_MAX];
+static MEMORY_LARGE _Alignas(OWNER_PAGE) uint8_t owner_memory[JOURNAL_READ_MAX];
 
 static void
 owner_say_started(struct owner *owner, int32_t pid)

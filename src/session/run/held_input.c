@@ -13,7 +13,7 @@
 /* What may stay in memory for the next session. */
 #define HELD_INPUT_KEPT (64 * 1024)
 
-static uint8_t held_input_memory[VMM_GUEST_STDIN_HELD_MAX];
+static MEMORY_LARGE uint8_t held_input_memory[VMM_GUEST_STDIN_HELD_MAX];
 static size_t held_input_head; /* what is held: [head, tail) of it */
 static size_t held_input_tail;
 static size_t held_input_touched; /* the most that TAIL was since memory was given back */
