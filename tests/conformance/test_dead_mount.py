@@ -346,5 +346,5 @@ def test_litter_on_a_dead_mount_is_given_up(start_agent, monkeypatch, tmp_path):
     assert agent.status()["worker_deaths"]["total"] == 1
     wait_until(lambda: len(agent.worker_pids()) == 2, 20, "two workers")
     with agent.start(["sleep", "5"]):
-        assert agent.status()["workers"]["exec"] == 1
+        wait_until(lambda: agent.status()["workers"]["exec"] == 1, 20, "it runs")
     server.communicate(timeout=20)

@@ -153,8 +153,9 @@ def test_tail_is_there_when_the_owner_is_killed_at_any_call(agent, call):
 def test_end_stands_once_the_journal_has_it_though_the_owner_dies_behind_it(agent):
     """It is killed while it waits for its own host, who does not read."""
     expected = numbers(400000)
-    start = durable.sh(agent, "seq 1 400000; exit 3", "stands", buffer_bytes=16 * MIB)
+    start = durable.sh(agent, "read go; seq 1 400000; exit 3", "stands", buffer_bytes=16 * MIB)
     owner = durable.owner_pid(agent, "stands")
+    start.stdin(b"go\n")
     durable.wait_offset(agent, "stands", len(expected))
     durable.wait_ended(agent, "stands", served=True)
     kill_hard(owner)
