@@ -16,10 +16,9 @@
 #include <unistd.h>
 
 #include "ctl/copy_out.h"
+#include "ctl/copy_out_ahead.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/core/guest_file.h"
-#include "ctl/core/guest_tree.h"
-#include "ctl/target.h"
 #include "platform/io_result.h"
 
 /* So many paths that no honest agent sends, and it is not listened to any more. */
@@ -27,7 +26,7 @@
 
 struct copy_out_tree {
 	struct copy *copy;
-	struct guest_tree guest;
+	const struct guest_tree_item *item; /* what came last */
 	struct copy_dir *top;
 	struct copy_dir *dir; /* the deepest one that is open */
 	const char *below;    /* the guest's path of TOP, with a slash behind it */
@@ -150,7 +149,7 @@ copy_out_tree_drop(struct copy_out_tree *tree)
 static int
 copy_out_tree_make_file(struct copy_out_tree *tree, const char *name)
 {
-	const struct file_entry *entry = &tree->guest.entry.entry;
+	const struct file_entry *entry = &tree->item->entry.entry;
 	bool is_new = tree->dir->is_new;
 	int r;
 
@@ -171,18 +170,18 @@ copy_out_tree_make_file(struct copy_out_tree *tree, const char *name)
 static int
 copy_out_tree_make_directory(struct copy_out_tree *tree, const char *name)
 {
-	const struct copy_out_like like = copy_out_like(&tree->guest.entry.entry);
+	const struct copy_out_like like = copy_out_like(&tree->item->entry.entry);
 	int r = copy_out_enter(tree->dir, name, &like, &tree->dir);
 
 	if (r < 0)
-		(void)strlcpy(tree->skipped, tree->guest.entry.path, sizeof(tree->skipped));
+		(void)strlcpy(tree->skipped, tree->item->entry.path, sizeof(tree->skipped));
 	return r;
 }
 
 static int
 copy_out_tree_make_link(struct copy_out_tree *tree, const char *name)
 {
-	const char *target = tree->guest.entry.entry.symlink_target;
+	const char *target = tree->item->entry.entry.symlink_target;
 
 	if (tree->dir->is_new)
 		return io_result(symlinkat(target, tree->dir->fd, name));
@@ -206,7 +205,7 @@ copy_out_tree_make(struct copy_out_tree *tree, const char *name, struct client_e
 		[FILE_ENTRY_SYMLINK] = copy_out_tree_make_link,
 		[FILE_ENTRY_OTHER] = copy_out_tree_leave_out,
 	};
-	enum file_entry_kind kind = tree->guest.entry.entry.kind;
+	enum file_entry_kind kind = tree->item->entry.entry.kind;
 	int r = makers[kind](tree, name);
 
 	if (r == -EEXIST && tree->dir->is_new)
@@ -226,7 +225,7 @@ copy_out_tree_make(struct copy_out_tree *tree, const char *name, struct client_e
 static int
 copy_out_tree_top(struct copy_out_tree *tree, struct client_error *error)
 {
-	enum file_entry_kind kind = tree->guest.entry.entry.kind;
+	enum file_entry_kind kind = tree->item->entry.entry.kind;
 
 	if (kind == FILE_ENTRY_DIR)
 		return 0;
@@ -237,7 +236,7 @@ copy_out_tree_top(struct copy_out_tree *tree, struct client_error *error)
 static int
 copy_out_tree_entry(struct copy_out_tree *tree, struct client_error *error)
 {
-	const char *path = tree->guest.entry.path;
+	const char *path = tree->item->entry.path;
 	const char *slash = strrchr(path, '/');
 	struct copy_dir *dir;
 	int r = copy_out_count_entry(tree->copy, error);
@@ -265,7 +264,7 @@ copy_out_tree_entry(struct copy_out_tree *tree, struct client_error *error)
 static int
 copy_out_tree_received(struct copy_out_tree *tree, int r)
 {
-	uint64_t len = tree->guest.len;
+	uint64_t len = tree->item->len;
 
 	tree->received += len;
 	progress_add(&tree->copy->progress, (int64_t)len);
@@ -279,22 +278,22 @@ copy_out_tree_received(struct copy_out_tree *tree, int r)
 static int
 copy_out_tree_data(struct copy_out_tree *tree, struct client_error *error)
 {
-	size_t len = (size_t)tree->guest.len;
+	size_t len = (size_t)tree->item->len;
 	int r = copy_out_count(tree->copy, len, error);
 
 	if (r < 0 || !tree->is_receiving)
 		return r;
-	return copy_out_tree_received(tree, atomic_file_write(&tree->file, tree->guest.data, len));
+	return copy_out_tree_received(tree, atomic_file_write(&tree->file, tree->item->data, len));
 }
 
 static int
 copy_out_tree_hole(struct copy_out_tree *tree, struct client_error *error)
 {
-	int r = copy_out_count(tree->copy, tree->guest.len, error);
+	int r = copy_out_count(tree->copy, tree->item->len, error);
 
 	if (r < 0 || !tree->is_receiving)
 		return r;
-	return copy_out_tree_received(tree, atomic_file_skip(&tree->file, tree->guest.len));
+	return copy_out_tree_received(tree, atomic_file_skip(&tree->file, tree->item->len));
 }
 
 static int
@@ -321,7 +320,7 @@ copy_out_tree_done(struct copy_out_tree *tree, struct client_error *error)
 static int
 copy_out_tree_failed(struct copy_out_tree *tree, struct client_error *error)
 {
-	const struct file_tree_entry *entry = &tree->guest.entry;
+	const struct file_tree_entry *entry = &tree->item->entry;
 	int number = guest_file_errno(entry->error);
 	struct client_error words;
 	int r = copy_out_count_entry(tree->copy, error);
@@ -337,7 +336,8 @@ copy_out_tree_failed(struct copy_out_tree *tree, struct client_error *error)
 
 /* Takes the next event. Returns 0 to go on, 1 at the end, or -errno. */
 static int
-copy_out_tree_step(struct copy_out_tree *tree, struct client_error *error)
+copy_out_tree_step(
+    struct copy_out_tree *tree, struct copy_out_ahead *ahead, struct client_error *error)
 {
 	static int (*const takers[])(struct copy_out_tree *, struct client_error *) = {
 		[GUEST_TREE_ENTRY] = copy_out_tree_entry,
@@ -346,10 +346,10 @@ copy_out_tree_step(struct copy_out_tree *tree, struct client_error *error)
 		[GUEST_TREE_DONE] = copy_out_tree_done,
 		[GUEST_TREE_FAILED] = copy_out_tree_failed,
 	};
-	int event = guest_tree_next(&tree->guest, error);
+	int event = copy_out_ahead_next(ahead, &tree->item, error);
 
 	if (event < 0)
-		return guest_tree_is_unknown(&tree->guest, event) ? -ENOSYS : event;
+		return event;
 	return event == GUEST_TREE_END ? 1 : takers[event](tree, error);
 }
 
@@ -361,20 +361,15 @@ copy_out_tree_run(struct copy *copy, struct copy_dir *top, const char *path, con
 	const struct file_request request = {
 		.path = path, .user = copy->user, .max_entries = copy->max_entries - copy->entries
 	};
-	struct copy_out_tree tree = {
-		.copy = copy,
-		.guest = GUEST_TREE_INIT,
-		.below = below,
-		.top = top,
-		.dir = top,
-	};
-	int r = guest_tree_open(&tree.guest, target_agent(), &request, error);
+	struct copy_out_tree tree = { .copy = copy, .below = below, .top = top, .dir = top };
+	struct copy_out_ahead *ahead = NULL;
+	int r = copy_out_ahead_start(&ahead, &request, error);
 
 	while (r == 0)
-		r = copy_out_tree_step(&tree, error);
+		r = copy_out_tree_step(&tree, ahead, error);
 	copy_out_tree_drop(&tree);
 	copy_out_tree_go_back(&tree, top);
-	guest_tree_close(&tree.guest);
+	copy_out_ahead_stop(ahead);
 	return r < 0 ? r : 0;
 }
 

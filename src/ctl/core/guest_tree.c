@@ -6,6 +6,7 @@
 #include "ctl/core/guest_tree.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #include "ctl/core/guest_file.h"
@@ -40,15 +41,15 @@ guest_tree_read_entry(
 	if (!piece->first || !piece->last)
 		return guest_tree_break(tree, error);
 	r = file_tree_parse(
-	    (const char *)piece->data, piece->len, &tree->entry, &tree->json, &json_error);
+	    (const char *)piece->data, piece->len, &tree->item.entry, &tree->json, &json_error);
 	if (r < 0) {
 		client_fail(error, "vm:%s: the agent's answer can't be understood: %s",
 		    tree->request->path, r == -ENOMEM ? "out of memory" : json_error.text);
 		return r;
 	}
-	switch (tree->entry.shape) {
+	switch (tree->item.entry.shape) {
 	case FILE_TREE_HOLE:
-		tree->len = tree->entry.hole;
+		tree->item.len = tree->item.entry.hole;
 		return tree->is_in_file ? GUEST_TREE_HOLE : guest_tree_break(tree, error);
 	case FILE_TREE_ERROR:
 		tree->is_in_file = false;
@@ -58,7 +59,7 @@ guest_tree_read_entry(
 	}
 	if (tree->is_in_file)
 		return guest_tree_break(tree, error);
-	tree->is_in_file = tree->entry.entry.kind == FILE_ENTRY_FILE;
+	tree->is_in_file = tree->item.entry.entry.kind == FILE_ENTRY_FILE;
 	return GUEST_TREE_ENTRY;
 }
 
@@ -73,8 +74,8 @@ guest_tree_read(
 	case VMM_GUEST_FILE_STAT:
 		return guest_tree_read_entry(tree, piece, error);
 	case VMM_GUEST_FILE_DATA:
-		tree->data = piece->data;
-		tree->len = piece->len;
+		tree->item.data = piece->data;
+		tree->item.len = piece->len;
 		return was_in_file ? GUEST_TREE_DATA : guest_tree_break(tree, error);
 	case VMM_GUEST_FILE_DONE:
 		tree->is_in_file = false;
@@ -90,17 +91,33 @@ guest_tree_read(
 }
 
 int
-guest_tree_next(struct guest_tree *tree, struct client_error *error)
+guest_tree_take(struct guest_tree *tree, struct client_error *error)
 {
 	struct client_piece piece;
-	int r = client_receive(&tree->client, &piece);
+	int r = client_take(&tree->client, &piece);
 
+	if (r == -EAGAIN)
+		return r;
 	if (r < 0) {
 		client_explain(&tree->client, r, error);
 		return r;
 	}
 	r = guest_tree_read(tree, &piece, error);
 	tree->has_begun = tree->has_begun || r >= 0;
+	return r;
+}
+
+int
+guest_tree_receive(struct guest_tree *tree, struct client_error *error)
+{
+	int r = client_wait(&tree->client, POLLIN);
+
+	if (r >= 0)
+		r = client_fill(&tree->client);
+	if (r == -EAGAIN)
+		r = 0;
+	if (r < 0)
+		client_explain(&tree->client, r, error);
 	return r;
 }
 

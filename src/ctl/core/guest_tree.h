@@ -18,14 +18,21 @@
 #include "protocol/file_request.h"
 
 enum guest_tree_event {
-	GUEST_TREE_ENTRY,  /* ENTRY; of a regular file its contents come next */
-	GUEST_TREE_DATA,   /* the LEN bytes at DATA */
+	GUEST_TREE_ENTRY,  /* the item's entry; of a regular file its contents come next */
+	GUEST_TREE_DATA,   /* its LEN bytes at DATA */
 	GUEST_TREE_HOLE,   /* LEN zeros that take no room in the guest */
 	GUEST_TREE_DONE,   /* the file is whole */
-	GUEST_TREE_FAILED, /* ENTRY's path could not be read, as its error says; of a file
+	GUEST_TREE_FAILED, /* the path of its entry could not be read, as its error says; of a file
 			    * amid its contents, these end here */
 	GUEST_TREE_END,	   /* that was all */
 	GUEST_TREE_EVENTS
+};
+
+/* What an event says. */
+struct guest_tree_item {
+	struct file_tree_entry entry;
+	const uint8_t *data;
+	uint64_t len;
 };
 
 struct guest_tree {
@@ -33,13 +40,8 @@ struct guest_tree {
 	const struct file_request *request;
 	bool has_begun; /* the agent has sent something of the tree */
 	bool is_in_file;
-
-	/* What an event says; good until the next one. */
-	struct file_tree_entry entry;
-	const uint8_t *data;
-	uint64_t len;
-
-	struct json_object *json; /* owns ENTRY's strings */
+	struct guest_tree_item item; /* good until the next one */
+	struct json_object *json;    /* owns the strings of its entry */
 };
 
 #define GUEST_TREE_INIT                                                                            \
@@ -52,11 +54,14 @@ struct guest_tree {
 int guest_tree_open(struct guest_tree *ret, const struct client_target *target,
     const struct file_request *request, struct client_error *error);
 
-/* Waits for the next event. Returns one of enum guest_tree_event; or, when no more will come,
- * as guest_tree_open(). */
-int guest_tree_next(struct guest_tree *tree, struct client_error *error);
+/* The next event out of what was received. Returns one of enum guest_tree_event; -EAGAIN if
+ * more has to be received first; or, when no more will come, as guest_tree_open(). */
+int guest_tree_take(struct guest_tree *tree, struct client_error *error);
 
-/* Whether R, which guest_tree_next() returned, comes of an agent that has no TREE. */
+/* Waits for more, and receives it. Returns 0, or as guest_tree_open(). */
+int guest_tree_receive(struct guest_tree *tree, struct client_error *error);
+
+/* Whether R, which one of these returned, comes of an agent that has no TREE. */
 bool guest_tree_is_unknown(const struct guest_tree *tree, int r);
 
 /* Closes the connection and frees what belongs to it. */
