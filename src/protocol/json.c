@@ -19,7 +19,6 @@
 #define JSON_DEPTH_MAX 32
 #define JSON_NAME_MAX 64
 #define JSON_SPACE " \t\r\n"
-#define JSON_DIGITS "0123456789"
 
 /* 2^64 - 1, and what a minus sign leaves: 2^63. */
 #define JSON_UINT64_TEXT "18446744073709551615"
@@ -86,6 +85,17 @@ json_span(const char *text, size_t len, const char *set, bool inside)
 	return n;
 }
 
+/* How many of the LEN bytes of TEXT are digits up to LAST from the first on. */
+static size_t
+json_digits(const char *text, size_t len, char last)
+{
+	size_t n = 0;
+
+	while (n < len && text[n] >= '0' && text[n] <= last)
+		n++;
+	return n;
+}
+
 /* Whether the next byte that is not white space is C; *DONE is moved to it. */
 static bool
 json_is_next(const char *text, size_t len, size_t *done, char c)
@@ -115,15 +125,16 @@ json_scan_string(struct json_scan *scan, const char *text, size_t len)
 static size_t
 json_scan_word(const struct json_scan *scan, const char *text, size_t len, struct json_error *error)
 {
-	size_t end = json_span(text, len, "{}[]:,\"'" JSON_SPACE, false);
 	size_t first = text[0] == '-' ? 1 : 0;
 	const char *largest = first > 0 ? JSON_INT64_TEXT : JSON_UINT64_TEXT;
-	size_t digits;
+	size_t behind;
+	size_t end;
 
-	first += json_span(text + first, end - first, "0", true);
-	digits = json_span(text + first, end - first, JSON_DIGITS, true);
-	if (first + digits == end && digits >= strlen(largest) &&
-	    (digits > strlen(largest) || memcmp(text + first, largest, digits) > 0))
+	first += json_digits(text + first, len - first, '0');
+	behind = first + json_digits(text + first, len - first, '9');
+	end = behind + json_span(text + behind, len - behind, "{}[]:,\"'" JSON_SPACE, false);
+	if (behind == end && end - first >= strlen(largest) &&
+	    (end - first > strlen(largest) || memcmp(text + first, largest, end - first) > 0))
 		json_fail(error, "member '%.*s': out of range", scan->name_len, scan->name);
 	return end;
 }
