@@ -51,8 +51,10 @@ watchdog_start(uint32_t timeout_ms)
 void
 watchdog_set(uint32_t timeout_ms)
 {
-	if (timeout_ms == 0 && watchdog_timeout_ms == 0)
+	if (timeout_ms == watchdog_timeout_ms) {
+		watchdog_ping();
 		return;
+	}
 	watchdog_timeout_ms = timeout_ms;
 	watchdog_start(timeout_ms);
 }

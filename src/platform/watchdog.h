@@ -23,7 +23,8 @@ void watchdog_set_other(int fd, uint32_t timeout_ms);
  * below do nothing. */
 void watchdog_init(int fd);
 
-/* Time is up in TIMEOUT_MS milliseconds; 0 calls it off. */
+/* Time is up in TIMEOUT_MS milliseconds; 0 calls it off. Where it runs with so much already, it
+ * is watchdog_ping(). */
 void watchdog_set(uint32_t timeout_ms);
 
 /* Something has moved: the whole time stands again. May be called often: the timer is

@@ -8,8 +8,12 @@
 #include <stdatomic.h>
 
 #include "platform/clock.h"
+#include "platform/watchdog.h"
 #include "session/rest.h"
 #include "session/stop.h"
+
+/* So many requests that stand in the buffer are read without another look. */
+#define NEXT_FRAME_REQUESTS 8
 
 /* Drops what is left of the last request: DONE may have a payload. */
 static int
@@ -74,33 +78,59 @@ next_frame_await_room(struct session *session, int listeners_fd)
 
 /* Waits for the first byte. A wait that finds one looks at no signal, and so there are two. */
 static int
-next_frame_await(const struct session *session, int listeners_fd)
+next_frame_await(const struct session *session, int listeners_fd, bool is_there)
 {
 	int r = next_frame_wait(session, listeners_fd, 0, 0);
-	const uint8_t *bytes;
 
-	if (r < 0 || conn_peek(&session->conn, &bytes) > 0)
+	if (r < 0 || is_there)
 		return r;
 	return next_frame_wait(session, listeners_fd, POLLIN, VMM_GUEST_MORE_MS) > 0 ? 0 : -EAGAIN;
 }
 
-int
-next_frame_read(struct session *session, const struct worker_settings *settings, int listeners_fd,
-    bool *is_last, struct first_frame *ret)
+/* Whether it can be gone on without another look: these cost as much as a tenth of a small
+ * file. There was room for far more than some ACKs, and this was a moment ago. */
+static bool
+next_frame_has_looked(struct next_frame *next, const struct session *session, bool is_there)
 {
+	uint64_t bytes_out = atomic_load_explicit(&session->slot->bytes_out, memory_order_relaxed);
+	uint64_t now_ms = clock_mono_ms();
+
+	if (is_there && now_ms == next->looked_ms && bytes_out == next->bytes_out &&
+	    next->requests < NEXT_FRAME_REQUESTS) {
+		next->requests++;
+		return !quiesce_is_raised(&session->board->quiesce);
+	}
+	next->requests = 0;
+	next->looked_ms = now_ms;
+	next->bytes_out = bytes_out;
+	return false;
+}
+
+int
+next_frame_read(struct session *session, const struct worker_settings *settings,
+    struct next_frame *next, struct first_frame *ret)
+{
+	const uint8_t *bytes;
+	bool is_there;
+
 	*ret = (struct first_frame){ 0 };
-	if (!conn_has_answer_room(&session->conn) || next_frame_skip_rest(session) < 0 ||
-	    next_frame_await_room(session, listeners_fd) < 0)
+	if (!conn_has_answer_room(&session->conn) || next_frame_skip_rest(session) < 0)
 		return -EAGAIN;
-	if (next_frame_await(session, listeners_fd) < 0)
-		*is_last = true;
-	if (*is_last && first_frame_read_next(session, settings, true, ret) < 0) {
+	is_there = conn_peek(&session->conn, &bytes) > 0;
+	if (!next_frame_has_looked(next, session, is_there)) {
+		watchdog_set(0);
+		if (next_frame_await_room(session, next->listeners_fd) < 0)
+			return -EAGAIN;
+		if (next_frame_await(session, next->listeners_fd, is_there) < 0)
+			next->is_last = true;
+	}
+	if (next->is_last && first_frame_read_next(session, settings, true, ret) < 0) {
 		ret->is_begun = false;
 		return -EAGAIN;
 	}
 	/* It is owed an answer, and from here on the supervisor has one. */
 	atomic_store(&session->slot->phase, SLOT_OPEN);
-	if (*is_last)
+	if (next->is_last)
 		return 0;
 	rest_end();
 	return first_frame_read_next(session, settings, false, ret);

@@ -132,6 +132,7 @@ worker_refuse_unread(struct session *session, int error)
 static void
 worker_refuse_busy(struct session *session, const struct request *request, const char *text)
 {
+	watchdog_set(0); /* of a request before this one */
 	session_refuse(session, &session->board->counts.refused, -EBUSY, "%s", text);
 	if (request->type == VMM_GUEST_FILE_WRITE_REQ)
 		session_discard_upload(session, WORKER_DISCARD_BUSY_MS);
@@ -185,7 +186,9 @@ worker_dispatch(struct worker *worker, struct session *session, const struct fir
 	worker_collect(worker);
 	worker_set_title(worker, request->name);
 	request->serve(session, frame->type, frame->payload, frame->len);
-	watchdog_set(0);
+	/* The next request sets it anew, if that is there already. */
+	if (!session->goes_on)
+		watchdog_set(0);
 	if (frame->len > WORKER_LARGE_REQUEST)
 		(void)malloc_trim(0);
 }
@@ -215,9 +218,9 @@ worker_has_request(const struct first_frame *frame, int error)
 static void
 worker_go_on(struct worker *worker, struct session *session)
 {
-	bool is_last = false;
+	struct next_frame next = { .listeners_fd = worker->epoll_fd };
 
-	while (session->goes_on && !is_last) {
+	while (session->goes_on && !next.is_last) {
 		struct first_frame frame;
 		int r;
 
@@ -225,12 +228,12 @@ worker_go_on(struct worker *worker, struct session *session)
 		atomic_store(&session->slot->sessions_served, ++worker->served);
 		session_describe(session, "", "");
 		session->slot->kind[0] = '\0';
-		is_last = session->is_last || worker_has_served(worker);
-		r = next_frame_read(
-		    session, worker->options->settings, worker->epoll_fd, &is_last, &frame);
+		next.is_last = session->is_last || worker_has_served(worker);
+		r = next_frame_read(session, worker->options->settings, &next, &frame);
 		if (worker_has_request(&frame, r))
 			worker_answer(worker, session, &frame, r);
 	}
+	watchdog_set(0);
 }
 
 /* Returns false if the connection was parked. */

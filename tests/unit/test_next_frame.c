@@ -113,8 +113,11 @@ others_are(enum slot_phase phase)
 static int
 read_next(bool *is_last, struct first_frame *frame)
 {
-	*is_last = false;
-	return next_frame_read(&session, &settings, comer_fds[0], is_last, frame);
+	struct next_frame next = { .listeners_fd = comer_fds[0] };
+	int r = next_frame_read(&session, &settings, &next, frame);
+
+	*is_last = next.is_last;
+	return r;
 }
 
 static void
@@ -248,14 +251,14 @@ static void
 assert_left(const struct reason *reason, void (*host)(void), int expected)
 {
 	struct first_frame frame;
-	bool is_last = reason->is_served_up;
+	struct next_frame next = { .is_last = reason->is_served_up };
 
 	assert_int_equal(begin(NULL), 0);
 	reason->happens();
 	host();
-	assert_int_equal(
-	    next_frame_read(&session, &settings, comer_fds[0], &is_last, &frame), expected);
-	assert_true(is_last);
+	next.listeners_fd = comer_fds[0];
+	assert_int_equal(next_frame_read(&session, &settings, &next, &frame), expected);
+	assert_true(next.is_last);
 	assert_int_equal(
 	    atomic_load(&session.slot->phase), expected == 0 ? SLOT_OPEN : SLOT_LAST_SENT);
 	assert_true(expected == 0 || !frame.is_begun);
@@ -267,6 +270,38 @@ assert_left_for_each_reason(void (*host)(void), int expected)
 {
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
 		assert_left(&reasons[i], host, expected);
+}
+
+/* Requests that were sent ahead, up to the one after which the worker is given back. */
+static unsigned
+count_until_left(const struct reason *reason)
+{
+	struct next_frame next = { .listeners_fd = -1 };
+	struct first_frame frame;
+	unsigned count = 0;
+
+	assert_int_equal(begin(NULL), 0);
+	for (int i = 0; i < 100; i++)
+		host_asks();
+	next.listeners_fd = comer_fds[0];
+	assert_int_equal(next_frame_read(&session, &settings, &next, &frame), 0);
+	reason->happens();
+	while (!next.is_last) {
+		atomic_store(&session.slot->phase, SLOT_LAST_SENT);
+		assert_int_equal(next_frame_read(&session, &settings, &next, &frame), 0);
+		count++;
+	}
+	(void)end(NULL);
+	return count;
+}
+
+static void
+test_it_is_given_back_soon_though_requests_were_sent_ahead(void **state)
+{
+	(void)state;
+	assert_in_range(count_until_left(&reasons[0]), 1, 9);
+	/* That costs no look. */
+	assert_int_equal(count_until_left(&reasons[1]), 1);
 }
 
 static void
@@ -379,6 +414,7 @@ main(void)
 		cmocka_unit_test(test_whatever_the_reason_it_is_given_back_where_nothing_is_there),
 		cmocka_unit_test(test_whatever_the_reason_what_is_there_whole_is_served),
 		cmocka_unit_test(test_whatever_the_reason_what_has_only_begun_is_not),
+		cmocka_unit_test(test_it_is_given_back_soon_though_requests_were_sent_ahead),
 		/* The last: this process stays told to leave. */
 		cmocka_unit_test(test_so_too_where_the_worker_is_told_to_leave),
 	};
