@@ -22,10 +22,12 @@ FEATURES = ["FILE_READ_REQ", "FILE_SET_REQ", "more"]
 class Ahead:
     """An agent with `more`: of each connection it answers ANSWERS requests (None: all), and
     then closes between two. A request is carried out once its last frame has come, by
-    ANSWER(path), which returns the frames of its answer."""
+    ANSWER(path), which returns the frames of its answer. IDLE: how many workers it has to
+    spare."""
 
-    def __init__(self, answers=None, features=FEATURES):
+    def __init__(self, answers=None, features=FEATURES, idle=3):
         self.answers = answers
+        self.idle = idle
         self.features = features
         self.done = []          # (type, request, data), in order
         self.begun = threading.Event()  # a request that is not a STAT's has come
@@ -37,7 +39,7 @@ class Ahead:
     def __call__(self, peer):
         if peer.port != codec.FILE_PORT:
             assert peer.recv().type == codec.STATUS_REQ
-            peer.send(codec.STATUS, {"features": self.features})
+            peer.send(codec.STATUS, {"features": self.features, "workers": {"idle": self.idle}})
             peer.exit(0)
             return
         with self.lock:
@@ -145,9 +147,11 @@ def test_what_was_not_answered_is_sent_again(top, answers):
     assert agent.vain <= 3 * len(agent.done)
 
 
-def test_an_agent_without_more_is_asked_as_ever(top):
-    """A request a connection, which does not say `more`."""
-    agent = Ahead(features=["FILE_READ_REQ", "FILE_SET_REQ"])
+@pytest.mark.parametrize("agent", [{"features": ["FILE_READ_REQ", "FILE_SET_REQ"]}, {"idle": 2}])
+def test_an_agent_without_more_is_asked_as_ever(top, agent):
+    """A request a connection, which does not say `more`; and so is one that has a worker less
+    to spare than connections would be kept."""
+    agent = Ahead(**agent)
     copy(agent, top)
     assert agent.files() == contents(top)
     assert not any("more" in r for _, r, _ in agent.done)

@@ -175,20 +175,24 @@ cp_check_agent(struct copy *copy, bool to_guest)
 	struct copy_patience patience = { 0 };
 	struct client_error error = { "" };
 	unsigned have;
+	unsigned idle;
 	int r;
 
 	if (copy->user[0] == '\0' && !asks_for_times && !(to_guest && copy->recursive))
 		return 0;
 	do
 		r = guest_features_among(target_agent(), features,
-		    sizeof(features) / sizeof(features[0]), &have, &error);
+		    sizeof(features) / sizeof(features[0]), &have, &idle, &error);
 	while (copy_try_again(&patience, &r));
 	/* Without an answer all goes as it did before there was `more`. */
 	if (r < 0 && (copy->user[0] != '\0' || asks_for_times))
 		return command_fail("%s", error.text);
 	if (copy->user[0] != '\0' && (have & CP_USER) == 0)
 		return command_fail(GUEST_FEATURES_TOO_OLD_FOR_USER);
-	copy->asks_ahead = to_guest && copy->recursive && (have & CP_AHEAD) != 0;
+	/* Workers that are few each serve many connections, one after the other: who keeps one
+	 * has the others wait, also for his own. */
+	copy->asks_ahead =
+	    to_guest && copy->recursive && (have & CP_AHEAD) != 0 && idle > COPY_THREADS_AHEAD;
 	copy->sets_times = asks_for_times && (have & CP_TIMES) != 0;
 	if (asks_for_times && !copy->sets_times) {
 		copy->failed = true;

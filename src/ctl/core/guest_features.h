@@ -21,10 +21,10 @@
 #define GUEST_FEATURES_QUIESCE "QUIESCE" /* and THAW */
 
 /* Which of the COUNT FEATURES STATUS lists: in *RET bit I stands for FEATURES[I]; none is set
- * for an agent that has no STATUS. Returns 0, or -errno with ERROR filled in, -EBUSY where it
- * had no worker to spare. */
+ * for an agent that has no STATUS. *RET_IDLE, unless that is NULL, is how many workers it has to
+ * spare. Returns 0, or -errno with ERROR filled in, -EBUSY where it had none for this. */
 int guest_features_among(const struct client_target *target, const char *const *features,
-    unsigned count, unsigned *ret, struct client_error *error);
+    unsigned count, unsigned *ret, unsigned *ret_idle, struct client_error *error);
 
 /* Whether it lists FEATURE. Returns 1 or 0, or -errno as guest_features_among(). */
 int guest_features_have(
