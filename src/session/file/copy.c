@@ -31,8 +31,9 @@ file_copy_next_data(int fd, off_t *offset, off_t size, off_t *ret_end)
 	if (begin >= 0)
 		*offset = begin;
 	end = begin < 0 ? size : lseek(fd, begin, SEEK_HOLE);
-	*ret_end = end < 0 || end > size ? size : end;
-	return *offset < *ret_end;
+	/* A hole that was made here since then is read as data: behind it there may be more. */
+	*ret_end = end <= *offset || end > size ? size : end;
+	return *offset < size;
 }
 
 static int

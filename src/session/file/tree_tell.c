@@ -22,6 +22,9 @@
 /* A file of up to this size is read whole before it is told of. */
 #define FILE_TREE_SMALL (64u * 1024)
 
+/* What st_blocks of stat(2) counts. */
+#define FILE_TREE_BLOCK 512
+
 /* Such a file waits here, behind the frames that are gathered: those come to at most
  * CONN_ROOM bytes, or to one frame, whose JSON has up to six characters for each byte of a
  * path and of a link's text. */
@@ -137,15 +140,19 @@ file_tree_send_runs(struct file_tree *tree, int fd, off_t size)
 static int
 file_tree_send_large(struct file_tree *tree, int fd, off_t size)
 {
+	struct session *session = tree->session;
+	/* Where zeros stood for what was not there, the host is told, and more may follow. */
+	const bool has_more = session->has_more;
 	struct stat now;
 	uint64_t sent;
 	int r;
 
 	if (size == 0) {
 		r = file_tree_flush(tree);
-		return r < 0 ? r : file_content_send(tree->session, fd, 0, UINT64_MAX, &sent);
+		return r < 0 ? r : file_content_send(session, fd, 0, UINT64_MAX, &sent);
 	}
 	r = file_tree_send_runs(tree, fd, size);
+	session->has_more = has_more;
 	/* Behind its end nothing tells a hole from what was cut. */
 	return r == 0 && fstat(fd, &now) == 0 && now.st_size < size ? -EIO : r;
 }
@@ -174,9 +181,11 @@ static bool
 file_tree_is_large(int fd, const struct stat *status)
 {
 	off_t size = status->st_size;
+	off_t hole = size;
 
-	return size > FILE_TREE_SMALL ||
-	       (status->st_blocks < size / 512 && lseek(fd, 0, SEEK_HOLE) < size);
+	if (status->st_blocks < size / FILE_TREE_BLOCK)
+		hole = lseek(fd, 0, SEEK_HOLE);
+	return size > FILE_TREE_SMALL || (hole >= 0 && hole < size);
 }
 
 /* Tells of a regular file, of which ENTRY says what it is and NOW what it was a moment ago. What
@@ -232,9 +241,9 @@ file_tree_tell(struct file_tree *tree, int fd, struct stat *status, const char *
 		.dev = status->st_dev,
 		.ino = status->st_ino,
 		.nlink = status->st_nlink,
+		.shape = FILE_TREE_ENTRY,
 	};
 
-	entry.shape = FILE_TREE_ENTRY;
 	if (tree->left == 0)
 		return -E2BIG;
 	tree->left--;
