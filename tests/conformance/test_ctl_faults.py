@@ -61,6 +61,15 @@ def test_want_of_memory_does_not_end_an_upload(agent, top, call, error):
     assert (top / "back").read_bytes() == DATA
 
 
+def test_a_tree_comes_in_order_though_its_thread_is_ahead_from_the_start(agent, top):
+    """pthread_create() returns when the thread has read as far ahead as it may."""
+    for i in range(40):
+        (top / "from" / "d" / ("large%d" % i)).write_bytes(os.urandom(65536))
+    Faulty(agent, "clone,clone3:delay_exit=300000").ok("cp", "-r", "vm:%s" % (top / "from"), top / "to")
+    for name in os.listdir(top / "from" / "d"):
+        assert (top / "to" / "d" / name).read_bytes() == (top / "from" / "d" / name).read_bytes(), name
+
+
 @pytest.mark.parametrize("call,when", [("write", "1..3"), ("poll", "3..6")])
 def test_want_of_memory_loses_no_output(agent, call, when):
     faulty = Faulty(agent, "%s:error=ENOMEM:when=%s" % (call, when))
