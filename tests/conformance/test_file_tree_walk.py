@@ -4,10 +4,12 @@
 import base64
 import ctypes
 import os
+import shutil
 import signal
 import socket
 import stat
 import subprocess
+import tempfile
 import threading
 
 import pytest
@@ -220,6 +222,25 @@ def test_files_of_proc_and_sys_come_though_their_size_says_otherwise(agent, path
     if path in ("/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"):
         assert data == open(path, "rb").read() and frames[0].json()["size"] == len(data)
     assert not [frame for frame in frames if frame.type == codec.FILE_STAT and frame.json().get("error") == "EIO"]
+
+
+@pytest.mark.parametrize("kind", ["TREE", "MOVE"])
+def test_a_hole_that_appears_where_data_was_found_takes_nothing_with_it(start_agent, tmp_path, kind):
+    """Whoever looks for the end of the data there finds it at its beginning: made by lseek(2) that says so."""
+    agent = start_agent("--workers=1", "--reserved=0")
+    data = os.urandom(MIB)
+    (tmp_path / "x").write_bytes(data)
+    with Fault(agent.worker_pids(), "lseek", "retval=0", when=2):
+        if kind == "TREE":
+            assert tree(agent, tmp_path).bytes == {b"x": data}
+            return
+        other = tempfile.mkdtemp(prefix="vga-tree-", dir="/dev/shm")
+        try:
+            agent.file_call(codec.FILE_MOVE_REQ, {"from": str(tmp_path / "x"), "to": other + "/x"})
+            with open(other + "/x", "rb") as f:
+                assert f.read() == data
+        finally:
+            shutil.rmtree(other)
 
 
 class Amid:
