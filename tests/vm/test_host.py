@@ -48,6 +48,31 @@ def test_host_is_told_though_the_transport_comes_after_the_agent_has_begun_to_li
     assert "can't listen" not in hosted.guest.console()
 
 
+# ---- a crowd ------------------------------------------------------------------------
+
+
+def test_hosts_that_say_nothing_delay_nobody_and_are_let_go_of_when_they_are_reset(start_hosted):
+    hosted = start_hosted("vmm_agent.workers=4 vmm_agent.first_frame_timeout=3600", listen=[51])
+    assert hosted.listeners[0].hear(60) == b"R"
+
+    def descriptors():
+        return int(hosted.guest.output("ls /proc/1/fd | wc -l"))
+
+    before = descriptors()
+    silent = [hosted.dial(port) for port in [52, 53] * 100]
+    state.wait_until(lambda: descriptors() >= before + 196)
+    assert hosted.ctl("status").returncode == 0
+    assert hosted.ctl("exec", "--", "echo", "served").stdout == "served\n"
+    assert not any(conn.wait_readable(0) for conn in silent)
+    silent[0].send(codec.START, {"cmd": ["echo", "late"]})
+    assert silent[0].result().stdout == b"late\n"
+    silent[1].send(codec.FILE_STAT_REQ, {"path": "/"})
+    assert [frame.type for frame in silent[1].result().frames] == [codec.FILE_STAT]
+    reset_transport(hosted)
+    state.wait_until(lambda: descriptors() <= before)
+    assert hosted.ctl("exec", "--", "echo", "served").stdout == "served\n"
+
+
 # ---- a connection that a restore has reset ---------------------------------------
 
 
