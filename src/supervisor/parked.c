@@ -187,6 +187,8 @@ parked_receive(struct parked *parked, uint64_t now_ms)
 			break;
 		if (r == 0)
 			parked_add(parked, fd, &parking, now_ms);
+		else
+			io_error_pause();
 	}
 }
 

@@ -209,10 +209,10 @@ def test_a_parked_connection_has_all_of_its_time(start_agent):
 
 
 def test_the_time_of_a_parked_connection_stands_still_in_a_quiesce(start_agent):
-    agent = start_agent("--workers=2", "--first-frame-timeout=2")
+    agent = start_agent("--workers=2", "--first-frame-timeout=5")
     with Crowd(agent, 10) as crowd:
         with Quiesce(agent):
-            time.sleep(3)
+            time.sleep(5.5)
             assert crowd.closed() == 0
         assert is_served(crowd.ask(crowd.socks[0]))
 
@@ -249,19 +249,16 @@ def test_who_leaves_in_silence_is_let_go_though_no_worker_is_idle(start_agent, l
 
 
 def test_who_speaks_and_leaves_has_spoken(start_agent, tmp_path):
-    """With nobody to take them they wait, however long."""
-    agent = start_agent("--workers=1", "--reserved=0", "--first-frame-timeout=2")
+    agent = start_agent("--workers=1", "--reserved=0", PATIENT)
     path = tmp_path / "made"
     with Crowd(agent, 20) as crowd:
         crowd.await_parked()
         conn = agent.start(["cat"])
         conn.send(codec.STDIN, b"x")
         assert conn.read_output(b"x") == b"x"
-        begun = time.monotonic()
         request = codec.encode(codec.START, codec.start(["mkdir", str(path)], detach=True))
         crowd.socks[7].sendall(request)
         crowd.socks[7].shutdown(socket.SHUT_WR)
-        time.sleep(max(0.0, begun + 2.5 - time.monotonic()))
         conn.send(codec.EOF)
         assert conn.result().code == 0
         wait_until(path.exists, message="what it asked for")

@@ -143,6 +143,19 @@ test_each_is_closed_when_its_own_time_is_over(void **state)
 }
 
 static void
+test_who_has_spoken_is_not_closed_while_all_workers_are_busy(void **state)
+{
+	(void)state;
+	park(0, NOW_MS + 10);
+	parked.is_full = true;
+	assert_int_equal(write(hosts[0], "x", 1), 1);
+	assert_int_equal(parked_step(&parked, NOW_MS + 10), NOW_MS + 10 + TIMEOUT_MS);
+	parked.is_full = false;
+	turn();
+	assert_int_equal(take(), 1);
+}
+
+static void
 test_a_worker_that_ran_wild_can_t_have_one_stay_for_longer(void **state)
 {
 	(void)state;
@@ -239,6 +252,7 @@ main(void)
 		EACH(test_who_speaks_is_handed_over_and_nobody_else),
 		EACH(test_who_leaves_is_let_go_but_who_has_spoken_before),
 		EACH(test_each_is_closed_when_its_own_time_is_over),
+		EACH(test_who_has_spoken_is_not_closed_while_all_workers_are_busy),
 		EACH(test_a_worker_that_ran_wild_can_t_have_one_stay_for_longer),
 		EACH(test_beyond_the_limit_the_oldest_that_has_said_nothing_is_closed),
 		EACH(test_time_stands_still_in_a_quiesce_and_whole_after_it),
