@@ -7,11 +7,12 @@ import os
 import signal
 import stat
 import threading
+import time
 
 import pytest
 
 import codec
-from agent import TIMEOUT
+from agent import TIMEOUT, kill_hard
 from client import Ctl, FakeAgent, Terminal
 from test_ctl_faults import Faulty
 from test_ctl_hostile import run_measured
@@ -404,6 +405,10 @@ def test_what_is_no_answer_ends_one_file_and_the_connection(tmp_path, frame):
 # ---- the real agent -------------------------------------------------------------------------
 
 
+def files_of(top):
+    return {p.relative_to(top): p.read_bytes() for p in top.rglob("*") if p.is_file()}
+
+
 def session_of_next(agent):
     return max(slot["session"] for slot in agent.status()["slots"])
 
@@ -423,8 +428,33 @@ def test_a_tree_is_a_few_sessions_of_the_agent(start_agent, top, tmp_path):
 def test_workers_that_are_recycled_under_a_tree_lose_nothing(start_agent, top, tmp_path):
     agent = start_agent("--recycle=7")
     assert Ctl(agent.path).ok("cp", "-r", top, "vm:%s" % (tmp_path / "to"), timeout=2 * TIMEOUT) == b""
-    assert {p.relative_to(tmp_path / "to"): p.read_bytes() for p in (tmp_path / "to").rglob("*") if p.is_file()} == \
-        {p.relative_to(top): p.read_bytes() for p in top.rglob("*") if p.is_file()}
+    assert files_of(tmp_path / "to") == files_of(top)
+
+
+def test_a_tree_of_which_workers_are_reloaded_is_whole(start_agent, top, tmp_path):
+    agent = start_agent()
+    with Ctl(agent.path).start("cp", "-rp", top, "vm:%s" % (tmp_path / "to")) as process:
+        while process.poll() is None:
+            os.kill(agent.pid, signal.SIGHUP)
+            time.sleep(0.01)
+        assert process.stderr.read() == b"" and process.returncode == 0
+    assert files_of(tmp_path / "to") == files_of(top)
+
+
+@pytest.mark.kills_workers
+def test_of_a_tree_whose_workers_are_killed_what_is_missing_is_told(start_agent, top, tmp_path):
+    agent = start_agent()
+    with Ctl(agent.path).start("cp", "-r", "%s/." % top, "vm:%s" % tmp_path) as process:
+        for _ in range(5):
+            busy = [s["pid"] for s in agent.status()["slots"] if s["kind"] in ("write", "mkdir")]
+            if busy:
+                kill_hard(busy[0])
+        told = process.stderr.read().decode()
+        process.wait(TIMEOUT)
+    assert (process.returncode != 0) == (told != "")
+    there = files_of(tmp_path)
+    for path, data in files_of(top).items():
+        assert there.get(path) == data or any("/%s: " % p in told for p in (path, path.parent)), (path, told)
 
 
 def test_a_file_that_cannot_be_read_to_its_end_leaves_the_old_one(start_agent, tmp_path):
