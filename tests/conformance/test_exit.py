@@ -182,7 +182,7 @@ def test_timeout_kills_the_program_and_gives_its_own_end(agent, tty):
 
 @BOTH
 def test_timeout_kills_the_whole_group(agent, tty):
-    conn = agent.start(["sh", "-c", "trap '' HUP; sleep 60 & echo $!; wait"], tty=tty, timeout_seconds=1)
+    conn = agent.start(["sh", "-c", "trap '' HUP; sleep 60 & echo $!; wait"], tty=tty, timeout_seconds=3)
     pid = int(conn.read_output(b"\n"))
     assert conn.result().code == 137
     wait_until(lambda: not is_running(pid), message="the background child is killed")
@@ -194,7 +194,7 @@ def test_timeout_comes_though_the_program_ignores_every_signal_it_can(agent):
 
 
 def test_timeout_comes_though_the_host_reads_nothing(agent):
-    conn = agent.start(["sh", "-c", "echo $$; exec yes"], timeout_seconds=1)
+    conn = agent.start(["sh", "-c", "echo $$; exec yes"], timeout_seconds=3)
     pid = int(conn.read_output(b"\n").split()[0])
     wait_until(lambda: not is_running(pid), message="the program is killed")
     result = conn.result()
