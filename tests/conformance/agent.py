@@ -96,7 +96,7 @@ class Result:
         self.stdout = b"".join(f.payload for f in frames if f.type == codec.STDOUT)
         self.stderr = b"".join(f.payload for f in frames if f.type == codec.STDERR)
         self.statuses = [f.json() for f in frames if f.type == codec.STATUS]
-        if workers_are_killed and frames[-2:-1] == frames[-1:] and frames[-1].type == codec.EXIT:
+        if workers_are_killed and frames and frames[-2:-1] == frames[-1:] and frames[-1].type == codec.EXIT:
             frames = frames[:-1]
         exits = [f for f in frames if f.type == codec.EXIT]
         assert len(exits) <= 1, "more than one EXIT: %r" % (frames,)
@@ -420,9 +420,12 @@ class Agent:
 
     def connect(self, port=codec.EXEC_PORT, timeout=TIMEOUT):
         """A connection to PORT with its handshake done. Raises Refused."""
-        sock = self.dial(timeout)
+        return self.opened(self.dial(timeout), b"CONNECT %d\n" % port, timeout)
+
+    def opened(self, sock, line=b"", timeout=TIMEOUT):
+        """The connection SOCK, once LINE is sent and the handshake done. Raises Refused."""
         try:
-            sock.sendall(b"CONNECT %d\n" % port)
+            sock.sendall(line)
             line = b""
             while not line.endswith(b"\n"):
                 byte = sock.recv(1)

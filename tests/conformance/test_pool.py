@@ -409,8 +409,12 @@ def test_a_worker_is_known_by_its_number_before_it_serves(start_agent):
         program, = (slot["pid"] for slot in agent.status()["slots"] if slot["kind"] == "exec")
         idle, = (pid for pid in agent.worker_pids() if program not in children(pid))
         kill_hard(idle)
+        # Its first bytes are there before it is accepted: the supervisor can't keep it meanwhile.
+        early = agent.dial()
+        early.sendall(b"CONNECT %d\n" % codec.EXEC_PORT + codec.encode(codec.STATUS_REQ))
         supervisor.run_to(CLONE)
-        itself, = (slot["pid"] for slot in agent.status()["slots"] if slot["kind"] == "status")
+        status, = agent.opened(early).result().statuses
+        itself, = (slot["pid"] for slot in status["slots"] if slot["kind"] == "status")
         assert itself in agent.worker_pids() and itself != idle
 
 
