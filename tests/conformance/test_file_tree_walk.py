@@ -4,11 +4,13 @@
 import base64
 import ctypes
 import os
+import pathlib
 import shutil
 import signal
 import socket
 import stat
 import subprocess
+import sys
 import tempfile
 import threading
 
@@ -20,6 +22,7 @@ from faults import Fault, mounted
 from traces import Trace
 
 MIB = 1024 * 1024
+FUSE_CHAIN = str(pathlib.Path(__file__).with_name("fuse_chain.py"))
 
 RENAME_EXCHANGE = 2
 
@@ -525,6 +528,24 @@ def test_another_file_system_is_entered_only_if_the_host_wants_it(start_agent, m
     assert set(came.entries) == {b"", b"beside", b"other"} | (set() if one is not False else {b"other/in"})
     assert came.entries[b"other"]["dev"] != came.entries[b""]["dev"] and came.errors == {}
     assert set(tree(agent, tmp_path / "root/other").entries) == {b"", b"in"}
+
+
+def test_names_that_are_longer_than_elsewhere_are_looked_up_again_whole(start_agent, monkeypatch, tmp_path):
+    """Where there is no way back to a directory, the names are looked up that led to it."""
+    (tmp_path / "root").mkdir()
+    mounted(monkeypatch, tmp_path, ":")
+    agent = start_agent("--workers=1", "--reserved=0")
+    workers = agent.worker_pids()
+    names = ["n" * 1000] + ["d"] * 24
+    server = subprocess.Popen(["nsenter", "-m", "-t", str(agent.pid), sys.executable, FUSE_CHAIN, tmp_path / "root", *names],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert server.stdout.readline() == b"up\n"
+        came = tree(agent, tmp_path / "root")
+        assert set(came.entries) == {"/".join(names[:i]).encode() for i in range(len(names) + 1)}
+        assert set(map(tuple, came.errors.values())) == {("ESTALE",)} and agent.worker_pids() == workers
+    finally:
+        server.communicate(timeout=20)
 
 
 # ---- among others --------------------------------------------------------------------

@@ -100,11 +100,13 @@ static int
 file_tree_descend(struct file_tree *tree, const struct file_tree_level *level, int *fd)
 {
 	size_t begin = (size_t)(level - 1)->path_len;
-	char name[NAME_MAX + 1] = "";
+	/* A file system may have names of more than NAME_MAX bytes. */
+	char name[PATH_MAX];
 	int next;
 
 	begin += begin > 0 ? 1 : 0;
 	memcpy(name, tree->path + begin, level->path_len - begin);
+	name[level->path_len - begin] = '\0';
 	next = openat(*fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (next < 0)
 		return -errno;
