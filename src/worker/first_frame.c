@@ -190,12 +190,13 @@ int
 first_frame_read_next(struct session *session, const struct worker_settings *settings,
     bool it_is_there, struct first_frame *ret)
 {
+	uint64_t timeout_ms = it_is_there ? 0 : (uint64_t)settings->first_frame_timeout_ms;
 	uint64_t now = clock_mono_ms();
 	struct first_frame_limit limit = {
 		.board = session->board,
 		.start_ms = now,
-		.end_ms = it_is_there ? 0 : now + (uint64_t)settings->first_frame_timeout_ms,
-		.timeout_ms = (uint64_t)settings->first_frame_timeout_ms,
+		.end_ms = now + timeout_ms,
+		.timeout_ms = timeout_ms,
 		.quiesce = quiesce_number(&session->board->quiesce),
 	};
 
