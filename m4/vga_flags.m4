@@ -90,6 +90,8 @@ AC_DEFUN([VGA_HARDENING], [
   # So that what is MEMORY_LARGE is the last.
   VGA_TRY_LDFLAG([VGA_LDFLAGS], [-Wl,--sort-section=name])
   VGA_TRY_LDFLAG([VGA_LDFLAGS], [-Wl,--spare-dynamic-tags=0])
+  # What the compiler's start files ask for in case it is there (gprof, transactions) is not.
+  VGA_TRY_LDFLAG([VGA_LDFLAGS], [-Wl,-z,nodynamic-undefined-weak])
   AS_VAR_IF([enable_static], [yes], [VGA_PIE=$VGA_STATIC])
   AC_SUBST([VGA_LDFLAGS])
   AC_SUBST([VGA_PIE])
