@@ -44,8 +44,8 @@ int
 address_parse_port(const char *text, struct address_port *ret)
 {
 	struct address_port address = { 0 };
-	unsigned long long cid;
-	unsigned long long port;
+	long cid;
+	long port;
 	char *end;
 
 	if (text[0] == '\0') {
@@ -57,10 +57,10 @@ address_parse_port(const char *text, struct address_port *ret)
 	text += strlen(ADDRESS_VSOCK_WORD ":");
 	if (!isdigit((unsigned char)text[0]))
 		return -EINVAL;
-	cid = strtoull(text, &end, 10);
+	cid = strtol(text, &end, 10);
 	if (end[0] != ':' || !isdigit((unsigned char)end[1]))
 		return -EINVAL;
-	port = strtoull(end + 1, &end, 10);
+	port = strtol(end + 1, &end, 10);
 	if (end[0] != '\0' || cid >= UINT32_MAX || port == 0 || port >= UINT32_MAX)
 		return -EINVAL;
 	*ret = (struct address_port){ .cid = (uint32_t)cid, .port = (uint32_t)port };

@@ -28,7 +28,7 @@ int
 dir_open(int dir_fd, const char *path, int flags, DIR **ret)
 {
 	int fd = openat(
-	    dir_fd, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags);
+	    dir_fd, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags, 0);
 
 	return fd < 0 ? -errno : dir_take(fd, ret);
 }

@@ -30,7 +30,8 @@ file_move_take_over(int fd, const struct file_place *from)
 	r = file_keep(from, fd, true);
 	if (r < 0)
 		return r;
-	if (fchmod(fd, status->st_mode & FILE_MODE_BITS) < 0 || futimens(fd, times) < 0)
+	if (fchmod(fd, status->st_mode & FILE_MODE_BITS) < 0 ||
+	    utimensat(fd, "", times, AT_EMPTY_PATH) < 0)
 		return -errno;
 	return 0;
 }

@@ -248,6 +248,6 @@ file_place_reopen(const struct file_place *place, int flags)
 	int fd;
 
 	proc_fd_link(place->fd, link);
-	fd = openat(proc_dir_fd(), link, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	fd = openat(proc_dir_fd(), link, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
 	return io_result(fd);
 }

@@ -32,7 +32,7 @@
 struct file_tree_level {
 	dev_t dev;
 	ino_t ino;
-	long at;	   /* where we were in it when it was closed */
+	off_t at;	   /* behind which entry of it we are: its d_off of readdir(3) */
 	uint16_t path_len; /* of its path */
 	bool is_cut;	   /* it was told that it has entries whose paths are too long */
 };

@@ -43,10 +43,7 @@ file_tree_push(struct file_tree *tree, const struct stat *status, DIR *dir)
 {
 	DIR **stream = file_tree_stream(tree, tree->depth);
 
-	if (*stream != NULL) {
-		tree->levels[tree->depth - FILE_TREE_OPEN_MAX].at = telldir(*stream);
-		dir_close(stream);
-	}
+	dir_close(stream);
 	*stream = dir;
 	tree->levels[tree->depth++] = (struct file_tree_level){
 		.dev = status->st_dev,
@@ -74,9 +71,10 @@ file_tree_open_level(struct file_tree *tree, size_t level, int dir_fd, const cha
 
 	if (r == 0)
 		r = file_tree_is_level(&tree->levels[level], dirfd(*stream));
-	if (r == 0)
-		seekdir(*stream, tree->levels[level].at);
-	else
+	/* Nothing has been read of it yet, and so this is what seekdir(3) does. */
+	if (r == 0 && lseek(dirfd(*stream), tree->levels[level].at, SEEK_SET) < 0)
+		r = -errno;
+	if (r < 0)
 		dir_close(stream);
 	return r;
 }
@@ -193,8 +191,10 @@ file_tree_step(struct file_tree *tree)
 
 	if (r == 0)
 		r = dir_next(*stream, &entry);
-	if (r == 0 && entry != NULL)
+	if (r == 0 && entry != NULL) {
+		tree->levels[tree->depth - 1].at = entry->d_off;
 		return file_tree_visit(tree, dirfd(*stream), entry->d_name);
+	}
 	if (r < 0)
 		r = file_tree_tell_error(tree, r);
 	file_tree_pop(tree);
