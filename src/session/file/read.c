@@ -6,13 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <sys/stat.h>
 
+#include "platform/fd.h"
+#include "platform/text.h"
 #include "session/file/content.h"
 #include "session/file/place.h"
-#include "session/file/reply.h"
-#include "session/file/user.h"
+#include "session/file/serve.h"
 
 /* Opens the file of PATH for reading: looked at first, so that no device is ever opened
  * (some act on it) and no FIFO waited for. Returns a descriptor or -errno: -EISDIR, -EINVAL
@@ -35,48 +35,27 @@ file_read_open(const char *path)
 }
 
 static int
-file_read_request(struct session *session, const struct file_request *request, const char *path)
+file_read(struct file_work *work)
 {
-	int CLEANUP_FD fd = file_read_open(path);
+	const struct file_request *request = work->request;
+	int CLEANUP_FD fd = file_read_open(work->path);
 	uint64_t sent;
+	int r = fd;
 
-	return fd < 0 ? fd
-		      : file_content_send(session, fd, request->offset, request->length, &sent);
-}
-
-/* Returns 0 with the outcome in *RET; else FILE_ERR has been sent. */
-static int
-file_read_as_user(
-    struct session *session, const struct file_request *request, const char *path, int *ret)
-{
-	struct file_user FILE_USER_SCOPE user = { .entered = false };
-	int r = file_user_enter(&user, session, request->user);
-
-	if (r < 0)
-		return r;
-	session_describe(session, request->user, path);
-	*ret = file_read_request(session, request, path);
-	return 0;
+	if (fd >= 0)
+		r = file_content_send(work->session, fd, request->offset, request->length, &sent);
+	if (r == -EFBIG) {
+		(void)text_format(work->words, sizeof(work->words),
+		    "it does not end within %" PRIu64 " bytes",
+		    work->session->settings->max_file_bytes);
+		work->why = work->words;
+	}
+	work->type = VMM_GUEST_FILE_DONE;
+	return r;
 }
 
 void
 file_read_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
-	struct file_request request = { 0 };
-	char path[PATH_MAX];
-	int r = file_reply_parse(session, type, payload, len, &request);
-
-	if (r < 0)
-		return;
-	if (file_reply_path(session, request.path, path) == 0 &&
-	    file_read_as_user(session, &request, path, &r) == 0) {
-		if (r == 0)
-			(void)session_send_last(session, VMM_GUEST_FILE_DONE, NULL, 0);
-		else if (r == -EFBIG)
-			file_reply_text(session, r, "%s: it does not end within %" PRIu64 " bytes",
-			    path, session->settings->max_file_bytes);
-		else
-			file_reply_error(session, r, path);
-	}
-	file_request_done(&request);
+	file_serve(session, type, payload, len, file_read);
 }

@@ -1,6 +1,4 @@
 /*
- * file_serve: the course of the requests that are answered by one frame.
- *
  * SPDX-License-Identifier: MIT
  */
 #include "session/file/serve.h"

@@ -1,6 +1,6 @@
 /*
- * file_serve: the course of the requests of port 53 that are answered by one frame:
- * all but READ, WRITE, TREE and WATCH.
+ * file_serve: the course of the requests of port 53 that end in one frame which says how
+ * it went: all but WRITE and WATCH.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -23,6 +23,8 @@ struct file_work {
 	size_t len;
 	const char *of;	 /* whose error it is */
 	const char *why; /* what is said of it */
+
+	char words[64]; /* for a WHY that has a number in it */
 };
 
 /* Does it. Returns 0 or -errno, and has closed by then whatever it opened. */

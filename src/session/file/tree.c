@@ -11,14 +11,14 @@
 #include <string.h>
 
 #include "platform/fd.h"
-#include "session/file/reply.h"
+#include "platform/text.h"
+#include "session/file/serve.h"
 #include "session/file/tree_state.h"
-#include "session/file/user.h"
 
 static int
-file_tree_open(struct session *session, const struct file_request *request, const char *path)
+file_tree(struct file_work *work)
 {
-	int CLEANUP_FD fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int CLEANUP_FD fd = open(work->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	struct file_tree *tree;
 	int sent;
 	int r;
@@ -30,50 +30,24 @@ file_tree_open(struct session *session, const struct file_request *request, cons
 	if (tree == NULL)
 		return -ENOMEM;
 	memset(tree, 0, offsetof(struct file_tree, levels));
-	tree->session = session;
-	tree->request = request;
-	tree->left = request->max_entries;
+	tree->session = work->session;
+	tree->request = work->request;
+	tree->left = work->request->max_entries;
 	tree->root_fd = fd;
 	r = file_tree_walk(tree);
 	sent = r == -EPIPE ? r : file_tree_flush(tree);
 	free(tree);
+	if (r == -E2BIG) {
+		(void)text_format(work->words, sizeof(work->words),
+		    "it has more than %" PRIu64 " entries", work->request->max_entries);
+		work->why = work->words;
+	}
 	return r < 0 ? r : sent;
-}
-
-/* Returns 0 with the outcome in *RET; else FILE_ERR has been sent. */
-static int
-file_tree_as_user(
-    struct session *session, const struct file_request *request, const char *path, int *ret)
-{
-	struct file_user FILE_USER_SCOPE user = { .entered = false };
-	int r = file_user_enter(&user, session, request->user);
-
-	if (r < 0)
-		return r;
-	session_describe(session, request->user, path);
-	*ret = file_tree_open(session, request, path);
-	return 0;
 }
 
 void
 file_tree_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
-	struct file_request request = { 0 };
-	char path[PATH_MAX];
-	int r = file_reply_parse(session, type, payload, len, &request);
-
-	if (r < 0)
-		return;
-	if (file_reply_path(session, request.path, path) == 0 &&
-	    file_tree_as_user(session, &request, path, &r) == 0) {
-		if (r == 0)
-			file_reply_ack(session);
-		else if (r == -E2BIG)
-			file_reply_text(session, r, "%s: it has more than %" PRIu64 " entries",
-			    path, request.max_entries);
-		else
-			file_reply_error(session, r, path);
-	}
-	file_request_done(&request);
+	file_serve(session, type, payload, len, file_tree);
 	(void)malloc_trim(0);
 }
