@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "platform/clock.h"
 
@@ -52,6 +53,14 @@ io_error_read(enum io_side side, int error)
 			return (enum io_meaning)io_errors[i].meaning;
 	}
 	return IO_BROKEN;
+}
+
+const char *
+io_error_name(int error)
+{
+	const char *name = strerrorname_np(-error);
+
+	return name != NULL ? name : "EIO";
 }
 
 void

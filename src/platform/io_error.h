@@ -33,6 +33,9 @@ enum io_meaning {
 /* What ERROR, a value of errno, means at SIDE. Pure. */
 enum io_meaning io_error_read(enum io_side side, int error);
 
+/* The name of ERROR (-errno), as in "ENOENT"; "EIO" where it has none. */
+const char *io_error_name(int error);
+
 /* Sleeps for IO_NO_MEMORY_PAUSE_MS. */
 void io_error_pause(void);
 

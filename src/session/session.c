@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "platform/fdpass.h"
+#include "platform/io_error.h"
 #include "platform/log.h"
 #include "platform/text.h"
 #include "protocol/json.h"
@@ -42,7 +43,6 @@ session_refuse_exec(struct session *session, int code, const char *format, ...)
 void
 session_refuse(struct session *session, _Atomic uint64_t *count, int error, const char *format, ...)
 {
-	const char *name = strerrorname_np(-error);
 	char text[SESSION_TEXT_MAX];
 	size_t file_len;
 	va_list args;
@@ -51,7 +51,7 @@ session_refuse(struct session *session, _Atomic uint64_t *count, int error, cons
 		(void)atomic_fetch_add(count, 1);
 	if (error == -ENOMEM)
 		session->is_last = true;
-	file_len = text_format(text, sizeof(text), "%s: ", name);
+	file_len = text_format(text, sizeof(text), "%s: ", io_error_name(error));
 	va_start(args, format);
 	(void)text_format_args(text + file_len, sizeof(text) - file_len, format, args);
 	va_end(args);

@@ -14,6 +14,7 @@
 #include "platform/fdpass.h"
 #include "platform/freeze.h"
 #include "platform/hold_timer.h"
+#include "platform/io_error.h"
 #include "platform/log.h"
 #include "platform/proc.h"
 #include "platform/text.h"
@@ -50,7 +51,7 @@ supervisor_quiesce_report(struct supervisor *supervisor, int error, const char *
 	uint32_t step = __atomic_load_n(&report->steps_count, __ATOMIC_RELAXED);
 	char text[QUIESCE_ERROR_MAX];
 
-	(void)text_format(text, sizeof(text), "%s: %s", strerrorname_np(-error), words);
+	(void)text_format(text, sizeof(text), "%s: %s", io_error_name(error), words);
 	quiesce_report_step(report,
 	    step < QUIESCE_STEP_COUNT ? (enum quiesce_report_step_name)step : QUIESCE_STEP_FSFREEZE,
 	    0, text);

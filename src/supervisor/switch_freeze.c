@@ -11,6 +11,7 @@
 
 #include "platform/bell.h"
 #include "platform/clock.h"
+#include "platform/io_error.h"
 #include "platform/text.h"
 
 typedef int switch_step_fn(struct switch_state *state, char words[QUIESCE_ERROR_MAX]);
@@ -222,7 +223,7 @@ switch_make_step(
 static const char *
 switch_error_name(int error)
 {
-	return error == -ENOTSUP ? "ENOTSUP" : strerrorname_np(-error);
+	return error == -ENOTSUP ? "ENOTSUP" : io_error_name(error);
 }
 
 static int

@@ -11,6 +11,7 @@
 
 #include "platform/bell.h"
 #include "platform/clock.h"
+#include "platform/io_error.h"
 #include "platform/text.h"
 #include "protocol/quiesce_request.h"
 #include "protocol/quiesce_status.h"
@@ -304,7 +305,7 @@ quiesce_refuse(struct session *session, _Atomic uint64_t *count, int error, cons
 	char text[QUIESCE_ERROR_SIZE];
 	struct quiesce_status status = { .event = QUIESCE_EVENT_QUIESCED, .error = text };
 
-	(void)text_format(text, sizeof(text), "%s: %s", strerrorname_np(-error), words);
+	(void)text_format(text, sizeof(text), "%s: %s", io_error_name(error), words);
 	if (quiesce_send(session, &status))
 		session_refuse(session, count, error, "%s", words);
 }

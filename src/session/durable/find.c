@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "platform/io_error.h"
 #include "protocol/json.h"
 
 /* A number of an agent that was restarted is another session's by now. */
@@ -28,7 +29,7 @@ durable_find(struct session *session, uint8_t type, const uint8_t *payload, size
 	*ret = (struct attach_request){ .has_session = false };
 	if (attach_request_parse(type, (const char *)payload, len, ret, &error) < 0) {
 		session_refuse(session, &session->board->counts.bad_requests, error.code,
-		    "%s: bad %s: %s", strerrorname_np(-error.code),
+		    "%s: bad %s: %s", io_error_name(error.code),
 		    type == VMM_GUEST_ATTACH ? "ATTACH" : "FORGET", error.text);
 		return -EINVAL;
 	}

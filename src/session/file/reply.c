@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "platform/clock.h"
+#include "platform/io_error.h"
 #include "platform/text.h"
 #include "platform/watchdog.h"
 #include "session/file/path.h"
@@ -60,7 +61,6 @@ void
 file_reply_text(struct session *session, int error, const char *format, ...)
 {
 	char text[FILE_REPLY_TEXT_MAX];
-	const char *name = strerrorname_np(-error);
 	size_t len;
 	va_list args;
 	int n;
@@ -68,7 +68,7 @@ file_reply_text(struct session *session, int error, const char *format, ...)
 	/* A file system of the guest's may say EPIPE too. */
 	if (error == -EPIPE && file_reply_check(session) == -EPIPE)
 		return;
-	len = text_format(text, sizeof(text), "%s: ", name != NULL ? name : "EIO");
+	len = text_format(text, sizeof(text), "%s: ", io_error_name(error));
 	va_start(args, format);
 	n = vsnprintf(text + len, sizeof(text) - len, format, args);
 	va_end(args);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "platform/fd.h"
+#include "platform/io_error.h"
 #include "platform/watchdog.h"
 #include "session/file/content.h"
 #include "session/file/copy.h"
@@ -87,14 +88,13 @@ file_tree_put_stat(struct file_tree *tree, const struct file_tree_entry *entry)
 int
 file_tree_tell_error(struct file_tree *tree, int error)
 {
-	const char *name = strerrorname_np(-error);
 
 	if (tree->end < 0 || !tree->has_told)
 		return tree->end < 0 ? tree->end : error;
 	return file_tree_put_stat(tree, &(struct file_tree_entry){
 					    .shape = FILE_TREE_ERROR,
 					    .path = tree->path,
-					    .error = name != NULL ? name : "EIO",
+					    .error = io_error_name(error),
 					});
 }
 

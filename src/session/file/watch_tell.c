@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/io_error.h"
+
 int
 file_watch_flush(struct file_watch *watch)
 {
@@ -77,14 +79,12 @@ file_watch_is_limit(int error)
 static int
 file_watch_tell_gap(struct file_watch *watch, const char *path, int error)
 {
-	const char *name = strerrorname_np(-error);
-
 	if (!watch->gaps)
 		return file_watch_tell(watch, FILE_EVENT_MODIFIED, path, "");
 	return file_watch_tell_event(watch, &(struct file_event){ .kind = FILE_EVENT_UNWATCHED,
 						.path = path,
 						.renamed_to = "",
-						.error = name != NULL ? name : "EIO" });
+						.error = io_error_name(error) });
 }
 
 int
