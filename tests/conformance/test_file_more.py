@@ -135,6 +135,18 @@ def test_an_upload_that_is_too_large_is_dropped_wherever_that_shows(start_agent,
     assert sorted(os.listdir(tmp_path)) == ["begun", "z"] and (tmp_path / "z").stat().st_size == 1 << 20
 
 
+def test_an_upload_that_fails_as_if_its_host_had_gone_is_dropped_too(agent, tmp_path):
+    """EPIPE may be what a file system says."""
+    conn, pid = begin_upload(agent, tmp_path / "x")
+    with Fault(pid, "write", "error=EPIPE"):
+        conn.send_raw(encode(codec.FILE_DATA, b"2"))
+        conn.expect(codec.FILE_ERR)
+    conn.send_raw(encode(codec.FILE_DATA, b"3") + encode(codec.FILE_DONE) + mark(tmp_path))
+    frames = conn.result().frames
+    assert kinds(frames) == [codec.FILE_ERR, codec.FILE_ACK], frames
+    assert frames[0].payload.startswith(b"EPIPE:") and was_begun(tmp_path)
+
+
 def test_a_frame_that_is_out_of_place_ends_its_upload_alone(agent, tmp_path):
     """All up to DONE is that upload's, requests too."""
     frames = converse(
@@ -371,9 +383,11 @@ def test_a_request_that_finds_no_place_is_refused_and_the_last(start_agent, tmp_
     with Fault(pid, "poll", BEHIND):
         conn.send_raw(encode(codec.FILE_DONE) + mark(tmp_path) + ask(codec.FILE_STAT_REQ, tmp_path))
         conn.expect(codec.FILE_ACK)
-        uploads = [begin_upload(agent, tmp_path / "y")[0]]
-        uploads.append(agent.file_connect(codec.FILE_WRITE_REQ, {"path": str(tmp_path / "z")}))
-        wait_until(lambda: untaken(uploads[1]) == 0, message="it has a place")
+        second, busy = begin_upload(agent, tmp_path / "y")
+        third, = set(agent.worker_pids()) - {pid, busy}
+        uploads = [second, agent.file_connect(codec.FILE_WRITE_REQ, {"path": str(tmp_path / "z")})]
+        wait_until(lambda: untaken(uploads[1]) == 0, message="it is read")
+        wait_until_waiting(lambda: [third])
     frames = conn.result().frames
     assert kinds(frames) == [codec.FILE_ACK, codec.FILE_ERR], frames
     assert frames[1].payload.startswith(b"EBUSY: busy: ")

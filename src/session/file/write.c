@@ -210,6 +210,7 @@ file_write_serve(struct session *session, uint8_t type, const uint8_t *payload, 
 	if (r == 0)
 		r = file_write_request(session, &request);
 	file_request_done(&request);
-	if (r < 0 && r != -EPIPE)
+	/* EPIPE of a file system was answered, and that of the connection was not. */
+	if (r < 0 && (r != -EPIPE || session->goes_on))
 		file_write_discard(session);
 }
