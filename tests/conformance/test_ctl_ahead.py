@@ -417,8 +417,8 @@ def test_a_tree_is_a_few_sessions_of_the_agent(start_agent, top, tmp_path):
     agent = start_agent()
     before = session_of_next(agent)
     Ctl(agent.path).ok("cp", "-r", top, "vm:%s" % (tmp_path / "to"))
-    # Some more where one stood still for 50 ms.
-    assert session_of_next(agent) - before < len(contents(top)) // 4
+    # Some more where one stood still for 50 ms; without `more` it is one a file, and a few.
+    assert session_of_next(agent) - before < len(contents(top)) // 2
     for path in top.rglob("*"):
         other = tmp_path / "to" / path.relative_to(top)
         assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(other.stat().st_mode)
