@@ -47,7 +47,7 @@ conn_has_sent(struct conn *conn, size_t len)
 static int
 conn_has_failed(struct conn *conn)
 {
-	int r = conn_bear(conn, errno);
+	int r = conn_bear(conn, errno == EAGAIN ? EAGAIN : conn_tell_reset(conn, errno));
 
 	if (r != -EAGAIN)
 		return r;

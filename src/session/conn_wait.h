@@ -16,7 +16,8 @@
 int conn_bear(struct conn *conn, int error);
 
 /* Says in the log, with the cause, if the connection was reset in mid-session: ERROR is what
- * recv(2) failed with, 0 if it was not asked. Returns the error of that, EPIPE if it was. */
+ * recv(2) or send(2) failed with, 0 if neither was asked. Returns the error of that, EPIPE if
+ * it was. */
 int conn_tell_reset(const struct conn *conn, int error);
 
 /* Waits until EVENTS, or the host's going, show on the connection. Where CAN_STOP,

@@ -485,6 +485,62 @@ test_sending_to_a_host_that_has_gone_raises_no_signal(void **state)
 	assert_int_equal(conn_push(&conn), -EPIPE);
 }
 
+/* In place of the C library's: fails with SEND_ERROR, if that is not 0. */
+static int send_error;
+
+ssize_t
+send(int fd, const void *bytes, size_t len, int flags)
+{
+	if (send_error == 0)
+		return sendto(fd, bytes, len, flags, NULL, 0);
+	errno = send_error;
+	return -1;
+}
+
+/* A host that goes, and has not read all, resets a Unix socket. */
+static void
+host_resets(void)
+{
+	assert_int_equal(sendto(conn.fd, "x", 1, 0, NULL, 0), 1);
+	fd_close(&host_fd);
+}
+
+static int
+push_fails_with(int error)
+{
+	int r;
+
+	conn_begin_push(&conn, VMM_GUEST_STDOUT, 1, false);
+	send_error = error;
+	r = conn_push(&conn);
+	send_error = 0;
+	return r;
+}
+
+/* A vsock that was reset for too many packets says ENOBUFS. */
+static void
+test_a_reset_that_sending_meets_is_not_taken_for_lack_of_memory(void **state)
+{
+	int left = -1;
+	socklen_t len = sizeof(left);
+
+	(void)state;
+	host_resets();
+	assert_int_equal(push_fails_with(ENOBUFS), -EPIPE);
+	/* Who looked for the cause took it. */
+	assert_int_equal(getsockopt(conn.fd, SOL_SOCKET, SO_ERROR, &left, &len), 0);
+	assert_int_equal(left, 0);
+}
+
+static void
+test_lack_of_memory_without_a_reset_is_waited_for(void **state)
+{
+	(void)state;
+	assert_int_equal(push_fails_with(ENOBUFS), -EAGAIN);
+	assert_int_equal(conn_push(&conn), 0);
+	assert_host_gets(VMM_GUEST_STDOUT, conn_tx_buffer(), 1);
+}
+
 static void
 test_a_host_that_goes_while_it_is_waited_for_ends_the_wait(void **state)
 {
@@ -750,6 +806,8 @@ main(void)
 		EACH(test_a_frame_is_sent_whole_and_the_slot_is_told),
 		EACH(test_a_host_that_takes_nothing_stalls_the_frame_it_is_in),
 		EACH(test_sending_to_a_host_that_has_gone_raises_no_signal),
+		EACH(test_a_reset_that_sending_meets_is_not_taken_for_lack_of_memory),
+		EACH(test_lack_of_memory_without_a_reset_is_waited_for),
 		EACH(test_a_host_that_goes_while_it_is_waited_for_ends_the_wait),
 		EACH(test_a_push_goes_on_where_the_host_made_it_stop),
 		EACH(test_the_last_push_marks_the_slot),
