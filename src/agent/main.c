@@ -94,8 +94,9 @@ main_is_protected(void)
 {
 	char text[16];
 
+	/* strtoul(3) takes a sign; one of its family is enough to bind. */
 	return fd_read_file(proc_dir_fd(), "self/oom_score_adj", text, sizeof(text)) > 0 &&
-	       strtol(text, NULL, 10) == MAIN_OOM_SCORE_NEVER;
+	       (long)strtoul(text, NULL, 10) == MAIN_OOM_SCORE_NEVER;
 }
 
 /* Raises the limit of descriptors for the agent; sessions get the old one. */

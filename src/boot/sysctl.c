@@ -39,7 +39,7 @@ boot_sysctl_set(const struct boot_sysctl *sysctl)
 
 	if (len < 0)
 		return (int)len;
-	if (strtol(value, NULL, 10) >= strtol(sysctl->least, NULL, 10))
+	if (strtoul(value, NULL, 10) >= strtoul(sysctl->least, NULL, 10))
 		return 0;
 	return fd_write_file(proc_dir_fd(), sysctl->path, sysctl->least);
 }

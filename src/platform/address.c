@@ -44,8 +44,8 @@ int
 address_parse_port(const char *text, struct address_port *ret)
 {
 	struct address_port address = { 0 };
-	long cid;
-	long port;
+	unsigned long cid;
+	unsigned long port;
 	char *end;
 
 	if (text[0] == '\0') {
@@ -57,10 +57,11 @@ address_parse_port(const char *text, struct address_port *ret)
 	text += strlen(ADDRESS_VSOCK_WORD ":");
 	if (!isdigit((unsigned char)text[0]))
 		return -EINVAL;
-	cid = strtol(text, &end, 10);
+	/* What is too large is ULONG_MAX, and refused, where a long has 32 bits too. */
+	cid = strtoul(text, &end, 10);
 	if (end[0] != ':' || !isdigit((unsigned char)end[1]))
 		return -EINVAL;
-	port = strtol(end + 1, &end, 10);
+	port = strtoul(end + 1, &end, 10);
 	if (end[0] != '\0' || cid >= UINT32_MAX || port == 0 || port >= UINT32_MAX)
 		return -EINVAL;
 	*ret = (struct address_port){ .cid = (uint32_t)cid, .port = (uint32_t)port };

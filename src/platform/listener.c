@@ -28,13 +28,13 @@ listener_is_counted(void)
 {
 	struct utsname name;
 	char *minor;
-	long major;
+	unsigned long major;
 
 	/* Nobody else needs uname(2): its wrapper would be one more name to bind. */
 	if (syscall(SYS_uname, &name) < 0)
 		return false;
-	major = strtol(name.release, &minor, 10);
-	return major > 6 || (major == 6 && *minor == '.' && strtol(minor + 1, NULL, 10) >= 3);
+	major = strtoul(name.release, &minor, 10);
+	return major > 6 || (major == 6 && *minor == '.' && strtoul(minor + 1, NULL, 10) >= 3);
 }
 
 /* Gives what FD accepts a window of LISTENER_VSOCK_WINDOW. Where that is not to be had the

@@ -37,7 +37,7 @@ oom_score_init(const char *score)
 	else if (fd_read_file(proc_dir_fd(), OOM_SCORE_FILE, oom_score.own, sizeof(oom_score.own)) <
 		 0)
 		return -EIO;
-	if (score == NULL && strtol(oom_score.own, NULL, 10) == 0)
+	if (score == NULL && strtoul(oom_score.own, NULL, 10) == 0)
 		return 0;
 	oom_score.fd = openat(proc_dir_fd(), OOM_SCORE_FILE, O_WRONLY | O_CLOEXEC);
 	if (oom_score.fd < 0)

@@ -104,8 +104,10 @@ test_other_forms_of_a_port_are_refused(void **state)
 	const char *const bad[] = { "vsock", "vsock:", "vsock:2", "vsock:2:", "vsock:2:0",
 		"vsock::1", "vsock:2:x", "vsock:2:1x", "vsock:2x:1", "vsock:2:1:1", "vsock:-1:1",
 		"vsock:2:-1", "vsock: 2:1", "vsock:2: 1", "vsock:4294967295:1",
-		"vsock:2:4294967295", "vsock:2:99999999999999999999999", "unix:/x", "2:1234",
-		" vsock:2:1" };
+		"vsock:2:4294967295", "vsock:2:4294967296", "vsock:4294967298:1",
+		"vsock:2:18446744073709551617", "vsock:18446744073709551618:1",
+		"vsock:2:99999999999999999999999", "vsock:99999999999999999999999:1", "unix:/x",
+		"2:1234", " vsock:2:1" };
 	struct address_port address = { .cid = 77, .port = 78 };
 
 	(void)state;
