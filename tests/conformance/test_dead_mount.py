@@ -200,6 +200,7 @@ def test_a_host_that_leaves_a_stuck_start_leaves_nothing_behind(dead):
     (codec.FILE_STAT_REQ, {"path": "%s/x"}),
     (codec.FILE_LIST_REQ, {"path": "%s/x"}),
     (codec.FILE_TREE_REQ, {"path": "%s/..", "one_file_system": False}),
+    (codec.FILE_TREE_REQ, {"path": "%s/.."}),
     (codec.FILE_MKDIR_REQ, {"path": "%s/x", "mode": 0}),
     (codec.FILE_REMOVE_REQ, {"path": "%s/x", "recursive": True}),
     (codec.FILE_MOVE_REQ, {"from": "%s/x", "to": "/tmp/x"}),
