@@ -20,6 +20,13 @@ clock_sooner(uint64_t one_ms, uint64_t other_ms)
 	return one_ms < other_ms ? one_ms : other_ms;
 }
 
+/* How long it is until then; 0 where that is over. */
+static inline uint64_t
+clock_until(uint64_t until_ms, uint64_t now_ms)
+{
+	return until_ms > now_ms ? until_ms - now_ms : 0;
+}
+
 /* CLOCK_MONOTONIC in milliseconds, without what this process has skipped: for deadlines. In
  * microseconds it has all. See clock_gettime(2). */
 uint64_t clock_mono_ms(void);

@@ -12,9 +12,10 @@
 
 /* No padding: nothing of a process goes to another by chance. */
 struct parking {
-	uint64_t session;  /* the number that it was given when it was accepted */
-	uint64_t until_ms; /* CLOCK_MONOTONIC, when it is closed if it says nothing */
-	uint64_t port;	   /* enum worker_port */
+	uint64_t session; /* the number that it was given when it was accepted */
+	uint64_t left_ms; /* of the time that it has for its first frame, without what it
+			   * waits for a worker that is idle */
+	uint64_t port;	  /* enum worker_port */
 };
 
 #endif

@@ -33,6 +33,7 @@ static struct log_limit parked_limit = { .burst = 1, .period_ms = 60000 };
 
 struct parked_conn {
 	TAILQ_ENTRY(parked_conn) link;
+	uint64_t until_ms; /* then it is closed if it says nothing */
 	struct parking parking;
 	int fd;
 };
@@ -73,7 +74,7 @@ parked_insert(struct parked *parked, struct parked_conn *entry)
 	/* Most come in the order of their time. */
 	TAILQ_FOREACH_REVERSE(before, &parked->list, parked_list, link)
 	{
-		if (before->parking.until_ms <= entry->parking.until_ms)
+		if (before->until_ms <= entry->until_ms)
 			break;
 	}
 	if (before == NULL)
@@ -103,7 +104,7 @@ parked_close(struct parked *parked, struct parked_conn *entry, uint64_t now_ms)
 		return true;
 	}
 	TAILQ_REMOVE(&parked->list, entry, link);
-	entry->parking.until_ms = now_ms + parked->timeout_ms;
+	entry->until_ms = now_ms + parked->timeout_ms;
 	parked_insert(parked, entry);
 	return false;
 }
@@ -129,7 +130,7 @@ parked_renew(struct parked *parked, uint64_t now_ms)
 
 	if (number != parked->quiesce) {
 		TAILQ_FOREACH (entry, &parked->list, link)
-			entry->parking.until_ms = now_ms + parked->timeout_ms;
+			entry->until_ms = now_ms + parked->timeout_ms;
 	}
 	parked->quiesce = quiesce_phase(&parked->board->quiesce) == QUIESCE_NONE ? number : 0;
 }
@@ -142,9 +143,9 @@ parked_step(struct parked *parked, uint64_t now_ms)
 	if (parked->count == 0)
 		return CLOCK_NEVER;
 	parked_renew(parked, now_ms);
-	while ((entry = TAILQ_FIRST(&parked->list)) != NULL && entry->parking.until_ms <= now_ms)
+	while ((entry = TAILQ_FIRST(&parked->list)) != NULL && entry->until_ms <= now_ms)
 		(void)parked_close(parked, entry, now_ms);
-	return entry == NULL ? CLOCK_NEVER : entry->parking.until_ms;
+	return entry == NULL ? CLOCK_NEVER : entry->until_ms;
 }
 
 /* ---- from workers, and to them ------------------------------------------------- */
@@ -170,7 +171,8 @@ parked_add(struct parked *parked, int fd, const struct parking *parking, uint64_
 	}
 	entry->fd = fd_steal(&conn_fd);
 	entry->parking = *parking;
-	entry->parking.until_ms = clock_sooner(parking->until_ms, now_ms + parked->timeout_ms);
+	entry->until_ms = now_ms + clock_sooner(parking->left_ms, parked->timeout_ms);
+
 	parked_insert(parked, entry);
 	parked_set_count(parked, parked->count + 1);
 }
@@ -193,7 +195,7 @@ parked_receive(struct parked *parked, uint64_t now_ms)
 }
 
 static void
-parked_hand_over(struct parked *parked)
+parked_hand_over(struct parked *parked, uint64_t now_ms)
 {
 	struct epoll_event events[PARKED_TURN];
 	int count = epoll_pwait(parked->wait_fd, events, PARKED_TURN, 0, NULL);
@@ -202,6 +204,7 @@ parked_hand_over(struct parked *parked)
 		struct parked_conn *entry = events[i].data.ptr;
 		int r = 0;
 
+		entry->parking.left_ms = clock_until(entry->until_ms, now_ms);
 		if (parked_look(entry) != PARKED_GONE)
 			r = fdpass_put(
 			    parked->queue_fd, entry->fd, &entry->parking, sizeof(entry->parking));
@@ -236,7 +239,7 @@ parked_act(struct parked *parked, const struct pollfd *polls, uint64_t now_ms)
 	if (polls[0].revents & POLLIN)
 		parked_receive(parked, now_ms);
 	if (polls[1].revents != 0)
-		parked_hand_over(parked);
+		parked_hand_over(parked, now_ms);
 }
 
 /* ---- begin and end --------------------------------------------------------------- */

@@ -157,22 +157,21 @@ first_frame_read_frame(
 }
 
 int
-first_frame_read(struct session *session, enum worker_port port,
-    const struct worker_settings *settings, bool can_park, struct first_frame *ret)
+first_frame_read(struct session *session, const struct worker_settings *settings, bool can_park,
+    struct first_frame *ret)
 {
-	uint64_t now = atomic_load(&session->slot->started_ms);
 	struct first_frame_limit limit = {
 		.board = session->board,
-		.start_ms = now,
-		.end_ms = now + (uint64_t)settings->first_frame_timeout_ms,
+		.start_ms = atomic_load(&session->slot->started_ms),
+		.end_ms = ret->until_ms,
 		.timeout_ms = (uint64_t)settings->first_frame_timeout_ms,
 		.quiesce = quiesce_number(&session->board->quiesce),
 		.can_park = can_park,
 	};
 	int r = 0;
 
-	*ret = (struct first_frame){ .port = port };
-	if (port == WORKER_PORT_BY_HANDSHAKE)
+	*ret = (struct first_frame){ .port = ret->port };
+	if (ret->port == WORKER_PORT_BY_HANDSHAKE)
 		r = first_frame_shake_hands(session, settings, &limit, &ret->port);
 	if (r == 0) {
 		ret->is_file_port = ret->port == WORKER_PORT_FILE;

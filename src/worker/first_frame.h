@@ -16,7 +16,7 @@
 
 struct first_frame {
 	enum worker_port port; /* the handshake, if there is one, is over where it says which */
-	uint64_t until_ms;     /* when its time was to be over */
+	uint64_t until_ms;     /* when its time is over, by clock_mono_ms() */
 	bool is_file_port;
 	bool is_begun;		/* a first byte of the first frame has come */
 	uint8_t type;		/* of the first frame */
@@ -26,15 +26,16 @@ struct first_frame {
 			   * read and dropped */
 };
 
-/* Reads the first frame of SESSION's connection, which came by a listener of PORT, and
+/* Reads the first frame of SESSION's connection, of which *RET has port and until_ms, and
  * tells its slot the reply style by which it may be refused. Returns 0 with *RET; -EBADMSG (no
  * handshake), -EPIPE, -ETIMEDOUT, -ECANCELED; or
  * -EMSGSIZE: the frame is longer than a frame may be. Where it fails and the host has
  * begun its first frame, *RET has port and type: it is owed an answer, unless it has
  * gone. If CAN_PARK, -EAGAIN: no worker is idle and it has said nothing, not even its handshake
- * or since; *RET says for which port it is, and until when it may be parked. */
-int first_frame_read(struct session *session, enum worker_port port,
-    const struct worker_settings *settings, bool can_park, struct first_frame *ret);
+ * or since; *RET says for which port it is, and until when it may be parked, and may be handed in
+ * again. */
+int first_frame_read(struct session *session, const struct worker_settings *settings, bool can_park,
+    struct first_frame *ret);
 
 /* Reads the first frame of another request, which has begun. If IT_IS_THERE nothing is
  * waited for: -ETIMEDOUT where it is not there whole. Else as first_frame_read(). */

@@ -24,6 +24,7 @@ opening_take_parked(int parking_fd, struct opening *ret)
 	if (r < 0)
 		return r;
 	ret->session = parking.session;
+	ret->left_ms = parking.left_ms;
 	ret->port = (enum worker_port)parking.port;
 	return 0;
 }
@@ -54,7 +55,7 @@ opening_park(
 {
 	const struct parking parking = {
 		.session = atomic_load(&session->slot->session),
-		.until_ms = frame->until_ms,
+		.left_ms = clock_until(frame->until_ms, clock_mono_ms()),
 		.port = frame->port,
 	};
 	int r;
@@ -75,20 +76,21 @@ opening_park(
 }
 
 int
-opening_read(struct session *session, const struct worker_options *options, enum worker_port port,
-    struct first_frame *ret)
+opening_read(struct session *session, const struct worker_options *options,
+    const struct opening *opening, struct first_frame *ret)
 {
 	bool can_park = options->parking_fd >= 0;
 	int r;
 
+	ret->port = opening->port;
+	ret->until_ms = atomic_load(&session->slot->started_ms) + opening->left_ms;
 	for (;;) {
-		r = first_frame_read(session, port, options->settings, can_park, ret);
+		r = first_frame_read(session, options->settings, can_park, ret);
 		if (r != -EAGAIN)
 			return r;
 		r = opening_park(session, options, ret);
 		if (r == 0)
 			return -EAGAIN;
 		can_park = r == -EAGAIN;
-		port = ret->port;
 	}
 }

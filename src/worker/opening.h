@@ -15,6 +15,7 @@ struct opening {
 	int fd;
 	enum worker_port port;
 	uint64_t session; /* the number that it has; 0: none yet */
+	uint64_t left_ms; /* of the time for its first frame */
 };
 
 /* Takes one that was parked out of the queue PARKING_FD: the caller's. Returns 0; -EAGAIN if
@@ -25,9 +26,10 @@ int opening_take_parked(int parking_fd, struct opening *ret);
  * supervisor can answer. */
 void opening_register(struct session *session, int write_fd);
 
-/* Reads the first frame, of a connection that was registered and came by a listener of PORT.
- * Returns what first_frame_read() does; -EAGAIN: it was parked, and is closed here. */
+/* Reads the first frame of the connection that came by OPENING, and was registered. Its time runs
+ * from the slot's started_ms. Returns what first_frame_read() does; -EAGAIN: it was parked, and is
+ * closed here. */
 int opening_read(struct session *session, const struct worker_options *options,
-    enum worker_port port, struct first_frame *ret);
+    const struct opening *opening, struct first_frame *ret);
 
 #endif

@@ -238,10 +238,10 @@ worker_go_on(struct worker *worker, struct session *session)
 
 /* Returns false if the connection was parked. */
 static bool
-worker_converse(struct worker *worker, struct session *session, enum worker_port port)
+worker_converse(struct worker *worker, struct session *session, const struct opening *opening)
 {
 	struct first_frame frame;
-	int r = opening_read(session, worker->options, port, &frame);
+	int r = opening_read(session, worker->options, opening, &frame);
 
 	if (r == -EAGAIN)
 		return false;
@@ -289,7 +289,7 @@ worker_serve(struct worker *worker, const struct opening *opening)
 	host_clock_look(board);
 	opening_register(&session, options->queue_write_fd);
 	crowd_make_way(board);
-	if (worker_converse(worker, &session, opening->port))
+	if (worker_converse(worker, &session, opening))
 		worker->served++;
 	worker->is_used_up = session.is_last || session.has_left_duplicate;
 	rest_end();
@@ -384,6 +384,7 @@ worker_accept(struct worker *worker, struct opening *ret)
 		return opening_take_parked(worker->options->parking_fd, ret);
 	listener = &worker->options->listeners[event.data.u32];
 	ret->session = 0;
+	ret->left_ms = (uint64_t)worker->options->settings->first_frame_timeout_ms;
 	ret->port = listener->port;
 	n = listener_accept(listener->fd, worker->options->settings->any_peer, &ret->fd, &peer);
 	if (n == -ECONNREFUSED)

@@ -67,7 +67,7 @@ turn(void)
 static void
 park(int i, uint64_t until_ms)
 {
-	const struct parking parking = { .session = (uint64_t)i + 1, .until_ms = until_ms };
+	const struct parking parking = { .session = (uint64_t)i + 1, .left_ms = until_ms - NOW_MS };
 	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
@@ -110,6 +110,21 @@ test_who_speaks_is_handed_over_and_nobody_else(void **state)
 	assert_int_equal(take(), 2);
 	assert_int_equal(take(), 0);
 	assert_int_equal(atomic_load(&board->parked), 2);
+}
+
+/* Its time is one, wherever it spends it; but not what it waits for a worker. */
+static void
+test_who_speaks_has_what_is_left_of_its_time(void **state)
+{
+	struct parking parking;
+	int CLEANUP_FD fd = -1;
+
+	(void)state;
+	park(0, NOW_MS + 10);
+	assert_int_equal(write(hosts[0], "x", 1), 1);
+	turn();
+	assert_int_equal(fdpass_take(parked.workers_fd, &fd, &parking, sizeof(parking)), 0);
+	assert_int_equal(parking.left_ms, 10);
 }
 
 static void
@@ -206,7 +221,7 @@ test_time_stands_still_in_a_quiesce_and_whole_after_it(void **state)
 static void
 test_all_come_though_the_queue_is_full_for_a_while(void **state)
 {
-	const struct parking parking = { .session = 1, .until_ms = NOW_MS + TIMEOUT_MS };
+	const struct parking parking = { .session = 1, .left_ms = TIMEOUT_MS };
 	unsigned filled = 0;
 	unsigned taken = 0;
 	int pair[2];
@@ -250,6 +265,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		EACH(test_who_speaks_is_handed_over_and_nobody_else),
+		EACH(test_who_speaks_has_what_is_left_of_its_time),
 		EACH(test_who_leaves_is_let_go_but_who_has_spoken_before),
 		EACH(test_each_is_closed_when_its_own_time_is_over),
 		EACH(test_who_has_spoken_is_not_closed_while_all_workers_are_busy),
