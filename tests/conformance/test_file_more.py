@@ -507,7 +507,15 @@ def test_a_host_that_takes_no_answers_is_given_up(start_agent, tmp_path):
 
 def test_a_request_that_stops_in_the_middle_is_refused_and_the_last(start_agent, tmp_path):
     agent = start_agent("--workers=2", "--first-frame-timeout=1")
-    frames = converse(agent, ask(codec.FILE_STAT_REQ, tmp_path), mark(tmp_path)[:-1])
+    workers = agent.worker_pids()
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    # When one takes it all that will come is there.
+    sock = agent.dial()
+    sock.sendall(b"CONNECT %d\n" % codec.FILE_PORT + ask(codec.FILE_STAT_REQ, tmp_path) + mark(tmp_path)[:-1])
+    for pid in workers:
+        os.kill(pid, signal.SIGCONT)
+    frames = agent.opened(sock).result().frames
     assert kinds(frames) == [codec.FILE_STAT, codec.FILE_ERR], frames
     assert frames[1].payload.startswith(b"ETIMEDOUT:") and not was_begun(tmp_path)
 
