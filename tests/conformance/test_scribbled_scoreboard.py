@@ -9,7 +9,7 @@ import signal
 import pytest
 
 import codec
-from agent import kill_hard, wait_until
+from agent import is_running, kill_hard, wait_until
 
 pytestmark = pytest.mark.kills_workers
 
@@ -63,9 +63,11 @@ def test_a_worker_that_scribbles_over_the_scoreboard_leaves_the_agent_answering(
 def test_the_grace_of_a_signal_is_ours_and_not_what_stands_there(start_agent):
     """All ones would be 49 days."""
     agent = start_agent("--workers=%d" % WORKERS)
-    conn = agent.start(["sh", "-c", "trap '' TERM HUP; echo up; while :; do sleep 0.05; done"])
-    conn.read_output(b"up\n")
+    conn = agent.start(["sh", "-c", "trap '' TERM HUP; echo $$; while :; do sleep 0.05; done"])
+    program = int(conn.read_output(b"\n"))
     scribble(agent.worker_pids()[0], lambda length: b"\xff" * length)
     os.kill(agent.pid, signal.SIGTERM)
     assert agent.process.wait(20) == 0
     conn.close()
+    if is_running(program):     # nobody knows of it any more
+        kill_hard(program)
