@@ -236,7 +236,7 @@ copy_in_subdirectory(
 static int
 copy_in_type(struct copy *copy, const struct copy_dir *dir, const struct dirent *entry, mode_t *ret)
 {
-	struct stat st = { .st_mode = DTTOIF(entry->d_type) };
+	struct stat st = { .st_mode = (mode_t)DTTOIF(entry->d_type) };
 
 	if ((entry->d_type == DT_UNKNOWN || (entry->d_type == DT_REG && copy->progress.is_shown)) &&
 	    fstatat(dir->fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
