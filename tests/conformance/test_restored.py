@@ -147,10 +147,11 @@ def test_variables_replace_those_before(fresh):
 
 def test_a_program_that_runs_keeps_its_own(fresh):
     restored(fresh, env={"A": "old"})
-    conn = fresh.start(["sh", "-c", "read x; echo $A"])
+    conn = fresh.start(["sh", "-c", "echo up; read x; echo $A"])
+    conn.read_output(b"up\n")
     restored(fresh, env={"A": "new"})
     conn.send(codec.STDIN, b"\n")
-    assert conn.result().stdout == b"old\n"
+    assert conn.result().stdout == b"up\nold\n"
     conn.close()
 
 

@@ -49,7 +49,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct scoreboard *board;
 	struct session session = { 0 };
-	struct first_frame frame;
+	struct first_frame frame = { .port = WORKER_PORT_BY_HANDSHAKE };
 	int pair[2];
 	int r;
 
@@ -64,8 +64,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	session.board = board;
 	session.slot = &board->slots[0];
 	session.slot->started_ms = clock_mono_ms();
+	frame.until_ms = session.slot->started_ms + (uint64_t)settings.first_frame_timeout_ms;
 	conn_init(&session.conn, pair[1], session.slot, NULL, -1);
-	r = first_frame_read(&session, WORKER_PORT_BY_HANDSHAKE, &settings, false, &frame);
+	r = first_frame_read(&session, &settings, false, &frame);
 	FUZZ_CHECK(r == 0 || r == -EPIPE || r == -EBADMSG || r == -EMSGSIZE);
 	if (r == 0) {
 		FUZZ_CHECK(frame.len <= VMM_GUEST_JSON_MAX);
