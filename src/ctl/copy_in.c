@@ -344,18 +344,7 @@ copy_in_level(struct copy *copy, struct copy_dir *dir, struct copy_pending *pend
 static int
 copy_in_walk(struct copy *copy, struct copy_dir *dir)
 {
-	struct copy_pending CLEANUP_PENDING pending = { 0 };
-	struct copy_pending_dir child;
-	int r = copy_in_level(copy, dir, &pending);
-
-	while (r == 0 && copy_pending_next(&pending, &child)) {
-		r = copy_in_subdirectory(copy, dir, &child);
-		if (r < 0 && r != -ECANCELED) {
-			copy_complain_of(copy, dir, child.name, r);
-			r = 0;
-		}
-	}
-	return r;
+	return copy_pending_walk(copy, dir, copy_in_level, copy_in_subdirectory);
 }
 
 /* One file that was named on the command line, by FD. */

@@ -95,16 +95,5 @@ copy_out_level(struct copy *copy, struct copy_dir *dir, struct copy_pending *pen
 int
 copy_out_list(struct copy *copy, struct copy_dir *dir)
 {
-	struct copy_pending CLEANUP_PENDING pending = { 0 };
-	struct copy_pending_dir child;
-	int r = copy_out_level(copy, dir, &pending);
-
-	while (r == 0 && copy_pending_next(&pending, &child)) {
-		r = copy_out_subdirectory(copy, dir, &child);
-		if (r < 0 && r != -ECANCELED) {
-			copy_complain_of(copy, dir, child.name, r);
-			r = 0;
-		}
-	}
-	return r;
+	return copy_pending_walk(copy, dir, copy_out_level, copy_out_subdirectory);
 }

@@ -71,3 +71,21 @@ copy_pending_done(struct copy_pending *pending)
 	free(pending->bytes);
 	*pending = (struct copy_pending){ 0 };
 }
+
+int
+copy_pending_walk(
+    struct copy *copy, struct copy_dir *dir, copy_level_fn *level, copy_enter_fn *enter)
+{
+	struct copy_pending CLEANUP_PENDING pending = { 0 };
+	struct copy_pending_dir child;
+	int r = level(copy, dir, &pending);
+
+	while (r == 0 && copy_pending_next(&pending, &child)) {
+		r = enter(copy, dir, &child);
+		if (r < 0 && r != -ECANCELED) {
+			copy_complain_of(copy, dir, child.name, r);
+			r = 0;
+		}
+	}
+	return r;
+}

@@ -17,6 +17,7 @@
 #define COPY_PENDING_MAX (16ul * 1024 * 1024)
 
 struct copy;
+struct copy_dir;
 
 /* Zero-initialised it is ready for use. */
 struct copy_pending {
@@ -45,5 +46,16 @@ bool copy_pending_next(struct copy_pending *pending, struct copy_pending_dir *re
 /* Frees it. */
 void copy_pending_done(struct copy_pending *pending);
 #define CLEANUP_PENDING __attribute__((cleanup(copy_pending_done)))
+
+/* What is done at the directory DIR itself, which puts what is to be gone into to PENDING: returns
+ * 0, or -ECANCELED. And how it is gone into what was put: returns 0, -ECANCELED, or -errno. */
+typedef int copy_level_fn(struct copy *copy, struct copy_dir *dir, struct copy_pending *pending);
+typedef int copy_enter_fn(
+    struct copy *copy, struct copy_dir *dir, const struct copy_pending_dir *child);
+
+/* Calls LEVEL for DIR, then ENTER for each that it has put. Returns 0 or -ECANCELED; other errors
+ * are told of. */
+int copy_pending_walk(
+    struct copy *copy, struct copy_dir *dir, copy_level_fn *level, copy_enter_fn *enter);
 
 #endif
