@@ -7,7 +7,6 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "platform/memory.h"
 #include "platform/spawn.h"
 
 #include <errno.h>
@@ -27,6 +26,7 @@
 
 #include "platform/fd.h"
 #include "platform/io_result.h"
+#include "platform/memory.h"
 #include "platform/oom_score.h"
 #include "platform/signals.h"
 

@@ -3,7 +3,6 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "platform/memory.h"
 #include "platform/users.h"
 
 #include <errno.h>
@@ -18,6 +17,7 @@
 #include <sys/stat.h>
 
 #include "platform/fd.h"
+#include "platform/memory.h"
 #include "platform/stream.h"
 
 /* A line of passwd or group with all its members must fit. */
