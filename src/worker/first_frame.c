@@ -14,26 +14,38 @@
  * fill up later, so this is checked again at this interval. */
 #define FIRST_FRAME_CROWDED_MS 1000
 
+/* In the place of the number of the last quiesce: it is under way. */
+#define FIRST_FRAME_QUIESCED UINT64_MAX
+
 struct first_frame_limit {
 	const struct scoreboard *board;
 	uint64_t start_ms;
 	uint64_t end_ms;
 	uint64_t timeout_ms;
-	uint64_t quiesce; /* the last one, which was over; 0: it was not */
+	uint64_t quiesce; /* the last one, or FIRST_FRAME_QUIESCED */
 	bool can_park;	  /* a connection that says nothing */
 	bool is_silent;	  /* it has said nothing, and is parked when others wait */
 };
+
+/* The number of the last quiesce if that is over. */
+static uint64_t
+first_frame_last_quiesce(const struct scoreboard *board)
+{
+	uint64_t number = quiesce_number(&board->quiesce);
+
+	return quiesce_phase(&board->quiesce) == QUIESCE_NONE ? number : FIRST_FRAME_QUIESCED;
+}
 
 static bool
 first_frame_is_over(struct first_frame_limit *limit)
 {
 	uint64_t now = clock_mono_ms();
-	uint64_t number = quiesce_number(&limit->board->quiesce);
+	uint64_t quiesce = first_frame_last_quiesce(limit->board);
 
 	/* While the guest is quiesced it does not run, and stands whole again after that. */
-	if (number != limit->quiesce)
+	if (quiesce == FIRST_FRAME_QUIESCED || quiesce != limit->quiesce)
 		limit->end_ms = now + limit->timeout_ms;
-	limit->quiesce = quiesce_phase(&limit->board->quiesce) == QUIESCE_NONE ? number : 0;
+	limit->quiesce = quiesce;
 	if (now >= limit->end_ms)
 		return true;
 	return !limit->is_silent && now >= limit->start_ms + FIRST_FRAME_CROWDED_MS &&
@@ -165,7 +177,7 @@ first_frame_read(struct session *session, const struct worker_settings *settings
 		.start_ms = atomic_load(&session->slot->started_ms),
 		.end_ms = ret->until_ms,
 		.timeout_ms = (uint64_t)settings->first_frame_timeout_ms,
-		.quiesce = quiesce_number(&session->board->quiesce),
+		.quiesce = first_frame_last_quiesce(session->board),
 		.can_park = can_park,
 	};
 	int r = 0;
@@ -196,7 +208,7 @@ first_frame_read_next(struct session *session, const struct worker_settings *set
 		.start_ms = now,
 		.end_ms = now + timeout_ms,
 		.timeout_ms = timeout_ms,
-		.quiesce = quiesce_number(&session->board->quiesce),
+		.quiesce = first_frame_last_quiesce(session->board),
 	};
 
 	*ret = (struct first_frame){ .is_file_port = true };

@@ -115,6 +115,25 @@ test_a_frame_that_is_there_is_taken_though_no_time_is_left(void **state)
 	assert_int_equal(read_opening(0), 0);
 }
 
+/* Also where the quiesce was under way before there was a first look. */
+static void
+test_while_the_guest_is_quiesced_no_time_runs_out(void **state)
+{
+	const struct quiesce_order order = { 0 };
+	struct opening opening;
+	uint64_t number;
+	int r;
+
+	(void)state;
+	assert_int_equal(quiesce_claim(&board->quiesce, 0, &order, &number), 0);
+	r = read_opening(0);
+	quiesce_set_phase(&board->quiesce, number, QUIESCE_NONE);
+	assert_int_equal(r, -EAGAIN);
+	assert_int_equal(opening_take_parked(queue_fd, &opening), 0);
+	fd_close(&opening.fd);
+	assert_in_range(opening.left_ms, LONG_MS - LEFT_MS, LONG_MS);
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int
@@ -124,6 +143,7 @@ main(void)
 		EACH(test_what_has_said_nothing_is_parked_with_what_is_left_of_its_time),
 		EACH(test_a_handshake_gives_no_time_for_what_follows),
 		EACH(test_a_frame_that_is_there_is_taken_though_no_time_is_left),
+		EACH(test_while_the_guest_is_quiesced_no_time_runs_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
