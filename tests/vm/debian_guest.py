@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""The initramfs and the disk of a guest that is a Debian (tests/vm/debian), whose systemd
+runs the agent as `make install` has it.
+
+    initrd, devices = debian_guest.write(folder, build)
+    start_hosted("", initrd=initrd, devices=devices)
+"""
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+import initramfs
+from guest import kernel_folder
+
+HERE = pathlib.Path(__file__).resolve().parent
+UNITS = "/etc/systemd/system"
+
+
+def disk():
+    """The options of QEMU's for a disk that forgets what is written to it."""
+    found = subprocess.run([HERE / "debian", "path"], capture_output=True, text=True, check=False)
+    if found.returncode:
+        raise RuntimeError(found.stderr.strip())
+    return (
+        "-drive", f"if=none,id=root,format=raw,snapshot=on,file={found.stdout.strip()}/root.ext4",
+        "-device", "virtio-blk-pci,drive=root",
+    )  # fmt: skip
+
+
+def install(build, folder):
+    """What `make install` of BUILD puts into a root; returns that folder."""
+    root = pathlib.Path(folder, "installed")
+    subprocess.run(
+        ["make", "-s", "-C", build, "install", f"DESTDIR={root}"],
+        stdout=subprocess.DEVNULL, check=True, env=os.environ | {"MAKEFLAGS": ""},
+    )  # fmt: skip
+    if not any(root.rglob("vmm-guest-agent.service")):  # XXX until packaging has landed
+        import re
+        unit = root / "etc/systemd/system/vmm-guest-agent.service"
+        unit.parent.mkdir(parents=True)
+        text = re.search(r"```ini\n(.*?)```", (HERE.parent.parent / "README.md").read_text(), re.S)[1]
+        unit.write_text(text.replace("/usr/sbin", "/usr/local/sbin"))
+    return root
+
+
+def add_tree(archive, folder, top):
+    """All files below FOLDER, as below TOP."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            archive.copy(path, f"{top}/{path.relative_to(folder)}", path.stat().st_mode & 0o777)
+
+
+def write(folder, build):
+    """Writes the initramfs into FOLDER: returns its path and the options of the disk."""
+    archive = initramfs.Archive()
+    initramfs.add_busybox(archive)
+    initramfs.add_modules(archive, kernel_folder() / "modules", ["virtio_blk", *initramfs.MODULES])
+    archive.copy(HERE / "debian_guest/init", "/init")
+    archive.device("/dev/null", 1, 3)
+    add_tree(archive, install(build, folder), "/payload")
+    archive.copy(HERE / "debian_guest/driver.service", f"/payload{UNITS}/driver.service", 0o644)
+    archive.copy(HERE / "guest/driver", "/payload/driver")
+    archive.copy(shutil.which("busybox"), "/payload/usr/bin/busybox")
+    archive.write(pathlib.Path(folder, "initrd"))
+    return pathlib.Path(folder, "initrd"), disk()

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""The agent as a service of a real systemd, in a Debian with the unit, and all else, that
+`make install` puts there: what the unit says is what systemd does."""
+
+import re
+
+import debian_guest
+import pytest
+import state
+
+AGENT = "vmm-guest-agent"
+
+
+@pytest.fixture(scope="module")
+def files(pytestconfig, tmp_path_factory):
+    return debian_guest.write(tmp_path_factory.mktemp("debian"), pytestconfig.build)
+
+
+@pytest.fixture(scope="module")
+def hosted(hosting, files):
+    initrd, devices = files
+    with hosting("", initrd=initrd, devices=devices) as started:
+        wait_up(started)
+        yield started
+
+
+def wait_up(hosted):
+    done = hosted.ctl("wait", "--timeout", "55")
+    assert done.returncode == 0, (done.stderr, hosted.guest.report(), journal(hosted))
+
+
+def journal(hosted):
+    return hosted.guest.output(f"journalctl -q --no-pager -o cat -u {AGENT}")
+
+
+def shown(hosted, name):
+    """A property of the unit."""
+    return hosted.guest.output(f"systemctl show --value -p {name} {AGENT}")
+
+
+def count(hosted, pattern):
+    """How many processes have PATTERN in their command lines."""
+    return len(hosted.guest.run(f"grep -l '{pattern}' /proc/[0-9]*/cmdline").output.split())
+
+
+def test_systemd_waits_for_ready_and_is_told(hosted):
+    assert shown(hosted, "Type") == "notify"
+    state.wait_until(lambda: shown(hosted, "ActiveState") == "active", 60)
+    assert shown(hosted, "SubState") == "running"
+    assert int(shown(hosted, "MainPID")) == hosted.status()["pid"]
+
+
+def test_each_session_has_a_cgroup_of_its_own_below_the_service(hosted):
+    service = shown(hosted, "ControlGroup")
+    cgroups = {hosted.ctl("exec", "--", "cat", "/proc/self/cgroup").stdout.strip() for _ in range(2)}
+    assert len(cgroups) == 2
+    assert all(path.startswith(f"0::{service}/sessions/") for path in cgroups)
+    assert "process group" not in journal(hosted)
+
+
+def test_limits_of_a_session_are_kept(hosted):
+    script = "cd /sys/fs/cgroup$(sed s/^0::// /proc/self/cgroup) && cat memory.max pids.max cpu.max"
+    conn = hosted.start(script, limits={"memory_bytes": 64 << 20, "pids": 20, "cpu_percent": 50})
+    assert conn.result().stdout.split() == [b"67108864", b"20", b"50000", b"100000"]
+
+
+def test_journal_gets_the_log(hosted):
+    assert re.search(r"ready: \d+ workers", journal(hosted))
+
+
+def test_supervisor_that_was_killed_is_started_again_with_nothing_of_the_old_one(hosted):
+    conn = hosted.start("setsid sleep 4731 & exec sleep 4732")
+    state.wait_until(lambda: count(hosted, "473[12]") == 2)
+    before = hosted.status()["pid"]
+    hosted.guest.output(f"kill -9 {before}")
+    conn.result()
+    wait_up(hosted)
+    assert hosted.status()["pid"] != before
+    assert hosted.status()["pid"] == int(shown(hosted, "MainPID"))
+    assert int(shown(hosted, "NRestarts")) >= 1
+    assert count(hosted, "473[12]") == 0
+    path = hosted.ctl("exec", "--", "cat", "/proc/self/cgroup").stdout.strip()
+    assert path.startswith(f"0::{shown(hosted, 'ControlGroup')}/sessions/")
+
+
+def test_worker_that_was_killed_is_not_systemds_business(hosted):
+    before = hosted.status()["pid"], shown(hosted, "NRestarts")
+    assert hosted.start("kill -9 $PPID; sleep 60").result().code == 125
+    assert hosted.ctl("exec", "--", "true").returncode == 0
+    assert before == (hosted.status()["pid"], shown(hosted, "NRestarts"))
+
+
+def test_stop_ends_the_sessions_and_leaves_nothing(hosted):
+    conn = hosted.start("setsid sleep 4733 & exec sleep 4734")
+    state.wait_until(lambda: count(hosted, "473[34]") == 2)
+    hosted.guest.output(f"systemctl stop {AGENT}")
+    assert conn.result().code == 128 + 15
+    assert shown(hosted, "Result") == "success"
+    assert count(hosted, "473[34]") == 0
+    hosted.guest.output(f"systemctl start {AGENT}")
+    assert hosted.ctl("exec", "--", "echo", "again").stdout == "again\n"
