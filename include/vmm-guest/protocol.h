@@ -108,7 +108,7 @@ enum vmm_guest_exec_request {
 	VMM_GUEST_NET_RECONFIG = 0x06, /* [2] first: JSON */
 	VMM_GUEST_SIGNAL = 0x07,       /* [2] i32 signal, 1..64 */
 	VMM_GUEST_WAIT_PORT = 0x08,    /* [2] first: JSON */
-	VMM_GUEST_STATUS_REQ = 0x40,   /* [3] first: empty */
+	VMM_GUEST_STATUS_REQ = 0x40,   /* [3] first: empty or JSON */
 	VMM_GUEST_SHUTDOWN = 0x41,     /* [3] first: JSON */
 	VMM_GUEST_CONNECT = 0x42,      /* [3] first: JSON */
 	VMM_GUEST_RESTORED = 0x43,     /* [3] first: JSON */

@@ -23,6 +23,11 @@ static const struct message_member control_shutdown_table[] = {
 };
 static const struct message control_shutdown_message = MESSAGE_OF(control_shutdown_table);
 
+static const struct message_member control_status_table[] = {
+	{ "guest", .kind = MESSAGE_FLAG, MESSAGE_AT(struct control_status, guest) },
+};
+static const struct message control_status_message = MESSAGE_OF(control_status_table);
+
 static const struct message_member control_kill_table[] = {
 	{ "session", .kind = MESSAGE_UNSIGNED, MESSAGE_AT(struct control_kill, session),
 	    .flags = MESSAGE_NEEDED },
@@ -37,6 +42,20 @@ control_shutdown_parse(
 {
 	struct control_shutdown request = { 0 };
 	int r = message_parse(&control_shutdown_message, text, len, &request, NULL, error);
+
+	if (r < 0)
+		return r;
+	*ret = request;
+	return 0;
+}
+
+int
+control_status_parse(
+    const char *text, size_t len, struct control_status *ret, struct json_error *error)
+{
+	struct control_status request = { 0 };
+	int r =
+	    len > 0 ? message_parse(&control_status_message, text, len, &request, NULL, error) : 0;
 
 	if (r < 0)
 		return r;
@@ -60,6 +79,12 @@ char *
 control_shutdown_format(const struct control_shutdown *request, size_t *ret_len)
 {
 	return message_format(&control_shutdown_message, request, ret_len);
+}
+
+char *
+control_status_format(const struct control_status *request, size_t *ret_len)
+{
+	return message_format(&control_status_message, request, ret_len);
 }
 
 char *

@@ -58,6 +58,8 @@ static const struct message status_deaths = MESSAGE_OF(status_deaths_table);
 						.beside = offsetof(struct status_slot, has)
 #define DURABLE(member) WITH(member, is_durable)
 #define ENDED(member) WITH(member, has_ended)
+#define COUNTED(member, has)                                                                       \
+	.kind = MESSAGE_UNSIGNED, WITH(figures.member, figures.has), .bit = true
 
 static const struct message_member status_slot_table[] = {
 	{ "kind", .kind = MESSAGE_BYTES, SLOT(kind) },
@@ -76,6 +78,8 @@ static const struct message_member status_slot_table[] = {
 	{ "running", .kind = MESSAGE_FLAG, DURABLE(running) },
 	{ "code", .kind = MESSAGE_SIGNED, ENDED(code), .bit = true },
 	{ "signal", .kind = MESSAGE_SIGNED, ENDED(signal) },
+	{ "memory_bytes", COUNTED(memory_bytes, has_memory) },
+	{ "cpu_us", COUNTED(cpu_us, has_cpu) },
 };
 static const struct message status_slot = MESSAGE_OF(status_slot_table);
 
@@ -85,6 +89,88 @@ static const struct message_member status_quiesce_table[] = {
 	{ "hold_left_ms", NUMBER(quiesce.hold_left_ms) },
 };
 static const struct message status_quiesce = MESSAGE_OF(status_quiesce_table);
+
+/* ---- figures of the guest ------------------------------------------------ */
+
+static const struct message_member status_cpu_table[] = {
+	{ "user_ms", NUMBER(guest.cpu_ms[FIGURES_USER]) },
+	{ "nice_ms", NUMBER(guest.cpu_ms[FIGURES_NICE]) },
+	{ "system_ms", NUMBER(guest.cpu_ms[FIGURES_SYSTEM]) },
+	{ "idle_ms", NUMBER(guest.cpu_ms[FIGURES_IDLE]) },
+	{ "iowait_ms", NUMBER(guest.cpu_ms[FIGURES_IOWAIT]) },
+	{ "irq_ms", NUMBER(guest.cpu_ms[FIGURES_IRQ]) },
+	{ "softirq_ms", NUMBER(guest.cpu_ms[FIGURES_SOFTIRQ]) },
+	{ "steal_ms", NUMBER(guest.cpu_ms[FIGURES_STEAL]) },
+};
+static const struct message status_cpu = MESSAGE_OF(status_cpu_table);
+
+static const struct message_member status_memory_table[] = {
+	{ "total_bytes", NUMBER(guest.memory[FIGURES_TOTAL]) },
+	{ "free_bytes", NUMBER(guest.memory[FIGURES_FREE]) },
+	{ "available_bytes", NUMBER(guest.memory[FIGURES_AVAILABLE]) },
+	{ "swap_total_bytes", NUMBER(guest.memory[FIGURES_SWAP_TOTAL]) },
+	{ "swap_free_bytes", NUMBER(guest.memory[FIGURES_SWAP_FREE]) },
+};
+static const struct message status_memory = MESSAGE_OF(status_memory_table);
+
+static const struct message_member status_root_table[] = {
+	{ "total_bytes", NUMBER(guest.root.bytes) },
+	{ "free_bytes", NUMBER(guest.root.free_bytes) },
+	{ "inodes", NUMBER(guest.root.inodes) },
+	{ "free_inodes", NUMBER(guest.root.free_inodes) },
+};
+static const struct message status_root = MESSAGE_OF(status_root_table);
+
+static const struct message_member status_pressure_table[] = {
+	{ "cpu_some_us", NUMBER(guest.cpu_stall_us[FIGURES_SOME]) },
+	{ "cpu_full_us", NUMBER(guest.cpu_stall_us[FIGURES_FULL]) },
+	{ "memory_some_us", NUMBER(guest.memory_stall_us[FIGURES_SOME]) },
+	{ "memory_full_us", NUMBER(guest.memory_stall_us[FIGURES_FULL]) },
+	{ "io_some_us", NUMBER(guest.io_stall_us[FIGURES_SOME]) },
+	{ "io_full_us", NUMBER(guest.io_stall_us[FIGURES_FULL]) },
+};
+static const struct message status_pressure = MESSAGE_OF(status_pressure_table);
+
+#define OF(type, member) MESSAGE_AT(struct type, member), .flags = MESSAGE_ALWAYS
+
+static const struct message_member status_disk_table[] = {
+	{ "name", .kind = MESSAGE_BYTES, OF(figures_disk, name) },
+	{ "reads", .kind = MESSAGE_UNSIGNED, OF(figures_disk, reads) },
+	{ "read_bytes", .kind = MESSAGE_UNSIGNED, OF(figures_disk, read_bytes) },
+	{ "writes", .kind = MESSAGE_UNSIGNED, OF(figures_disk, writes) },
+	{ "written_bytes", .kind = MESSAGE_UNSIGNED, OF(figures_disk, written_bytes) },
+	{ "busy_ms", .kind = MESSAGE_UNSIGNED, OF(figures_disk, busy_ms) },
+};
+static const struct message status_disk = MESSAGE_OF(status_disk_table);
+
+static const struct message_member status_link_table[] = {
+	{ "name", .kind = MESSAGE_BYTES, OF(figures_link, name) },
+	{ "received_bytes", .kind = MESSAGE_UNSIGNED, OF(figures_link, received_bytes) },
+	{ "sent_bytes", .kind = MESSAGE_UNSIGNED, OF(figures_link, sent_bytes) },
+};
+static const struct message status_link = MESSAGE_OF(status_link_table);
+
+#define OBJECTS(type, member, count)                                                               \
+	.kind = MESSAGE_OBJECTS, .size = sizeof(struct type),                                      \
+	.offset = offsetof(struct status, member), .beside = offsetof(struct status, count),       \
+	.flags = MESSAGE_ALWAYS
+
+static const struct message_member status_guest_table[] = {
+	{ "kernel", .kind = MESSAGE_BYTES, AT(guest.kernel), .flags = MESSAGE_ALWAYS },
+	{ "uptime_ms", NUMBER(guest.uptime_ms) },
+	{ "cpus", NUMBER(guest.cpus) },
+	{ "cpu", OBJECT(status_cpu) },
+	{ "memory", OBJECT(status_memory) },
+	{ "root", OBJECT(status_root) },
+	{ "pressure", .kind = MESSAGE_OBJECT, .flags = MESSAGE_OPTIONAL,
+	    .beside = offsetof(struct status, guest.has_pressure), .bit = true,
+	    .more = &status_pressure },
+	{ "disks", OBJECTS(figures_disk, guest.disks, guest.disks_count), .more = &status_disk },
+	{ "network", OBJECTS(figures_link, guest.links, guest.links_count), .more = &status_link },
+};
+static const struct message status_guest = MESSAGE_OF(status_guest_table);
+
+/* ---- all of it ----------------------------------------------------------- */
 
 static const struct message_member status_table[] = {
 	{ "version", .kind = MESSAGE_TEXT, AT(version), .flags = MESSAGE_ALWAYS },
@@ -104,10 +190,9 @@ static const struct message_member status_table[] = {
 	{ "quiesce", .kind = MESSAGE_OBJECT, .flags = MESSAGE_OPTIONAL,
 	    .beside = offsetof(struct status, is_quiesced), .bit = true, .more = &status_quiesce },
 	{ "shm_bytes", NUMBER(shm_bytes) },
-	{ "slots", .kind = MESSAGE_OBJECTS, .size = sizeof(struct status_slot),
-	    .offset = offsetof(struct status, slots),
-	    .beside = offsetof(struct status, slots_count), .flags = MESSAGE_ALWAYS,
-	    .more = &status_slot },
+	{ "guest", .kind = MESSAGE_OBJECT, .flags = MESSAGE_OPTIONAL,
+	    .beside = offsetof(struct status, has_guest), .bit = true, .more = &status_guest },
+	{ "slots", OBJECTS(status_slot, slots, slots_count), .more = &status_slot },
 };
 static const struct message status_message = MESSAGE_OF(status_table);
 

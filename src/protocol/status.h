@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "platform/figures.h"
 #include "protocol/json.h"
 
 #define STATUS_SIGNAL_MAX 65
@@ -34,6 +35,7 @@ struct status_slot {
 	bool has_ended; /* it is kept, and the next two count */
 	int32_t code;
 	int32_t signal;
+	struct figures_session figures; /* where the host asked, and its cgroup counts */
 };
 
 struct status {
@@ -67,6 +69,8 @@ struct status {
 		uint64_t hold_left_ms;
 	} quiesce;
 	uint64_t shm_bytes; /* that lie in /dev/shm */
+	bool has_guest;	    /* the host asked, and the next counts */
+	struct figures guest;
 	const struct status_slot *slots;
 	size_t slots_count;
 

@@ -84,6 +84,7 @@ struct slot {
 	_Atomic uint64_t bytes_in;	  /* payload bytes from the host */
 	_Atomic uint64_t bytes_out;	  /* payload bytes to the host */
 	_Atomic uint64_t cgroup;	  /* the cgroup that the worker has, by number; 0: none */
+	_Atomic uint64_t cgroup_spent_us; /* CPU that its earlier sessions had of that */
 	_Atomic uint64_t signal_request;  /* KILL's word; see signal_request.h */
 	_Atomic int32_t worker_pid;	  /* written by the supervisor; 0: no worker */
 	_Atomic uint32_t sessions_served; /* by this worker */

@@ -13,6 +13,7 @@ import codec
 from agent import wait_until
 from faults import mounted
 from answers import control_failed
+from traces import Trace
 
 
 @pytest.mark.parametrize("length", [0, 1, 4, 8, 11])
@@ -87,6 +88,63 @@ def test_status_shows_what_an_ended_session_left_in_dev_shm(start_agent, monkeyp
 def test_status_is_one_frame_then_exit_0(agent):
     result = agent.request(codec.STATUS_REQ)
     assert [f.type for f in result.frames] == [codec.STATUS, codec.EXIT] and result.code == 0
+
+
+def ask_for_guest(agent):
+    result = agent.request(codec.STATUS_REQ, {"guest": True})
+    assert result.code == 0 and len(result.statuses) == 1, result
+    return result.statuses[0]
+
+
+def test_figures_of_the_guest_are_told_to_who_asks_for_them(agent):
+    """They are this machine's: what its kernel says before and after lies around what the agent says."""
+    assert "guest" not in agent.status()
+    assert "guest" not in agent.request(codec.STATUS_REQ, {"guest": False}).statuses[0]
+    with open("/proc/meminfo") as meminfo:
+        total = next(int(line.split()[1]) * 1024 for line in meminfo if line.startswith("MemTotal"))
+
+    def user_ms():
+        with open("/proc/stat") as stat:
+            return int(stat.readline().split()[1]) * 10
+
+    before = user_ms()
+    guest = ask_for_guest(agent)["guest"]
+    assert before <= guest["cpu"]["user_ms"] <= user_ms()
+    assert guest["kernel"] == os.uname().release
+    assert guest["cpus"] == os.sysconf("SC_NPROCESSORS_ONLN")
+    assert guest["memory"]["total_bytes"] == total
+    assert 0 < guest["memory"]["available_bytes"] <= total
+    assert guest["root"]["total_bytes"] == os.statvfs("/").f_blocks * os.statvfs("/").f_frsize
+    assert "lo" in [link["name"] for link in guest["network"]]
+
+
+def test_what_the_guest_counts_only_rises(agent):
+    def counted():
+        guest = ask_for_guest(agent)["guest"]
+        return [guest["uptime_ms"], guest["cpu"]["user_ms"], *(guest.get("pressure") or {}).values()]
+
+    first = counted()
+    assert all(later >= earlier for earlier, later in zip(first, counted(), strict=True))
+
+
+def test_status_req_that_cannot_be_read_is_refused(agent):
+    for payload in (b"{", b"[]", b'{"guest":1}', b'{"guest":null}'):
+        control_failed(agent.request(codec.STATUS_REQ, payload))
+    # A member that nobody knows is ignored.
+    assert agent.request(codec.STATUS_REQ, {"nothing": 1}).code == 0
+
+
+def test_figures_cost_no_system_call_where_nobody_asked(start_agent):
+    """The usual STATUS opens no file."""
+    agent = start_agent("--workers=2")
+
+    def opened(payload):
+        with Trace(agent.worker_pids(), "open,openat,openat2") as trace:
+            agent.request(codec.STATUS_REQ, payload)
+        return sum(map(len, trace.calls().values()))
+
+    assert opened(b"") == 0
+    assert opened({"guest": True}) >= 4
 
 
 def test_status_says_who_it_is(agent):

@@ -185,6 +185,7 @@ try_control(uint8_t type, const char *text, size_t len)
 {
 	struct restored_request restored;
 	struct control_shutdown shutdown;
+	struct control_status status;
 	struct control_kill kill;
 	struct port_target target;
 	struct json_error error;
@@ -202,6 +203,8 @@ try_control(uint8_t type, const char *text, size_t len)
 		r = port_target_parse(text, len, &target, &error);
 	else if (type == VMM_GUEST_RESTORED)
 		r = restored_request_parse(text, len, &restored, &error);
+	else if (type == VMM_GUEST_STATUS_REQ)
+		r = control_status_parse(text, len, &status, &error);
 	else if (type == VMM_GUEST_KILL)
 		r = control_kill_parse(text, len, &kill, &error);
 	else if (type == VMM_GUEST_THAW)

@@ -83,6 +83,8 @@ MESSAGE_FUNCTIONS(halt, struct control_shutdown,
     (void)0)
 MESSAGE_FUNCTIONS(kill, struct control_kill, control_kill_parse(text, len, &request, &error),
     control_kill_format(&request, &size), (void)0)
+MESSAGE_FUNCTIONS(look, struct control_status, control_status_parse(text, len, &request, &error),
+    control_status_format(&request, &size), (void)0)
 MESSAGE_FUNCTIONS(wait, struct port_wait, port_wait_parse(text, len, &request, &error),
     port_wait_format(&request, &size), (void)0)
 
@@ -215,6 +217,18 @@ MESSAGE_FUNCTIONS(listing, struct file_listing, file_listing_parse(text, len, &r
 
 #define OWNER "\"uid\":0,\"gid\":4294967294,\"mtime_secs\":0,\"mtime_nanos\":7"
 
+#define GUEST                                                                                      \
+	"\"guest\":{\"kernel\":\"6.1\",\"uptime_ms\":1,\"cpus\":2,\"cpu\":{\"user_ms\":1,"         \
+	"\"nice_ms\":2,\"system_ms\":3,\"idle_ms\":4,\"iowait_ms\":5,\"irq_ms\":6,"                \
+	"\"softirq_ms\":7,\"steal_ms\":8},\"memory\":{\"total_bytes\":1,\"free_bytes\":2,"         \
+	"\"available_bytes\":3,\"swap_total_bytes\":4,\"swap_free_bytes\":5},\"root\":{"           \
+	"\"total_bytes\":1,\"free_bytes\":2,\"inodes\":3,\"free_inodes\":4},\"pressure\":{"        \
+	"\"cpu_some_us\":1,\"cpu_full_us\":2,\"memory_some_us\":3,\"memory_full_us\":4,"           \
+	"\"io_some_us\":5,\"io_full_us\":6},\"disks\":[{\"name\":\"vda\",\"reads\":1,"             \
+	"\"read_bytes\":2,\"writes\":3,\"written_bytes\":4,\"busy_ms\":5}],\"network\":[{"         \
+	"\"name\":\"lo\",\"received_bytes\":1,\"sent_bytes\":2},{\"name\":\"eth0\","               \
+	"\"received_bytes\":3,\"sent_bytes\":18446744073709551615}]}"
+
 /* Each member of each message, at something else than its default, as we write it. */
 static const struct {
 	const char *name;
@@ -251,6 +265,7 @@ static const struct {
 	{ "FORGET", "{\"session\":1," INSTANCE "}", forget_read, forget_write },
 	{ "FORGET by name", "{\"name\":\"n\"}", forget_read, forget_write },
 	{ "SHUTDOWN", "{\"action\":\"halt\",\"grace_seconds\":6}", halt_read, halt_write },
+	{ "STATUS_REQ", "{\"guest\":true}", look_read, look_write },
 	{ "KILL", "{\"session\":18446744073709551615,\"signal\":64}", kill_read, kill_write },
 	{ "NET_RECONFIG",
 	    "{\"ip\":\"10.0.9.2\",\"netmask\":\"255.255.255.0\",\"gateway\":\"10.0.9.1\"}",
@@ -310,12 +325,14 @@ static const struct {
 	    "\"signaled\":3,\"timeouts\":4,\"oom\":5,\"refused\":6,\"bad_requests\":7,\"stalled\":"
 	    "8},"
 	    "\"worker_deaths\":{\"total\":3,\"by_signal\":{\"0\":1,\"64\":2},\"last_signal\":64,"
-	    "\"last_unix_ms\":-1},\"clock_syncs\":8,\"generation\":0,\"shm_bytes\":9,\"slots\":[{"
+	    "\"last_unix_ms\":-1},\"clock_syncs\":8,\"generation\":0,\"shm_bytes\":9," GUEST
+	    ",\"slots\":[{"
 	    "\"kind\":\"exec\","
 	    "\"session\":7,"
 	    "\"pid\":4,\"user\":\"app\",\"command\":\"sleep 1\",\"age_ms\":1,\"bytes_in\":2,"
 	    "\"bytes_out\":3,\"name\":\"n\",\"durable\":true,\"attached\":0,\"offset\":0,"
-	    "\"running\":false},{\"kind\":\"ended\",\"session\":7,\"pid\":0,"
+	    "\"running\":false,\"memory_bytes\":0,\"cpu_us\":18446744073709551615},"
+	    "{\"kind\":\"ended\",\"session\":7,\"pid\":0,"
 	    "\"user\":\"\",\"command\":\"\",\"age_ms\":0,\"bytes_in\":0,\"bytes_out\":0,"
 	    "\"name\":\"m\",\"durable\":true,\"attached\":4294967295,"
 	    "\"offset\":18446744073709551615,\"running\":true,\"code\":0,\"signal\":0},"

@@ -149,6 +149,91 @@ test_deaths_are_told_by_signal_where_there_were_any(void **state)
 }
 
 static void
+test_figures_of_the_guest_are_told_where_they_were_asked_for(void **state)
+{
+	const struct figures_disk disks[] = { { .name = "vda", .read_bytes = 5, .busy_ms = 6 } };
+	const struct figures_link links[] = { { .name = "eth0", .sent_bytes = 7 },
+		{ .name = "\xff", .received_bytes = 8 } };
+	struct status status = { .version = "0",
+		.guest = { .kernel = "6.1.0",
+		    .cpus = 2,
+		    .cpu_ms = { 1, 2, 3, 4, 5, 6, 7, UINT64_MAX },
+		    .memory = { 11, 12, 13, 14, 15 },
+		    .root = { 21, 22, 23, 24 },
+		    .disks = disks,
+		    .disks_count = 1,
+		    .links = links,
+		    .links_count = 2,
+		    .io_stall_us = { 31, 32 } } };
+	const char *const cpu_names[] = { "user_ms", "nice_ms", "system_ms", "idle_ms", "iowait_ms",
+		"irq_ms", "softirq_ms" };
+	const char *const memory_names[] = { "total_bytes", "free_bytes", "available_bytes",
+		"swap_total_bytes", "swap_free_bytes" };
+	struct json_object *CLEANUP_JSON without = format_and_parse(&status);
+	struct json_object *CLEANUP_JSON with = NULL;
+	struct json_object *CLEANUP_JSON with_pressure = NULL;
+	struct json_object *guest;
+
+	(void)state;
+	assert_false(json_object_object_get_ex(without, "guest", NULL));
+	status.has_guest = true;
+	with = format_and_parse(&status);
+	guest = get(with, "guest");
+	assert_string_equal(json_object_get_string(get(guest, "kernel")), "6.1.0");
+	assert_number(guest, "cpus", 2);
+	for (size_t i = 0; i < 7; i++)
+		assert_number(get(guest, "cpu"), cpu_names[i], i + 1);
+	assert_number(get(guest, "cpu"), "steal_ms", UINT64_MAX);
+	for (size_t i = 0; i < 5; i++)
+		assert_number(get(guest, "memory"), memory_names[i], i + 11);
+	assert_number(get(guest, "root"), "free_inodes", 24);
+	assert_number(json_object_array_get_idx(get(guest, "disks"), 0), "read_bytes", 5);
+	assert_number(json_object_array_get_idx(get(guest, "network"), 0), "sent_bytes", 7);
+	assert_string_equal(json_object_get_string(
+				get(json_object_array_get_idx(get(guest, "network"), 1), "name")),
+	    "\xef\xbf\xbd");
+	assert_false(json_object_object_get_ex(guest, "pressure", NULL));
+	status.guest.has_pressure = true;
+	with_pressure = format_and_parse(&status);
+	assert_number(get(get(with_pressure, "guest"), "pressure"), "io_full_us", 32);
+}
+
+static void
+test_figures_come_back_as_they_were_sent(void **state)
+{
+	const struct figures_disk disks[] = { { .name = "vda", .reads = 4 }, { .name = "vdb" } };
+	const struct status_slot slots[] = {
+		{ .kind = "exec", .user = "", .command = "", .figures = { .has_cpu = true } },
+		{ .kind = "exec",
+		    .user = "",
+		    .command = "",
+		    .figures = { .has_memory = true, .memory_bytes = 9 } },
+	};
+	const struct status status = { .version = "0",
+		.has_guest = true,
+		.guest = { .kernel = "6", .uptime_ms = 3, .disks = disks, .disks_count = 2 },
+		.slots = slots,
+		.slots_count = 2 };
+	struct status CLEANUP_STATUS read = { 0 };
+	struct json_error error = { 0 };
+	size_t len = 0;
+	char *text = status_format(&status, &len);
+
+	(void)state;
+	assert_int_equal(status_parse(text, len, &read, &error), 0);
+	free(text);
+	assert_true(read.has_guest && !read.guest.has_pressure);
+	assert_string_equal(read.guest.kernel, "6");
+	assert_int_equal(read.guest.uptime_ms, 3);
+	assert_int_equal(read.guest.disks_count, 2);
+	assert_int_equal(read.guest.disks[0].reads, 4);
+	assert_string_equal(read.guest.disks[1].name, "vdb");
+	assert_true(read.slots[0].figures.has_cpu && !read.slots[0].figures.has_memory);
+	assert_true(!read.slots[1].figures.has_cpu && read.slots[1].figures.has_memory);
+	assert_int_equal(read.slots[1].figures.memory_bytes, 9);
+}
+
+static void
 test_texts_of_a_slot_are_made_fit_for_json(void **state)
 {
 	char command[VMM_GUEST_COMMAND_MAX + 1];
@@ -196,6 +281,8 @@ main(void)
 		cmocka_unit_test(test_counts_stand_under_their_names),
 		cmocka_unit_test(test_a_quiesce_is_told_while_there_is_one),
 		cmocka_unit_test(test_deaths_are_told_by_signal_where_there_were_any),
+		cmocka_unit_test(test_figures_of_the_guest_are_told_where_they_were_asked_for),
+		cmocka_unit_test(test_figures_come_back_as_they_were_sent),
 		cmocka_unit_test(test_texts_of_a_slot_are_made_fit_for_json),
 	};
 

@@ -13,6 +13,8 @@
 
 #include "platform/clock.h"
 #include "platform/hold_timer.h"
+#include "platform/proc.h"
+#include "protocol/control_request.h"
 #include "protocol/status.h"
 #include "session/request_table.h"
 #include "shared/generation.h"
@@ -39,6 +41,19 @@ status_copy_text(char *copy, const char *text, size_t size)
 {
 	memcpy(copy, text, size);
 	copy[size - 1] = '\0';
+}
+
+/* What the session has of memory and CPU, in the cgroup of NUMBER. */
+static void
+status_measure(
+    const struct session *session, uint64_t number, uint64_t spent_us, struct status_slot *entry)
+{
+	struct figures_session *figures = &entry->figures;
+
+	if (number == 0)
+		return;
+	figures_read_session(session->settings->session_cgroups_fd, number, figures);
+	figures->cpu_us -= figures->cpu_us > spent_us ? spent_us : figures->cpu_us;
 }
 
 /* Copies one slot. Returns false if it is idle, or became so. */
@@ -242,12 +257,47 @@ status_measure_shm(int shm_fd)
 	return (uint64_t)(status.f_blocks - status.f_bfree) * (uint64_t)status.f_bsize;
 }
 
+/* Those of workers and of detached programs, with what each uses where IS_MEASURED. Returns how
+ * many there are; *RET_BUSY is how many of them are workers'. */
+static size_t
+status_copy_sessions(const struct session *session, bool is_measured, struct status_texts *texts,
+    struct status_slot *slots, uint32_t *ret_busy)
+{
+	const struct scoreboard *board = session->board;
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < board->workers; i++) {
+		const struct slot *slot = &board->slots[i];
+
+		if (!status_copy_slot(slot, &texts[count], &slots[count]))
+			continue;
+		/* A worker that runs no program may have a cgroup all the same. */
+		if (is_measured && atomic_load(&slot->child_pid) != 0)
+			status_measure(session, atomic_load(&slot->cgroup),
+			    atomic_load(&slot->cgroup_spent_us), &slots[count]);
+		count++;
+	}
+	*ret_busy = (uint32_t)count;
+	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++) {
+		const struct scoreboard_detached *entry = &board->detached[i];
+
+		if (!status_copy_detached(entry, &texts[count], &slots[count]))
+			continue;
+		if (is_measured)
+			status_measure(session, atomic_load(&entry->cgroup), 0, &slots[count]);
+		count++;
+	}
+	return count;
+}
+
 static char *
-status_collect(const struct session *session, struct status_slot *slots, struct status_texts *texts,
-    size_t *ret_len)
+status_collect(const struct session *session, bool has_guest, struct status_slot *slots,
+    struct status_texts *texts, size_t *ret_len)
 {
 	struct scoreboard *board = session->board;
 	char instance[VMM_GUEST_INSTANCE_LEN + 1];
+	struct figures_room room;
+	uint32_t busy;
 	struct status status = {
 		.version = PACKAGE_VERSION,
 		.protocol = VMM_GUEST_PROTOCOL_VERSION,
@@ -256,26 +306,26 @@ status_collect(const struct session *session, struct status_slot *slots, struct 
 		.uptime_ms = clock_mono_ms() - board->started_ms,
 		.boot_ms = (double)atomic_load(&board->ready_us) / STATUS_US_PER_MS,
 		.shm_bytes = status_measure_shm(session->settings->shm_fd),
+		.has_guest = has_guest,
 		.slots = slots,
 	};
 
 	session_format_instance(session, instance);
 	status.features = request_table_features(&status.features_count);
-	for (uint32_t i = 0; i < board->workers; i++)
-		status.slots_count += status_copy_slot(
-		    &board->slots[i], &texts[status.slots_count], &slots[status.slots_count]);
-	status_count_workers(board, (uint32_t)status.slots_count, &status);
-	for (int i = 0; i < SCOREBOARD_DETACHED_MAX; i++)
-		status.slots_count += status_copy_detached(
-		    &board->detached[i], &texts[status.slots_count], &slots[status.slots_count]);
+	status.slots_count = status_copy_sessions(session, has_guest, texts, slots, &busy);
+	status_count_workers(board, busy, &status);
 	status.slots_count = status_copy_journals(board, status.slots_count, texts, slots);
+	if (has_guest) {
+		figures_read(proc_dir_fd(), &room);
+		status.guest = room.figures;
+	}
 	status_count_sessions(board, &status);
 	status_fill_quiesce(&board->quiesce, &status);
 	return status_format(&status, ret_len);
 }
 
-void
-status_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
+static void
+status_answer(struct session *session, bool has_guest)
 {
 	size_t most = session->board->workers + STATUS_ENTRIES_MORE;
 	struct status_slot *slots = calloc(most, sizeof(*slots));
@@ -283,13 +333,23 @@ status_serve(struct session *session, uint8_t type, const uint8_t *payload, size
 	char *text = NULL;
 	size_t text_len = 0;
 
-	(void)type;
-	(void)payload;
-	(void)len;
 	if (slots != NULL && texts != NULL)
-		text = status_collect(session, slots, texts, &text_len);
+		text = status_collect(session, has_guest, slots, texts, &text_len);
 	if (session_send_status(session, text, text_len))
 		session_send_exit(session, VMM_GUEST_EXIT_OK, 0);
 	free(texts);
 	free(slots);
+}
+
+void
+status_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
+{
+	struct control_status request;
+	struct json_error error;
+
+	(void)type;
+	if (control_status_parse((const char *)payload, len, &request, &error) < 0)
+		session_refuse_bad(session, "STATUS_REQ", &error);
+	else
+		status_answer(session, request.guest);
 }

@@ -314,6 +314,7 @@ exec_end(struct exec *exec, struct relay_end *end)
 	exec_tell_end(exec, end, &usage);
 	if (tells_first)
 		exec_bury(exec, end, &usage);
+	session_cgroup_spend(exec->session, &usage);
 }
 
 static void

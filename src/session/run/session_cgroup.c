@@ -20,6 +20,7 @@
 
 #define SESSION_CGROUP_CPU_PERIOD_US 100000
 #define SESSION_CGROUP_PERCENT 100
+#define SESSION_CGROUP_US_PER_S 1000000
 
 /* The one that this worker keeps; -1: none. */
 static int cgroup_fd = -1;
@@ -68,6 +69,7 @@ session_cgroup_drop(struct session *session)
 {
 	fd_close(&cgroup_fd);
 	atomic_store(&session->slot->cgroup, 0);
+	atomic_store(&session->slot->cgroup_spent_us, 0);
 }
 
 int
@@ -106,6 +108,19 @@ session_cgroup_leave(struct session *session, bool is_used_up)
 		session_cgroup_drop(session);
 		session_cgroup_collect(session);
 	}
+}
+
+static uint64_t
+session_cgroup_to_us(struct timeval time)
+{
+	return (uint64_t)time.tv_sec * SESSION_CGROUP_US_PER_S + (uint64_t)time.tv_usec;
+}
+
+void
+session_cgroup_spend(struct session *session, const struct rusage *usage)
+{
+	(void)atomic_fetch_add(&session->slot->cgroup_spent_us,
+	    session_cgroup_to_us(usage->ru_utime) + session_cgroup_to_us(usage->ru_stime));
 }
 
 /* ---- limits ------------------------------------------------------------ */

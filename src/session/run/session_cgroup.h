@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 #include "protocol/start.h"
 #include "session/session.h"
@@ -31,6 +32,10 @@ int session_cgroup_set_limits(
 
 /* How often the kernel killed in the cgroup for memory, since it was made. */
 uint64_t session_cgroup_count_oom_kills(int cgroup_fd);
+
+/* The session's program has ended, and had USAGE: what the next one has in the same cgroup is
+ * counted from there on. Of processes that it did not wait for nothing is known. */
+void session_cgroup_spend(struct session *session, const struct rusage *usage);
 
 /* The session has ended: keeps the cgroup for the next one if that may be, else
  * leaves it to be collected. IS_USED_UP: limits were set on it by us, or it
