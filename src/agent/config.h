@@ -36,6 +36,7 @@ struct config {
 	uint32_t log;		      /* enum log_level */
 	uint32_t log_to;	      /* enum log_target */
 	uint32_t on_exit;	      /* enum shutdown_action */
+	uint32_t on_shutdown;	      /* bool: SHUTDOWN ends the guest of a service, too */
 	char hostname[CONFIG_TEXT_MAX];
 	char dns[CONFIG_TEXT_MAX];
 	uint32_t cgroup; /* bool: use cgroups where they are to be had */

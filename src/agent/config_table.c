@@ -9,6 +9,7 @@ static const char *const config_levels[] = { "error", "info", "debug", NULL };
 static const char *const config_targets[] = { "stderr", "kmsg", NULL };
 static const char *const config_peers[] = { "host", "any", NULL };
 static const char *const config_actions[] = { "auto", "reboot", "poweroff", "halt", NULL };
+static const char *const config_ends[] = { "agent", "guest", NULL };
 static const char *const config_cgroups[] = { "off", "auto", NULL };
 
 /* clang-format off */
@@ -66,6 +67,9 @@ const struct config_option config_table[] = {
 	{ "on_exit", WORD(on_exit, config_actions),
 	  .initial = "auto", .value_name = "ACTION",
 	  .help = "auto, reboot, poweroff or halt" },
+	{ "on_shutdown", WORD(on_shutdown, config_ends),
+	  .initial = "agent", .value_name = "WHAT",
+	  .help = "agent or guest: what SHUTDOWN ends as a service" },
 	{ "hostname", .kind = CONFIG_TEXT, AT(hostname),
 	  .initial = "", .value_name = "NAME",
 	  .help = "else from ip=, else /etc/hostname" },

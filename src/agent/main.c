@@ -221,6 +221,7 @@ main(int argc, char **argv, char **environment)
 		.notify_socket = is_init ? NULL : getenv("NOTIFY_SOCKET"),
 		.is_init = is_init,
 		.on_exit = config.on_exit,
+		.ends_guest = config.on_shutdown != 0,
 		.started_us = started_us,
 	};
 	if (config.once && !is_init)

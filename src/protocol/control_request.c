@@ -11,6 +11,7 @@ static const char *const control_actions[] = {
 	[CONTROL_REBOOT] = "reboot",
 	[CONTROL_POWEROFF] = "poweroff",
 	[CONTROL_HALT] = "halt",
+	[CONTROL_AUTO] = "auto",
 	NULL,
 };
 

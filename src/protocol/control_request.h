@@ -16,6 +16,7 @@ enum control_action {
 	CONTROL_REBOOT = 0,
 	CONTROL_POWEROFF,
 	CONTROL_HALT,
+	CONTROL_AUTO, /* whatever ends this machine's monitor */
 };
 
 struct control_shutdown {

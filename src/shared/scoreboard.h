@@ -148,6 +148,7 @@ enum scoreboard_stage {
 	SCOREBOARD_RUNNING = 0,
 	SCOREBOARD_ENDING,     /* the sessions are being ended */
 	SCOREBOARD_LAST_WORDS, /* the sessions that asked for it may answer now */
+	SCOREBOARD_REFUSED,    /* the same, but the guest stays up */
 };
 
 /* Which restore of its snapshot the guest is; see generation.h. */

@@ -21,13 +21,18 @@
 
 #define ENDING_SYNC_MS 10000
 #define ENDING_THAW_MS 2000
+
+/* The time that the guest's own program has to tell its init, and then the init to tell us. */
+#define ENDING_PROGRAM_MS 10000
+#define ENDING_INIT_MS 30000
+
 #define ENDING_KILL_ROUNDS 5
 
 /* Between two looks for something that no event tells of. */
 #define ENDING_LOOK_MS 20
 
 struct ending_stage {
-	void (*begin)(struct supervisor *supervisor);
+	void (*begin)(struct supervisor *supervisor);	/* NULL: nothing is to be done */
 	bool (*is_over)(struct supervisor *supervisor); /* NULL: begin() does not return */
 	uint32_t max_ms;				/* it lasts no longer */
 	bool has_grace;					/* which goes before max_ms */
@@ -86,6 +91,19 @@ ending_is_synced(struct supervisor *supervisor)
 	return shutdown_is_synced(supervisor->ending.sync_pid);
 }
 
+static bool
+ending_has_program_ended(struct supervisor *supervisor)
+{
+	return supervisor->ending.program_pid == 0;
+}
+
+/* Where the guest goes down, its init ends its services, and us among them. */
+static bool
+ending_is_init_heard(struct supervisor *supervisor)
+{
+	return !supervisor->ending.is_obeyed || supervisor->stop_signal != SUPERVISOR_IS_ASKED;
+}
+
 /* ---- what is done ---------------------------------------------------------- */
 
 static void
@@ -99,15 +117,21 @@ ending_end_sessions(struct supervisor *supervisor)
 static void
 ending_allow_last_words(struct supervisor *supervisor)
 {
-	atomic_store(&supervisor->board->shutdown.stage, SCOREBOARD_LAST_WORDS);
+	const struct ending *ending = &supervisor->ending;
+
+	atomic_store(&supervisor->board->shutdown.stage,
+	    ending->ends_guest && !ending->is_obeyed ? SCOREBOARD_REFUSED : SCOREBOARD_LAST_WORDS);
 	pool_signal(&supervisor->pool, SIGHUP);
 }
 
 static void
 ending_kill_detached(struct supervisor *supervisor)
 {
+	struct ending *ending = &supervisor->ending;
+
 	detached_child_signal_all(supervisor->board, &supervisor->pool, SIGKILL);
-	ending_allow_last_words(supervisor);
+	if (ending->ends_guest)
+		ending->program_pid = shutdown_ask_init(ending->action);
 }
 
 static void
@@ -180,11 +204,17 @@ static const struct ending_stage ending_of_service[] = {
 	    .has_grace = true,
 	    .max_ms = ENDING_WORKERS_MS },
 	{ .begin = ending_kill_detached,
+	    .is_over = ending_has_program_ended,
+	    .max_ms = ENDING_PROGRAM_MS,
+	    .late = "who tells the guest's init hangs: going on without it" },
+	{ .begin = ending_allow_last_words,
 	    .is_over = ending_have_workers_left,
 	    .max_ms = ENDING_WORKERS_MS },
 	{ .begin = ending_kill_workers,
 	    .is_over = ending_have_workers_left,
 	    .max_ms = ENDING_WORKERS_MS },
+	/* A manager that saw us exit first would start us again. */
+	{ .is_over = ending_is_init_heard, .max_ms = ENDING_INIT_MS },
 	{ .begin = ending_exit },
 };
 
@@ -221,12 +251,22 @@ ending_choose_action(const struct supervisor *supervisor)
 		[CONTROL_REBOOT] = SHUTDOWN_REBOOT,
 		[CONTROL_POWEROFF] = SHUTDOWN_POWEROFF,
 		[CONTROL_HALT] = SHUTDOWN_HALT,
+		[CONTROL_AUTO] = SHUTDOWN_AUTO,
 	};
 
 	if (supervisor->stop_signal == SUPERVISOR_IS_ASKED &&
 	    supervisor->end_action < sizeof(asked) / sizeof(asked[0]))
 		return shutdown_resolve(asked[supervisor->end_action]);
 	return shutdown_resolve(supervisor->settings->on_exit);
+}
+
+/* Never where we listen on a Unix socket: that is a test, and its host would go down. */
+static bool
+ending_ends_guest(const struct supervisor *supervisor)
+{
+	return supervisor->settings->ends_guest &&
+	       supervisor->settings->listen.kind == ADDRESS_VSOCK &&
+	       supervisor->stop_signal == SUPERVISOR_IS_ASKED;
 }
 
 static void
@@ -238,7 +278,8 @@ ending_enter(struct supervisor *supervisor, const struct ending_stage *stage)
 	ending->rounds = stage == ending->stage ? ending->rounds + 1 : 1;
 	ending->stage = stage;
 	ending->until_ms = from + stage->max_ms;
-	stage->begin(supervisor);
+	if (stage->begin != NULL)
+		stage->begin(supervisor);
 }
 
 static void
@@ -255,9 +296,10 @@ ending_begin(struct supervisor *supervisor)
 		log_info("shutting down: %s", strsignal(supervisor->stop_signal));
 	}
 	supervisor->ending.grace_ms = grace_ms;
-	if (is_init)
+	supervisor->ending.ends_guest = !is_init && ending_ends_guest(supervisor);
+	if (is_init || supervisor->ending.ends_guest)
 		supervisor->ending.action = ending_choose_action(supervisor);
-	else
+	if (!is_init)
 		(void)readiness_notify(supervisor->settings->notify_socket, "STOPPING=1");
 	atomic_store(&shutdown->grace_ms, grace_ms);
 	atomic_store(&shutdown->stage, SCOREBOARD_ENDING);
@@ -295,4 +337,17 @@ ending_step(struct supervisor *supervisor)
 				   : clock_sooner(ending->until_ms, now + ending->stage->look_ms);
 		ending_go_on(supervisor, is_over);
 	}
+}
+
+void
+ending_bury(struct supervisor *supervisor, const siginfo_t *info)
+{
+	struct ending *ending = &supervisor->ending;
+
+	if (info->si_pid != ending->program_pid)
+		return;
+	ending->program_pid = 0;
+	ending->is_obeyed = info->si_code == CLD_EXITED && info->si_status == 0;
+	if (!ending->is_obeyed)
+		log_warnx("the guest's init does not end it");
 }

@@ -8,6 +8,7 @@
 #ifndef SUPERVISOR_ENDING_H
 #define SUPERVISOR_ENDING_H
 
+#include <signal.h>
 #include <stdint.h>
 
 #include "supervisor/supervisor_state.h"
@@ -17,5 +18,9 @@
  * ms); whenever something has come is as well. The last stage does not return: it
  * exits, or ends the machine. */
 uint64_t ending_step(struct supervisor *supervisor);
+
+/* Takes note of it if INFO, of waitid(2), is the end of the program that tells the guest's
+ * init of the end. */
+void ending_bury(struct supervisor *supervisor, const siginfo_t *info);
 
 #endif

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/reboot.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +17,9 @@
 
 /* Between two tries of reboot(2). */
 #define SHUTDOWN_AGAIN_MS 1000
+
+/* Where every init has its programs, or a link to them, that PATH may not name. */
+#define SHUTDOWN_FOLDER "/sbin/"
 
 /* ---- the processes ----------------------------------------------------- */
 
@@ -90,4 +94,38 @@ shutdown_machine(enum shutdown_action action)
 		log_error(-errno, "reboot");
 		(void)poll(NULL, 0, SHUTDOWN_AGAIN_MS);
 	}
+}
+
+/* ---- by its init --------------------------------------------------------- */
+
+static _Noreturn void
+shutdown_become(const char *path)
+{
+	const char *const argv[] = { path, NULL };
+	sigset_t none;
+
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)execvp(path + strlen(SHUTDOWN_FOLDER), (char *const *)argv);
+	(void)execve(path, (char *const *)argv, environ);
+	log_error(-errno, "%s", path);
+	_exit(1);
+}
+
+pid_t
+shutdown_ask_init(enum shutdown_action action)
+{
+	static const char *const programs[] = {
+		[SHUTDOWN_AUTO] = SHUTDOWN_FOLDER "reboot",
+		[SHUTDOWN_REBOOT] = SHUTDOWN_FOLDER "reboot",
+		[SHUTDOWN_POWEROFF] = SHUTDOWN_FOLDER "poweroff",
+		[SHUTDOWN_HALT] = SHUTDOWN_FOLDER "halt",
+	};
+	pid_t pid = fork();
+
+	if (pid == 0)
+		shutdown_become(programs[action]);
+	if (pid < 0)
+		log_error(-errno, "fork, for %s", programs[action]);
+	return pid > 0 ? pid : 0;
 }

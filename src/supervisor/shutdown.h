@@ -1,5 +1,5 @@
 /*
- * shutdown: the end of the machine that the agent is PID 1 of.
+ * shutdown: the end of the machine, by the agent that is its PID 1, or by its init.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -26,5 +26,10 @@ bool shutdown_is_synced(pid_t pid);
 /* Ends the machine. Does not return; where reboot(2) fails, it waits for ever, as
  * PID 1 must not exit. */
 _Noreturn void shutdown_machine(enum shutdown_action action);
+
+/* Asks the init of the guest that the agent is a service of for ACTION: a child becomes the
+ * guest's own "reboot", "poweroff" or "halt", found by PATH, else in /sbin, whose status 0
+ * says that the guest goes down. Returns its pid; or 0 where there is none, which is logged. */
+pid_t shutdown_ask_init(enum shutdown_action action);
 
 #endif

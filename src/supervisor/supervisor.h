@@ -31,6 +31,7 @@ struct supervisor_settings {
 	const char *notify_socket;  /* so is this, of a service manager; or NULL */
 	bool is_init;		    /* PID 1: it never exits, and ends with the machine */
 	enum shutdown_action on_exit;
+	bool ends_guest;     /* as a service: SHUTDOWN also ends the guest, by its own init */
 	uint64_t started_us; /* CLOCK_MONOTONIC, of the agent */
 };
 

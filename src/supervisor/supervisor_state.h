@@ -36,8 +36,11 @@ struct ending {
 	uint64_t until_ms;		  /* of the stage */
 	int rounds;			  /* how often the stage has begun */
 	uint32_t grace_ms;
-	enum shutdown_action action; /* as PID 1 */
+	enum shutdown_action action; /* as PID 1, or where it ends the guest */
 	pid_t sync_pid;		     /* the child that writes everything out */
+	bool ends_guest;	     /* as a service: the host asked for the guest's end */
+	pid_t program_pid;	     /* the guest's program that has been asked; 0: has ended */
+	bool is_obeyed;		     /* and said that its init ends the guest */
 };
 
 struct supervisor {

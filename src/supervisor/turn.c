@@ -16,6 +16,7 @@
 #include "platform/tracee.h"
 #include "supervisor/own_fd.h"
 #include "supervisor/detached_child.h"
+#include "supervisor/ending.h"
 #include "supervisor/scoreboard_log.h"
 
 /* Signals, or children, that one turn deals with. */
@@ -49,6 +50,7 @@ turn_reap_one(struct supervisor *supervisor)
 	if (supervisor->is_serving)
 		pool_bury(&supervisor->pool, &info);
 	supervisor_quiesce_bury(supervisor, &info);
+	ending_bury(supervisor, &info);
 	detached_child_bury(supervisor->board, info.si_pid);
 	(void)wait4(info.si_pid, NULL, WNOHANG, NULL);
 	return true;
@@ -114,7 +116,8 @@ static void
 turn_on_bell(struct supervisor *supervisor)
 {
 	bell_silence(supervisor->board->bell_fd);
-	if (scoreboard_is_end_asked(
+	if (supervisor->ending.stage == NULL &&
+	    scoreboard_is_end_asked(
 		supervisor->board, &supervisor->end_action, &supervisor->end_grace_ms))
 		supervisor->stop_signal = SUPERVISOR_IS_ASKED;
 	if (supervisor->is_serving)

@@ -418,7 +418,7 @@ def test_restored_that_cannot_be_read_is_exit_minus_1(agent, payload):
 
 
 @pytest.mark.ends_agent
-@pytest.mark.parametrize("action", ["reboot", "poweroff", "halt", None])
+@pytest.mark.parametrize("action", ["reboot", "poweroff", "halt", "auto", None])
 def test_shutdown_stops_the_sessions_answers_and_exits(start_agent, action):
     agent = start_agent("--workers=5")
     workers = agent.worker_pids()
@@ -434,6 +434,21 @@ def test_shutdown_stops_the_sessions_answers_and_exits(start_agent, action):
     assert result.event("exited")["reason"] == "shutdown"
     assert agent.process.wait(20) == 0
     assert not [p for p in workers + [pid] if is_running(p)]
+
+
+@pytest.mark.ends_agent
+@pytest.mark.parametrize("action", ["reboot", "poweroff", "halt", "auto"])
+def test_shutdown_never_ends_the_machine_of_who_listens_on_a_unix_socket(start_agent, tmp_path, action):
+    """Its programs are planted where the agent would find them first; test_service.py, in a VM, has
+    them run."""
+    for name in ("reboot", "poweroff", "halt"):
+        planted = tmp_path / name
+        planted.write_text(f"#!/bin/sh\n: >{tmp_path}/ran\n")
+        planted.chmod(0o755)
+    agent = start_agent("--workers=3", "--on-shutdown=guest", env={"PATH": str(tmp_path)})
+    assert agent.request(codec.SHUTDOWN, {"action": action}).code == 0
+    assert agent.process.wait(20) == 0
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.ends_agent

@@ -92,6 +92,7 @@ test_what_is_not_set_has_its_default(void **state)
 	assert_int_equal(config.log, LOG_LEVEL_INFO);
 	assert_int_equal(config.log_to, LOG_TARGET_STDERR);
 	assert_int_equal(config.on_exit, SHUTDOWN_AUTO);
+	assert_int_equal(config.on_shutdown, 0);
 	assert_string_equal(config.hostname, "");
 	assert_string_equal(config.dns, "");
 	assert_int_equal(config.cgroup, 1);
@@ -122,10 +123,10 @@ static void
 test_options_of_argv_are_taken_in_both_forms(void **state)
 {
 	(void)state;
-	assert_int_equal(
-	    READ_ARGV("--workers=8", "--max-file-mib", "17", "--listen=unix:/run/a.sock", "--boot",
-		"--peer=any", "--log=debug", "--log-to=kmsg", "--on-exit=halt",
-		"--hostname=sandbox", "--dns=1.1.1.1,9.9.9.9", "--cgroup=off"),
+	assert_int_equal(READ_ARGV("--workers=8", "--max-file-mib", "17",
+			     "--listen=unix:/run/a.sock", "--boot", "--peer=any", "--log=debug",
+			     "--log-to=kmsg", "--on-exit=halt", "--on-shutdown=guest",
+			     "--hostname=sandbox", "--dns=1.1.1.1,9.9.9.9", "--cgroup=off"),
 	    0);
 	assert_string_equal(complaints, "");
 	assert_int_equal(config.workers, 8);
@@ -138,6 +139,7 @@ test_options_of_argv_are_taken_in_both_forms(void **state)
 	assert_int_equal(config.log, LOG_LEVEL_DEBUG);
 	assert_int_equal(config.log_to, LOG_TARGET_KMSG);
 	assert_int_equal(config.on_exit, SHUTDOWN_HALT);
+	assert_int_equal(config.on_shutdown, 1);
 	assert_string_equal(config.hostname, "sandbox");
 	assert_string_equal(config.dns, "1.1.1.1,9.9.9.9");
 	assert_int_equal(config.cgroup, 0);

@@ -222,3 +222,96 @@ def test_who_else_is_in_our_cgroup_keeps_the_controllers_from_sessions(unified):
             assert end.code == 125 and "pids" in end.err
     finally:
         kill_all(unified, "sleep 4728")
+
+
+# ---- what SHUTDOWN ends ---------------------------------------------------------------
+
+
+PLANTED = """
+rm -rf /planted /ran; mkdir /planted
+for name in reboot poweroff halt; do
+    printf '%s\\n' '#!/bin/sh' "echo $name \\$(pgrep -f '^sleep 4731' | wc -l) >>/ran" "exit STATUS" >/planted/$name
+    chmod 755 /planted/$name
+done
+"""
+
+
+class Ending:
+    """A service whose guest has planted programs that say what would end it, and end with STATUS."""
+
+    def __init__(self, guest, options, status=0):
+        self.guest = guest
+        guest.output(PLANTED.replace("STATUS", str(status)))
+        self.pid = int(guest.output(
+            f"PATH=/planted:$PATH vmm-guest-agent --peer=any --workers=4 {options} >/log 2>&1 & echo $!"
+        ))  # fmt: skip
+
+    def shutdown(self, *options, addr="vsock:1"):
+        """The client's status, once it can be served."""
+        ctl = f"vmm-guest-ctl -a {addr}"
+        self.guest.output(f"{ctl} wait --timeout 60; {ctl} exec -d -- sleep 4731", 90)
+        return self.guest.run(f"{ctl} shutdown {' '.join(options)} 2>&1", 90)
+
+    def ran(self):
+        return self.guest.run("cat /ran 2>/dev/null").output
+
+    def is_there(self):
+        return self.guest.run(f"kill -0 {self.pid}").status == 0
+
+    def wait_end(self):
+        state.wait_until(lambda: not self.is_there())
+
+    def end(self):
+        self.guest.output(f"kill {self.pid}")
+        self.wait_end()
+
+
+@pytest.mark.parametrize("action", ["reboot", "halt"])
+def test_shutdown_has_the_guests_init_end_the_guest_and_the_agent(unified, action):
+    ending = Ending(unified, "--on-shutdown=guest")
+    done = ending.shutdown(f"--{action}", "--grace", "1")
+    assert (done.status, done.output) == (0, "")
+    assert ending.ran() == f"{action} 0\n"
+    assert ending.is_there(), "who restarts it would do so before init stops that"
+    ending.end()
+
+
+def test_shutdown_that_the_guests_init_refuses_is_told(unified):
+    ending = Ending(unified, "--on-shutdown=guest", status=3)
+    done = ending.shutdown("--reboot", "--grace", "1")
+    assert done.status == 1 and "does not go down" in done.output
+    ending.wait_end()
+    assert ending.ran() == "reboot 0\n"
+    assert "the guest's init does not end it" in unified.output("cat /log")
+
+
+@pytest.mark.parametrize(
+    "options,addr",
+    [
+        ("--on-shutdown=guest --listen=unix:/agent.sock", "unix:/agent.sock"),
+        ("--on-shutdown=agent", "vsock:1"),
+        ("", "vsock:1"),
+    ],
+)
+def test_shutdown_ends_the_agent_alone(unified, options, addr):
+    ending = Ending(unified, options)
+    assert ending.shutdown("--reboot", "--grace", "1", addr=addr).status == 0
+    ending.wait_end()
+    assert ending.ran() == ""
+
+
+def test_a_signal_ends_the_agent_alone(unified):
+    ending = Ending(unified, "--on-shutdown=guest")
+    unified.wait_ready()
+    ending.end()
+    assert ending.ran() == ""
+
+
+def test_the_guest_ends_by_a_program_that_path_does_not_name(boot):
+    with boot("test_init=unified") as guest:
+        guest.output("printf '%s\\n' '#!/bin/sh' '/bin/busybox reboot -f' >/sbin/reboot; chmod 755 /sbin/reboot")
+        guest.output("PATH=/nowhere /sbin/vmm-guest-agent --peer=any --on-shutdown=guest >/log 2>&1 &")
+        guest.wait_ready()
+        guest.send("vmm-guest-ctl shutdown --reboot")
+        guest.wait_end(60)
+        assert "reboot: Restarting system" in guest.console()

@@ -21,6 +21,7 @@ shutdown_serve(struct session *session, uint8_t type, const uint8_t *payload, si
 	struct control_shutdown request;
 	struct json_error error;
 	uint64_t grace_ms;
+	uint32_t stage;
 
 	(void)type;
 	if (control_shutdown_parse((const char *)payload, len, &request, &error) < 0) {
@@ -35,8 +36,9 @@ shutdown_serve(struct session *session, uint8_t type, const uint8_t *payload, si
 	    grace_ms < UINT32_MAX ? (uint32_t)grace_ms : UINT32_MAX);
 	bell_ring(session->board->bell_fd);
 	/* Its signals tell us of each stage. They are blocked but for this wait. */
-	while (atomic_load(&session->board->shutdown.stage) != SCOREBOARD_LAST_WORDS)
+	while ((stage = atomic_load(&session->board->shutdown.stage)) < SCOREBOARD_LAST_WORDS)
 		(void)ppoll(NULL, 0, NULL, stop_wait_mask());
-	session_send_exit(session, VMM_GUEST_EXIT_OK, 0);
+	session_send_exit(session,
+	    stage == SCOREBOARD_LAST_WORDS ? VMM_GUEST_EXIT_OK : VMM_GUEST_EXIT_NOT_MADE, 0);
 	conn_hang_up(&session->conn, SHUTDOWN_HOST_MS);
 }
