@@ -27,6 +27,16 @@ static const char *const file_entry_kinds[] = {
 	NULL,
 };
 
+static const char *const file_entry_types[] = {
+	[FILE_ENTRY_NOT_TOLD] = "",
+	[FILE_ENTRY_FIFO] = "fifo",
+	[FILE_ENTRY_SOCKET] = "socket",
+	[FILE_ENTRY_CHAR] = "char",
+	[FILE_ENTRY_BLOCK] = "block",
+	[FILE_ENTRY_NOT_KNOWN] = "other",
+	NULL,
+};
+
 static const char *const file_event_kinds[] = {
 	[FILE_EVENT_CREATED] = "created",
 	[FILE_EVENT_MODIFIED] = "modified",
@@ -56,6 +66,8 @@ static const struct message_member file_entry_table[] = {
 	{ "path_b64", .kind = MESSAGE_TEXT, AT(path_b64), .sets = PATHED | ERROR },
 	{ "kind", .kind = MESSAGE_WORD, AT(entry.kind), .sets = ENTRY,
 	    .flags = MESSAGE_NEEDED | MESSAGE_OPEN, .more = file_entry_kinds },
+	{ "type", .kind = MESSAGE_WORD, AT(entry.type), .sets = ENTRY, .flags = MESSAGE_OPEN,
+	    .more = file_entry_types },
 	{ "size", NUMBER(entry.size), .sets = ENTRY, .most = MESSAGE_OFFSETS },
 	{ "mode", NUMBER(entry.mode), .sets = ENTRY },
 	{ "mtime_secs", .kind = MESSAGE_SIGNED, AT(entry.mtime_secs), .sets = ENTRY,

@@ -24,10 +24,21 @@ enum file_entry_kind {
 	FILE_ENTRY_OTHER,
 };
 
+/* What is OTHER. */
+enum file_entry_type {
+	FILE_ENTRY_NOT_TOLD = 0, /* by an older agent, or it can't be looked at */
+	FILE_ENTRY_FIFO,
+	FILE_ENTRY_SOCKET,
+	FILE_ENTRY_CHAR,
+	FILE_ENTRY_BLOCK,
+	FILE_ENTRY_NOT_KNOWN, /* what only a later agent tells */
+};
+
 /* One file; strings are borrowed. */
 struct file_entry {
 	const char *name;
 	enum file_entry_kind kind;
+	enum file_entry_type type;
 	uint64_t size; /* 0 unless a regular file */
 	uint32_t mode; /* low 12 bits */
 	int64_t mtime_secs;

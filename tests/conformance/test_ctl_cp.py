@@ -428,6 +428,20 @@ def test_ls_lists_names_and_l_all_of_it(ctl, guest):
     assert done.code == 1 and "vm:/no/such: No such file" in done.text
 
 
+def test_ls_and_stat_say_which_special_file_it_is(ctl, guest):
+    kinds = {"pipe": ("p", stat.S_IFIFO, "FIFO"), "null": ("c", stat.S_IFCHR, "character device"),
+             "loop": ("b", stat.S_IFBLK, "block device"), "sock": ("s", stat.S_IFSOCK, "socket")}
+    (guest / "dev").mkdir()
+    for name, (_, kind, _) in kinds.items():
+        os.mknod(guest / "dev" / name, kind | 0o600, os.makedev(7, 250))
+    lines = ctl.ok("ls", "-l", guest / "dev").decode().splitlines()
+    assert {line.split()[-1]: line[0] for line in lines} == {name: letter for name, (letter, _, _) in kinds.items()}
+    assert all(line[1:10] == "rw-------" for line in lines)
+    for name, (letter, _, words) in kinds.items():
+        text = ctl.ok("stat", guest / "dev" / name).decode()
+        assert words in text and "(%srw-------)" % letter in text
+
+
 def test_stat_in_words_and_in_json(ctl, guest):
     make_tree(guest)
     text = ctl.ok("stat", guest / "tool").decode()

@@ -3,6 +3,7 @@
 
 import os
 import socket
+import stat as stat_bits
 
 import pytest
 
@@ -75,6 +76,26 @@ def test_fifos_sockets_and_devices_are_other_of_size_0(agent, tmp_path):
         for path in (tmp_path / "fifo", tmp_path / "sock", "/dev/null"):
             entry = stat(agent, path)
             assert (entry["kind"], entry["size"]) == ("other", 0)
+
+
+@pytest.fixture
+def specials(tmp_path):
+    """Name to what `type` says of it: one of each that has a type, and one of each that has none."""
+    os.mkfifo(tmp_path / "fifo")
+    os.mknod(tmp_path / "char", stat_bits.S_IFCHR | 0o600, os.makedev(1, 3))
+    os.mknod(tmp_path / "block", stat_bits.S_IFBLK | 0o600, os.makedev(7, 250))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+    (tmp_path / "file").touch()
+    (tmp_path / "dir").mkdir()
+    (tmp_path / "link").symlink_to("fifo")
+    return {name: name if name in ("fifo", "char", "block", "socket") else None for name in os.listdir(tmp_path)}
+
+
+def test_type_says_which_other_it_is_in_stat_and_list(agent, tmp_path, specials):
+    assert {name: stat(agent, tmp_path / name).get("type") for name in specials} == specials
+    assert {entry["name"]: entry.get("type") for entry in listing(agent, tmp_path)} == specials
+    assert {entry["kind"] for entry in listing(agent, tmp_path) if "type" in entry} == {"other"}
 
 
 @pytest.mark.parametrize("path,name", [("/", "/"), ("/etc", "etc"), ("/etc/", "etc"), ("etc", "etc"),

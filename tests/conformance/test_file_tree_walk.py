@@ -446,6 +446,8 @@ def test_devices_and_sockets_are_told_of_and_never_opened(start_agent, tmp_path)
         with Trace(agent.worker_pids(), "open,openat") as trace:
             came = tree(agent, tmp_path)
     assert {e["kind"] for path, e in came.entries.items() if path} == {"other"} and len(came.entries) == 5
+    assert {path: e.get("type") for path, e in came.entries.items()} == {
+        b"": None, b"fifo": "fifo", b"disk": "block", b"null": "char", b"socket": "socket"}
     opened = [call for calls in trace.calls().values() for call in calls]
     assert len(opened) >= 5 and all("O_PATH" in call or "O_DIRECTORY" in call for call in opened)
 

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -55,6 +56,31 @@ test_the_smallest_entry_is_no_smaller_than_promised(void **state)
 	(void)state;
 	assert_true(len >= FILE_ENTRY_TEXT_MIN);
 	free(text);
+}
+
+static void
+test_a_type_that_a_later_agent_tells_is_read_as_one_that_is_not_known(void **state)
+{
+	static const struct {
+		const char *text;
+		enum file_entry_type type;
+	} types[] = {
+		{ "", FILE_ENTRY_NOT_TOLD },
+		{ ",\"type\":\"block\"", FILE_ENTRY_BLOCK },
+		{ ",\"type\":\"whiteout\"", FILE_ENTRY_NOT_KNOWN },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		struct file_listing CLEANUP_LISTING listing = { 0 };
+		struct json_error error;
+		char text[128];
+		int len = snprintf(
+		    text, sizeof(text), "{\"name\":\"\",\"kind\":\"other\"%s}", types[i].text);
+
+		assert_int_equal(file_listing_parse_one(text, (size_t)len, &listing, &error), 0);
+		assert_int_equal(listing.entries[0].type, types[i].type);
+	}
 }
 
 static void
@@ -286,6 +312,8 @@ main(void)
 		cmocka_unit_test(test_a_tree_s_names_come_back_byte_by_byte),
 		cmocka_unit_test(test_what_a_tree_s_entry_leaves_out_is_as_it_mostly_is),
 		cmocka_unit_test(test_a_tree_s_entry_is_refused_by_its_member),
+		cmocka_unit_test(
+		    test_a_type_that_a_later_agent_tells_is_read_as_one_that_is_not_known),
 		cmocka_unit_test(test_names_that_are_no_utf8_are_sent_all_the_same),
 		cmocka_unit_test(test_an_empty_directory_is_an_empty_array),
 		cmocka_unit_test(test_a_list_is_read_as_it_was_made),

@@ -374,6 +374,11 @@ static const struct {
 	    "{\"path\":\"a\xef\xbf\xbd\",\"path_b64\":\"Yf8=\",\"error\":\"EACCES\"}",
 	    tree_entry_read, tree_entry_write },
 	{ "FILE_STAT", ENTRY, entry_read, entry_write },
+	{ "FILE_STAT of a device",
+	    "{\"name\":\"a name of some length, which does not fit into thirty-two bytes\","
+	    "\"kind\":\"other\",\"type\":\"char\",\"size\":0,\"mode\":4095,\"mtime_secs\":-5,"
+	    "\"mtime_nanos\":9,\"uid\":42,\"gid\":7,\"symlink_target\":\"\"}",
+	    entry_read, entry_write },
 	{ "FILE_LIST", "[" ENTRY "," ENTRY "," ENTRY "]", listing_read, listing_write },
 	{ "FILE_EVENT unwatched",
 	    "{\"kind\":\"unwatched\",\"path\":\"/a\",\"renamed_to\":\"\",\"error\":\"EIO\"}",

@@ -122,8 +122,8 @@ test_signals_beyond_the_last_are_dropped(void **state)
 static void
 test_entries_are_read_as_they_were_written(void **state)
 {
-	const struct file_entry entry = { "a\"b", FILE_ENTRY_SYMLINK, 5, 04755, -1, 999999999, 1000,
-		1001, "t" };
+	const struct file_entry entry = { "a\"b", FILE_ENTRY_SYMLINK, FILE_ENTRY_NOT_TOLD, 5, 04755,
+		-1, 999999999, 1000, 1001, "t" };
 	struct file_list list = { 0 };
 	struct file_listing listing;
 	struct json_error error = { 0 };

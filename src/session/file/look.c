@@ -21,6 +21,23 @@ file_look_kind(mode_t mode)
 	return S_ISLNK(mode) ? FILE_ENTRY_SYMLINK : FILE_ENTRY_OTHER;
 }
 
+static enum file_entry_type
+file_look_type(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFIFO:
+		return FILE_ENTRY_FIFO;
+	case S_IFSOCK:
+		return FILE_ENTRY_SOCKET;
+	case S_IFCHR:
+		return FILE_ENTRY_CHAR;
+	case S_IFBLK:
+		return FILE_ENTRY_BLOCK;
+	default:
+		return FILE_ENTRY_NOT_TOLD;
+	}
+}
+
 int
 file_look_by_fd(int fd, char target[PATH_MAX], struct stat *ret)
 {
@@ -40,6 +57,7 @@ file_look_entry(const struct stat *status, const char *target)
 {
 	return (struct file_entry){
 		.kind = file_look_kind(status->st_mode),
+		.type = file_look_type(status->st_mode),
 		.size = S_ISREG(status->st_mode) ? (uint64_t)status->st_size : 0,
 		.mode = status->st_mode & FILE_LOOK_MODE_BITS,
 		.mtime_secs = status->st_mtim.tv_sec,
