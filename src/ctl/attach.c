@@ -302,17 +302,31 @@ attach_set_polls(const struct attach *attach, struct pollfd polls[ATTACH_POLLS])
 	    (struct pollfd){ .fd = can_receive ? -1 : attach->piece_output->fd, .events = POLLOUT };
 }
 
+/* Who gave the agent a time does not wait for another connection either. */
+static void
+attach_check_quiet(struct attach *attach)
+{
+	int r = attach->client->fd >= 0 ? client_check_quiet(attach->client) : 0;
+
+	if (r == 0)
+		return;
+	client_explain(attach->client, r, &attach->result->error);
+	attach_end(attach, ATTACH_LOST, 0);
+}
+
 static void
 attach_step(struct attach *attach)
 {
 	struct pollfd polls[ATTACH_POLLS];
-	int timeout = -1;
+	uint64_t due_ms = CLOCK_NEVER;
 
 	attach_put_due(attach);
 	attach_set_polls(attach, polls);
 	if (attach->session != NULL)
-		timeout = clock_poll_timeout(clock_mono_ms(), attach_durable_due_ms(attach));
-	if (poll(polls, ATTACH_POLLS, timeout) < 0) {
+		due_ms = attach_durable_due_ms(attach);
+	if (attach->client->fd >= 0)
+		due_ms = clock_sooner(due_ms, client_quiet_due_ms(attach->client));
+	if (poll(polls, ATTACH_POLLS, clock_poll_timeout(clock_mono_ms(), due_ms)) < 0) {
 		if (errno == ENOMEM)
 			io_error_pause();
 		return;
@@ -329,6 +343,8 @@ attach_step(struct attach *attach)
 	if (!attach->is_over && attach->piece.len == 0 && attach->client->fd >= 0 &&
 	    (polls[ATTACH_POLL_CONN].revents & (POLLIN | POLLERR | POLLHUP)))
 		attach_receive(attach);
+	if (!attach->is_over)
+		attach_check_quiet(attach);
 	if (!attach->is_over && attach->session != NULL)
 		attach_durable_act(attach);
 }

@@ -129,11 +129,13 @@ hold_step(struct hold *hold)
 		[HOLD_POLL_INPUT] = { .fd = hold_may_read(hold) ? STDIN_FILENO : -1,
 		    .events = POLLIN },
 	};
-	int n = poll(polls, HOLD_POLLS, clock_poll_timeout(clock_mono_ms(), hold->deadline_ms));
+	uint64_t due_ms = clock_sooner(hold->deadline_ms, client_quiet_due_ms(&hold->client));
+	int n = poll(polls, HOLD_POLLS, clock_poll_timeout(clock_mono_ms(), due_ms));
 
+	(void)client_check_quiet(&hold->client); /* who says it; the deadline is ours */
 	if (n < 0 && errno == ENOMEM)
 		io_error_pause();
-	if (n == 0)
+	if (n == 0 && clock_mono_ms() >= hold->deadline_ms)
 		hold_expire(hold);
 	if (n > 0 && polls[HOLD_POLL_CONN].revents != 0)
 		hold_receive(hold);

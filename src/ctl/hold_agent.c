@@ -207,6 +207,9 @@ hold_open(struct hold *hold)
 	r = client_send(&hold->client, VMM_GUEST_QUIESCE, json, len);
 	free(json);
 	hold->deadline_ms = clock_mono_ms() + request->within_ms + HOLD_LATE_MS;
+	if (target_agent()->answer_ms > 0)
+		hold->deadline_ms = clock_sooner(
+		    hold->deadline_ms, clock_mono_ms() + (uint64_t)target_agent()->answer_ms);
 	/* What the agent says before it closes is still to be read. */
 	if (r == 0 || client_is_gone(r))
 		return 0;

@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <errno.h>
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -45,7 +46,17 @@ static const struct command *const main_commands[] = {
 #define MAIN_COMMANDS ((int)(sizeof(main_commands) / sizeof(main_commands[0])))
 
 static const char *main_address;
+static uint64_t main_wait_ms;
 static bool main_shows_version;
+
+/* 0 would be for ever. */
+static int
+main_take_wait(const struct options_row *row, char *text)
+{
+	int r = options_take_ms(row, text);
+
+	return r == 0 && main_wait_ms == 0 ? -EINVAL : r;
+}
 
 static const struct options_row main_options[] = {
 	OPTIONS_TEXT("address", 'a', "ADDRESS", &main_address,
@@ -53,6 +64,9 @@ static const struct options_row main_options[] = {
 	    "  unix:PATH  the Unix socket of the VM's vsock device\n"
 	    "             (Firecracker, Cloud Hypervisor)\n"
 	    "  vsock:CID  the VM's context id (QEMU)"),
+	OPTIONS_CALL("wait", 0, "S", main_take_wait, &main_wait_ms, OPTIONS_OF_SECONDS,
+	    "give up where the agent has not begun to answer after S seconds, whatever the "
+	    "command; without it that is said after 5 s, and waited for"),
 	OPTIONS_FLAG("version", 0, &main_shows_version, "show the version"),
 	OPTIONS_END,
 };
@@ -60,7 +74,7 @@ static const struct options_row main_options[] = {
 static void
 main_print_help(void)
 {
-	(void)printf("Usage: " COMMAND_PROGRAM " [-a ADDRESS] COMMAND [ARGUMENT]...\n"
+	(void)printf("Usage: " COMMAND_PROGRAM " [-a ADDRESS] [--wait S] COMMAND [ARGUMENT]...\n"
 		     "\n"
 		     "Talks to vmm-guest-agent in a microVM.\n"
 		     "\n"
@@ -171,6 +185,6 @@ main(int argc, char **argv)
 		(void)printf(COMMAND_PROGRAM " %s\n", PACKAGE_VERSION);
 		return main_close(0, COMMAND_FAILED);
 	}
-	target_open(main_address);
+	target_open(main_address, main_wait_ms);
 	return main_command(argc - optind, argv + optind);
 }

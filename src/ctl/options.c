@@ -53,11 +53,18 @@ int
 options_take_seconds(const struct options_row *row, char *text)
 {
 	uint64_t seconds;
-	int r = command_parse_number(text, 0, UINT32_MAX, &seconds);
+	int r = quantity_parse_seconds(text, &seconds);
 
-	if (r == 0)
-		*(uint32_t *)row->into = (uint32_t)seconds;
-	return r;
+	if (r < 0 || seconds > UINT32_MAX)
+		return -EINVAL;
+	*(uint32_t *)row->into = (uint32_t)seconds;
+	return 0;
+}
+
+int
+options_take_ms(const struct options_row *row, char *text)
+{
+	return quantity_parse_ms(text, row->into);
 }
 
 int

@@ -38,7 +38,8 @@ struct options_row {
 	}
 
 /* The usual rows: INTO is a bool that becomes true; an enum that becomes VALUE; a const
- * char *; a uint64_t of bytes; a uint32_t of seconds. */
+ * char *; a uint64_t of bytes; a uint32_t of seconds, of which a
+ * part counts as a whole one; a uint64_t of milliseconds. */
 #define OPTIONS_FLAG(name_, letter_, into_, help_)                                                 \
 	OPTIONS_CALL(name_, letter_, NULL, options_take_flag, into_, NULL, help_)
 #define OPTIONS_VALUE(name_, into_, value_, help_)                                                 \
@@ -52,7 +53,9 @@ struct options_row {
 	OPTIONS_CALL(name_, 0, argument_, options_take_bytes, into_, "a number of bytes", help_)
 #define OPTIONS_SECONDS(name_, argument_, into_, help_)                                            \
 	OPTIONS_CALL(name_, 0, argument_, options_take_seconds, into_, OPTIONS_OF_SECONDS, help_)
-#define OPTIONS_OF_SECONDS "a number of seconds"
+#define OPTIONS_MS(name_, argument_, into_, help_)                                                 \
+	OPTIONS_CALL(name_, 0, argument_, options_take_ms, into_, OPTIONS_OF_SECONDS, help_)
+#define OPTIONS_OF_SECONDS "a number of seconds (or 500ms, 10s, 2m, 1h)"
 
 /* A letter that other programs of the name have, and that --help need not show. */
 #define OPTIONS_HIDDEN(letter_, take_, into_)                                                      \
@@ -67,6 +70,7 @@ int options_take_value(const struct options_row *row, char *text);
 int options_take_text(const struct options_row *row, char *text);
 int options_take_bytes(const struct options_row *row, char *text);
 int options_take_seconds(const struct options_row *row, char *text);
+int options_take_ms(const struct options_row *row, char *text);
 int options_take_nothing(const struct options_row *row, char *text);
 
 enum options_end {

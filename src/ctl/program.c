@@ -66,6 +66,7 @@ static int
 program_start(
     struct client *client, const struct start_request *request, struct client_error *error)
 {
+	struct start_request asked = *request;
 	size_t len;
 	char *json;
 	int r = program_check(request);
@@ -80,7 +81,13 @@ program_start(
 		    client, target_agent(), VMM_GUEST_EXEC_PORT, CLIENT_CONNECT_MS, error);
 	if (r < 0)
 		return r;
-	json = start_format(request, &len);
+	/* A program that says nothing is not an agent that doesn't: only a report tells them apart.
+	 */
+	if (!asked.report && !asked.is_durable && target_agent()->answer_ms > 0)
+		asked.report = true;
+	if (!asked.report && !asked.is_durable)
+		client_expect_nothing(client);
+	json = start_format(&asked, &len);
 	if (json == NULL) {
 		client_fail(error, "out of memory");
 		return -ENOMEM;

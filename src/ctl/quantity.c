@@ -52,29 +52,52 @@ quantity_format_ms(char *text, uint64_t ms)
 		(void)snprintf(text, QUANTITY_MAX, "%llud %02lluh", h / 24, h % 24);
 }
 
+/* A number of many digits is one that no wait has. */
+#define QUANTITY_DIGITS_MAX 15
+
 int
-quantity_parse_seconds(const char *text, uint64_t *ret)
+quantity_parse_ms(const char *text, uint64_t *ret)
 {
 	static const struct {
-		char letter;
-		unsigned seconds;
-	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { '\0', 1 } };
-	unsigned long long number;
-	char *end;
+		const char *name;
+		uint64_t ms;
+	} units[] = { { "", QUANTITY_MS_PER_S }, { "ms", 1 }, { "s", QUANTITY_MS_PER_S },
+		{ "m", 60 * QUANTITY_MS_PER_S }, { "h", 3600 * QUANTITY_MS_PER_S },
+		{ "d", 86400 * QUANTITY_MS_PER_S } };
+	size_t len = strspn(text, "0123456789");
+	uint64_t whole = len > 0 ? strtoull(text, NULL, 10) : 0;
+	uint64_t part = 0;
+	uint64_t parts = 1;
 
-	errno = 0;
-	if (text[0] < '0' || text[0] > '9')
+	if (len == 0 || len > QUANTITY_DIGITS_MAX)
 		return -EINVAL;
-	number = strtoull(text, &end, 10);
-	if (errno != 0 || (*end != '\0' && end[1] != '\0'))
-		return -EINVAL;
+	text += len;
+	if (text[0] == '.') {
+		for (text++; isdigit((unsigned char)*text) && parts < 1000000; text++) {
+			part = 10 * part + (uint64_t)(*text - '0');
+			parts *= 10;
+		}
+		if (parts == 1)
+			return -EINVAL;
+	}
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		if (*end != units[i].letter || number > UINT64_MAX / units[i].seconds)
+		if (strcmp(text, units[i].name) != 0 || whole > UINT64_MAX / 2 / units[i].ms)
 			continue;
-		*ret = number * units[i].seconds;
+		*ret = whole * units[i].ms + (part * units[i].ms + parts - 1) / parts;
 		return 0;
 	}
 	return -EINVAL;
+}
+
+int
+quantity_parse_seconds(const char *text, uint64_t *ret)
+{
+	uint64_t ms;
+	int r = quantity_parse_ms(text, &ms);
+
+	if (r == 0)
+		*ret = (ms + QUANTITY_MS_PER_S - 1) / QUANTITY_MS_PER_S;
+	return r;
 }
 
 int

@@ -20,7 +20,11 @@ void quantity_format_ms(char *text, uint64_t ms);
 /* Reads "512", "64K", "1M", "2G" (or "2GiB"), powers of 1024. Returns 0 or -EINVAL. */
 int quantity_parse_bytes(const char *text, uint64_t *ret);
 
-/* Reads "90", "90s", "10m", "2h", "7d". Returns 0 with seconds, or -EINVAL. */
+/* Reads "90", "1.5", "250ms", "90s", "10m", "2h", "7d". Returns 0 with milliseconds, the next one
+ * where it lies between two, or -EINVAL. */
+int quantity_parse_ms(const char *text, uint64_t *ret);
+
+/* The same, with seconds. */
 int quantity_parse_seconds(const char *text, uint64_t *ret);
 
 #endif

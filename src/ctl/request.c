@@ -5,6 +5,7 @@
  */
 #include "ctl/request.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "ctl/command.h"
@@ -17,9 +18,12 @@ request_run(const struct request *request, struct control_answer *ret)
 {
 	struct client_error error = { "" };
 	int status = 0;
+	int r = control_ask(target_agent(), request->type, request->payload, request->len,
+	    request->timeout_ms > 0 ? request->timeout_ms : -1, ret, &error);
 
-	if (control_ask(
-		target_agent(), request->type, request->payload, request->len, -1, ret, &error) < 0)
+	if (r == -ETIMEDOUT && request->no_time != NULL)
+		return command_fail("%s", request->no_time);
+	if (r < 0)
 		return command_fail("%s", error.text);
 	if (ret->exit.code == VMM_GUEST_EXIT_OK)
 		return 0;

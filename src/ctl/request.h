@@ -19,12 +19,14 @@ struct request {
 	const void *payload;
 	size_t len;
 	const char *refused;  /* before the agent's own words, if it has any */
+	int timeout_ms;	      /* how long it may take; 0: as long as it likes */
+	const char *no_time;  /* what is said when that is over; NULL: as it is */
 	const char *not_made; /* for VMM_GUEST_EXIT_NOT_MADE; NULL: as the others */
 	/* Says it where there is a STATUS that tells more, or returns 0; NULL: nothing does. */
 	int (*complain)(const struct control_answer *answer);
 };
 
-/* Asks, with no limit of time. *RET is for control_answer_done() in any case. */
+/* Asks. *RET is for control_answer_done() in any case. */
 int request_run(const struct request *request, struct control_answer *ret);
 
 /* The same for a payload in JSON, which is freed; NULL: no memory. */

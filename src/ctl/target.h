@@ -10,9 +10,10 @@
 #include "ctl/core/client.h"
 
 /* Called once, before any connection is made and any thread started. ADDRESS is kept;
- * NULL: that of $VMM_GUEST_ADDR. Where $VMM_GUEST_TRACE is 1, all frames are traced
+ * NULL: that of $VMM_GUEST_ADDR. ANSWER_MS is how long the agent may take to begin an answer;
+ * 0: as long as it likes. Where $VMM_GUEST_TRACE is 1, all frames are traced
  * (ctl/trace.h). */
-void target_open(const char *address);
+void target_open(const char *address, uint64_t answer_ms);
 
 /* From now on TICK is called by any thread that waits for the agent, each TICK_MS. */
 void target_set_tick(void (*tick)(void), int tick_ms);

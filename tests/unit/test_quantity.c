@@ -107,15 +107,32 @@ test_what_is_no_size_is_refused(void **state)
 }
 
 static void
+test_a_part_of_a_second_is_kept(void **state)
+{
+	uint64_t ms = 0;
+
+	(void)state;
+	assert_int_equal(quantity_parse_ms("1.5", &ms), 0);
+	assert_true(ms == 1500);
+	assert_int_equal(quantity_parse_ms("250ms", &ms), 0);
+	assert_true(ms == 250);
+	assert_int_equal(quantity_parse_ms("0.0001", &ms), 0);
+	assert_true(ms == 1);
+	assert_int_equal(quantity_parse_ms("2m", &ms), 0);
+	assert_true(ms == 120000);
+}
+
+static void
 test_a_duration_is_read_with_and_without_a_unit(void **state)
 {
 	static const struct {
 		const char *text;
 		uint64_t seconds;
 	} cases[] = { { "0", 0 }, { "90", 90 }, { "90s", 90 }, { "10m", 600 }, { "2h", 7200 },
-		{ "7d", 604800 }, { "18446744073709551615", UINT64_MAX } };
-	static const char *const wrong[] = { "", "s", "-1", "1 s", "1w", "10ms", "1.5h",
-		"18446744073709551615m", "18446744073709551616" };
+		{ "7d", 604800 }, { "1.5", 2 }, { "1.5m", 90 }, { "250ms", 1 },
+		{ "999999999999999", 999999999999999 } };
+	static const char *const wrong[] = { "", "s", "-1", "1 s", "1w", "1.", ".5", "1.5x",
+		"1.2.3", "1.12345678", "999999999999999d", "18446744073709551616" };
 	uint64_t seconds = 7;
 
 	(void)state;
@@ -137,6 +154,7 @@ main(void)
 		cmocka_unit_test(test_durations_have_two_parts_at_most),
 		cmocka_unit_test(test_sizes_are_read_with_and_without_a_unit),
 		cmocka_unit_test(test_what_is_no_size_is_refused),
+		cmocka_unit_test(test_a_part_of_a_second_is_kept),
 		cmocka_unit_test(test_a_duration_is_read_with_and_without_a_unit),
 	};
 

@@ -4,17 +4,16 @@
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdbool.h>
 
 #include "ctl/command.h"
 #include "ctl/core/control.h"
+#include "ctl/quantity.h"
 #include "ctl/target.h"
 #include "platform/backoff.h"
 #include "platform/clock.h"
 
-#define WAIT_MS_PER_S 1000
 #define WAIT_PAUSE_FIRST_MS 10
 #define WAIT_PAUSE_MAX_MS 250
 
@@ -32,12 +31,12 @@ static uint64_t wait_deadline_ms = CLOCK_NEVER;
 static int
 wait_take_timeout(const struct options_row *row, char *text)
 {
-	uint64_t seconds;
-	int r = command_parse_number(text, 0, UINT_MAX, &seconds);
+	uint64_t ms;
+	int r = quantity_parse_ms(text, &ms);
 
 	(void)row;
 	if (r == 0)
-		wait_deadline_ms = clock_mono_ms() + seconds * WAIT_MS_PER_S;
+		wait_deadline_ms = clock_mono_ms() + ms;
 	return r;
 }
 

@@ -104,7 +104,7 @@ static int
 client_unreached(const struct client *client, int error, enum address_kind kind, int timeout_ms,
     struct client_error *ret)
 {
-	if (error == ETIMEDOUT)
+	if (error == ETIMEDOUT || error == ETIME)
 		client_fail(ret, "the agent at %s, port %u, did not answer within %g s",
 		    client->target->address, client->port, (double)timeout_ms / CLIENT_MS_PER_S);
 	else
@@ -114,22 +114,76 @@ client_unreached(const struct client *client, int error, enum address_kind kind,
 	return -error;
 }
 
+uint64_t
+client_quiet_due_ms(const struct client *client)
+{
+	const struct client_target *target = client->target;
+	uint64_t due_ms = CLOCK_NEVER;
+
+	if (client->quiet_ms == 0)
+		return CLOCK_NEVER;
+	if (target->quiet != NULL && !client->quiet_is_told)
+		due_ms = client->quiet_ms + CLIENT_QUIET_MS;
+	if (target->answer_ms > 0)
+		due_ms = clock_sooner(due_ms, client->quiet_ms + (uint64_t)target->answer_ms);
+	return due_ms;
+}
+
 int
-client_poll(const struct client *client, struct pollfd *polls, nfds_t count)
+client_check_quiet(struct client *client)
+{
+	const struct client_target *target = client->target;
+	uint64_t now = clock_mono_ms();
+
+	if (client->quiet_ms == 0)
+		return 0;
+	if (target->answer_ms > 0 && now >= client->quiet_ms + (uint64_t)target->answer_ms)
+		return -ETIME;
+	if (target->quiet != NULL && !client->quiet_is_told &&
+	    now >= client->quiet_ms + CLIENT_QUIET_MS) {
+		client->quiet_is_told = true;
+		target->quiet(client);
+	}
+	return 0;
+}
+
+void
+client_expect_nothing(struct client *client)
+{
+	client->quiet_ms = 0;
+}
+
+void
+client_expect_answer(struct client *client)
+{
+	client->quiet_ms = clock_mono_ms();
+}
+
+/* What is to be done when nothing came within the time. */
+static int
+client_time_is_up(struct client *client)
+{
+	return clock_mono_ms() >= client->deadline_ms ? -ETIMEDOUT : client_check_quiet(client);
+}
+
+int
+client_poll(struct client *client, struct pollfd *polls, nfds_t count)
 {
 	const struct client_target *target = client->target;
 
 	for (;;) {
-		int left = clock_poll_timeout(clock_mono_ms(), client->deadline_ms);
+		int left = clock_poll_timeout(clock_mono_ms(),
+		    clock_sooner(client->deadline_ms, client_quiet_due_ms(client)));
 		bool ticks = target->tick != NULL && (left < 0 || left > target->tick_ms);
 		int n = poll(polls, count, ticks ? target->tick_ms : left);
+		int r = n == 0 && !ticks ? client_time_is_up(client) : 0;
 
-		if (n > 0)
-			return 0;
-		if (n == 0 && !ticks)
-			return -ETIMEDOUT;
-		if (n == 0)
+		if (n > 0 || r < 0)
+			return r;
+		if (n == 0 && ticks)
 			target->tick();
+		else if (n == 0)
+			continue;
 		else if (errno == ENOMEM)
 			io_error_pause();
 		else if (errno != EINTR)
@@ -160,6 +214,7 @@ client_shake_hands(struct client *client, int timeout_ms, struct client_error *e
 	size_t len = handshake_format_connect(line, sizeof(line), client->port);
 	const uint8_t *answer;
 	const uint8_t *newline = NULL;
+	uint64_t begun_ms = client->quiet_ms;
 	int r = client_send_bytes(client, line, len);
 
 	if (client_is_gone(r))
@@ -191,7 +246,19 @@ client_shake_hands(struct client *client, int timeout_ms, struct client_error *e
 		return -EPROTO;
 	}
 	frame_reader_skip(&client->reader, (size_t)(newline - answer) + 1);
+	/* That was the device's word, not the agent's. */
+	if (frame_reader_peek(&client->reader, &answer) == 0)
+		client->quiet_ms = begun_ms;
 	return 0;
+}
+
+/* How long to try to connect, where TIMEOUT_MS is the caller's limit. */
+static int
+client_connect_ms(const struct client_target *target, int timeout_ms)
+{
+	bool is_longer = timeout_ms != CLIENT_CONNECT_MS && timeout_ms < target->answer_ms;
+
+	return target->answer_ms > 0 && !is_longer ? target->answer_ms : timeout_ms;
 }
 
 int
@@ -206,6 +273,8 @@ client_open(struct client *ret, const struct client_target *target, uint32_t por
 		return r;
 	client.target = target;
 	client.port = port;
+	timeout_ms = client_connect_ms(target, timeout_ms);
+	client.quiet_ms = clock_mono_ms();
 	client.deadline_ms = clock_mono_ms() + (uint64_t)timeout_ms;
 	client.reader.buffer = malloc(CLIENT_BUFFER_LEN);
 	client.reader.size = CLIENT_BUFFER_LEN;
@@ -245,6 +314,11 @@ client_explain(struct client *client, int error, struct client_error *ret)
 		    "the agent at %s closed the connection without an answer; did the VM stop, or "
 		    "is this agent too old for the request?",
 		    client->target->address);
+		break;
+	case ETIME:
+		client_fail(ret, "the agent at %s, port %u, did not answer within %g s (--wait)",
+		    client->target->address, client->port,
+		    (double)client->target->answer_ms / CLIENT_MS_PER_S);
 		break;
 	case EPIPE:
 	case ECONNRESET:

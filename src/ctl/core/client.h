@@ -6,8 +6,9 @@
  * what goes wrong is returned, as -errno and as a text for a person.
  *
  * A connection is used by one thread; many threads may share a target. Every wait also
- * ends when the target's CANCEL_FD can be read, with -ECANCELED, and at the connection's
- * deadline, with -ETIMEDOUT.
+ * ends when the target's CANCEL_FD can be read, with -ECANCELED, at the connection's
+ * deadline, with -ETIMEDOUT, and with -ETIME where the agent does not begin to answer within
+ * the target's ANSWER_MS.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -25,6 +26,9 @@
 
 /* How long an agent may take to answer a connection. */
 #define CLIENT_CONNECT_MS 10000
+
+/* After this time without a sign of life it is told, once a connection. */
+#define CLIENT_QUIET_MS 5000
 
 /* How long in a row the kernel may lack memory before that is an error. */
 #define CLIENT_LACK_MS 60000
@@ -52,6 +56,8 @@ struct client_frame {
 	size_t data_len;
 };
 
+struct client;
+
 /* Where the agent is, and what all connections to it share, which it outlives. */
 struct client_target {
 	const char *address; /* unix:PATH or vsock:CID; "": none */
@@ -62,12 +68,18 @@ struct client_target {
 	/* Called by any thread that waits, each TICK_MS; NULL: nothing is. */
 	void (*tick)(void);
 	int tick_ms;
+	/* Called by any thread when a connection is made, and for CLIENT_QUIET_MS nothing came
+	 * of the agent's answer, nor could anything be sent; NULL: nothing is. */
+	void (*quiet)(const struct client *client);
+	int answer_ms; /* how long that may last at most; 0: for ever */
 };
 
 struct client {
 	const struct client_target *target;
 	int fd;
 	uint32_t port;
+	uint64_t quiet_ms; /* since when nothing came of an answer or went; 0: that is no matter */
+	bool quiet_is_told;
 	uint64_t deadline_ms;	    /* of every wait, CLOCK_MONOTONIC; CLOCK_NEVER at first */
 	struct io_lack lack;	    /* of the kernel's memory */
 	uint64_t short_until_ms;    /* pieces are small until then; 0: they are not */
@@ -101,6 +113,17 @@ int client_check_target(const struct client_target *target, struct client_error 
  * or none that can be understood; -ECONNREFUSED where nobody listens. */
 int client_open(struct client *ret, const struct client_target *target, uint32_t port,
     int timeout_ms, struct client_error *error);
+
+/* For who waits by a poll(2) of his own: when to call client_check_quiet(), CLOCK_NEVER: no
+ * need. That tells the target what it wants to know, and returns 0, or -ETIME where the agent
+ * has not answered within the target's ANSWER_MS. */
+uint64_t client_quiet_due_ms(const struct client *client);
+int client_check_quiet(struct client *client);
+
+/* The wait that follows is not for the agent, or its answer may take any time: nothing is told,
+ * and nothing is over, until client_expect_answer(). */
+void client_expect_nothing(struct client *client);
+void client_expect_answer(struct client *client);
 
 /* Closes it. */
 void client_close(struct client *client);
@@ -142,12 +165,12 @@ int client_receive_whole(
     struct client *client, uint8_t *ret_type, char **ret_text, size_t *ret_len);
 
 /* Waits until the connection can be read from or written to, as EVENTS of poll(2)
- * say. Returns the events that came, -ECANCELED or -ETIMEDOUT. */
+ * say. Returns the events that came, -ECANCELED, -ETIMEDOUT, or -ETIME (client_check_quiet()). */
 int client_wait(struct client *client, int events);
 
 /* poll(2) until there is something, with the connection's deadline and the target's tick.
- * Returns 0, -ETIMEDOUT, or -errno. */
-int client_poll(const struct client *client, struct pollfd *polls, nfds_t count);
+ * Returns 0, -ETIMEDOUT, -ETIME, or -errno. */
+int client_poll(struct client *client, struct pollfd *polls, nfds_t count);
 
 /* What to say where an answer did not come because of -ERROR of one of these. */
 void client_explain(struct client *client, int error, struct client_error *ret);

@@ -31,6 +31,8 @@ client_result(struct client *client, ssize_t n)
 
 	if (n >= 0) {
 		client->lack.since_ms = 0;
+		if (client->quiet_ms != 0 && n > 0)
+			client->quiet_ms = clock_mono_ms();
 		return n;
 	}
 	switch (io_error_read(IO_CONNECTION, error)) {
@@ -164,6 +166,7 @@ client_fill(struct client *client)
 	if (n < 0)
 		return (int)n;
 	frame_reader_received(&client->reader, (size_t)n);
+	client->quiet_ms = 0;
 	return n == 0 ? -ENODATA : 0;
 }
 

@@ -92,6 +92,9 @@ control_ask(const struct client_target *target, uint8_t type, const void *payloa
 	    timeout_ms < 0 ? CLIENT_CONNECT_MS : timeout_ms, error);
 	if (r < 0)
 		return r;
+	/* Who has a limit knows that the answer may take so long. */
+	if (timeout_ms >= 0)
+		client_expect_nothing(&client);
 	client.deadline_ms = deadline;
 	return control_ask_on(&client, type, payload, len, ret, error);
 }

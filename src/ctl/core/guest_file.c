@@ -208,8 +208,11 @@ guest_file_wait_source(struct client *client, int source_fd)
 		{ .fd = client->fd, .events = POLLIN },
 		{ .fd = client->target->cancel_fd, .events = POLLIN },
 	};
-	int r = client_poll(client, polls, 3);
+	int r;
 
+	client_expect_nothing(client);
+	r = client_poll(client, polls, 3);
+	client_expect_answer(client);
 	if (r < 0)
 		return r;
 	if (polls[2].revents != 0)
