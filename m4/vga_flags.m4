@@ -40,6 +40,21 @@ AC_DEFUN([VGA_TRY_RUN_LDFLAG], [
   CFLAGS=$vga_saved_CFLAGS
 ])
 
+# VGA_FALSE_WARNINGS: gcc before 11 takes an initializer for one that names no members, where
+# the value of one is an expression of statements, as atomic_load() is. It also finds results
+# without a value where the function that gives them was put into its caller.
+AC_DEFUN([VGA_FALSE_WARNINGS], [
+  AC_MSG_CHECKING([whether $CC knows designated initializers by their names])
+  vga_saved_CFLAGS=$CFLAGS
+  CFLAGS="$CFLAGS -std=gnu17 -Werror -Wmissing-field-initializers"
+  AC_COMPILE_IFELSE([AC_LANG_PROGRAM([[struct pair { int a, b; };]],
+    [[struct pair pair = { .a = __extension__ ({ int one = 1; one; }) }; return pair.b;]])],
+    [AC_MSG_RESULT([yes])],
+    [AC_MSG_RESULT([no])
+     VGA_CFLAGS="$VGA_CFLAGS -Wno-missing-field-initializers -Wno-maybe-uninitialized"])
+  CFLAGS=$vga_saved_CFLAGS
+])
+
 # VGA_WARNINGS: the warnings the code is kept free of; --enable-werror for CI.
 AC_DEFUN([VGA_WARNINGS], [
   AC_ARG_ENABLE([werror],
@@ -50,6 +65,7 @@ AC_DEFUN([VGA_WARNINGS], [
     [-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
      -Wformat=2 -Wundef -Wpointer-arith -Wvla -Wwrite-strings],
     [VGA_TRY_CFLAG([VGA_CFLAGS], vga_flag)])
+  VGA_FALSE_WARNINGS
   AS_VAR_IF([enable_werror], [yes], [VGA_CFLAGS="$VGA_CFLAGS -Werror"])
   AC_SUBST([VGA_CFLAGS])
 ])

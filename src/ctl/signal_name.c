@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "ctl/command.h"
+#include "platform/compat.h"
 
 void
 signal_name_format(int signal, char *text)

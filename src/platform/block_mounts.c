@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "platform/block_device.h"
+#include "platform/compat.h"
 #include "platform/mount_list.h"
 #include "platform/mountinfo.h"
 #include "platform/text.h"

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "platform/compat.h"
 #include "platform/fd.h"
 #include "platform/mount_point.h"
 #include "platform/text.h"

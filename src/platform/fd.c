@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "platform/compat.h"
+
 void
 fd_close(int *fd)
 {

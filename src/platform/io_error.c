@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "platform/clock.h"
+#include "platform/compat.h"
 
 #define IO_SIDE(side) (1u << (side))
 #define IO_ANY (IO_SIDE(IO_CONNECTION) | IO_SIDE(IO_PIPE) | IO_SIDE(IO_TERMINAL))

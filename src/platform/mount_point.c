@@ -16,6 +16,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "platform/compat.h"
 #include "platform/io_result.h"
 #include "platform/proc.h"
 #include "platform/stream.h"

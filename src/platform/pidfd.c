@@ -4,8 +4,8 @@
 #include "platform/pidfd.h"
 
 #include <stddef.h>
-#include <sys/pidfd.h>
 
+#include "platform/compat.h"
 #include "platform/io_result.h"
 
 int

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "platform/compat.h"
 #include "platform/fd.h"
 #include "platform/memory.h"
 #include "platform/stream.h"

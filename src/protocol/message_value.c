@@ -30,8 +30,9 @@ message_number(const struct message_member *member, const void *base)
 	case 2:
 		return *(const uint16_t *)at;
 	case 4:
-		return is_signed ? (uint64_t)(int64_t) * (const int32_t *)at
-				 : *(const uint32_t *)at;
+		if (is_signed)
+			return (uint64_t)(int64_t) * (const int32_t *)at;
+		return *(const uint32_t *)at;
 	default:
 		return *(const uint64_t *)at;
 	}

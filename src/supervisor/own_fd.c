@@ -4,9 +4,9 @@
 #include "supervisor/own_fd.h"
 
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <unistd.h>
 
+#include "platform/compat.h"
 #include "platform/fd.h"
 #include "platform/io_result.h"
 

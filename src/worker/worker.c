@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "platform/clock.h"
+#include "platform/compat.h"
 #include "platform/fd.h"
 #include "platform/io_result.h"
 #include "platform/listener.h"

@@ -47,6 +47,7 @@
 #include <unistd.h>
 
 #include "calls.h"
+#include "platform/compat.h"
 
 #if defined(__x86_64__)
 #define INJECT_ARCH AUDIT_ARCH_X86_64

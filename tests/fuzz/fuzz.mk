@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Builds the fuzzers with clang, apart from the rest, and runs each for
 # FUZZ_SECONDS. "make fuzz" calls it in the build directory, with srcdir,
-# FUZZ_CPPFLAGS and FUZZ_LIBS. What is found stays in fuzz/.
+# FUZZ_DEFS, FUZZ_CPPFLAGS and FUZZ_LIBS. What is found stays in fuzz/.
 
 FUZZ_CC = clang
 FUZZ_SECONDS = 10
@@ -14,7 +14,7 @@ fuzzers := $(names:%=fuzz/fuzz_%)
 
 san = address,undefined
 cflags = -std=gnu17 -g -O1 -Wall -Wextra -fno-omit-frame-pointer -fno-sanitize-recover=undefined
-cppflags = -D_GNU_SOURCE -DPACKAGE_VERSION='"fuzz"' $(FUZZ_CPPFLAGS) -MMD -MP
+cppflags = -D_GNU_SOURCE -DPACKAGE_VERSION='"fuzz"' $(filter -DHAVE_%,$(FUZZ_DEFS)) $(FUZZ_CPPFLAGS) -MMD -MP
 limits = -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=20 -rss_limit_mb=1024
 
 .PHONY: all build

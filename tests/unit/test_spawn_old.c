@@ -20,6 +20,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "platform/compat.h"
+
 #define FIELD(member) (offsetof(struct seccomp_data, member))
 
 /* Makes the system call NUMBER fail with ERROR where its third argument has a bit of

@@ -17,6 +17,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "platform/compat.h"
+
 #define FOLDER "/lib/modules/"
 
 static char agent[] = "/sbin/vmm-guest-agent";

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "platform/compat.h"
 #include "protocol/utf8.h"
 
 #define GUEST_FILE_ERRNO_MAX 134

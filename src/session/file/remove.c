@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/compat.h"
 #include "platform/dir.h"
 #include "platform/fd.h"
 #include "platform/watchdog.h"

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/compat.h"
 #include "platform/dir.h"
 #include "platform/watchdog.h"
 #include "protocol/file_entry.h"

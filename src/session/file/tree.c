@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/compat.h"
 #include "platform/fd.h"
 #include "platform/text.h"
 #include "session/file/serve.h"

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "platform/clock.h"
+#include "platform/compat.h"
 #include "platform/fd.h"
 #include "session/file/temporary.h"
 #include "session/file/path.h"

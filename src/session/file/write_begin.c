@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/compat.h"
 #include "platform/io_result.h"
 #include "platform/proc.h"
 #include "session/file/keep.h"
