@@ -36,12 +36,6 @@ def install(build, folder):
         ["make", "-s", "-C", build, "install", f"DESTDIR={root}"],
         stdout=subprocess.DEVNULL, check=True, env=os.environ | {"MAKEFLAGS": ""},
     )  # fmt: skip
-    if not any(root.rglob("vmm-guest-agent.service")):  # XXX until packaging has landed
-        import re
-        unit = root / "etc/systemd/system/vmm-guest-agent.service"
-        unit.parent.mkdir(parents=True)
-        text = re.search(r"```ini\n(.*?)```", (HERE.parent.parent / "README.md").read_text(), re.S)[1]
-        unit.write_text(text.replace("/usr/sbin", "/usr/local/sbin"))
     return root
 
 

@@ -50,6 +50,13 @@ def test_systemd_waits_for_ready_and_is_told(hosted):
     assert int(shown(hosted, "MainPID")) == hosted.status()["pid"]
 
 
+def test_module_of_vsock_is_there_before_the_unit_looks_for_its_device(hosted):
+    assert shown(hosted, "ConditionResult") == "yes"
+    assert "systemd-modules-load.service" in shown(hosted, "After").split()
+    said = hosted.guest.output("journalctl -q --no-pager -o cat")
+    assert "Inserted module 'vmw_vsock_virtio_transport'" in said
+
+
 def test_each_session_has_a_cgroup_of_its_own_below_the_service(hosted):
     service = shown(hosted, "ControlGroup")
     cgroups = {hosted.ctl("exec", "--", "cat", "/proc/self/cgroup").stdout.strip() for _ in range(2)}
