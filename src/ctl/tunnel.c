@@ -1,22 +1,26 @@
 /*
- * tunnel: one TCP connection, carried to a port of the guest.
+ * tunnel: one connection, carried into the guest.
  *
  * As in attach.c: one frame at a time is on its way to the agent, one piece of a
- * frame on its way to TCP, and what waits is what holds back its sender.
+ * frame on its way out here, and what waits is what holds back its sender.
  *
  * SPDX-License-Identifier: MIT
  */
-#include "ctl/target.h"
 #include "ctl/tunnel.h"
-#include "platform/clock.h"
-#include "platform/fd.h"
-#include "protocol/port_request.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
+
+#include "ctl/output.h"
+#include "ctl/target.h"
+#include "platform/clock.h"
+#include "platform/fd.h"
+#include "protocol/port_request.h"
 
 #define TUNNEL_READ_LEN (64 * 1024)
 
@@ -26,18 +30,23 @@
 
 enum {
 	TUNNEL_POLL_CONN = 0,
-	TUNNEL_POLL_TCP,
+	TUNNEL_POLL_IN,
+	TUNNEL_POLL_OUT,
 	TUNNEL_POLLS
 };
 
 struct tunnel {
 	struct client client;
-	int tcp_fd;
-	bool tcp_is_open;   /* it may still send something */
-	bool guest_is_done; /* it sends nothing any more, and TCP has been told so */
+	int in_fd;
+	int out_fd;	      /* of a connection, the same */
+	struct output output; /* of standard output */
+	bool is_standard;
+	bool in_is_open;    /* there may still come something */
+	bool guest_is_done; /* it sends nothing any more, and our side has been told so */
 	bool is_over;	    /* EXIT has come */
 	bool is_whole;	    /* and said that all went well */
 	struct client_piece piece;
+	struct client_error words; /* the agent's, of a connection that breaks */
 	size_t outbox_sent;
 	size_t outbox_len;
 	uint8_t outbox[VMM_GUEST_HEADER_LEN + TUNNEL_READ_LEN];
@@ -65,16 +74,29 @@ tunnel_send(struct tunnel *tunnel)
 	return 0;
 }
 
-/* Takes what TCP has, or its end, into the empty outbox. */
+/* Standard input may be shared: poll(2) has said that it can be read. */
+static ssize_t
+tunnel_try_read(struct tunnel *tunnel, uint8_t *data)
+{
+	ssize_t n;
+
+	if (!tunnel->is_standard)
+		return client_try_recv(&tunnel->client, tunnel->in_fd, data, TUNNEL_READ_LEN);
+	n = read(tunnel->in_fd, data, TUNNEL_READ_LEN);
+	if (n < 0)
+		return errno == EINTR ? -EAGAIN : -errno;
+	return n;
+}
+
+/* Takes what there is, or its end, into the empty outbox. */
 static int
 tunnel_read(struct tunnel *tunnel)
 {
-	ssize_t n = client_try_recv(&tunnel->client, tunnel->tcp_fd,
-	    tunnel->outbox + VMM_GUEST_HEADER_LEN, TUNNEL_READ_LEN);
+	ssize_t n = tunnel_try_read(tunnel, tunnel->outbox + VMM_GUEST_HEADER_LEN);
 
 	if (n < 0)
 		return n == -EAGAIN ? 0 : (int)n;
-	tunnel->tcp_is_open = n > 0;
+	tunnel->in_is_open = n > 0;
 	frame_header_format(tunnel->outbox, n > 0 ? VMM_GUEST_STDIN : VMM_GUEST_EOF, (uint32_t)n);
 	tunnel->outbox_len = VMM_GUEST_HEADER_LEN + (size_t)n;
 	client_trace_out(&tunnel->client, tunnel->outbox, tunnel->outbox_len);
@@ -85,8 +107,11 @@ static int
 tunnel_write(struct tunnel *tunnel)
 {
 	while (tunnel->piece.len > 0) {
-		ssize_t n = client_try_send(
-		    &tunnel->client, tunnel->tcp_fd, tunnel->piece.data, tunnel->piece.len);
+		const struct client_piece *piece = &tunnel->piece;
+		ssize_t n =
+		    tunnel->is_standard
+			? output_write(&tunnel->output, piece->data, piece->len)
+			: client_try_send(&tunnel->client, tunnel->out_fd, piece->data, piece->len);
 
 		if (n < 0)
 			return n == -EAGAIN ? 0 : (int)n;
@@ -108,7 +133,36 @@ tunnel_end(struct tunnel *tunnel, const struct client_piece *piece)
 			   end.code == VMM_GUEST_EXIT_OK;
 }
 
-/* Goes through what was received, as far as TCP takes it. */
+/* Our side gets no more. Standard output is the file of others, too: what else they may
+ * write there has to go somewhere. */
+static void
+tunnel_end_output(struct tunnel *tunnel)
+{
+	int CLEANUP_FD null_fd = -1;
+
+	tunnel->guest_is_done = true;
+	(void)shutdown(tunnel->out_fd, SHUT_WR);
+	if (!tunnel->is_standard)
+		return;
+	output_close(&tunnel->output);
+	null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (null_fd >= 0)
+		(void)dup2(null_fd, STDOUT_FILENO);
+}
+
+/* What the agent says of a connection that breaks. */
+static void
+tunnel_take_words(struct tunnel *tunnel, const struct client_piece *piece)
+{
+	const char *text = (const char *)piece->data;
+	const char *end = memchr(text, '\n', piece->len);
+
+	if (tunnel->words.text[0] == '\0')
+		client_fail(&tunnel->words, "%.*s",
+		    (int)(end != NULL ? end - text : (ptrdiff_t)piece->len), text);
+}
+
+/* Goes through what was received, as far as it is taken here. */
 static int
 tunnel_take_all(struct tunnel *tunnel)
 {
@@ -124,12 +178,12 @@ tunnel_take_all(struct tunnel *tunnel)
 			return r;
 		if (piece.type == VMM_GUEST_EXIT)
 			tunnel_end(tunnel, &piece);
+		if (piece.type == VMM_GUEST_STDERR)
+			tunnel_take_words(tunnel, &piece);
 		if (piece.type != VMM_GUEST_STDOUT)
 			continue;
-		if (piece.len == 0 && piece.first) {
-			tunnel->guest_is_done = true;
-			(void)shutdown(tunnel->tcp_fd, SHUT_WR);
-		}
+		if (piece.len == 0 && piece.first)
+			tunnel_end_output(tunnel);
 		tunnel->piece = piece;
 		r = tunnel_write(tunnel);
 	}
@@ -153,12 +207,12 @@ tunnel_step(struct tunnel *tunnel)
 {
 	bool can_receive = tunnel->piece.len == 0;
 	bool has_to_send = tunnel->outbox_len > 0;
-	bool can_read = tunnel->tcp_is_open && !has_to_send;
+	bool can_read = tunnel->in_is_open && !has_to_send;
 	short conn = (short)((can_receive ? POLLIN : 0) | (has_to_send ? POLLOUT : 0));
-	short tcp = (short)((can_read ? POLLIN : 0) | (can_receive ? 0 : POLLOUT));
 	struct pollfd polls[TUNNEL_POLLS] = {
 		[TUNNEL_POLL_CONN] = { .fd = conn != 0 ? tunnel->client.fd : -1, .events = conn },
-		[TUNNEL_POLL_TCP] = { .fd = tcp != 0 ? tunnel->tcp_fd : -1, .events = tcp },
+		[TUNNEL_POLL_IN] = { .fd = can_read ? tunnel->in_fd : -1, .events = POLLIN },
+		[TUNNEL_POLL_OUT] = { .fd = can_receive ? -1 : tunnel->out_fd, .events = POLLOUT },
 	};
 	int r = 0;
 
@@ -166,21 +220,36 @@ tunnel_step(struct tunnel *tunnel)
 		return errno == EINTR ? 0 : -errno;
 	if (has_to_send && polls[TUNNEL_POLL_CONN].revents != 0)
 		r = tunnel_send(tunnel);
-	if (r == 0 && !can_receive && polls[TUNNEL_POLL_TCP].revents != 0)
+	if (r == 0 && !can_receive && polls[TUNNEL_POLL_OUT].revents != 0)
 		r = tunnel_take_all(tunnel);
-	if (r == 0 && can_read && polls[TUNNEL_POLL_TCP].revents != 0)
+	if (r == 0 && can_read && polls[TUNNEL_POLL_IN].revents != 0)
 		r = tunnel_read(tunnel);
 	if (r == 0 && can_receive && polls[TUNNEL_POLL_CONN].revents != 0)
 		r = tunnel_receive(tunnel);
 	return r;
 }
 
+/* What it means that the agent answered with the TYPE frame TEXT instead of STATUS. */
+static void
+tunnel_explain(
+    const struct tunnel_target *target, uint8_t type, char *text, struct client_error *error)
+{
+	text[strcspn(text, "\n")] = '\0';
+	if (type != VMM_GUEST_STDERR)
+		client_fail(error, "the agent is too old to forward connections");
+	else if (target->path != NULL && strstr(text, "'port' is missing") != NULL)
+		client_fail(error, "the agent is too old to forward to Unix sockets");
+	else
+		client_fail(error, "%s", text);
+}
+
 /* Asks for the connection in the guest, and waits for the word that it is made. */
 static int
-tunnel_connect(struct tunnel *tunnel, const char *host, uint16_t port, struct client_error *error)
+tunnel_connect(
+    struct tunnel *tunnel, const struct tunnel_target *target, struct client_error *error)
 {
 	size_t len;
-	char *json = port_target_format(host, port, &len);
+	char *json = port_target_format(target->host, target->port, target->path, &len);
 	uint8_t type;
 	char *text;
 	int r = json == NULL ? -ENOMEM : client_send(&tunnel->client, VMM_GUEST_CONNECT, json, len);
@@ -195,45 +264,85 @@ tunnel_connect(struct tunnel *tunnel, const char *host, uint16_t port, struct cl
 		return r;
 	}
 	if (type != VMM_GUEST_STATUS) {
-		text[strcspn(text, "\n")] = '\0';
-		client_fail(error, "%s",
-		    type == VMM_GUEST_STDERR ? text
-					     : "the agent is too old to forward connections");
+		tunnel_explain(target, type, text, error);
 		r = -ECONNREFUSED;
 	}
 	free(text);
 	return r;
 }
 
-int
-tunnel_run(int tcp_fd, const char *host, uint16_t port, struct client_error *error)
+static int
+tunnel_carry(struct tunnel *tunnel, const struct tunnel_target *target, struct client_error *error)
+{
+	int r = client_open(
+	    &tunnel->client, target_agent(), VMM_GUEST_EXEC_PORT, CLIENT_CONNECT_MS, error);
+
+	if (r < 0)
+		return r;
+	tunnel->in_is_open = true;
+	r = tunnel_connect(tunnel, target, error);
+	if (r == 0 && !tunnel->is_standard)
+		r = fd_set_nonblock(tunnel->in_fd, true);
+	if (r == 0)
+		r = tunnel_take_all(tunnel);
+	while (r == 0 && !tunnel->is_over)
+		r = tunnel_step(tunnel);
+	if (r < 0 && error->text[0] == '\0')
+		client_fail(error, "a connection broke: %s",
+		    r == -ENODATA ? "the agent closed it" : strerror(-r));
+	client_close(&tunnel->client);
+	return r;
+}
+
+static struct tunnel *
+tunnel_new(int in_fd, int out_fd, struct client_error *error)
 {
 	struct tunnel *tunnel = calloc(1, sizeof(*tunnel));
-	int r = -ENOMEM;
 
 	if (tunnel == NULL) {
 		client_fail(error, "out of memory");
-		return r;
+		return NULL;
 	}
-	tunnel->tcp_fd = tcp_fd;
-	tunnel->tcp_is_open = true;
-	r = client_open(
-	    &tunnel->client, target_agent(), VMM_GUEST_EXEC_PORT, CLIENT_CONNECT_MS, error);
-	if (r == 0) {
-		r = tunnel_connect(tunnel, host, port, error);
-		if (r == 0)
-			r = fd_set_nonblock(tcp_fd, true);
-		if (r == 0)
-			r = tunnel_take_all(tunnel);
-		while (r == 0 && !tunnel->is_over)
-			r = tunnel_step(tunnel);
-		if (r == 0 && tunnel->is_whole)
-			tunnel_set_reset(tcp_fd, false);
-		if (r < 0 && error->text[0] == '\0')
-			client_fail(error, "a connection broke: %s",
-			    r == -ENODATA ? "the agent closed it" : strerror(-r));
-		client_close(&tunnel->client);
+	tunnel->in_fd = in_fd;
+	tunnel->out_fd = out_fd;
+	return tunnel;
+}
+
+int
+tunnel_run(int fd, const struct tunnel_target *target, struct client_error *error)
+{
+	struct tunnel *tunnel = tunnel_new(fd, fd, error);
+	int r;
+
+	if (tunnel == NULL)
+		return -ENOMEM;
+	r = tunnel_carry(tunnel, target, error);
+	if (r == 0 && tunnel->is_whole)
+		tunnel_set_reset(fd, false);
+	free(tunnel);
+	return r;
+}
+
+int
+tunnel_run_standard(const struct tunnel_target *target, struct client_error *error)
+{
+	struct tunnel *tunnel = tunnel_new(STDIN_FILENO, -1, error);
+	int r;
+
+	if (tunnel == NULL)
+		return -ENOMEM;
+	output_open(&tunnel->output, STDOUT_FILENO);
+	tunnel->out_fd = tunnel->output.fd;
+	tunnel->is_standard = true;
+	r = tunnel_carry(tunnel, target, error);
+	if (r == 0 && !tunnel->is_whole) {
+		r = -ECONNRESET;
+		client_fail(error, "%s",
+		    tunnel->words.text[0] != '\0' ? tunnel->words.text
+						  : "the connection in the guest broke");
 	}
+	if (!tunnel->guest_is_done)
+		output_close(&tunnel->output);
 	free(tunnel);
 	return r;
 }

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <string.h>
 
 #include "platform/text.h"
 #include "protocol/message.h"
@@ -16,6 +17,7 @@
 /* CONNECT as it is written. */
 struct port_text {
 	const char *host;
+	const char *path;
 	uint16_t port;
 };
 
@@ -23,7 +25,8 @@ static const struct message_member port_target_table[] = {
 	{ "host", .kind = MESSAGE_TEXT, MESSAGE_AT(struct port_text, host),
 	    .text = PORT_REQUEST_HOST },
 	{ "port", .kind = MESSAGE_UNSIGNED, MESSAGE_AT(struct port_text, port),
-	    .flags = MESSAGE_NEEDED, .least = MESSAGE_FROM_1 },
+	    .least = MESSAGE_FROM_1 },
+	{ "path", .kind = MESSAGE_TEXT, MESSAGE_AT(struct port_text, path) },
 };
 static const struct message port_target_message = MESSAGE_OF(port_target_table);
 
@@ -68,6 +71,19 @@ port_target_set(struct port_target *target, const char *host, uint16_t port)
 	return -EINVAL;
 }
 
+/* Fills in the socket that PATH names; what does not fit is cut. */
+static int
+port_target_set_path(struct port_target *target, const char *path)
+{
+	target->address.un.sun_family = AF_UNIX;
+	target->address_len = sizeof(target->address.un);
+	(void)strlcpy(target->name, path, sizeof(target->name));
+	return path[0] == '/' && strlcpy(target->address.un.sun_path, path,
+				     sizeof(target->address.un.sun_path)) < sizeof(target->name)
+		   ? 0
+		   : -EINVAL;
+}
+
 int
 port_target_parse(const char *text, size_t len, struct port_target *ret, struct json_error *error)
 {
@@ -78,11 +94,15 @@ port_target_parse(const char *text, size_t len, struct port_target *ret, struct 
 
 	if (r < 0)
 		return r;
-	if (port_target_set(&target, request.host, request.port) < 0) {
+	if ((request.port != 0) == (request.path[0] != '\0'))
+		json_fail(error, "members 'port' and 'path': one of them is needed, not both");
+	else if (request.port == 0 && port_target_set_path(&target, request.path) < 0)
+		json_fail_member(error, "path", "it is not absolute, or has more than 107 bytes");
+	else if (request.port != 0 && port_target_set(&target, request.host, request.port) < 0)
 		json_fail(
 		    error, "member 'host': '%.64s' is not an IPv4 or IPv6 address", request.host);
+	if (error->code < 0)
 		return error->code;
-	}
 	*ret = target;
 	return 0;
 }
@@ -94,9 +114,9 @@ port_wait_format(const struct port_wait *wait, size_t *ret_len)
 }
 
 char *
-port_target_format(const char *host, uint16_t port, size_t *ret_len)
+port_target_format(const char *host, uint16_t port, const char *path, size_t *ret_len)
 {
-	struct port_text request = { .host = host, .port = port };
+	struct port_text request = { .host = host, .path = path, .port = port };
 
 	return message_format(&port_target_message, &request, ret_len);
 }

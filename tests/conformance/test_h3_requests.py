@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """KILL, WAIT_PORT, CONNECT, RESTORED and SHUTDOWN."""
 
+import errno
 import hashlib
 import os
 import socket
@@ -254,6 +255,72 @@ def test_connect_reaches_ipv6(agent, serve):
     assert conn.result().stdout == b"six"
 
 
+class UnixServer(Server):
+    def __init__(self, serve, path, backlog=8):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.bind(str(path))
+        self.sock.listen(backlog)
+        self.serve = serve
+        self.ended = []
+
+
+def connect_path(agent, path):
+    conn = agent.connect()
+    conn.send(codec.CONNECT, {"path": str(path)})
+    return conn
+
+
+def test_connect_reaches_a_unix_socket_by_its_path(agent, tmp_path):
+    server = UnixServer(echo, tmp_path / "socket")
+    threading.Thread(target=server._loop, daemon=True).start()
+    conn = connect_path(agent, tmp_path / "socket")
+    assert conn.expect(codec.STATUS).json() == {"event": "connected"}
+    assert [slot["command"] for slot in agent.status()["slots"] if slot["kind"] == "connect"] == [
+        str(tmp_path / "socket")]
+    data = os.urandom(1 << 20)
+    stream = codec.encode(codec.STDIN, data) + codec.encode(codec.EOF)
+    assert conn.send_reading(stream) == len(stream)
+    result = conn.result()
+    assert result.code == 0 and result.stdout == data
+    assert result.frames[-2] == (codec.STDOUT, b""), "the guest's half-close"
+    server.close()
+
+
+def test_connect_waits_for_a_unix_socket_whose_queue_is_full(agent, tmp_path):
+    server = UnixServer(echo, tmp_path / "socket", backlog=0)
+    others = []
+    for _ in range(8):
+        others.append(socket.socket(socket.AF_UNIX))
+        others[-1].setblocking(False)
+        if others[-1].connect_ex(str(tmp_path / "socket")) == errno.EAGAIN:
+            break
+    assert others[-1].connect_ex(str(tmp_path / "socket")) == errno.EAGAIN
+    gone = connect_path(agent, tmp_path / "socket")
+    conn = connect_path(agent, tmp_path / "socket")
+    wait_until(lambda: agent.status()["workers"]["exec"] == 2, message="both wait")
+    gone.close()
+    wait_until(lambda: agent.status()["workers"]["exec"] == 1, message="one has gone")
+    threading.Thread(target=server._loop, daemon=True).start()
+    assert conn.expect(codec.STATUS).json() == {"event": "connected"}
+    conn.send(codec.EOF)
+    assert conn.result().code == 0
+    for other in others:
+        other.close()
+    server.close()
+
+
+@pytest.mark.parametrize("kind", ["nothing", "file", "datagram", "left"])
+def test_connect_to_a_path_where_nobody_listens_is_exit_1_with_words(agent, tmp_path, kind):
+    path = tmp_path / "socket"
+    if kind == "file":
+        path.touch()
+    if kind in ("datagram", "left"):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM if kind == "datagram" else socket.SOCK_STREAM)
+        sock.bind(str(path))
+    result = connect_path(agent, path).result()
+    assert result.code == 1 and str(path) in result.stderr.decode() and not result.statuses
+
+
 def test_connect_to_where_nobody_listens_is_exit_1_with_words(agent):
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
@@ -264,7 +331,8 @@ def test_connect_to_where_nobody_listens_is_exit_1_with_words(agent):
 
 @pytest.mark.parametrize("payload", BAD_JSON + [
     b"{}", b'{"port":0}', b'{"port":65536}', b'{"port":"80"}', b'{"port":80,"host":"localhost"}',
-    b'{"port":80,"host":""}', b'{"port":80,"host":"1.2.3"}', b'{"port":80,"host":7}'])
+    b'{"port":80,"host":""}', b'{"port":80,"host":"1.2.3"}', b'{"port":80,"host":7}', b'{"path":"socket"}', b'{"path":""}',
+    b'{"path":"/a","port":1}', b'{"path":"/%s"}' % (b"a" * 107)])
 def test_connect_that_makes_no_sense_gets_words_and_an_exit(agent, payload):
     result = agent.request(codec.CONNECT, payload)
     assert result.code not in (0, None) and not result.statuses

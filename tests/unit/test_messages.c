@@ -106,8 +106,9 @@ net_text(const struct net_request *request, size_t *ret_size)
 MESSAGE_FUNCTIONS(net, struct net_request, net_request_parse(text, len, &request, &error),
     net_text(&request, &size), (void)0)
 MESSAGE_FUNCTIONS(target, struct port_target, port_target_parse(text, len, &request, &error),
-    port_target_format(strchr(request.name, ':') != NULL ? "127.0.0.2" : NULL,
-	ntohs(request.address.in.sin_port), &size),
+    request.address.any.sa_family == AF_UNIX
+	? port_target_format(NULL, 0, request.name, &size)
+	: port_target_format("127.0.0.2", ntohs(request.address.in.sin_port), NULL, &size),
     (void)0)
 MESSAGE_FUNCTIONS(status, struct status, status_parse(text, len, &request, &error),
     status_format(&request, &size), status_done(&request))
@@ -272,6 +273,7 @@ static const struct {
 	    net_read, net_write },
 	{ "WAIT_PORT", "{\"port\":65535,\"timeout_ms\":1}", wait_read, wait_write },
 	{ "CONNECT", "{\"host\":\"127.0.0.2\",\"port\":1}", target_read, target_write },
+	{ "CONNECT to a path", "{\"path\":\"/run/a.sock\"}", target_read, target_write },
 	{ "RESTORED",
 	    "{\"unix_ns\":-9223372036854775808,\"entropy\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3\","
 	    "\"generation\":18446744073709551615,"

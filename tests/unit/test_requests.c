@@ -217,7 +217,7 @@ test_connect_resolves_no_names(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		size_t len;
-		char *text = port_target_format(wrong[i], 80, &len);
+		char *text = port_target_format(wrong[i], 80, NULL, &len);
 
 		assert_int_equal(port_target_parse(text, len, &target, &error), -EINVAL);
 		assert_non_null(strstr(error.text, "member 'host'"));
@@ -225,6 +225,47 @@ test_connect_resolves_no_names(void **state)
 	}
 	assert_int_equal(parse_target("{\"port\":0}", &target, &error), -EINVAL);
 	assert_int_equal(parse_target("{\"host\":\"::1\"}", &target, &error), -EINVAL);
+}
+
+static void
+test_connect_goes_to_a_unix_socket_by_a_path_that_fits(void **state)
+{
+	struct port_target target;
+	struct json_error error;
+	char path[sizeof(target.address.un.sun_path) + 1];
+	size_t len;
+	char *text;
+
+	(void)state;
+	assert_int_equal(parse_target("{\"path\":\"/run/a.sock\"}", &target, &error), 0);
+	assert_int_equal(target.address.un.sun_family, AF_UNIX);
+	assert_string_equal(target.address.un.sun_path, "/run/a.sock");
+	assert_int_equal(target.address_len, sizeof(struct sockaddr_un));
+	assert_string_equal(target.name, "/run/a.sock");
+	memset(path, '/', sizeof(path));
+	for (size_t i = 1; i <= 2; i++) {
+		path[sizeof(path) - i] = '\0';
+		text = port_target_format(NULL, 0, path, &len);
+		assert_int_equal(
+		    port_target_parse(text, len, &target, &error), i == 1 ? -EINVAL : 0);
+		free(text);
+	}
+	assert_string_equal(target.name, path);
+}
+
+static void
+test_connect_takes_a_port_or_a_path(void **state)
+{
+	static const char *const wrong[] = { "{}", "{\"path\":\"\"}", "{\"path\":\"run/a\"}",
+		"{\"path\":\"/run/a\",\"port\":1}" };
+	struct port_target target;
+	struct json_error error;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		assert_int_equal(parse_target(wrong[i], &target, &error), -EINVAL);
+		assert_non_null(strstr(error.text, "'path'"));
+	}
 }
 
 /* ---- RESTORED ------------------------------------------------------------ */
@@ -478,6 +519,8 @@ main(void)
 		cmocka_unit_test(test_wait_port_needs_a_port_and_may_have_a_timeout),
 		cmocka_unit_test(test_connect_goes_to_an_address_of_either_family),
 		cmocka_unit_test(test_connect_resolves_no_names),
+		cmocka_unit_test(test_connect_goes_to_a_unix_socket_by_a_path_that_fits),
+		cmocka_unit_test(test_connect_takes_a_port_or_a_path),
 		cmocka_unit_test(test_restored_reads_what_a_host_writes),
 		cmocka_unit_test(test_restored_asks_for_nothing_that_is_not_given),
 		cmocka_unit_test(test_restored_with_addresses_that_are_none_is_not_bad_as_a_whole),

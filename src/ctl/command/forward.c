@@ -1,137 +1,111 @@
 /*
- * forward: "vmm-guest-ctl forward": a port of this machine that leads to one of the
- * guest.
+ * forward: "vmm-guest-ctl forward": a port or Unix socket of this machine, or standard
+ * input and output, that leads into the guest.
  *
  * SPDX-License-Identifier: MIT
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "ctl/command.h"
+#include "ctl/forward_spec.h"
+#include "ctl/signals.h"
 #include "ctl/target.h"
 #include "ctl/tunnel.h"
 #include "platform/fd.h"
 
 #define FORWARD_BACKLOG 128
-#define FORWARD_LOCAL "127.0.0.1"
-#define FORWARD_ADDRESS_MAX 128
 
 /* Where no descriptor or memory is to be had for one more. */
 #define FORWARD_PAUSE_MS 100
 
-struct forward {
-	char address[FORWARD_ADDRESS_MAX];
-	uint16_t port;
-	const char *guest_host;
-	uint16_t guest_port;
-};
+#define FORWARD_TEXT                                                                               \
+	"[ADDRESS:]PORT:TARGET or PATH:TARGET, with a PORT, HOST:PORT or /PATH of the guest"
 
-static struct forward forward_main;
+static struct forward_spec forward_main;
+static const char *forward_host;
+static bool forward_is_standard;
 
 static const struct options_row forward_options[] = {
 	OPTIONS_OPERAND("ADDRESS",
 	    "of this machine to listen on (default: 127.0.0.1), an IPv6 one in brackets; 0.0.0.0 "
 	    "lets other machines in"),
 	OPTIONS_OPERAND("PORT", "0 takes one that is free"),
-	OPTIONS_TEXT("host", 0, "HOST", &forward_main.guest_host,
-	    "an address to connect to from inside the guest instead of 127.0.0.1: its own, or of "
-	    "another machine that it reaches"),
+	OPTIONS_OPERAND("PATH",
+	    "of this machine, begins with '/' or './': a Unix socket to listen on, which only its "
+	    "owner may use; it is removed at the end"),
+	OPTIONS_OPERAND("TARGET",
+	    "where it leads in the guest: a PORT of its 127.0.0.1, HOST:PORT, or the absolute path "
+	    "of a Unix socket; HOST is an address that the guest reaches, or localhost"),
+	OPTIONS_TEXT("host", 0, "HOST", &forward_host, "the same as HOST in TARGET"),
+	OPTIONS_FLAG("stdio", 0, &forward_is_standard,
+	    "carry standard input and output instead, for one connection, as ssh's ProxyCommand"),
 	OPTIONS_END,
 };
 
 struct forward_connection {
-	const struct forward *forward;
+	const struct forward_spec *spec;
 	int fd;
 };
 
-/* Splits "[ADDRESS:]PORT:GUESTPORT". Returns 0 or -EINVAL. */
-static int
-forward_parse(const char *text, struct forward *ret)
+/* Whether ADDRESS is a Unix socket, on which nobody listens any more: a file refuses as well. */
+static bool
+forward_is_left(const union forward_address *address)
 {
-	const char *last = strrchr(text, ':');
-	const char *start = text;
-	const char *colon;
-	uint64_t number;
-	char port[8];
-	int len;
+	int CLEANUP_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct stat st;
 
-	if (last == NULL || command_parse_number(last + 1, 1, UINT16_MAX, &number) < 0)
-		return -EINVAL;
-	ret->guest_port = (uint16_t)number;
-	colon = memrchr(text, ':', (size_t)(last - text));
-	(void)strlcpy(ret->address, FORWARD_LOCAL, sizeof(ret->address));
-	if (colon != NULL) {
-		len = (int)(colon - text);
-		if (text[0] == '[' && colon[-1] == ']') {
-			start++;
-			len -= 2;
-		} else if (memchr(text, ':', (size_t)len) != NULL) {
-			return -EINVAL;
-		}
-		if (len <= 0 || len >= FORWARD_ADDRESS_MAX)
-			return -EINVAL;
-		(void)snprintf(ret->address, sizeof(ret->address), "%.*s", len, start);
-		start = colon + 1;
-	}
-	len = (int)(last - start);
-	if (len <= 0 || len >= (int)sizeof(port))
-		return -EINVAL;
-	(void)snprintf(port, sizeof(port), "%.*s", len, start);
-	if (command_parse_number(port, 0, UINT16_MAX, &number) < 0)
-		return -EINVAL;
-	ret->port = (uint16_t)number;
-	return 0;
+	return fd >= 0 && lstat(address->un.sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+	       connect(fd, &address->any, sizeof(address->un)) < 0 && errno == ECONNREFUSED;
 }
 
-union forward_sockaddr {
-	struct sockaddr any;
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-};
-
-/* The address to listen on. Returns its length, or 0 if it is none. */
-static socklen_t
-forward_resolve(const struct forward *forward, union forward_sockaddr *ret)
+/* A Unix socket is its owner's alone; one that was left behind gives way. */
+static int
+forward_bind(const struct forward_spec *spec, int fd)
 {
-	*ret = (union forward_sockaddr){ 0 };
-	if (inet_pton(AF_INET, forward->address, &ret->in.sin_addr) == 1) {
-		ret->in.sin_family = AF_INET;
-		ret->in.sin_port = htons(forward->port);
-		return sizeof(ret->in);
-	}
-	if (inet_pton(AF_INET6, forward->address, &ret->in6.sin6_addr) == 1) {
-		ret->in6.sin6_family = AF_INET6;
-		ret->in6.sin6_port = htons(forward->port);
-		return sizeof(ret->in6);
-	}
-	return 0;
+	const struct sockaddr *address = &spec->address.any;
+	mode_t mask;
+	int r;
+
+	if (address->sa_family != AF_UNIX)
+		return bind(fd, address, spec->address_len) < 0 ? -errno : 0;
+	mask = umask(S_IXUSR | S_IRWXG | S_IRWXO);
+	r = bind(fd, address, spec->address_len) < 0 ? -errno : 0;
+	if (r == -EADDRINUSE && forward_is_left(&spec->address) && unlink(spec->name) == 0)
+		r = bind(fd, address, spec->address_len) < 0 ? -errno : 0;
+	(void)umask(mask);
+	return r;
 }
 
 /* Listens. Returns 0 with *RET_FD; or the exit status, after a complaint. */
 static int
-forward_listen(const struct forward *forward, int *ret_fd)
+forward_listen(const struct forward_spec *spec, int *ret_fd)
 {
-	union forward_sockaddr address;
-	socklen_t len = forward_resolve(forward, &address);
-	int CLEANUP_FD fd = -1;
+	int CLEANUP_FD fd = socket(spec->address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int on = 1;
+	int r = fd < 0 ? -errno : 0;
 
-	if (len == 0)
-		return command_fail("'%s' is not an address to listen on", forward->address);
-	fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0)
+	if (r == 0 && spec->address.any.sa_family != AF_UNIX)
 		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (fd < 0 || bind(fd, &address.any, len) < 0 || listen(fd, FORWARD_BACKLOG) < 0)
-		return command_fail("can't listen on %s, port %u: %s", forward->address,
-		    forward->port, strerror(errno));
+	if (r == 0)
+		r = forward_bind(spec, fd);
+	if (r == 0 && listen(fd, FORWARD_BACKLOG) < 0)
+		r = -errno;
+	if (r < 0 && spec->address.any.sa_family == AF_UNIX)
+		return command_fail("can't listen on %s: %s", spec->name, strerror(-r));
+	if (r < 0)
+		return command_fail("can't listen on %s, port %u: %s", spec->name,
+		    ntohs(spec->address.in.sin_port), strerror(-r));
 	*ret_fd = fd_steal(&fd);
 	return 0;
 }
@@ -139,14 +113,19 @@ forward_listen(const struct forward *forward, int *ret_fd)
 /* Says where it listens: the port may have been chosen just now. Of both kinds of
  * address the port stands in the same place. */
 static int
-forward_announce(const struct forward *forward, int fd)
+forward_announce(const struct forward_spec *spec, int fd)
 {
-	union forward_sockaddr address = { 0 };
+	union forward_address address = { 0 };
 	socklen_t len = sizeof(address);
 
 	(void)getsockname(fd, &address.any, &len);
-	(void)printf("listening on %s port %u, for port %u of the guest\n", forward->address,
-	    ntohs(address.in.sin_port), forward->guest_port);
+	(void)printf("listening on %s", spec->name);
+	if (spec->address.any.sa_family != AF_UNIX)
+		(void)printf(" port %u", ntohs(address.in.sin_port));
+	if (spec->target.path != NULL)
+		(void)printf(", for %s of the guest\n", spec->target.path);
+	else
+		(void)printf(", for port %u of the guest\n", spec->target.port);
 	if (fflush(stdout) != 0)
 		return command_fail("can't say where it listens: %s", strerror(errno));
 	return 0;
@@ -161,8 +140,7 @@ forward_thread(void *argument)
 
 	(void)setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	/* A peer that went away is nothing to be told of. */
-	if (tunnel_run(connection->fd, connection->forward->guest_host,
-		connection->forward->guest_port, &error) < 0)
+	if (tunnel_run(connection->fd, &connection->spec->target, &error) < 0)
 		(void)command_fail("%s", error.text);
 	fd_close(&connection->fd);
 	free(connection);
@@ -170,7 +148,7 @@ forward_thread(void *argument)
 }
 
 static int
-forward_start(const struct forward *forward, int fd)
+forward_start(const struct forward_spec *spec, int fd)
 {
 	struct forward_connection *connection = malloc(sizeof(*connection));
 	pthread_attr_t detached;
@@ -179,7 +157,7 @@ forward_start(const struct forward *forward, int fd)
 
 	if (connection == NULL)
 		return r;
-	*connection = (struct forward_connection){ .forward = forward, .fd = fd };
+	*connection = (struct forward_connection){ .spec = spec, .fd = fd };
 	if (pthread_attr_init(&detached) == 0) {
 		(void)pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
 		r = -pthread_create(&thread, &detached, forward_thread, connection);
@@ -190,58 +168,122 @@ forward_start(const struct forward *forward, int fd)
 	return r;
 }
 
+/* Takes one connection, or waits for a moment. */
+static void
+forward_accept(const struct forward_spec *spec, int listener)
+{
+	int CLEANUP_FD fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd >= 0)
+		tunnel_set_reset(fd, true);
+	if (fd >= 0 && forward_start(spec, fd) == 0)
+		(void)fd_steal(&fd);
+	else if (fd >= 0 || (errno != EINTR && errno != ECONNABORTED))
+		(void)poll(NULL, 0, FORWARD_PAUSE_MS);
+}
+
+/* A socket in the file system must not stay behind. */
+static _Noreturn void
+forward_serve_path(const struct forward_spec *spec, int listener)
+{
+	struct pollfd polls[] = {
+		{ .fd = listener, .events = POLLIN },
+		{ .fd = signals_fd(), .events = POLLIN },
+	};
+
+	for (;;) {
+		int signal = signals_take();
+
+		if (signal != 0) {
+			(void)unlink(spec->name);
+			signals_die(signal);
+		}
+		if (poll(polls, 2, -1) > 0 && polls[0].revents != 0)
+			forward_accept(spec, listener);
+	}
+}
+
 static int
-forward_serve(const struct forward *forward)
+forward_serve(const struct forward_spec *spec)
 {
 	struct client_error error = { "" };
+	bool is_path = spec->address.any.sa_family == AF_UNIX;
 	int CLEANUP_FD listener = -1;
-	int status = client_check_target(target_agent(), &error) < 0
-			 ? command_fail("%s", error.text)
-			 : forward_listen(forward, &listener);
+	int status;
 
-	if (status != 0)
-		return status;
-	status = forward_announce(forward, listener);
-	if (status != 0)
-		return status;
-	for (;;) {
-		int CLEANUP_FD fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-
-		if (fd >= 0)
-			tunnel_set_reset(fd, true);
-		if (fd >= 0 && forward_start(forward, fd) == 0)
-			(void)fd_steal(&fd);
-		else if (fd >= 0 || (errno != EINTR && errno != ECONNABORTED))
-			(void)poll(NULL, 0, FORWARD_PAUSE_MS);
+	if (client_check_target(target_agent(), &error) < 0)
+		return command_fail("%s", error.text);
+	if (is_path) {
+		signals_catch(SIGINT);
+		signals_catch(SIGTERM);
+		signals_catch(SIGHUP);
 	}
+	status = forward_listen(spec, &listener);
+	if (status != 0)
+		return status;
+	status = forward_announce(spec, listener);
+	if (status != 0) {
+		if (is_path)
+			(void)unlink(spec->name);
+		return status;
+	}
+	if (is_path)
+		forward_serve_path(spec, listener);
+	for (;;)
+		forward_accept(spec, listener);
+}
+
+static int
+forward_run_standard(const struct tunnel_target *target)
+{
+	struct client_error error = { "" };
+
+	return tunnel_run_standard(target, &error) < 0 ? command_fail("%s", error.text) : 0;
 }
 
 static int
 forward_run(int count, char **operands)
 {
+	struct tunnel_target *target = &forward_main.target;
+	char whole[256];
+	int r;
+
 	(void)count;
-	if (forward_parse(operands[0], &forward_main) < 0)
-		return command_misuse(
-		    &forward_command, "'%s' is not [ADDRESS:]PORT:GUESTPORT", operands[0]);
-	return forward_serve(&forward_main);
+	(void)strlcpy(whole, operands[0], sizeof(whole));
+	r = forward_is_standard ? forward_spec_parse_target(operands[0], target)
+				: forward_spec_parse(operands[0], &forward_main);
+	if (r < 0)
+		return command_misuse(&forward_command, "'%s' is not %s", whole,
+		    forward_is_standard ? "a PORT, HOST:PORT or /PATH of the guest" : FORWARD_TEXT);
+	if (forward_host != NULL && (target->host != NULL || target->path != NULL))
+		return command_misuse(&forward_command, "--host goes with a port alone");
+	if (forward_host != NULL)
+		target->host = forward_host;
+	return forward_is_standard ? forward_run_standard(target) : forward_serve(&forward_main);
 }
 
 const struct command forward_command = {
 	.name = "forward",
-	.summary = "carry connections to a port here to a port of the guest",
-	.usage = "[--host HOST] [ADDRESS:]PORT:GUESTPORT",
+	.summary = "carry connections to a port or socket here into the guest",
+	.usage = "[--host HOST] [ADDRESS:]PORT:TARGET\nPATH:TARGET\n--stdio TARGET",
 	.about =
-	    "Listens on PORT of this machine, and carries each connection to GUESTPORT of the\n"
-	    "guest, until it is interrupted. The agent connects there from inside, so that it\n"
-	    "needs no network, and reaches what listens on the guest's 127.0.0.1 alone.\n",
+	    "Listens on PORT or PATH of this machine, and carries each connection to TARGET in\n"
+	    "the guest, until it is interrupted. The agent connects there from inside, so that\n"
+	    "it needs no network, and reaches what listens on the guest's 127.0.0.1 alone.\n",
 	.more =
 	    "\nEach connection takes one of the agent's workers; where none is to spare, it is\n"
 	    "closed with a message here.\n"
 	    "\n"
-	    "Example: vmm-guest-ctl forward 8080:80\n",
+	    "With --stdio the exit status is 0 when both directions came to their end, else 1.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  vmm-guest-ctl forward 8080:80\n"
+	    "  vmm-guest-ctl forward 8080:localhost:80\n"
+	    "  vmm-guest-ctl forward ./docker.sock:/run/docker.sock\n"
+	    "  ssh -o ProxyCommand='vmm-guest-ctl forward --stdio 22' root@guest\n",
 	.options = forward_options,
 	.operands_min = 1,
 	.operands_max = 1,
-	.operands = "which ports? PORT:GUESTPORT, as 8080:80",
+	.operands = "which ports? PORT:TARGET, as 8080:80",
 	.run = forward_run,
 };

@@ -1,6 +1,6 @@
 /*
- * connect: CONNECT: a TCP connection inside the guest, for the host. What then
- * goes back and forth is tcp_relay.c's.
+ * connect: CONNECT: a connection inside the guest, for the host. What then goes back
+ * and forth is tcp_relay.c's.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -19,28 +19,37 @@
 #include "session/rest.h"
 #include "session/stop.h"
 
-/* Waits for a connect(2) that is under way, as long as the host is there. */
+/* How often a Unix socket whose queue is full is tried: it tells nobody of room. */
+#define CONNECT_FULL_MS 20
+
+/* Waits for a connect(2) that is under way, or is to be made again because of EAGAIN
+ * (-EAGAIN: now), as long as the host is there. */
 static int
-connect_await(const struct conn *conn, int tcp_fd)
+connect_await(const struct conn *conn, int fd, int error)
 {
+	bool is_full = error == EAGAIN;
+	uint64_t until_ms = is_full ? clock_mono_ms() + CONNECT_FULL_MS : CLOCK_NEVER;
 	struct pollfd polls[] = {
-		{ .fd = tcp_fd, .events = POLLOUT },
+		{ .fd = is_full ? -1 : fd, .events = POLLOUT },
 		{ .fd = conn_fd(conn), .events = POLLRDHUP },
 	};
 	socklen_t len = sizeof(int);
-	int error;
+	int n;
 
 	for (;;) {
 		rest_point();
 		if (stop_is_now())
 			return -ECANCELED;
-		if (stop_poll(polls, 2, CLOCK_NEVER, true) < 0 && errno != EINTR)
+		n = stop_poll(polls, 2, until_ms, true);
+		if (n < 0 && errno != EINTR)
 			return -errno;
+		if (n == 0)
+			return -EAGAIN;
 		if (polls[1].revents != 0)
 			return -EPIPE;
 		if (polls[0].revents == 0)
 			continue;
-		return getsockopt(tcp_fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 ? -errno : -error;
+		return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 ? -errno : -error;
 	}
 }
 
@@ -51,19 +60,20 @@ connect_open(const struct conn *conn, const struct port_target *target, int *ret
 	int CLEANUP_FD fd =
 	    socket(target->address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int on = 1;
+	int r;
 
 	if (fd < 0)
 		return -errno;
 	/* What the host sends in small frames is meant to go out as small segments. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (connect(fd, &target->address.any, target->address_len) < 0) {
-		int r = errno == EINPROGRESS ? connect_await(conn, fd) : -errno;
-
-		if (r < 0)
-			return r;
-	}
-	*ret_fd = fd_steal(&fd);
-	return 0;
+	do {
+		r = connect(fd, &target->address.any, target->address_len) < 0 ? -errno : 0;
+		if (r == -EINPROGRESS || r == -EAGAIN)
+			r = connect_await(conn, fd, -r);
+	} while (r == -EAGAIN);
+	if (r == 0)
+		*ret_fd = fd_steal(&fd);
+	return r;
 }
 
 static void

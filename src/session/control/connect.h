@@ -1,5 +1,5 @@
 /*
- * connect: CONNECT: a TCP connection inside the guest, for the host.
+ * connect: CONNECT: a connection inside the guest, for the host.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -9,7 +9,8 @@
 
 #include "session/conn.h"
 
-/* Runs on TCP_FD, a connected, non-blocking socket; borrowed. Returns 0 when both
+/* Runs on TCP_FD, a connected, non-blocking socket; borrowed. A Unix socket does as well:
+ * it knows no reset, and ends in order instead. Returns 0 when both
  * directions have been closed in order; -EPIPE if the host has gone; -EMSGSIZE
  * if it announced a frame above the limit; -ECANCELED if this worker is to stop;
  * or -errno of the TCP connection, as -ECONNRESET. But for -EPIPE the last frame
