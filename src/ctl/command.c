@@ -14,9 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "platform/address.h"
 #include "platform/printable.h"
 
-#define COMMAND_WORD_MAX 32
 #define COMMAND_TEXT_MAX 2048
 
 int
@@ -53,11 +53,33 @@ command_misuse(const struct command *command, const char *format, ...)
 		va_end(args);
 		(void)fputc('\n', stderr);
 	}
-	if (format == NULL && optopt == 'a')
-		(void)fprintf(
-		    stderr, "The agent's address, -a ADDRESS, goes before '%s'. ", command->name);
 	(void)fprintf(stderr, "Try '" COMMAND_PROGRAM " %s --help' for more.\n", command->name);
 	return command->misused != 0 ? command->misused : COMMAND_MISUSED;
+}
+
+void
+command_hint_address(const struct command *command, const char *text)
+{
+	struct address address;
+	bool is_path = text[0] == '/' && strstr(text, ".sock") != NULL;
+
+	if (is_path || address_parse(text, &address) == 0)
+		(void)fprintf(
+		    stderr, "The agent's address, -a ADDRESS, goes before '%s'. ", command->name);
+}
+
+/* What follows the first -a; "": nothing does. */
+static const char *
+command_find_address(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strncmp(argv[i], "-a", 2) != 0)
+			continue;
+		if (argv[i][2] != '\0')
+			return argv[i] + 2;
+		return i + 1 < argc ? argv[i + 1] : "";
+	}
+	return "";
 }
 
 /* How many operands there may be is held here for all commands. */
@@ -75,6 +97,8 @@ command_run(const struct command *command, int argc, char **argv)
 	case OPTIONS_HELP:
 		return command_help(command);
 	case OPTIONS_WRONG:
+		if (optopt == 'a')
+			command_hint_address(command, command_find_address(argc, argv));
 		return command_misuse(command, NULL);
 	case OPTIONS_READ:
 		break;
@@ -198,61 +222,4 @@ command_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret
 		return -EINVAL;
 	*ret = number;
 	return 0;
-}
-
-static void
-command_lower(unsigned *value, unsigned other)
-{
-	if (other < *value)
-		*value = other;
-}
-
-/* How many letters have to be changed, added, left out, or exchanged with the next
- * one (optimal string alignment). */
-static unsigned
-command_distance(const char *a, const char *b)
-{
-	unsigned table[COMMAND_WORD_MAX + 1][COMMAND_WORD_MAX + 1];
-	size_t a_len = strlen(a);
-	size_t b_len = strlen(b);
-
-	if (a_len > COMMAND_WORD_MAX || b_len > COMMAND_WORD_MAX)
-		return COMMAND_WORD_MAX;
-	for (unsigned i = 0; i <= a_len; i++) {
-		for (unsigned j = 0; j <= b_len; j++) {
-			unsigned *best = &table[i][j];
-
-			*best = i + j;
-			if (i > 0)
-				command_lower(best, table[i - 1][j] + 1);
-			if (j > 0)
-				command_lower(best, table[i][j - 1] + 1);
-			if (i > 0 && j > 0)
-				command_lower(
-				    best, table[i - 1][j - 1] + (a[i - 1] != b[j - 1] ? 1 : 0));
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-				command_lower(best, table[i - 2][j - 2] + 1);
-		}
-	}
-	return table[a_len][b_len];
-}
-
-const char *
-command_nearest(const char *word, const char *const *names, int count)
-{
-	unsigned limit = (unsigned)strlen(word) / 3 + 1;
-	const char *nearest = NULL;
-
-	for (int i = 0; i < count; i++) {
-		unsigned distance = command_distance(word, names[i]);
-
-		if (distance <= limit) {
-			limit = distance;
-			nearest = names[i];
-			if (distance == 0)
-				break;
-			limit--;
-		}
-	}
-	return nearest;
 }

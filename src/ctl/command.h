@@ -72,6 +72,9 @@ extern const struct command watch_command;
 /* Prints the help, and returns the exit status for that. */
 int command_help(const struct command *command);
 
+/* Says where the agent's address goes, if TEXT looks like one, in front of where help is. */
+void command_hint_address(const struct command *command, const char *text);
+
 /* Reads the options of ARGV, whose first string is the command's name, and runs it.
  * Returns the exit status. */
 int command_run(const struct command *command, int argc, char **argv);
@@ -87,9 +90,6 @@ int command_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Reads a whole number from MIN to MAX. Returns 0 or -EINVAL. */
 int command_parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret);
-
-/* The one of COUNT NAMES that WORD may have been meant to be; NULL: none is near. */
-const char *command_nearest(const char *word, const char *const *names, int count);
 
 /* Prints TEXT and a newline, as it is; on a terminal as command_print_line(). */
 void command_print(const char *text);

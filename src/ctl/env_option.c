@@ -6,10 +6,12 @@
 #include "ctl/env_option.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ctl/command.h"
+#include "platform/stream.h"
 
 void
 env_option_init(struct env_option *option, int argc, size_t more)
@@ -17,6 +19,49 @@ env_option_init(struct env_option *option, int argc, size_t more)
 	option->env = calloc((size_t)argc + more, sizeof(*option->env));
 	if (option->env == NULL)
 		exit(command_fail("out of memory"));
+	option->size = (size_t)argc + more;
+}
+
+/* Room for one more than there are arguments. */
+static void
+env_option_grow(struct env_option *option)
+{
+	struct start_env *grown = reallocarray(option->env, option->size + 1, sizeof(*option->env));
+
+	if (grown == NULL)
+		exit(command_fail("out of memory"));
+	option->env = grown;
+	option->size++;
+}
+
+int
+env_option_take_file(const struct options_row *row, char *text)
+{
+	FILE CLEANUP_FILE *file = fopen(text, "re");
+	char *line = NULL;
+	size_t size = 0;
+	ssize_t len;
+	int r = 0;
+
+	if (file == NULL)
+		exit(command_fail("can't read %s: %s", text, strerror(errno)));
+	while (r == 0 && (len = getline(&line, &size, file)) >= 0) {
+		if (len > 0 && line[len - 1] == '\n')
+			line[--len] = '\0';
+		if (len > 0 && line[len - 1] == '\r')
+			line[--len] = '\0';
+		if (line[strspn(line, " \t")] == '\0' || line[0] == '#')
+			continue;
+		env_option_grow(row->into);
+		r = strlen(line) == (size_t)len ? env_option_take(row, line) : -EINVAL;
+		/* It is the variable's from here on. */
+		line = NULL;
+		size = 0;
+	}
+	if (r == 0 && ferror(file))
+		exit(command_fail("can't read %s: %s", text, strerror(errno)));
+	free(line);
+	return r;
 }
 
 int

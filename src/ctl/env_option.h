@@ -15,11 +15,19 @@
 struct env_option {
 	struct start_env *env;
 	size_t count;
+	size_t size; /* room in ENV */
 };
 
 /* A row of options; INTO is a struct env_option. */
 #define ENV_OPTION(into_, help_)                                                                   \
 	OPTIONS_CALL("env", 'e', "NAME=VALUE", env_option_take, into_, "NAME=VALUE", help_)
+
+/* The next row: variables out of a file; INTO is the same. */
+#define ENV_OPTION_FILE(into_)                                                                     \
+	OPTIONS_CALL("env-file", 0, "FILE", env_option_take_file, into_,                           \
+	    "a file of lines NAME=VALUE",                                                          \
+	    "and those in FILE, a NAME=VALUE or NAME a line; lines that begin with # are no "      \
+	    "matter")
 
 /* Makes room for as many as ARGC arguments can have, and MORE. Ends the program if there is no
  * memory for it. */
@@ -28,5 +36,9 @@ void env_option_init(struct env_option *option, int argc, size_t more);
 /* "NAME=VALUE", or "NAME" for what our own environment has. The option borrows TEXT, which is
  * cut at '='. */
 int env_option_take(const struct options_row *row, char *text);
+
+/* The same of each line of the file TEXT, whose lines are kept for good. It makes the room for
+ * them. */
+int env_option_take_file(const struct options_row *row, char *text);
 
 #endif

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "ctl/command.h"
+#include "ctl/command_word.h"
 #include "ctl/target.h"
 #include "platform/fd.h"
 
@@ -62,7 +63,7 @@ static const struct options_row main_options[] = {
 	OPTIONS_TEXT("address", 'a', "ADDRESS", &main_address,
 	    "where the agent is (default: $VMM_GUEST_ADDR):\n"
 	    "  unix:PATH  the Unix socket of the VM's vsock device\n"
-	    "             (Firecracker, Cloud Hypervisor)\n"
+	    "             (Firecracker, Cloud Hypervisor); PATH alone will do\n"
 	    "  vsock:CID  the VM's context id (QEMU)"),
 	OPTIONS_CALL("wait", 0, "S", main_take_wait, &main_wait_ms, OPTIONS_OF_SECONDS,
 	    "give up where the agent has not begun to answer after S seconds, whatever the "
@@ -94,7 +95,7 @@ main_unknown_command(const char *name)
 
 	for (int i = 0; i < MAIN_COMMANDS; i++)
 		names[i] = main_commands[i]->name;
-	nearest = command_nearest(name, names, MAIN_COMMANDS);
+	nearest = command_word_meant(name, names, MAIN_COMMANDS);
 	(void)fprintf(stderr, COMMAND_PROGRAM ": there is no command '%s'", name);
 	if (nearest != NULL) {
 		(void)fprintf(stderr, "; did you mean '%s'?\n", nearest);
@@ -181,7 +182,7 @@ main(int argc, char **argv)
 	case OPTIONS_READ:
 		break;
 	}
-	if (main_shows_version) {
+	if (main_shows_version || (optind < argc && strcmp(argv[optind], "version") == 0)) {
 		(void)printf(COMMAND_PROGRAM " %s\n", PACKAGE_VERSION);
 		return main_close(0, COMMAND_FAILED);
 	}

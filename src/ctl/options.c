@@ -13,7 +13,7 @@
 #include "ctl/command.h"
 #include "ctl/quantity.h"
 
-#define OPTIONS_MAX 24
+#define OPTIONS_MAX 32
 #define OPTIONS_LEFT_MAX 40
 #define OPTIONS_SCREEN 80
 

@@ -31,6 +31,12 @@ struct options_row {
 		.name = "help", .letter = 'h', .help = "show this help"                            \
 	}
 
+/* The same where -h is another thing, by habit. */
+#define OPTIONS_END_NO_LETTER                                                                      \
+	{                                                                                          \
+		.name = "help", .help = "show this help"                                           \
+	}
+
 #define OPTIONS_CALL(name_, letter_, argument_, take_, into_, what_, help_)                        \
 	{                                                                                          \
 		.name = (name_), .letter = (letter_), .argument = (argument_), .help = (help_),    \
@@ -60,6 +66,10 @@ struct options_row {
 /* A letter that other programs of the name have, and that --help need not show. */
 #define OPTIONS_HIDDEN(letter_, take_, into_)                                                      \
 	OPTIONS_CALL(NULL, letter_, NULL, take_, into_, NULL, NULL)
+
+/* A name that other programs have for the same. */
+#define OPTIONS_ALIAS(name_, argument_, take_, into_, what_)                                       \
+	OPTIONS_CALL(name_, 0, argument_, take_, into_, what_, NULL)
 
 /* In the table for --help alone: what an operand is. */
 #define OPTIONS_OPERAND(operand_, help_)                                                           \

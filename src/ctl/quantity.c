@@ -54,6 +54,46 @@ quantity_format_ms(char *text, uint64_t ms)
 
 /* A number of many digits is one that no wait has. */
 #define QUANTITY_DIGITS_MAX 15
+#define QUANTITY_PARTS_MAX 1000000
+
+/* Reads a number with a part, "12.5", in front of *TEXT, and moves that behind it. Returns 0
+ * with the whole, and PARTS of *RET_OF, or -EINVAL. */
+static int
+quantity_parse_decimal(const char **text, uint64_t *ret, uint64_t *ret_parts, uint64_t *ret_of)
+{
+	const char *at = *text;
+	size_t len = strspn(at, "0123456789");
+
+	if (len == 0 || len > QUANTITY_DIGITS_MAX)
+		return -EINVAL;
+	*ret = strtoull(at, NULL, 10);
+	*ret_parts = 0;
+	*ret_of = 1;
+	at += len;
+	if (at[0] == '.') {
+		for (at++; isdigit((unsigned char)*at) && *ret_of < QUANTITY_PARTS_MAX; at++) {
+			*ret_parts = 10 * *ret_parts + (uint64_t)(*at - '0');
+			*ret_of *= 10;
+		}
+		if (*ret_of == 1)
+			return -EINVAL;
+	}
+	*text = at;
+	return 0;
+}
+
+int
+quantity_parse_hundredths(const char *text, uint64_t *ret)
+{
+	uint64_t whole;
+	uint64_t parts;
+	uint64_t of;
+
+	if (quantity_parse_decimal(&text, &whole, &parts, &of) < 0 || text[0] != '\0')
+		return -EINVAL;
+	*ret = 100 * whole + (100 * parts + of - 1) / of;
+	return 0;
+}
 
 int
 quantity_parse_ms(const char *text, uint64_t *ret)
@@ -64,26 +104,16 @@ quantity_parse_ms(const char *text, uint64_t *ret)
 	} units[] = { { "", QUANTITY_MS_PER_S }, { "ms", 1 }, { "s", QUANTITY_MS_PER_S },
 		{ "m", 60 * QUANTITY_MS_PER_S }, { "h", 3600 * QUANTITY_MS_PER_S },
 		{ "d", 86400 * QUANTITY_MS_PER_S } };
-	size_t len = strspn(text, "0123456789");
-	uint64_t whole = len > 0 ? strtoull(text, NULL, 10) : 0;
-	uint64_t part = 0;
-	uint64_t parts = 1;
+	uint64_t whole;
+	uint64_t parts;
+	uint64_t of;
 
-	if (len == 0 || len > QUANTITY_DIGITS_MAX)
+	if (quantity_parse_decimal(&text, &whole, &parts, &of) < 0)
 		return -EINVAL;
-	text += len;
-	if (text[0] == '.') {
-		for (text++; isdigit((unsigned char)*text) && parts < 1000000; text++) {
-			part = 10 * part + (uint64_t)(*text - '0');
-			parts *= 10;
-		}
-		if (parts == 1)
-			return -EINVAL;
-	}
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
 		if (strcmp(text, units[i].name) != 0 || whole > UINT64_MAX / 2 / units[i].ms)
 			continue;
-		*ret = whole * units[i].ms + (part * units[i].ms + parts - 1) / parts;
+		*ret = whole * units[i].ms + (parts * units[i].ms + of - 1) / of;
 		return 0;
 	}
 	return -EINVAL;

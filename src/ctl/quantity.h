@@ -20,6 +20,10 @@ void quantity_format_ms(char *text, uint64_t ms);
 /* Reads "512", "64K", "1M", "2G" (or "2GiB"), powers of 1024. Returns 0 or -EINVAL. */
 int quantity_parse_bytes(const char *text, uint64_t *ret);
 
+/* Reads "2", "1.5", "0.25". Returns 0 with hundredths, the next one where it lies between two,
+ * or -EINVAL. */
+int quantity_parse_hundredths(const char *text, uint64_t *ret);
+
 /* Reads "90", "1.5", "250ms", "90s", "10m", "2h", "7d". Returns 0 with milliseconds, the next one
  * where it lies between two, or -EINVAL. */
 int quantity_parse_ms(const char *text, uint64_t *ret);

@@ -18,6 +18,7 @@
 #include "ctl/trace.h"
 
 #define TARGET_ADDRESS "VMM_GUEST_ADDR"
+#define TARGET_UNIX "unix:"
 #define TARGET_TRACE "VMM_GUEST_TRACE"
 
 /* Once, however many connections there are. A terminal may be raw, or have a line of progress. */
@@ -42,6 +43,17 @@ static struct client_target target = {
 	.quiet = target_tell_quiet,
 };
 
+/* A path alone is that of a Unix socket. */
+static const char *
+target_full_address(const char *address)
+{
+	char *full;
+
+	if (strchr(address, '/') == NULL || strncmp(address, TARGET_UNIX, strlen(TARGET_UNIX)) == 0)
+		return address;
+	return asprintf(&full, TARGET_UNIX "%s", address) < 0 ? address : full;
+}
+
 void
 target_open(const char *address, uint64_t answer_ms)
 {
@@ -50,7 +62,7 @@ target_open(const char *address, uint64_t answer_ms)
 	if (address == NULL)
 		address = getenv(TARGET_ADDRESS);
 	if (address != NULL)
-		target.address = address;
+		target.address = target_full_address(address);
 	target.answer_ms = (int)(answer_ms < INT_MAX ? answer_ms : INT_MAX);
 	if (trace != NULL && strcmp(trace, "1") == 0)
 		target.trace = trace_frame;

@@ -292,7 +292,7 @@ def test_shutdown_sends_action_and_grace():
 
 
 @pytest.mark.parametrize("arguments", [
-    ["--grace", "soon"], ["--grace", "-1"], ["--grace", "4294967296"], ["--grace", "1.5"], ["--grace", ""],
+    ["--grace", "soon"], ["--grace", "-1"], ["--grace", "4294967296"], ["--grace", "1.5x"], ["--grace", ""],
     ["--grace"], ["--explode"], ["now"], ["--halt", "now"], ["--halt=1"]])
 def test_shutdown_refuses_what_makes_no_sense(arguments):
     asked = []

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "ctl/command.h"
+#include "ctl/command_word.h"
 #include "ctl/signal_name.h"
 
 static const char *const names[] = { "exec", "shell", "status", "stat", "cp", "clock-sync" };
@@ -18,7 +19,7 @@ static const char *const names[] = { "exec", "shell", "status", "stat", "cp", "c
 static const char *
 nearest(const char *word)
 {
-	return command_nearest(word, names, (int)(sizeof(names) / sizeof(names[0])));
+	return command_word_meant(word, names, (int)(sizeof(names) / sizeof(names[0])));
 }
 
 static void

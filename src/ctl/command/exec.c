@@ -34,6 +34,40 @@ exec_take_seconds(const struct options_row *row, char *text)
 	return r == 0 && *(uint32_t *)row->into == 0 ? -EINVAL : r;
 }
 
+static void
+exec_set_limit(enum start_limit limit, uint64_t value)
+{
+	exec_request.limits.have |= (uint8_t)(1u << limit);
+	exec_request.limits.value[limit] = value;
+}
+
+/* The row's own limit. */
+static int
+exec_take_named_limit(const struct options_row *row, char *text)
+{
+	uint64_t value;
+	int r = quantity_parse_bytes(text, &value);
+
+	if (r == 0)
+		exec_set_limit((enum start_limit)row->value, value);
+	return r;
+}
+
+/* Processors, "1.5", as percents of one. */
+static int
+exec_take_cpus(const struct options_row *row, char *text)
+{
+	uint64_t percent;
+	int r = quantity_parse_hundredths(text, &percent);
+
+	(void)row;
+	if (r == 0 && percent == 0)
+		return -EINVAL;
+	if (r == 0)
+		exec_set_limit(START_LIMIT_CPU_PERCENT, percent);
+	return r;
+}
+
 /* "NAME=NUMBER". */
 static int
 exec_take_limit(const struct options_row *row, char *text)
@@ -75,10 +109,12 @@ exec_take_durable(const struct options_row *row, char *text)
 static const struct options_row exec_options[] = {
 	OPTIONS_FLAG("interactive", 'i', &exec_attach.forward_stdin,
 	    "send our standard input; without it the program's standard input is empty"),
+	OPTIONS_ALIAS("stdin", NULL, options_take_flag, &exec_attach.forward_stdin, NULL),
 	OPTIONS_FLAG("tty", 't', &exec_request.tty,
 	    "run it on a terminal; ours, if standard input is one, is passed through: what is "
 	    "typed (as by -i), size and TERM"),
 	ENV_OPTION(&exec_env, "set an environment variable; NAME alone takes our value"),
+	ENV_OPTION_FILE(&exec_env),
 	OPTIONS_TEXT("workdir", 'w', "DIR", &exec_request.working_dir,
 	    "start in DIR; ~ is the user's home (default: /)"),
 	OPTIONS_TEXT("user", 'u', "USER", &exec_request.user,
@@ -97,13 +133,28 @@ static const struct options_row exec_options[] = {
 	DURABLE_OPTIONS_RECONNECT(&exec_durable.reconnect_seconds),
 	DURABLE_OPTIONS_KEYS(&exec_durable.keys),
 	OPTIONS_CALL("timeout", 0, "S", exec_take_seconds, &exec_request.timeout_seconds,
-	    OPTIONS_OF_SECONDS, "kill all that it started after S seconds"),
+	    OPTIONS_OF_SECONDS,
+	    "kill all that it started after S seconds (or 2m, 1h; a part counts as a whole one)"),
 	OPTIONS_CALL("kill-grace", 0, "S", exec_take_seconds, &exec_request.kill_grace_seconds,
 	    OPTIONS_OF_SECONDS, "on timeout SIGTERM first, and SIGKILL S seconds later"),
 	OPTIONS_CALL("limit", 0, "NAME=N", exec_take_limit, NULL,
 	    "NAME=NUMBER, with a name that --help lists",
 	    "set a limit, of memory_bytes, pids, cpu_percent, nofile, core_bytes or "
 	    "fsize_bytes; N may end in K, M or G"),
+	{ .name = "memory",
+	    .argument = "SIZE",
+	    .help = "the limit memory_bytes",
+	    .take = exec_take_named_limit,
+	    .value = START_LIMIT_MEMORY_BYTES,
+	    .what = "a number of bytes" },
+	OPTIONS_CALL("cpus", 0, "N", exec_take_cpus, NULL, "a number of processors",
+	    "the limit cpu_percent, as processors: 1.5 is 150"),
+	{ .name = "pids-limit",
+	    .argument = "N",
+	    .help = "the limit pids",
+	    .take = exec_take_named_limit,
+	    .value = START_LIMIT_PIDS,
+	    .what = "a number" },
 	OPTIONS_CALL("report", 0, "[=FILE]", exec_take_report, NULL, NULL,
 	    "say how it ended and what it took, on standard error; or the agent's words "
 	    "for it as JSON, one a line, to FILE"),

@@ -8,6 +8,7 @@
 
 #include "ctl/command.h"
 #include "ctl/durable_options.h"
+#include "ctl/env_option.h"
 #include "ctl/program.h"
 #include "ctl/session_find.h"
 #include "ctl/status_text.h"
@@ -24,19 +25,27 @@ static const char shell_script[] =
     "fi\n"
     "[ -x \"$SHELL\" ] || SHELL=/bin/sh\n"
     "export SHELL\n"
-    "cd \"${HOME:-/}\" 2>/dev/null\n"
+    "[ -n \"$1\" ] || cd \"${HOME:-/}\" 2>/dev/null\n"
+    "[ -n \"$2\" ] && exec \"$SHELL\" -l -c \"$2\"\n"
     "exec \"$SHELL\" -l\n";
 
-static const char *shell_argv[] = { "/bin/sh", "-c", shell_script, NULL };
-static struct start_env shell_env[1];
-static struct start_request shell_request = { START_DEFAULTS, .argv = shell_argv, .argc = 3,
-	.env = shell_env };
+/* $1 is there where a directory was given, $2 what to run. */
+static const char *shell_argv[] = { "/bin/sh", "-c", shell_script, "sh", "", "", NULL };
+static struct start_request shell_request = { START_DEFAULTS, .argv = shell_argv, .argc = 3 };
 
 static struct attach_durable shell_durable = { ATTACH_DURABLE_DEFAULTS, .forgets = true };
+
+static struct env_option shell_env;
+static const char *shell_workdir;
+static const char *shell_line;
 
 static const struct options_row shell_options[] = {
 	OPTIONS_TEXT("user", 'u', "USER", &shell_request.user,
 	    "the user (default: whoever the agent runs as, mostly root)"),
+	OPTIONS_TEXT("workdir", 'w', "DIR", &shell_workdir,
+	    "start in DIR, of which ~ is the user's home (default: the home)"),
+	ENV_OPTION(&shell_env, "set an environment variable; NAME alone takes our value"),
+	OPTIONS_TEXT(NULL, 'c', "COMMAND", &shell_line, "have the shell run COMMAND, and end"),
 	OPTIONS_CALL("name", 0, "NAME", durable_options_take_name, &shell_request.name,
 	    "the name of a session: letters, digits, '.', '_' and '-', and not digits alone",
 	    "go on with the durable session NAME if it runs, else start it"),
@@ -49,6 +58,7 @@ static int
 shell_prepare(int argc, char **argv)
 {
 	(void)argv;
+	env_option_init(&shell_env, argc, 1);
 	(void)keys_parse_detach(KEYS_DETACH_DEFAULT, &shell_durable.keys);
 	return argc;
 }
@@ -101,6 +111,16 @@ shell_run(int count, char **operands)
 
 	(void)count;
 	(void)operands;
+	shell_request.env = shell_env.env;
+	shell_request.env_count = shell_env.count;
+	if (shell_workdir != NULL) {
+		shell_request.working_dir = shell_workdir;
+		shell_argv[4] = shell_workdir;
+	}
+	if (shell_line != NULL)
+		shell_argv[5] = shell_line;
+	if (shell_workdir != NULL || shell_line != NULL)
+		shell_request.argc = 6;
 	/* What comes from elsewhere has an end that a terminal could not tell of. */
 	if (isatty(STDIN_FILENO))
 		program_use_terminal(&shell_request, &attach);
@@ -111,7 +131,7 @@ shell_run(int count, char **operands)
 const struct command shell_command = {
 	.name = "shell",
 	.summary = "open a login shell in the guest",
-	.usage = "[-u USER] [--name NAME]",
+	.usage = "[OPTION]... [-u USER] [-c COMMAND] [--name NAME]",
 	.about =
 	    "Opens a login shell in the guest: the shell that the guest's /etc/passwd has for\n"
 	    "the user, in that user's home; on a terminal, if standard input is one.\n",
