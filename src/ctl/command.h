@@ -65,6 +65,7 @@ extern const struct command shutdown_command;
 extern const struct command stat_command;
 extern const struct command status_command;
 extern const struct command thaw_command;
+extern const struct command top_command;
 extern const struct command wait_command;
 extern const struct command wait_port_command;
 extern const struct command watch_command;

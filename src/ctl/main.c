@@ -34,6 +34,7 @@ static const struct command *const main_commands[] = {
 	&ps_command,
 	&kill_command,
 	&status_command,
+	&top_command,
 	&wait_command,
 	&wait_port_command,
 	&forward_command,

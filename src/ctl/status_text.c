@@ -16,6 +16,9 @@
 /* The connection that asks is not what anybody asks about. */
 #define STATUS_TEXT_OWN_KIND "status"
 
+/* control_status of protocol/control_request.h; an older agent does not look at it. */
+#define STATUS_TEXT_FIGURES "{\"guest\":true}"
+
 static const struct session_table_column status_text_columns[] = {
 	{ "SESSION", .is_right = true },
 	{ "NAME", .is_seldom = true },
@@ -29,10 +32,12 @@ static const struct session_table_column status_text_columns[] = {
 
 #define STATUS_TEXT_COLUMNS ((int)(sizeof(status_text_columns) / sizeof(status_text_columns[0])))
 
-int
-status_text_ask_json(struct control_answer *ret)
+static int
+status_text_ask_for(bool has_figures, struct control_answer *ret)
 {
 	const struct request request = { .type = VMM_GUEST_STATUS_REQ,
+		.payload = STATUS_TEXT_FIGURES,
+		.len = has_figures ? strlen(STATUS_TEXT_FIGURES) : 0,
 		.refused = "the agent would not tell its status" };
 	int status = request_run(&request, ret);
 
@@ -42,11 +47,17 @@ status_text_ask_json(struct control_answer *ret)
 }
 
 int
-status_text_ask(struct status *ret)
+status_text_ask_json(struct control_answer *ret)
+{
+	return status_text_ask_for(true, ret);
+}
+
+static int
+status_text_read(bool has_figures, struct status *ret)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
 	struct json_error error = { 0 };
-	int status = status_text_ask_json(&answer);
+	int status = status_text_ask_for(has_figures, &answer);
 
 	if (status != 0)
 		return status;
@@ -54,6 +65,18 @@ status_text_ask(struct status *ret)
 		return command_fail("the agent's status can't be understood: %s",
 		    error.text[0] != '\0' ? error.text : "out of memory");
 	return 0;
+}
+
+int
+status_text_ask(struct status *ret)
+{
+	return status_text_read(false, ret);
+}
+
+int
+status_text_ask_figures(struct status *ret)
+{
+	return status_text_read(true, ret);
 }
 
 static void
@@ -166,6 +189,7 @@ status_text_print(const struct status *status)
 	status_text_print_quiesce(status);
 	quantity_format_bytes(shm, status->shm_bytes);
 	(void)printf("%-14s %s in /dev/shm\n", "Memory", shm);
+	status_text_print_guest(status);
 	(void)printf("\n");
 	return status_text_print_sessions(status);
 }

@@ -83,22 +83,47 @@ terminal_guard(void)
 	(void)atexit(terminal_restore);
 }
 
-void
-terminal_make_raw(void)
+/* Whether there is a terminal, whose ways are known from now on, and given back. */
+static bool
+terminal_save(void)
 {
 	static bool is_guarded;
-	struct termios raw;
 
 	if (!isatty(STDIN_FILENO))
-		return;
+		return false;
 	if (!is_guarded) {
 		if (tcgetattr(STDIN_FILENO, &terminal_saved) < 0)
-			return;
+			return false;
 		terminal_guard();
 		is_guarded = true;
 	}
+	return true;
+}
+
+void
+terminal_make_raw(void)
+{
+	struct termios raw;
+
+	if (!terminal_save())
+		return;
 	raw = terminal_saved;
 	cfmakeraw(&raw);
 	terminal_raw = true;
 	(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
+}
+
+void
+terminal_take_keys(void)
+{
+	struct termios keys;
+
+	if (!terminal_save())
+		return;
+	keys = terminal_saved;
+	keys.c_lflag &= (tcflag_t) ~(ICANON | ECHO);
+	/* Nothing would put the screen right at the stop. */
+	keys.c_cc[VSUSP] = _POSIX_VDISABLE;
+	terminal_raw = true;
+	(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &keys);
 }

@@ -20,6 +20,10 @@ bool terminal_get_size(struct frame_resize *ret);
  * again, after a stop. */
 void terminal_make_raw(void);
 
+/* Has single keys come from the terminal on descriptor 0 as they are typed, without an echo; what
+ * is written goes out as ever, and Ctrl-C is a signal. No effect where it is none. */
+void terminal_take_keys(void);
+
 /* Whether it is raw now: then a line end alone does not begin a line at its first column. */
 bool terminal_is_raw(void);
 

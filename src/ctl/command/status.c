@@ -41,7 +41,7 @@ status_run(int count, char **operands)
 	(void)operands;
 	if (status_shown_as == STATUS_AS_JSON)
 		return status_show_json();
-	status = status_text_ask(&answer);
+	status = status_text_ask_figures(&answer);
 	if (status != 0)
 		return status;
 	return status_shown_as == STATUS_AS_METRICS ? status_text_print_metrics(&answer)
@@ -53,7 +53,8 @@ const struct command status_command = {
 	.summary = "show what the agent is doing",
 	.usage = "[--json | --prometheus]",
 	.about = "Shows what the agent is doing: its workers, what it has done so far, and the\n"
-		 "sessions that it serves now. IN and OUT are seen from the guest.\n",
+		 "sessions that it serves now; and what the guest's kernel has counted since its\n"
+		 "start. IN and OUT are seen from the guest.\n",
 	.options = status_options,
 	.run = status_run,
 };
