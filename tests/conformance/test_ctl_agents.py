@@ -287,8 +287,28 @@ def test_shutdown_sends_action_and_grace():
         peer.exit(0)
     assert run(script, "shutdown").code == 0
     assert run(script, "shutdown", "--poweroff", "--grace", "30").code == 0
-    assert seen == [{"action": "reboot", "grace_seconds": 5},
+    assert seen == [{"action": "auto", "grace_seconds": 5},
                     {"action": "poweroff", "grace_seconds": 30}]
+
+
+@pytest.mark.parametrize("options,asked", [([], ["auto", "reboot"]), (["--poweroff"], ["poweroff"])])
+def test_shutdown_by_an_older_agent_is_a_reboot_where_it_was_not_said_how(options, asked):
+    seen = []
+
+    def script(peer):
+        seen.append(peer.expect(codec.SHUTDOWN).json()["action"])
+        peer.exit(0 if seen[-1] == "reboot" else -1)
+    assert run(script, "shutdown", *options).code == (0 if "reboot" in asked else 1)
+    assert seen == asked
+
+
+@pytest.mark.parametrize("code", [1, -1])
+def test_shutdown_says_that_the_guest_does_not_go_down(code):
+    def script(peer):
+        peer.expect(codec.SHUTDOWN)
+        peer.exit(code)
+    done = run(script, "shutdown")
+    assert done.code == 1 and "does not go down" in done.text
 
 
 @pytest.mark.parametrize("arguments", [

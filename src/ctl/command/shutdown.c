@@ -3,18 +3,24 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <errno.h>
+#include <stdlib.h>
+
 #include "ctl/command.h"
-#include "ctl/request.h"
+#include "ctl/core/control.h"
+#include "ctl/target.h"
 #include "protocol/control_request.h"
 
 #define SHUTDOWN_GRACE_S 5
 
-static struct control_shutdown shutdown_request = { .action = CONTROL_REBOOT,
+static struct control_shutdown shutdown_request = { .action = CONTROL_AUTO,
 	.grace_seconds = SHUTDOWN_GRACE_S };
 
 static const struct options_row shutdown_options[] = {
+	OPTIONS_VALUE("auto", &shutdown_request.action, CONTROL_AUTO,
+	    "whatever ends a VM of this VMM (the default)"),
 	OPTIONS_VALUE("reboot", &shutdown_request.action, CONTROL_REBOOT,
-	    "restart (the default); with Firecracker on x86 this is what ends the VM"),
+	    "restart; with Firecracker on x86 this is what ends the VM"),
 	OPTIONS_VALUE("poweroff", &shutdown_request.action, CONTROL_POWEROFF,
 	    "switch off: QEMU, Cloud Hypervisor"),
 	OPTIONS_VALUE("halt", &shutdown_request.action, CONTROL_HALT, "stop, and stay stopped"),
@@ -24,29 +30,57 @@ static const struct options_row shutdown_options[] = {
 };
 
 static int
+shutdown_ask(struct control_answer *ret, struct client_error *error)
+{
+	size_t len;
+	char *json = control_shutdown_format(&shutdown_request, &len);
+	int r;
+
+	if (json == NULL) {
+		client_fail(error, "out of memory");
+		return -ENOMEM;
+	}
+	r = control_ask(target_agent(), VMM_GUEST_SHUTDOWN, json, len, -1, ret, error);
+	free(json);
+	return r;
+}
+
+static int
 shutdown_run(int count, char **operands)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
-	struct request request = {
-		.type = VMM_GUEST_SHUTDOWN,
-		.refused = "the guest does not go down; the agent's log there says why",
-	};
+	struct client_error error = { "" };
+	int r = shutdown_ask(&answer, &error);
 
 	(void)count;
 	(void)operands;
-	return request_run_json(
-	    &request, control_shutdown_format(&shutdown_request, &request.len), &answer);
+	/* An older agent takes "auto" for nonsense. It did not begin to end. */
+	if (r == 0 && answer.exit.code == VMM_GUEST_EXIT_CONTROL_FAILED &&
+	    shutdown_request.action == CONTROL_AUTO) {
+		control_answer_done(&answer);
+		shutdown_request.action = CONTROL_REBOOT;
+		r = shutdown_ask(&answer, &error);
+	}
+	if (r < 0)
+		return command_fail("%s", error.text);
+	if (answer.exit.code != VMM_GUEST_EXIT_OK)
+		return command_fail("the guest does not go down; the agent's log there says why");
+	return 0;
 }
 
 const struct command shutdown_command = {
 	.name = "shutdown",
 	.summary = "end the guest cleanly",
-	.usage = "[--reboot | --poweroff | --halt] [--grace S]",
+	.usage = "[--auto | --reboot | --poweroff | --halt] [--grace S]",
 	.about = "Ends the guest cleanly: all programs get SIGTERM, those that are left after the\n"
 		 "grace SIGKILL; file systems are written out; then the guest goes down. It\n"
 		 "returns when that is about to happen.\n",
-	.more = "\nWhere the agent is a service of a guest with an init of its own, it ends its\n"
-		"sessions and exits, and the guest stays up.\n",
+	.more =
+	    "\nWhere the agent is a service of a guest with an init of its own, it ends its\n"
+	    "sessions and exits. With its option on_shutdown=guest it first has the guest's\n"
+	    "own poweroff, reboot or halt end the guest; without it, the guest stays up.\n"
+	    "\nExit status: 0, or 1 where the guest does not go down. An agent that is too old\n"
+	    "for --auto is asked to reboot.\n",
 	.options = shutdown_options,
 	.run = shutdown_run,
 };
