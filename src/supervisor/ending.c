@@ -299,7 +299,8 @@ ending_begin(struct supervisor *supervisor)
 	supervisor->ending.ends_guest = !is_init && ending_ends_guest(supervisor);
 	if (is_init || supervisor->ending.ends_guest)
 		supervisor->ending.action = ending_choose_action(supervisor);
-	if (!is_init)
+	/* A manager that hears it sends no SIGTERM any more, which is what we wait for then. */
+	if (!is_init && !supervisor->ending.ends_guest)
 		(void)readiness_notify(supervisor->settings->notify_socket, "STOPPING=1");
 	atomic_store(&shutdown->grace_ms, grace_ms);
 	atomic_store(&shutdown->stage, SCOREBOARD_ENDING);

@@ -59,10 +59,13 @@ def test_module_of_vsock_is_there_before_the_unit_looks_for_its_device(hosted):
 
 def test_each_session_has_a_cgroup_of_its_own_below_the_service(hosted):
     service = shown(hosted, "ControlGroup")
-    cgroups = {hosted.ctl("exec", "--", "cat", "/proc/self/cgroup").stdout.strip() for _ in range(2)}
+    conns = [hosted.start("cat /proc/self/cgroup; exec sleep 60") for _ in range(2)]
+    cgroups = {conn.read_output(b"\n").decode() for conn in conns}
     assert len(cgroups) == 2
     assert all(path.startswith(f"0::{service}/sessions/") for path in cgroups)
     assert "process group" not in journal(hosted)
+    for conn in conns:
+        conn.close()
 
 
 def test_limits_of_a_session_are_kept(hosted):
@@ -106,3 +109,11 @@ def test_stop_ends_the_sessions_and_leaves_nothing(hosted):
     assert count(hosted, "473[34]") == 0
     hosted.guest.output(f"systemctl start {AGENT}")
     assert hosted.ctl("exec", "--", "echo", "again").stdout == "again\n"
+
+
+def test_shutdown_ends_the_guest_by_systemd_which_ends_the_agent(hosted):
+    """The last one: there is no guest behind it. An agent that systemd does not tell of the
+    end waits for 30 s."""
+    assert hosted.ctl("shutdown").returncode == 0
+    assert hosted.guest.wait_end(120) < 29
+    assert "Kernel panic" not in hosted.guest.console()
