@@ -88,6 +88,24 @@ main_print_help(void)
 	(void)printf("\n'" COMMAND_PROGRAM " COMMAND --help' tells more of a command.\n");
 }
 
+/* "help --words": what a shell completes by, a line a word, with tabs between its parts:
+ * command (none: it stands in front of them), option (none: the command itself), argument
+ * (or the command's ways of use, with ';' between them), and what it is. */
+static void
+main_print_words(void)
+{
+	options_print_words("", main_options);
+	for (int i = 0; i < MAIN_COMMANDS; i++) {
+		const struct command *command = main_commands[i];
+
+		(void)printf("%s\t\t", command->name);
+		for (const char *c = command->usage; *c != '\0'; c++)
+			(void)putchar(*c != '\n' ? *c : ';');
+		(void)printf("\t%s\n", command->summary);
+		options_print_words(command->name, command->options);
+	}
+}
+
 static int
 main_unknown_command(const char *name)
 {
@@ -139,6 +157,10 @@ main_help(const char *name)
 {
 	const struct command *command = name != NULL ? main_find(name) : NULL;
 
+	if (name != NULL && strcmp(name, "--words") == 0) {
+		main_print_words();
+		return main_close(0, COMMAND_FAILED);
+	}
 	if (name != NULL && command == NULL)
 		return main_unknown_command(name);
 	if (command != NULL)

@@ -174,6 +174,32 @@ options_format_left(const struct options_row *row, char *text)
 	    row->argument != NULL ? row->argument : "");
 }
 
+static void
+options_print_word(const struct options_row *row)
+{
+	(void)printf("\t%s\t%.*s\n", row->argument != NULL ? row->argument : "",
+	    (int)strcspn(row->help, "\n"), row->help);
+}
+
+void
+options_print_words(const char *command, const struct options_row *rows)
+{
+	const struct options_row *row = rows;
+
+	do {
+		if (row->help == NULL)
+			continue;
+		if (row->letter != 0) {
+			(void)printf("%s\t-%c", command, row->letter);
+			options_print_word(row);
+		}
+		if (row->name != NULL) {
+			(void)printf("%s\t--%s", command, row->name);
+			options_print_word(row);
+		}
+	} while (!options_is_end(row++));
+}
+
 /* Breaks HELP between words, and where it has line ends; COLUMN is where it begins. */
 static void
 options_print_help(const char *help, int column)

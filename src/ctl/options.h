@@ -93,6 +93,10 @@ enum options_end {
  * the first operand, else wherever they stand. */
 enum options_end options_read(const struct options_row *rows, bool in_order, int argc, char **argv);
 
+/* Prints "COMMAND<tab>-x<tab>ARGUMENT<tab>HELP", of HELP the first line, for each letter and
+ * each name that is shown. */
+void options_print_words(const char *command, const struct options_row *rows);
+
 /* Prints the table, a line or more an option. */
 void options_print(const struct options_row *rows);
 
