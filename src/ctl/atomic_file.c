@@ -140,6 +140,27 @@ atomic_file_link(int dir_fd, const char *name, const char *target)
 	return r;
 }
 
+int
+atomic_file_hard_link(int from_fd, const char *from, int dir_fd, const char *name)
+{
+	char temporary[NAME_MAX + 1];
+	int r = io_result(linkat(from_fd, from, dir_fd, name, 0));
+
+	if (r != -EEXIST)
+		return r;
+	for (int i = 0; i < ATOMIC_FILE_TRIES && r == -EEXIST; i++) {
+		r = atomic_file_name_temporary(name, temporary);
+		if (r == 0)
+			r = io_result(linkat(from_fd, from, dir_fd, temporary, 0));
+	}
+	if (r < 0)
+		return r;
+	r = io_result(renameat(dir_fd, temporary, dir_fd, name));
+	/* rename(2): where both are the same file, it does nothing. */
+	(void)unlinkat(dir_fd, temporary, 0);
+	return r;
+}
+
 /* Opens what is there to be written into. */
 static int
 atomic_file_open_there(struct atomic_file *file)

@@ -69,6 +69,10 @@ int atomic_file_commit(struct atomic_file *file, const mode_t *mode, const struc
  * once. Returns 0 or -errno. */
 int atomic_file_link(int dir_fd, const char *name, const char *target);
 
+/* Gives the file FROM of FROM_FD another name, which it takes from anything but a directory, at
+ * once. Returns 0 or -errno. */
+int atomic_file_hard_link(int from_fd, const char *from, int dir_fd, const char *name);
+
 /* Frees it, and removes what was not put in place. */
 void atomic_file_done(struct atomic_file *file);
 #define CLEANUP_ATOMIC_FILE __attribute__((cleanup(atomic_file_done)))

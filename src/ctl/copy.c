@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/command.h"
 #include "ctl/copy_ahead.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/signals.h"
@@ -31,6 +32,7 @@ copy_init(struct copy *copy)
 {
 	*copy = (struct copy){
 		.user = "",
+		.names = stdout,
 		.max_size = UINT64_MAX,
 		.max_entries = UINT64_MAX,
 		.asks = GUEST_AHEAD_INIT,
@@ -59,6 +61,39 @@ copy_complain_of(struct copy *copy, const struct copy_dir *dir, const char *name
 	client_fail(&error, "%s/%s: %s", dir->here, name,
 	    r == -EOVERFLOW ? "too many directories to keep in mind" : strerror(-r));
 	copy_complain(copy, r, &error);
+}
+
+void
+copy_tell(const struct copy *copy, const char *here, const char *guest)
+{
+	const char *from = copy->to_guest ? here : guest;
+	const char *to = copy->to_guest ? guest : here;
+	char *printable;
+	char *text;
+
+	if (!copy->verbose ||
+	    asprintf(&text, "%s%s -> %s%s", copy->to_guest ? "" : GUEST_ENTRY_MARK, from,
+		copy->to_guest ? GUEST_ENTRY_MARK : "", to) < 0)
+		return;
+	printable = malloc(strlen(text) + 1);
+	if (printable != NULL) {
+		command_make_printable(text, printable, (unsigned)strlen(text) + 1);
+		(void)fprintf(copy->names, "%s\n", printable);
+	}
+	free(printable);
+	free(text);
+}
+
+void
+copy_tell_of(const struct copy *copy, const struct copy_dir *dir, const char *name)
+{
+	char *here = copy->verbose ? guest_entry_join(dir->here, name) : NULL;
+	char *guest = copy->verbose ? guest_entry_join(dir->guest, name) : NULL;
+
+	if (here != NULL && guest != NULL)
+		copy_tell(copy, here, guest);
+	free(here);
+	free(guest);
 }
 
 mode_t
@@ -132,6 +167,8 @@ copy_settle(struct copy *copy, struct copy_job *job, int r, const struct client_
 		copy_complain(copy, r, error);
 	else
 		copy->progress.files++;
+	if (r == 0)
+		copy_tell_of(copy, job->dir, job->name);
 	progress_add(&copy->progress, 0);
 	copy_free_job(copy, job);
 }

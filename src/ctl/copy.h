@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/queue.h>
 #include <sys/stat.h>
 
@@ -69,6 +70,9 @@ struct copy {
 	bool recursive;
 	bool preserve;
 	bool quiet;
+	bool verbose; /* each file is told of, on NAMES */
+	bool to_guest;
+	bool keeps_links; /* also those that were named, and files with several names stay one */
 	bool sets_times;  /* the agent can; with PRESERVE alone */
 	bool asks_ahead;  /* the agent takes several requests on a connection */
 	const char *user; /* "": the agent's own rights */
@@ -81,6 +85,7 @@ struct copy {
 	_Atomic bool failed;
 	_Atomic uint64_t size; /* what has come of these so far */
 	uint64_t entries;
+	FILE *names;
 	struct progress progress;
 	size_t pending_size; /* of copy_pending.h, all levels together */
 
@@ -103,6 +108,10 @@ void copy_complain(struct copy *copy, int r, const struct client_error *error);
 
 /* The same of NAME in DIR, for -errno R. */
 void copy_complain_of(struct copy *copy, const struct copy_dir *dir, const char *name, int r);
+
+/* Says that HERE and GUEST are the same now, if that is wanted; the second of NAME in DIR. */
+void copy_tell(const struct copy *copy, const char *here, const char *guest);
+void copy_tell_of(const struct copy *copy, const struct copy_dir *dir, const char *name);
 
 /* Puts a file of DIR in line; starts threads as they are needed. Everything is copied
  * or referenced. Returns 0, -ENOMEM, or -ECANCELED. */
@@ -153,5 +162,9 @@ mode_t copy_mode(const struct copy *copy, mode_t mode);
  * name that is to be; "-" for standard output. Complains itself. */
 void copy_in(struct copy *copy, const char *source, const char *target);
 void copy_out(struct copy *copy, const char *source, const char *target);
+
+/* The descriptor that TARGET names, which is "-", /dev/stdout and the like: what is written there
+ * goes where that leads, as it is. -1: it names a file. */
+int copy_out_stream(const char *target);
 
 #endif

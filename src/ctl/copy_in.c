@@ -176,6 +176,8 @@ copy_in_directory(struct copy *copy, struct copy_dir *dir, const struct stat *st
 	dir->mtime = st->st_mtim;
 	if (is_new)
 		r = copy_in_mkdir(copy, dir->guest, st->st_mode, &error);
+	if (is_new && r == 0)
+		copy_tell(copy, dir->here, dir->guest);
 	if (r < 0) {
 		copy_complain(copy, r, &error);
 		return r == -ECANCELED ? r : 0;
@@ -347,13 +349,47 @@ copy_in_walk(struct copy *copy, struct copy_dir *dir)
 	return copy_pending_walk(copy, dir, copy_in_level, copy_in_subdirectory);
 }
 
+/* As guest_entry_type(), and waits where the agent is busy. */
+static int
+copy_in_look(
+    struct copy *copy, const char *target, enum guest_entry_type *ret, struct client_error *error)
+{
+	struct copy_patience patience = { 0 };
+	int r;
+
+	do
+		r = guest_entry_type(target_agent(), target, copy->user, ret, error);
+	while (copy_try_again(&patience, &r));
+	return r;
+}
+
+/* The link itself, which -a copies as it is. */
+static int
+copy_in_link(struct copy *copy, const char *source, const char *target, struct client_error *error)
+{
+	char text[PATH_MAX] = "";
+	struct file_request request = { .path = target, .target = text, .user = copy->user };
+	int r = readlink(source, text, sizeof(text) - 1) < 0 ? -errno : 0;
+
+	if (r < 0) {
+		client_fail(error, "can't read %s: %s", source, strerror(-r));
+		return r;
+	}
+	copy->progress.files_total++;
+	r = copy_in_ask(copy, VMM_GUEST_FILE_SYMLINK_REQ, &request, error);
+	if (r == 0)
+		copy_tell(copy, source, target);
+	return r;
+}
+
 /* One file that was named on the command line, by FD. */
 static int
 copy_in_file(struct copy *copy, int fd, const char *source, const char *target,
     const struct stat *st, struct client_error *error)
 {
+	struct copy_patience patience = { 0 };
 	enum guest_entry_type type;
-	int r = guest_entry_type(target_agent(), target, copy->user, &type, error);
+	int r = copy_in_look(copy, target, &type, error);
 
 	if (r < 0)
 		return r;
@@ -362,10 +398,17 @@ copy_in_file(struct copy *copy, int fd, const char *source, const char *target,
 		copy->progress.bytes_total += (uint64_t)st->st_size;
 		copy->progress.total_is_known = copy->sources == 1;
 	}
-	r = copy_in_send(copy, NULL, fd, source, target, st,
-	    type == GUEST_ENTRY_NONE || (type == GUEST_ENTRY_UNKNOWN && S_ISREG(st->st_mode)),
-	    error);
+	/* What was read of a stream can't be read again. */
+	do
+		r = copy_in_send(copy, NULL, fd, source, target, st,
+		    type == GUEST_ENTRY_NONE ||
+			(type == GUEST_ENTRY_UNKNOWN && S_ISREG(st->st_mode)),
+		    error);
+	while (
+	    S_ISREG(st->st_mode) && copy_try_again(&patience, &r) && lseek(fd, 0, SEEK_SET) == 0);
 	copy->progress.files++;
+	if (r == 0)
+		copy_tell(copy, source, target);
 	return r;
 }
 
@@ -382,7 +425,7 @@ copy_in_tree(struct copy *copy, int fd, const char *source, const char *target,
 		client_fail(error, "out of memory");
 		return -ENOMEM;
 	}
-	r = guest_entry_type(target_agent(), target, copy->user, &type, error);
+	r = copy_in_look(copy, target, &type, error);
 	if (r == 0)
 		r = copy_in_directory(copy, dir, st, type != GUEST_ENTRY_DIR);
 	copy_dir_release(copy, dir);
@@ -395,11 +438,16 @@ copy_in(struct copy *copy, const char *source, const char *target)
 	bool is_stdin = strcmp(source, "-") == 0;
 	struct client_error error = { "" };
 	struct stat st;
-	int CLEANUP_FD fd = is_stdin ? dup(STDIN_FILENO) : open(source, O_RDONLY | O_CLOEXEC);
+	bool is_link =
+	    copy->keeps_links && !is_stdin && lstat(source, &st) == 0 && S_ISLNK(st.st_mode);
+	int CLEANUP_FD fd =
+	    is_stdin || is_link ? dup(STDIN_FILENO) : open(source, O_RDONLY | O_CLOEXEC);
 	int r = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
 
 	if (r < 0) {
 		client_fail(&error, "can't read %s: %s", source, strerror(-r));
+	} else if (is_link) {
+		r = copy_in_link(copy, source, target, &error);
 	} else if (!S_ISDIR(st.st_mode)) {
 		r = copy_in_file(
 		    copy, fd, is_stdin ? "standard input" : source, target, &st, &error);

@@ -17,18 +17,21 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ctl/command.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/core/guest_file.h"
 #include "ctl/quantity.h"
 #include "ctl/target.h"
 #include "platform/fd.h"
 
+#define COPY_OUT_BLOCK 4096
 #define COPY_OUT_BITS (S_IRWXU | S_IRWXG | S_IRWXO)
 
 /* A file that is being received. */
 struct copy_out {
 	struct copy *copy;
-	struct atomic_file *file; /* NULL: standard output */
+	struct atomic_file *file; /* NULL: FD */
+	int fd;
 	const char *here;
 	uint64_t received;
 };
@@ -62,6 +65,41 @@ copy_out_count_entry(struct copy *copy, struct client_error *error)
 	return -E2BIG;
 }
 
+/* Whether the LEN bytes are zeros that fill a block of a file from OFFSET on. */
+static bool
+copy_out_is_hole(uint64_t offset, const uint8_t *data, size_t len)
+{
+	return len == COPY_OUT_BLOCK && offset % COPY_OUT_BLOCK == 0 && data[0] == 0 &&
+	       memcmp(data, data + 1, len - 1) == 0;
+}
+
+/* READ tells of no holes: blocks of zeros become some. */
+static int
+copy_out_write_sparse(struct copy_out *out, const uint8_t *data, size_t len)
+{
+	uint64_t offset = out->received;
+	int r = 0;
+
+	if (out->file->is_special)
+		return atomic_file_write(out->file, data, len);
+	while (r == 0 && len > 0) {
+		size_t left = COPY_OUT_BLOCK - (size_t)(offset % COPY_OUT_BLOCK);
+		size_t n = left < len ? left : len;
+		bool is_hole = copy_out_is_hole(offset, data, n);
+
+		while (!is_hole && n < len &&
+		       !copy_out_is_hole(offset + n, data + n,
+			   len - n < COPY_OUT_BLOCK ? len - n : COPY_OUT_BLOCK))
+			n += len - n < COPY_OUT_BLOCK ? len - n : COPY_OUT_BLOCK;
+		r = is_hole ? atomic_file_skip(out->file, n)
+			    : atomic_file_write(out->file, data, n);
+		offset += n;
+		data += n;
+		len -= n;
+	}
+	return r;
+}
+
 static int
 copy_out_write(void *argument, const uint8_t *data, size_t len, struct client_error *error)
 {
@@ -70,8 +108,8 @@ copy_out_write(void *argument, const uint8_t *data, size_t len, struct client_er
 
 	if (r < 0)
 		return r;
-	r = out->file != NULL ? atomic_file_write(out->file, data, len)
-			      : fd_write_full(STDOUT_FILENO, data, len);
+	r = out->file != NULL ? copy_out_write_sparse(out, data, len)
+			      : fd_write_full(out->fd, data, len);
 	out->received += len;
 	progress_add(&out->copy->progress, (int64_t)len);
 	if (r < 0)
@@ -231,12 +269,29 @@ copy_out_enter(
 	if (fd < 0)
 		return fd;
 	r = copy_dir_new(dir, fd_steal(&fd), name, ret);
-	if (r == 0)
-		copy_out_set_like(*ret, like, is_new);
-	return r;
+	if (r < 0)
+		return r;
+	copy_out_set_like(*ret, like, is_new);
+	return 0;
 }
 
 /* ---- what was named on the command line --------------------------------- */
+
+/* As the agent does it in the guest. What can't be made is told by who uses it. */
+static void
+copy_out_make_parents(const char *target)
+{
+	char *path = strdup(target);
+
+	if (path == NULL)
+		return;
+	for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		(void)mkdir(path, S_IRWXU | S_IRWXG | S_IRWXO);
+		*slash = '/';
+	}
+	free(path);
+}
 
 static int
 copy_out_directory(struct copy *copy, const char *source, const char *target,
@@ -246,9 +301,11 @@ copy_out_directory(struct copy *copy, const char *source, const char *target,
 	struct copy_patience patience = { 0 };
 	bool is_new;
 	struct copy_dir *dir;
-	int fd = copy_out_mkdir(AT_FDCWD, target, 0, false, &is_new);
+	int fd;
 	int r;
 
+	copy_out_make_parents(target);
+	fd = copy_out_mkdir(AT_FDCWD, target, 0, false, &is_new);
 	if (fd < 0) {
 		client_fail(error, "can't make the directory %s: %s", target, strerror(-fd));
 		return fd;
@@ -259,6 +316,8 @@ copy_out_directory(struct copy *copy, const char *source, const char *target,
 		return -ENOMEM;
 	}
 	copy_out_set_like(dir, &like, is_new);
+	if (is_new)
+		copy_tell(copy, target, source);
 	do
 		r = copy_out_tree(copy, dir, error);
 	while (copy_try_again(&patience, &r));
@@ -268,16 +327,18 @@ copy_out_directory(struct copy *copy, const char *source, const char *target,
 	return r;
 }
 
-/* A link that was named is followed, as cp(1) does. */
+/* A link that was named is followed, as cp(1) does; or, where it is a LINK to that, copied. */
 static int
 copy_out_file(struct copy *copy, const char *source, const char *target,
-    const struct copy_out_like *like, struct client_error *error)
+    const struct copy_out_like *like, const char *link, struct client_error *error)
 {
-	char *directory = realpath(target, NULL);
+	char *directory = link == NULL ? realpath(target, NULL) : NULL;
 	char *name;
 	int CLEANUP_FD dir_fd = -1;
-	int r = directory == NULL && errno != ENOENT ? -errno : 0;
+	int r = link == NULL && directory == NULL && errno != ENOENT ? -errno : 0;
 
+	if (r == 0 && directory == NULL)
+		copy_out_make_parents(target);
 	/* What is there and can't be followed is not to be written into as it is. */
 	if (directory == NULL && r == 0)
 		directory = strdup(target);
@@ -288,22 +349,80 @@ copy_out_file(struct copy *copy, const char *source, const char *target,
 		dir_fd = open(dirname(directory), O_PATH | O_DIRECTORY | O_CLOEXEC);
 		r = dir_fd < 0 ? -errno : 0;
 	}
+	if (r == 0 && link != NULL)
+		r = atomic_file_link(dir_fd, basename(name), link);
 	if (r < 0)
 		client_fail(error, "can't write to %s: %s", target, strerror(-r));
-	else
+	else if (link == NULL)
 		r = copy_out_replace(copy, source, dir_fd, basename(name), target, like,
 		    ATOMIC_FILE_SPECIAL_TOO, error);
 	free(directory);
 	free(name);
+	if (r == 0)
+		copy_tell(copy, target, source);
 	return r;
 }
 
-static int
-copy_out_stdout(struct copy *copy, const char *source, struct client_error *error)
+int
+copy_out_stream(const char *target)
 {
-	struct copy_out out = { .copy = copy, .here = "standard output" };
+	static const char *const folders[] = { "/dev/fd/", "/proc/self/fd/" };
+	uint64_t fd;
+
+	if (strcmp(target, "-") == 0 || strcmp(target, "/dev/stdout") == 0)
+		return STDOUT_FILENO;
+	if (strcmp(target, "/dev/stderr") == 0)
+		return STDERR_FILENO;
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		size_t len = strlen(folders[i]);
+
+		if (strncmp(target, folders[i], len) == 0 &&
+		    command_parse_number(target + len, 0, INT_MAX, &fd) == 0)
+			return (int)fd;
+	}
+	return -1;
+}
+
+static int
+copy_out_to_stream(
+    struct copy *copy, const char *source, const char *target, struct client_error *error)
+{
+	struct copy_out out = { .copy = copy,
+		.fd = copy_out_stream(target),
+		.here = strcmp(target, "-") == 0 ? "standard output" : target };
 
 	return copy_out_receive(&out, source, error);
+}
+
+/* What ENTRY tells of, under the name that it is to have. */
+static int
+copy_out_entry_named(struct copy *copy, const char *source, const char *target,
+    const struct file_entry *entry, struct client_error *error)
+{
+	const struct copy_out_like like = copy_out_like(entry);
+	bool is_stream = copy_out_stream(target) >= 0;
+
+	switch (entry->kind) {
+	case FILE_ENTRY_DIR:
+		if (copy->recursive && !is_stream)
+			return copy_out_directory(copy, source, target, entry, error);
+		client_fail(error, "vm:%s is a directory: %s", source,
+		    copy->recursive ? "it can't go to standard output"
+				    : "-r copies it with all that is in it");
+		return -EISDIR;
+	case FILE_ENTRY_OTHER:
+		client_fail(error, "vm:%s: not a regular file", source);
+		return -EINVAL;
+	case FILE_ENTRY_SYMLINK:
+		if (!is_stream)
+			return copy_out_file(
+			    copy, source, target, &like, entry->symlink_target, error);
+		break;
+	case FILE_ENTRY_FILE:
+		break;
+	}
+	return is_stream ? copy_out_to_stream(copy, source, target, error)
+			 : copy_out_file(copy, source, target, &like, NULL, error);
 }
 
 void
@@ -312,32 +431,26 @@ copy_out(struct copy *copy, const char *source, const char *target)
 	struct file_listing CLEANUP_LISTING listing = { 0 };
 	struct file_entry entry = { .kind = FILE_ENTRY_FILE,
 		.mode = S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH | S_IWGRP | S_IWOTH };
+	struct copy_patience patience = { 0 };
+	struct copy_patience more = { 0 };
 	struct client_error error = { "" };
-	int r = guest_entry_stat(target_agent(), source, copy->user, true, &listing, &error);
+	bool follows = !copy->keeps_links || copy_out_stream(target) >= 0;
+	int r;
 
+	do
+		r = guest_entry_stat(target_agent(), source, copy->user, follows, &listing, &error);
+	while (copy_try_again(&patience, &r));
 	if (r == 0)
 		entry = listing.entries[0];
 	/* An agent of the first day can't be asked, and may well read the file. */
 	if (r == 0 || r == -EREMOTEIO || r == -EPROTO || r == -ENODATA) {
-		const struct copy_out_like like = copy_out_like(&entry);
-
-		error.text[0] = '\0';
 		copy->progress.files_total += entry.kind == FILE_ENTRY_DIR ? 0 : 1;
 		copy->progress.bytes_total += entry.size;
 		copy->progress.total_is_known = copy->sources == 1 && entry.size > 0;
-		if (entry.kind == FILE_ENTRY_DIR &&
-		    (!copy->recursive || strcmp(target, "-") == 0)) {
-			r = -EISDIR;
-			client_fail(&error, "vm:%s is a directory: %s", source,
-			    copy->recursive ? "it can't go to standard output"
-					    : "-r copies it with all that is in it");
-		} else if (entry.kind == FILE_ENTRY_DIR) {
-			r = copy_out_directory(copy, source, target, &entry, &error);
-		} else if (strcmp(target, "-") == 0) {
-			r = copy_out_stdout(copy, source, &error);
-		} else {
-			r = copy_out_file(copy, source, target, &like, &error);
-		}
+		do {
+			error.text[0] = '\0';
+			r = copy_out_entry_named(copy, source, target, &entry, &error);
+		} while (entry.kind != FILE_ENTRY_DIR && copy_try_again(&more, &r));
 	}
 	if (r < 0)
 		copy_complain(copy, r, &error);

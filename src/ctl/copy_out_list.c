@@ -63,6 +63,8 @@ copy_out_entry(struct copy *copy, struct copy_dir *dir, struct copy_pending *pen
 		break;
 	case FILE_ENTRY_SYMLINK:
 		r = atomic_file_link(dir->fd, entry->name, entry->symlink_target);
+		if (r == 0)
+			copy_tell_of(copy, dir, entry->name);
 		break;
 	case FILE_ENTRY_OTHER:
 		copy_out_leave_out(copy, dir, entry->name);

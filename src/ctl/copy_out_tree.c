@@ -17,6 +17,7 @@
 
 #include "ctl/copy_out.h"
 #include "ctl/copy_out_ahead.h"
+#include "ctl/copy_out_links.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/core/guest_file.h"
 #include "platform/io_result.h"
@@ -39,6 +40,12 @@ struct copy_out_tree {
 	struct copy_out_like like;
 	uint64_t received;
 	char name[NAME_MAX + 1];
+
+	/* With -a: what has come that has other names, and the one that comes. */
+	struct copy_out_links links;
+	uint64_t dev;
+	uint64_t ino;
+	char path[PATH_MAX];
 
 	char skipped[PATH_MAX]; /* a directory that could not be made; "": none */
 };
@@ -146,6 +153,31 @@ copy_out_tree_drop(struct copy_out_tree *tree)
 /* These make an entry by its NAME in the directory that is open. They return 0 or -errno, -EEXIST
  * also where the directory is new: then it has come before. */
 
+/* With -a a file that has come by another name gets this one too. Where that can't be, it is
+ * received again. */
+static bool
+copy_out_tree_make_linked(struct copy_out_tree *tree, const char *name)
+{
+	const struct file_tree_entry *entry = &tree->item->entry;
+	const char *first;
+
+	tree->path[0] = '\0';
+	if (!tree->copy->keeps_links || entry->nlink < 2)
+		return false;
+	first = copy_out_links_find(&tree->links, entry->dev, entry->ino);
+	if (first == NULL) {
+		tree->dev = entry->dev;
+		tree->ino = entry->ino;
+		(void)strlcpy(tree->path, entry->path, sizeof(tree->path));
+		return false;
+	}
+	if (atomic_file_hard_link(tree->top->fd, first, tree->dir->fd, name) < 0)
+		return false;
+	tree->copy->progress.files++;
+	copy_tell_of(tree->copy, tree->dir, name);
+	return true;
+}
+
 static int
 copy_out_tree_make_file(struct copy_out_tree *tree, const char *name)
 {
@@ -154,6 +186,8 @@ copy_out_tree_make_file(struct copy_out_tree *tree, const char *name)
 	int r;
 
 	tree->copy->progress.files_total++;
+	if (copy_out_tree_make_linked(tree, name))
+		return 0;
 	tree->copy->progress.bytes_total += entry->size;
 	if (strlcpy(tree->name, name, sizeof(tree->name)) >= sizeof(tree->name))
 		return -ENAMETOOLONG;
@@ -183,9 +217,12 @@ copy_out_tree_make_link(struct copy_out_tree *tree, const char *name)
 {
 	const char *target = tree->item->entry.entry.symlink_target;
 
-	if (tree->dir->is_new)
-		return io_result(symlinkat(target, tree->dir->fd, name));
-	return atomic_file_link(tree->dir->fd, name, target);
+	int r = tree->dir->is_new ? io_result(symlinkat(target, tree->dir->fd, name))
+				  : atomic_file_link(tree->dir->fd, name, target);
+
+	if (r == 0)
+		copy_tell_of(tree->copy, tree->dir, name);
+	return r;
 }
 
 static int
@@ -308,6 +345,8 @@ copy_out_tree_done(struct copy_out_tree *tree, struct client_error *error)
 		tree->is_receiving = false;
 		atomic_file_done(&tree->file);
 		tree->copy->progress.files++;
+		copy_tell_of(tree->copy, tree->dir, tree->name);
+		copy_out_links_add(&tree->links, tree->dev, tree->ino, tree->path);
 		return 0;
 	}
 	copy_out_tree_drop(tree);
@@ -370,6 +409,7 @@ copy_out_tree_run(struct copy *copy, struct copy_dir *top, const char *path, con
 	copy_out_tree_drop(&tree);
 	copy_out_tree_go_back(&tree, top);
 	copy_out_ahead_stop(ahead);
+	copy_out_links_done(&tree.links);
 	return r < 0 ? r : 0;
 }
 

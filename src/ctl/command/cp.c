@@ -16,8 +16,20 @@
 #include "ctl/core/guest_features.h"
 #include "ctl/signals.h"
 #include "ctl/target.h"
+#include "platform/address.h"
 
 static struct copy cp_main;
+
+static int
+cp_take_archive(const struct options_row *row, char *text)
+{
+	(void)row;
+	(void)text;
+	cp_main.recursive = true;
+	cp_main.preserve = true;
+	cp_main.keeps_links = true;
+	return 0;
+}
 
 static const struct options_row cp_options[] = {
 	OPTIONS_FLAG(
@@ -26,6 +38,10 @@ static const struct options_row cp_options[] = {
 	OPTIONS_FLAG("preserve", 'p', &cp_main.preserve,
 	    "keep modes and times of modification; without it new files get the source's "
 	    "permissions less our umask, and files that were there keep their own"),
+	OPTIONS_CALL("archive", 'a', NULL, cp_take_archive, NULL, NULL,
+	    "-rp, and links stay links: a symbolic one that is named is not followed, and of what "
+	    "comes out of a guest files with several names stay one"),
+	OPTIONS_FLAG("verbose", 'v', &cp_main.verbose, "say each file that was copied"),
 	OPTIONS_FLAG(
 	    "quiet", 'q', &cp_main.quiet, "no progress line (there is none but on a terminal)"),
 	OPTIONS_TEXT("user", 'u', "USER", &cp_main.user,
@@ -69,8 +85,9 @@ cp_name_in(const char *directory, const char *source)
 	copy = strndup(name, (size_t)(end - name));
 	if (copy == NULL)
 		return NULL;
-	if (copy[0] != '\0' && copy[0] != '/' && strcmp(copy, "-") != 0)
-		path = guest_entry_join(directory, strcmp(copy, "..") == 0 ? "." : copy);
+	if (copy[0] != '\0' && copy[0] != '/' && strcmp(copy, "-") != 0 && strcmp(copy, ".") != 0 &&
+	    strcmp(copy, "..") != 0)
+		path = guest_entry_join(directory, copy);
 	else
 		path = strdup(directory);
 	free(copy);
@@ -81,13 +98,16 @@ cp_name_in(const char *directory, const char *source)
 static int
 cp_is_directory(const char *target, bool to_guest, const char *user, struct client_error *error)
 {
+	struct copy_patience patience = { 0 };
 	enum guest_entry_type type;
 	struct stat st;
 	int r;
 
 	if (!to_guest)
 		return stat(target, &st) == 0 && S_ISDIR(st.st_mode);
-	r = guest_entry_type(target_agent(), target, user, &type, error);
+	do
+		r = guest_entry_type(target_agent(), target, user, &type, error);
+	while (copy_try_again(&patience, &r));
 	return r < 0 ? r : type == GUEST_ENTRY_DIR;
 }
 
@@ -98,13 +118,26 @@ cp_tick(void)
 	progress_add(&cp_main.progress, 0);
 }
 
+/* "x/." is called "x" in what is said. */
+static void
+cp_trim(char *path)
+{
+	size_t len = strlen(path);
+
+	while (len > 2 && strcmp(path + len - 2, "/.") == 0) {
+		for (len--; len > 1 && path[len - 1] == '/'; len--)
+			;
+		path[len] = '\0';
+	}
+}
+
 /* Copies each source under the name it is to have. */
 static int
 cp_all(struct copy *copy, char **sources, const char *target, bool to_guest)
 {
 	struct client_error error = { "" };
 	bool slash = cp_has_slash(target);
-	bool is_stdout = !to_guest && strcmp(target, "-") == 0;
+	bool is_stdout = !to_guest && copy_out_stream(target) >= 0;
 	int is_directory = is_stdout ? 0 : cp_is_directory(target, to_guest, copy->user, &error);
 
 	if (is_directory < 0)
@@ -112,9 +145,10 @@ cp_all(struct copy *copy, char **sources, const char *target, bool to_guest)
 	if (copy->sources > 1 && !is_directory && !is_stdout)
 		return command_fail("%s%s is not a directory, which %d sources need",
 		    to_guest ? GUEST_ENTRY_MARK : "", target, copy->sources);
-	if (slash && !is_directory && !to_guest)
-		return command_fail("there is no directory %s", target);
-	progress_start(&copy->progress, !copy->quiet && (!is_stdout || !isatty(STDOUT_FILENO)));
+	copy->to_guest = to_guest;
+	copy->names = is_stdout ? stderr : stdout;
+	progress_start(&copy->progress,
+	    !copy->quiet && !copy->verbose && (!is_stdout || !isatty(STDOUT_FILENO)));
 	target_set_tick(cp_tick, PROGRESS_PERIOD_MS);
 	for (int i = 0; i < copy->sources && !signals_have_come(); i++) {
 		const char *source = to_guest ? sources[i] : guest_entry_path(sources[i]);
@@ -122,6 +156,7 @@ cp_all(struct copy *copy, char **sources, const char *target, bool to_guest)
 
 		if (name == NULL)
 			return command_fail("out of memory");
+		cp_trim(sources[i]);
 		if (to_guest)
 			copy_in(copy, source, name);
 		else
@@ -206,7 +241,7 @@ cp_copy(struct copy *copy, char **sources, const char *target, bool to_guest)
 {
 	int status;
 
-	if (!to_guest && strcmp(target, "-") != 0)
+	if (!to_guest && copy_out_stream(target) < 0)
 		cp_catch_signals();
 	cp_raise_nofile();
 	status = cp_check_agent(copy, to_guest);
@@ -220,6 +255,16 @@ cp_copy(struct copy *copy, char **sources, const char *target, bool to_guest)
 	return copy->failed ? COMMAND_FAILED : status;
 }
 
+/* "cp -a unix:/run/vm.sock ...", by who takes -a for the agent's address. */
+static bool
+cp_is_misplaced_address(const char *source)
+{
+	struct address address;
+
+	return cp_main.keeps_links && access(source, F_OK) < 0 &&
+	       address_parse(source, &address) == 0;
+}
+
 /* Checks on which sides the COUNT paths are. Returns -1 if it is well, or the exit
  * status. */
 static int
@@ -228,6 +273,11 @@ cp_check_sides(char **paths, int count)
 	bool to_guest = cp_is_guest(paths[count - 1]);
 
 	for (int i = 0; i < count - 1; i++) {
+		if (cp_is_misplaced_address(paths[i]))
+			return command_misuse(&cp_command,
+			    "there is no file '%s'; the agent's address, -a ADDRESS, goes before "
+			    "'cp'",
+			    paths[i]);
 		if (!to_guest && !cp_is_guest(paths[i]))
 			return command_misuse(&cp_command,
 			    "'%s' and '%s' are both on this machine: 'vm:' marks the guest's side",
@@ -265,10 +315,12 @@ const struct command cp_command = {
 	.name = "cp",
 	.summary = "copy files into the guest or out of it",
 	.usage = "[OPTION]... SOURCE... TARGET",
-	.about = "Copies files into the guest or out of it. 'vm:' in front of a path marks the\n"
-		 "guest's side; a path there starts at / in any case. '-' is our standard input\n"
-		 "or output. Where TARGET is a directory, or ends with a slash, the copy gets the\n"
-		 "name of its source in it.\n",
+	.about =
+	    "Copies files into the guest or out of it. 'vm:' in front of a path marks the\n"
+	    "guest's side; a path there starts at / in any case. '-' is our standard input\n"
+	    "or output. Where TARGET is a directory, or ends with a slash, the copy gets the\n"
+	    "name of its source in it; what is missing of the way to TARGET is made, there as\n"
+	    "here.\n",
 	.more = "\n"
 		"A target is the old file or the new one, never half of it, whatever happens in\n"
 		"between; a file here that has more names than one is written into at the end.\n"
@@ -278,6 +330,8 @@ const struct command cp_command = {
 		"guest and with -p. Into a tree that a user of the guest can write, copy with\n"
 		"-u: what is done with the agent's own rights follows the links that the user\n"
 		"puts there.\n"
+		"A file that the guest is sent is at most 256 MiB, or what the agent's option\n"
+		"max_file_mib says. One with holes has them here too.\n"
 		"\n"
 		"Exit status: 0 if all was copied, else 1.\n"
 		"\n"

@@ -124,6 +124,20 @@ guest_entry_stat(const struct client_target *target, const char *path, const cha
 	return r;
 }
 
+/* It was PATH/. that was asked for; what is said is of PATH. */
+static void
+guest_entry_name(struct client_error *error, const char *path)
+{
+	struct client_error said = *error;
+	char *inside = guest_entry_join(path, ".");
+	char *at = inside != NULL ? strstr(said.text, inside) : NULL;
+
+	if (at != NULL)
+		client_fail(
+		    error, "%.*s%s%s", (int)(at - said.text), said.text, path, at + strlen(inside));
+	free(inside);
+}
+
 int
 guest_entry_type(const struct client_target *target, const char *path, const char *user,
     enum guest_entry_type *ret, struct client_error *error)
@@ -154,6 +168,7 @@ guest_entry_type(const struct client_target *target, const char *path, const cha
 		*ret = GUEST_ENTRY_UNKNOWN;
 		return 0;
 	default:
+		guest_entry_name(error, path);
 		return r;
 	}
 }

@@ -6,6 +6,7 @@
 #include "ctl/core/guest_file.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,6 +173,34 @@ guest_file_refused_piece(const struct file_request *request, const struct client
 	return guest_file_refused(request, text, error);
 }
 
+/* The largest file that the agent takes, of "file too large (>268435456 bytes)"; 0: it does not
+ * tell. */
+static uint64_t
+guest_file_limit(const char *text)
+{
+	const char *number = strstr(text, "too large (>");
+
+	return number != NULL ? strtoull(number + strlen("too large (>"), NULL, 10) : 0;
+}
+
+/* Puts what an errno does not tell into words. */
+static void
+guest_file_reword(const struct file_request *request, int r, struct client_error *error)
+{
+	size_t len = strlen(error->text);
+	size_t tail = strlen(strerror(EINVAL));
+	uint64_t limit = guest_file_limit(error->text);
+
+	if (r == -EINVAL && len >= tail && strcmp(error->text + len - tail, strerror(EINVAL)) == 0)
+		client_fail(error, "vm:%s: not a regular file", request->path);
+	else if (r == -EFBIG && limit > 0)
+		client_fail(error,
+		    "vm:%s: file too large: the agent takes %" PRIu64
+		    " MiB at most, which its option "
+		    "max_file_mib raises",
+		    request->path, limit >> 20);
+}
+
 int
 guest_file_read(const struct client_target *target, const struct file_request *request,
     const struct guest_file_reader *reader, struct client_error *error)
@@ -191,7 +220,9 @@ guest_file_read(const struct client_target *target, const struct file_request *r
 		case VMM_GUEST_FILE_DONE:
 			return 0;
 		case VMM_GUEST_FILE_ERR:
-			return guest_file_refused_piece(request, &piece, error);
+			r = guest_file_refused_piece(request, &piece, error);
+			guest_file_reword(request, r, error);
+			return r;
 		default:
 			return guest_file_lost(&client, -EMSGSIZE, error);
 		}
@@ -274,7 +305,9 @@ guest_file_write(const struct client_target *target, const struct file_request *
 	free(buffer);
 	if (r == 0)
 		r = guest_file_expect(&client, request, VMM_GUEST_FILE_ACK, NULL, NULL, error);
-	if (r < 0)
+	if (r < 0) {
+		guest_file_reword(request, r, error);
 		source->count(source->argument, -sent);
+	}
 	return r;
 }
