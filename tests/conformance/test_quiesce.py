@@ -360,7 +360,7 @@ def test_what_does_not_come_to_rest_in_time_is_named(restless):
     told = holding.refused(holding.ask(restless, within_ms=500), 1)
     assert told["error"] == "ETIMEDOUT: session %d (mkdir) does not rest" % restless.number
     assert [step["name"] for step in told["steps"]] == ["rest"] and told["steps"][0]["error"] == told["error"]
-    assert told["steps"][0]["us"] >= 500000
+    assert told["steps"][0]["us"] >= 499000     # the limit is kept in whole ms
     assert phase(restless) is None
     assert restless.run(["echo", "x"]).stdout == b"x\n"
 
