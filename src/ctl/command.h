@@ -47,6 +47,7 @@ extern const struct command attach_command;
 extern const struct command cat_command;
 extern const struct command clock_sync_command;
 extern const struct command cp_command;
+extern const struct command doctor_command;
 extern const struct command exec_command;
 extern const struct command forget_command;
 extern const struct command forward_command;

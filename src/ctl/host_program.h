@@ -1,6 +1,6 @@
 /*
- * host_program: a program that is run on this machine, with our standard streams and in our
- * process group, so that keys that make signals reach both.
+ * host_program: programs that are run on this machine, in our process group, so that keys that
+ * make signals reach both.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,9 +8,11 @@
 #define CTL_HOST_PROGRAM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
-/* Starts ARGV, whose first is looked up in PATH if it has no slash; its end is a SIGCHLD
+/* Starts ARGV, whose first is looked up in PATH if it has no slash, with our standard streams;
+ * its end is a SIGCHLD
  * (ctl/signals.h). Signals that are caught have their usual effect in it. Returns 0 with its
  * pid, or -errno. */
 int host_program_start(char **argv, pid_t *ret_pid);
@@ -24,5 +26,12 @@ bool host_program_has_ended(pid_t pid, int *ret_status);
 
 /* What STATUS of wait(2) comes to as ours. */
 int host_program_exit_status(int status);
+
+/* Runs ARGV with the file IN_FD as its standard input and nowhere to complain to, and takes
+ * what it puts out, at most MAX bytes. Returns 0 with that in a new block that the caller frees, a
+ * NUL behind it, and what wait(2) says of the program in *RET_STATUS; -EFBIG, and the program is
+ * killed, if there is more; or -errno. */
+int host_program_read(
+    char **argv, int in_fd, size_t max, char **ret, size_t *ret_len, int *ret_status);
 
 #endif

@@ -35,6 +35,7 @@ static const struct command *const main_commands[] = {
 	&kill_command,
 	&status_command,
 	&top_command,
+	&doctor_command,
 	&wait_command,
 	&wait_port_command,
 	&forward_command,
