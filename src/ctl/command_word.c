@@ -56,7 +56,6 @@ static const struct {
 	{ "resume", "attach" },
 	{ "reattach", "attach" },
 	{ "join", "attach" },
-	{ "top", "ps" },
 	{ "htop", "ps" },
 	{ "list", "ps" },
 	{ "processes", "ps" },

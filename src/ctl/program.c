@@ -81,12 +81,8 @@ program_start(
 		    client, target_agent(), VMM_GUEST_EXEC_PORT, CLIENT_CONNECT_MS, error);
 	if (r < 0)
 		return r;
-	/* A program that says nothing is not an agent that doesn't: only a report tells them apart.
-	 */
-	if (!asked.report && !asked.is_durable && target_agent()->answer_ms > 0)
-		asked.report = true;
-	if (!asked.report && !asked.is_durable)
-		client_expect_nothing(client);
+	/* A program that says nothing is not an agent that doesn't: a report tells them apart. */
+	asked.report = asked.report || !asked.is_durable;
 	json = start_format(&asked, &len);
 	if (json == NULL) {
 		client_fail(error, "out of memory");

@@ -64,8 +64,8 @@ def test_start_holds_what_differs_from_the_defaults_and_no_more():
     run(script, "exec", "a", "b c")
     run(script, "exec", "-e", "K=V", "-w", "/w", "-u", "u", "--timeout", "9", "--kill-grace", "2",
         "--limit", "pids=5", "--limit", "memory_bytes=64M", "--no-stdin", "a")
-    assert seen[0] == {"cmd": ["a", "b c"]}
-    assert seen[1] == {"cmd": ["a"], "env": {"K": "V"}, "working_dir": "/w", "user": "u",
+    assert seen[0] == {"cmd": ["a", "b c"], "report": True}
+    assert seen[1] == {"cmd": ["a"], "report": True, "env": {"K": "V"}, "working_dir": "/w", "user": "u",
                        "timeout_seconds": 9, "kill_grace_seconds": 2, "stdin": False,
                        "limits": {"pids": 5, "memory_bytes": 64 << 20}}
 
@@ -572,7 +572,7 @@ def test_an_upload_that_is_refused_early_says_why(tmp_path):
         peer.until(codec.FILE_DONE)
     (tmp_path / "f").write_bytes(bytes(8 << 20))
     done = run(script, "cp", tmp_path / "f", "vm:/x")
-    assert done.code == 1 and "vm:/x: file too large (>268435456 bytes)" in done.text
+    assert done.code == 1 and "vm:/x: file too large: the agent takes 256 MiB" in done.text
 
 
 def test_an_upload_without_ack_has_failed(tmp_path):

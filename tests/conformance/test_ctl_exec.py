@@ -380,7 +380,7 @@ def test_a_trace_has_a_line_for_each_frame_and_changes_nothing_else(ctl):
     done = ctl.run("exec", "printf", "a\\033[2Jb\\n")
     assert done.code == 0 and done.stdout == b"a\x1b[2Jb\n"
     lines = done.stderr.decode().splitlines()
-    assert [line.split()[1:3] for line in lines if "STDOUT" not in line] == [
+    assert [line.split()[1:3] for line in lines if "STDOUT" not in line and "STATUS" not in line] == [
         ["->", "START,"], ["->", "EOF,"], ["<-", "EXIT,"]]
     assert "<- STDOUT, 7 bytes: a?[2Jb?" in done.text and "\x1b" not in done.text
 

@@ -50,17 +50,18 @@ def test_that_there_is_no_answer_yet_is_said_once_and_waited_for():
     says = threading.Event()
 
     def script(peer):
-        peer.expect(codec.STATUS_REQ)
+        assert peer.expect(codec.START).json()["report"] is True
         assert says.wait(60)
-        peer.send(codec.STATUS, b'{"protocol":1}')
+        peer.send(codec.STATUS, b'{"event":"started","pid":7}')
+        peer.send(codec.STDOUT, b"data")
         peer.exit(0)
     with FakeAgent(script) as fake:
-        with Ctl(fake.path).start("status", "--json") as process:
+        with Ctl(fake.path).start("exec", "true") as process:
             line = process.stderr.readline()
             says.set()
             out, err = process.communicate(timeout=60)
         assert line.startswith(b"vmm-guest-ctl: connected, no answer yet: "), line
-        assert process.returncode == 0 and b"protocol" in out and err == b""
+        assert process.returncode == 0 and out == b"data" and err == b""
 
 
 def test_wait_port_ends_at_its_own_time_whatever_the_agent_does():

@@ -266,15 +266,15 @@ const struct command forward_command = {
 	.name = "forward",
 	.summary = "carry connections to a port or socket here into the guest",
 	.usage = "[--host HOST] [ADDRESS:]PORT:TARGET\nPATH:TARGET\n--stdio TARGET",
-	.about =
-	    "Listens on PORT or PATH of this machine, and carries each connection to TARGET in\n"
-	    "the guest, until it is interrupted. The agent connects there from inside, so that\n"
-	    "it needs no network, and reaches what listens on the guest's 127.0.0.1 alone.\n",
+	.about = "Listens on PORT or PATH of this machine, and carries each connection to TARGET\n"
+		 "in the guest, until it is interrupted. The agent connects there from inside, so\n"
+		 "that it needs no network, and reaches what listens on the guest's 127.0.0.1\n"
+		 "alone.\n",
 	.more =
 	    "\nEach connection takes one of the agent's workers; where none is to spare, it is\n"
 	    "closed with a message here.\n"
 	    "\n"
-	    "With --stdio the exit status is 0 when both directions came to their end, else 1.\n"
+	    "With --stdio the exit status is 0 when both directions came to their end; or 1.\n"
 	    "\n"
 	    "Examples:\n"
 	    "  vmm-guest-ctl forward 8080:80\n"

@@ -71,7 +71,7 @@ shutdown_run(int count, char **operands)
 const struct command shutdown_command = {
 	.name = "shutdown",
 	.summary = "end the guest cleanly",
-	.usage = "[--auto | --reboot | --poweroff | --halt] [--grace S]",
+	.usage = "[--auto|--reboot|--poweroff|--halt] [--grace S]",
 	.about = "Ends the guest cleanly: all programs get SIGTERM, those that are left after the\n"
 		 "grace SIGKILL; file systems are written out; then the guest goes down. It\n"
 		 "returns when that is about to happen.\n",
