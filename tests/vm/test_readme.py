@@ -26,7 +26,8 @@ RUN_HERE = {
 }  # fmt: skip
 RUN_ELSEWHERE = {
     "": "test_demo.py, and whoever runs these tests",
-    "As a service": "test_systemd.py",
+    "As a service": "test_systemd.py, whose guest is made without mounting",
+    "ssh, VS Code, rsync, git.": "tests/conformance/test_real_clients.py",
 }
 NOT_COMMANDS = {"The processes"}
 
@@ -89,9 +90,11 @@ def hosted(hosting, firecracker, pytestconfig, tmp_path_factory):
 
 
 def do_client_lines(hosted, name):
-    """Has the client do all that is shown under NAME; what it said."""
+    """Has the client do all that is shown under NAME, but for the end; what it said."""
     said = []
     for line in readme_blocks.client_lines(name):
+        if line.endswith(" shutdown"):
+            continue
         for address in SOCKETS:
             line = line.replace(address, f"unix:{hosted.host.path}")
         said.append(do(line, hosted.folder, hosted.environment))
@@ -125,6 +128,14 @@ def test_guest_is_quiesced_and_restored_as_is_shown(hosted):
     assert json.loads((hosted.folder / "status").read_text())["quiesce"]
     assert "quiesce" not in hosted.status()
     assert hosted.ctl("exec", "--", "hostname").stdout == "web-2\n"
+
+
+def test_guest_goes_down_as_is_shown(hosted):
+    """The last one of this guest."""
+    ends = {readme_blocks.client_lines(name)[-1].split(" ", 3)[3] for name in ("Cloud Hypervisor", "QEMU")}
+    assert ends == {"shutdown"}
+    assert hosted.ctl("shutdown").returncode == 0
+    hosted.guest.wait_end(120)
 
 
 def test_initramfs_that_holds_nothing_else_boots(start_hosted, pytestconfig, tmp_path):
