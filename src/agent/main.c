@@ -43,6 +43,10 @@
 /* The supervisor may need this many descriptors: a queue for each worker. */
 #define MAIN_NOFILE 8192
 
+/* What sessions of PID 1 may have open, as systemd has it: the kernel lets its init have 4096. */
+#define MAIN_SESSION_NOFILE 1024
+#define MAIN_SESSION_NOFILE_MAX 524288
+
 static void
 main_complain(const char *text)
 {
@@ -99,21 +103,32 @@ main_is_protected(void)
 	       (long)strtoul(text, NULL, 10) == MAIN_OOM_SCORE_NEVER;
 }
 
-/* Raises the limit of descriptors for the agent; sessions get the old one. */
+/* Raises the limit of descriptors for the agent. Returns what sessions get: the old one, as
+ * PID 1 a higher one; zero: the agent's. */
 static struct rlimit
-main_raise_nofile(void)
+main_raise_nofile(bool is_init)
 {
 	struct rlimit old = { 0 };
 	struct rlimit raised;
 
-	if (getrlimit(RLIMIT_NOFILE, &old) < 0 || old.rlim_cur >= MAIN_NOFILE)
+	if (getrlimit(RLIMIT_NOFILE, &old) < 0 || (!is_init && old.rlim_cur >= MAIN_NOFILE))
 		return (struct rlimit){ 0 };
+	if (is_init) {
+		old.rlim_cur = MAIN_SESSION_NOFILE;
+		if (old.rlim_max < MAIN_SESSION_NOFILE_MAX)
+			old.rlim_max = MAIN_SESSION_NOFILE_MAX;
+	}
 	raised = old;
 	raised.rlim_cur = MAIN_NOFILE;
 	if (raised.rlim_max < MAIN_NOFILE)
 		raised.rlim_max = MAIN_NOFILE;
-	if (setrlimit(RLIMIT_NOFILE, &raised) < 0)
-		return (struct rlimit){ 0 };
+	/* The operator may have set fs.nr_open lower. */
+	while (setrlimit(RLIMIT_NOFILE, &raised) < 0) {
+		if (raised.rlim_max <= MAIN_NOFILE)
+			return (struct rlimit){ 0 };
+		raised.rlim_max /= 2;
+		old.rlim_max = raised.rlim_max;
+	}
 	return old;
 }
 
@@ -129,7 +144,7 @@ main_open_shm(void)
 }
 
 static struct session_settings
-main_session_settings(const struct config *config)
+main_session_settings(const struct config *config, bool is_init)
 {
 	const char *term = getenv("TERM");
 
@@ -141,7 +156,7 @@ main_session_settings(const struct config *config)
 		.term = term != NULL && strcmp(term, MAIN_KERNEL_TERM) != 0 ? term : NULL,
 		.session_cgroups_fd = boot_cgroups_sessions_fd(),
 		.shm_fd = main_open_shm(),
-		.nofile = main_raise_nofile(),
+		.nofile = main_raise_nofile(is_init),
 	};
 }
 
@@ -205,7 +220,7 @@ main(int argc, char **argv, char **environment)
 	if (boot_cgroups_sessions_fd() < 0 && !config.once)
 		log_info("no cgroups for sessions: each is its process group");
 	settings = (struct supervisor_settings){
-		.worker = { .session = main_session_settings(&config),
+		.worker = { .session = main_session_settings(&config, is_init),
 		    .any_peer = config.any_peer != 0,
 		    .exec_port = config.exec_port,
 		    .file_port = config.file_port,

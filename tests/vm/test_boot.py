@@ -91,8 +91,16 @@ def test_agent_is_the_last_that_the_kernel_would_kill_for_memory(guest):
 def test_agent_may_open_more_files_than_its_sessions(guest):
     soft, hard = guest.output("sed -n 's/^Max open files *//p' /proc/1/limits").split()[:2]
     assert int(soft) >= 8192 and int(hard) >= 8192
-    # The kernel's own, INR_OPEN_CUR and INR_OPEN_MAX.
-    assert guest.output("vmm-guest-ctl exec -- sh -c 'ulimit -Sn; ulimit -Hn'").split() == ["1024", "4096"]
+    limits = "sh -c 'ulimit -Sn; ulimit -Hn; ulimit -Sn 524288; ulimit -Sn'"
+    assert guest.output(f"vmm-guest-ctl exec -u 1000 -- {limits}").split() == ["1024", "524288", "524288"]
+
+
+def test_sessions_may_open_as_many_files_as_a_lower_limit_of_the_kernels_lets_them(boot):
+    with boot("vmm_agent.peer=any sysctl.fs.nr_open=100000") as guest:
+        guest.wait_ready()
+        soft, hard = guest.output("vmm-guest-ctl exec -- sh -c 'ulimit -Sn; ulimit -Hn'").split()
+        assert soft == "1024" and 50000 < int(hard) <= 100000
+        assert "8192" in guest.output("grep 'open files' /proc/1/limits")
 
 
 def test_ctrl_alt_del_is_the_agents_to_handle(guest):
