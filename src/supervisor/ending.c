@@ -253,11 +253,12 @@ ending_choose_action(const struct supervisor *supervisor)
 		[CONTROL_HALT] = SHUTDOWN_HALT,
 		[CONTROL_AUTO] = SHUTDOWN_AUTO,
 	};
+	enum shutdown_action action = shutdown_signal_action(supervisor->stop_signal);
 
 	if (supervisor->stop_signal == SUPERVISOR_IS_ASKED &&
 	    supervisor->end_action < sizeof(asked) / sizeof(asked[0]))
 		return shutdown_resolve(asked[supervisor->end_action]);
-	return shutdown_resolve(supervisor->settings->on_exit);
+	return shutdown_resolve(action != SHUTDOWN_AUTO ? action : supervisor->settings->on_exit);
 }
 
 /* Never where we listen on a Unix socket: that is a test, and its host would go down. */

@@ -6,6 +6,7 @@
 #include "supervisor/shutdown_choice.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,6 +36,22 @@ shutdown_facp_can_power_off(const uint8_t *facp, size_t len)
 		return true;
 	return len >= SHUTDOWN_FACP_SLEEP_ADDRESS + sizeof(none) &&
 	       memcmp(facp + SHUTDOWN_FACP_SLEEP_ADDRESS, none, sizeof(none)) != 0;
+}
+
+enum shutdown_action
+shutdown_signal_action(int signal)
+{
+	switch (signal) {
+	case SHUTDOWN_SIGNAL_HALT:
+		return SHUTDOWN_HALT;
+	case SHUTDOWN_SIGNAL_POWEROFF:
+	case SIGUSR2:
+		return SHUTDOWN_POWEROFF;
+	case SHUTDOWN_SIGNAL_REBOOT:
+		return SHUTDOWN_REBOOT;
+	default:
+		return SHUTDOWN_AUTO;
+	}
 }
 
 static bool

@@ -18,6 +18,15 @@ enum shutdown_action {
 	SHUTDOWN_HALT,
 };
 
+/* By these a PID 1 is told what to do: systemd's real-time signals (systemd(1)), by number, as
+ * each libc keeps others for itself, and SIGUSR2, which is busybox's poweroff. */
+#define SHUTDOWN_SIGNAL_HALT 37
+#define SHUTDOWN_SIGNAL_POWEROFF 38
+#define SHUTDOWN_SIGNAL_REBOOT 39
+
+/* What SIGNAL says; AUTO: nothing. Pure. */
+enum shutdown_action shutdown_signal_action(int signal);
+
 /* The action that ACTION stands for on this machine: on x86 by /sys, elsewhere AUTO is
  * power-off, which ends a VM of any monitor there. */
 enum shutdown_action shutdown_resolve(enum shutdown_action action);

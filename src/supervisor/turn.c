@@ -94,6 +94,10 @@ turn_on_signal(struct supervisor *supervisor, int signal)
 	case SIGTERM:
 	case SIGINT:
 	case SIGPWR:
+	case SIGUSR2:
+	case SHUTDOWN_SIGNAL_HALT:
+	case SHUTDOWN_SIGNAL_POWEROFF:
+	case SHUTDOWN_SIGNAL_REBOOT:
 		supervisor->stop_signal = signal;
 		break;
 	case SIGHUP:

@@ -4,6 +4,7 @@
 import errno
 import hashlib
 import os
+import signal
 import socket
 import threading
 import time
@@ -480,6 +481,18 @@ def test_restored_that_cannot_be_read_is_exit_minus_1(agent, payload):
     assert agent.request(codec.RESTORED, payload).code == -1
     assert agent.status()["sessions"]["bad_requests"] == before + 1
     assert abs(time.time() - time.monotonic() - offset) < 0.5
+
+
+@pytest.mark.parametrize("number", [37, 38, 39, signal.SIGUSR2])
+def test_signals_that_end_a_guest_mean_nothing_to_a_service(start_agent, number):
+    agent = start_agent("--workers=3")
+    workers = agent.worker_pids()
+    for pid in [agent.pid, *workers]:
+        os.kill(pid, number)
+    os.kill(agent.pid, signal.SIGUSR1)
+    wait_until(lambda: "supervisor: scoreboard: " in agent.log(), message="the signal that came later was seen")
+    assert agent.run(["true"]).code == 0
+    assert agent.worker_pids() == workers
 
 
 # ---- SHUTDOWN, as a service ----------------------------------------------------------

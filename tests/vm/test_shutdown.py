@@ -34,6 +34,32 @@ def test_signal_to_process_1_ends_the_guest(boot, signal):
         assert_clean_end(guest, 60)
 
 
+@pytest.mark.parametrize(
+    ("signal", "end"),
+    [
+        (37, "reboot: System halted"),
+        (38, "reboot: Power down"),
+        (39, "reboot: Restarting system"),
+        ("USR2", "reboot: Power down"),
+    ],
+)
+def test_signals_of_other_inits_to_process_1_do_what_they_say(boot, signal, end):
+    """What the operator says is something else."""
+    other = "reboot" if "Power" in end or "halt" in end else "halt"
+    with boot(f"{PEER} vmm_agent.on_exit={other}", machine="q35") as guest:
+        guest.wait_ready()
+        guest.send(f"kill -{signal} 1")
+        guest.wait_console(end)
+
+
+def test_usr1_to_process_1_is_the_log(boot):
+    with boot(PEER) as guest:
+        guest.wait_ready()
+        guest.output("kill -USR1 1")
+        guest.wait_console("supervisor: scoreboard: ")
+        assert guest.output("vmm-guest-ctl exec -- echo up") == "up"
+
+
 def test_guest_ends_as_the_operator_says(boot):
     with boot(f"{PEER} vmm_agent.on_exit=halt") as guest:
         guest.wait_ready()
