@@ -78,7 +78,7 @@ test_begin(void **state)
 static struct finding
 test_run(const char *name)
 {
-	struct finding finding;
+	struct finding finding = { 0 };
 
 	for (unsigned i = 0; i < check_count; i++) {
 		if (strcmp(check_table[i].name, name) != 0)
@@ -320,6 +320,10 @@ test_processes_and_open_files_have_the_smallest_of_their_limits(void **state)
 	assert_finds(
 	    "open files", FACTS_OPEN_FILES, "990 0 1000\n", DIAGNOSIS_WRONG, "at most 1000");
 	assert_finds("open files", FACTS_OPEN_FILES, "990\n", DIAGNOSIS_UNKNOWN, "not tell");
+	/* As PID 1 it gives sessions another limit than its own. */
+	facts.status.pid = 1;
+	assert_finds("open files", FACTS_LIMITS, "Max open files 8192 8192 files\n", DIAGNOSIS_OK,
+	    "1024 in");
 }
 
 static void

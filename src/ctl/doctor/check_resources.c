@@ -178,7 +178,8 @@ check_hard_limit(const char *text, const char *key, uint64_t *ret)
 	return false;
 }
 
-/* "1024\t0\t9223372036854775807": allocated, free, and the most; proc(5). */
+/* "1024\t0\t9223372036854775807": allocated, free, and the most; proc(5). A service's sessions
+ * have its own limit; as PID 1 the agent gives them another, which nothing shows from here. */
 void
 check_limits(const struct facts *facts, struct finding *ret)
 {
@@ -194,6 +195,8 @@ check_limits(const struct facts *facts, struct finding *ret)
 	else if (check_left(used < most ? most - used : 0, most) != DIAGNOSIS_OK)
 		finding_set(ret, DIAGNOSIS_WRONG, "raise fs.file-max, or end who has them open",
 		    "%llu in the whole guest, and at most %llu", used, most);
+	else if (facts->has_status && facts->status.pid == 1)
+		finding_set(ret, DIAGNOSIS_OK, NULL, "%llu in the whole guest", used);
 	else if (hard < CHECK_NOFILE_MIN)
 		finding_set(ret, DIAGNOSIS_ODD,
 		    "in the agent's unit: LimitNOFILE=1024:524288; as PID 1, a newer agent raises "
