@@ -73,6 +73,7 @@ static struct boot_step boot_other_steps[] = {
 	{ .name = "loopback", .run = boot_loopback },
 	{ .name = "address", .run = boot_address },
 	{ .name = "hostname", .run = boot_hostname },
+	{ .name = "hosts", .run = boot_hosts },
 	{ .name = "dns", .run = boot_dns },
 	{ .name = "cgroups", .run = boot_cgroups },
 	{ .name = "sysctl", .run = boot_sysctl },

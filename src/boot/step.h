@@ -43,6 +43,10 @@ boot_step_fn boot_address;
  * as the kernel has it. Source: hostname(5), sethostname(2). */
 boot_step_fn boot_hostname;
 
+/* Makes /etc/hosts where there is none, or an empty one, or one that is ours: localhost, and
+ * the guest's own name, which boot_hostname() has set. Needs proc_init(). */
+boot_step_fn boot_hosts;
+
 /* Writes /etc/resolv.conf as the operator (see protocol/name_servers.h) and ip= say. */
 boot_step_fn boot_dns;
 

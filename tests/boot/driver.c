@@ -4,7 +4,7 @@
  *
  *     driver [STEP…] -- PROGRAM [ARGUMENT…]
  *
- * STEP: close, mounts, links, console, loopback, address, hostname=NAME, dns=OPTION;
+ * STEP: close, mounts, links, console, loopback, address, hosts, hostname=NAME, dns=OPTION;
  * ip=VALUE stands for the kernel's in the steps behind it.
  *
  * SPDX-License-Identifier: MIT
@@ -16,6 +16,7 @@
 #include "boot/step.h"
 #include "platform/fd.h"
 #include "platform/netif.h"
+#include "platform/proc.h"
 
 static struct boot_settings driver_settings = { .hostname = "", .dns = "", .kernel_ip = "" };
 
@@ -52,6 +53,14 @@ driver_hostname(const char *value)
 }
 
 static void
+driver_hosts(const char *unused)
+{
+	(void)unused;
+	(void)proc_init();
+	boot_hosts(&driver_settings);
+}
+
+static void
 driver_dns(const char *value)
 {
 	driver_settings.dns = value;
@@ -70,6 +79,7 @@ static const struct {
 	{ .name = "loopback", .run = driver_loopback },
 	{ .name = "address", .step = boot_address },
 	{ .name = "ip=", .run = driver_set_ip },
+	{ .name = "hosts", .run = driver_hosts },
 	{ .name = "hostname=", .run = driver_hostname },
 	{ .name = "dns=", .run = driver_dns },
 };

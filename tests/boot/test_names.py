@@ -67,6 +67,30 @@ def test_hostname_is_left_alone_where_nobody_says_one(root):
         assert (done.stdout, done.stderr) == (name, "")
 
 
+HOSTS = "# Written by vmm-guest-agent.\n127.0.0.1\tlocalhost\n::1\tlocalhost\n"
+
+
+@pytest.mark.parametrize("there", [None, "", HOSTS + "127.0.1.1\tan-older-name\n"])
+def test_hosts_is_made_where_it_is_missing_or_empty_or_ours(root, there):
+    if there is not None:
+        root.put("/etc/hosts", there)
+    done = root.boot("mounts", "hostname=box", "hosts", then="cat /etc/hosts")
+    assert (done.stdout, done.stderr) == (HOSTS + "127.0.1.1\tbox\n", "")
+
+
+@pytest.mark.parametrize("name", ["a b", "localhost", "(none)"])
+def test_hosts_has_no_name_that_is_none(root, name):
+    done = root.boot("mounts", f"hostname={name}", "hosts", then="cat /etc/hosts")
+    assert (done.stdout, done.stderr) == (HOSTS, "")
+
+
+@pytest.mark.parametrize("there", ["10.0.0.1 mine\n", "# only a comment\n", "\n"])
+def test_hosts_that_has_content_is_left_alone(root, there):
+    root.put("/etc/hosts", there)
+    done = root.boot("mounts", "hostname=box", "hosts", then="cat /etc/hosts")
+    assert (done.stdout, done.stderr) == (there, "")
+
+
 def test_a_hostname_that_is_too_long_is_told(root):
     done = root.boot("hostname=" + "x" * 65, then="hostname")
     assert "can't set the hostname" in done.stderr

@@ -15,24 +15,14 @@
 
 #include "platform/entropy.h"
 #include "platform/etc_file.h"
-#include "platform/fd.h"
+#include "platform/hosts_file.h"
 #include "platform/text.h"
 #include "platform/watchdog.h"
 
 /* How long a file system may take. */
 #define IDENTITY_FILE_MAX_MS 10000
 
-/* The first line of a file that is ours. */
-#define IDENTITY_HOSTS_MARK "# Written by vmm-guest-agent.\n"
-
-#define IDENTITY_HOSTS_SIZE 512
 #define IDENTITY_BYTES (VMM_GUEST_MACHINE_ID_LEN / 2)
-
-static const struct etc_file identity_hosts = {
-	.path = "/etc/hosts",
-	.run_path = "/run/vmm-guest/hosts",
-	.mode = 0644,
-};
 
 static const struct etc_file identity_machine_id = {
 	.path = "/etc/machine-id",
@@ -48,45 +38,15 @@ static const struct etc_file identity_dbus_machine_id = {
 
 /* ---- the name ------------------------------------------------------------ */
 
-/* An image that was made of a container has an empty one. */
-static bool
-identity_look_at_hosts(void)
-{
-	char start[sizeof(IDENTITY_HOSTS_MARK)];
-	int CLEANUP_FD fd = open(identity_hosts.path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	ssize_t len;
-
-	if (fd < 0)
-		return errno == ENOENT;
-	len = fd_read_full(fd, start, sizeof(start) - 1);
-	return len == 0 || (len == (ssize_t)sizeof(start) - 1 &&
-			       memcmp(start, IDENTITY_HOSTS_MARK, (size_t)len) == 0);
-}
-
 bool
 identity_has_own_hosts(void)
 {
 	bool is_own;
 
 	watchdog_set(IDENTITY_FILE_MAX_MS);
-	is_own = identity_look_at_hosts();
+	is_own = hosts_file_is_own();
 	watchdog_set(0);
 	return is_own;
-}
-
-static int
-identity_write_hosts(const char *name)
-{
-	char text[IDENTITY_HOSTS_SIZE];
-	int r;
-
-	if (!identity_look_at_hosts())
-		return 0;
-	(void)text_format(text, sizeof(text),
-	    IDENTITY_HOSTS_MARK "127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.1.1\t%s\n", name);
-	r = etc_file_write(&identity_hosts, text);
-	/* There is none, and on a read-only root none can be made: so it was before. */
-	return r == -ENOENT ? 0 : r;
 }
 
 int
@@ -98,7 +58,7 @@ identity_set_hostname(const char *name, const char **ret_problem)
 	if (sethostname(name, strlen(name)) < 0)
 		return -errno;
 	watchdog_set(IDENTITY_FILE_MAX_MS);
-	r = identity_write_hosts(name);
+	r = hosts_file_write(name);
 	watchdog_set(0);
 	if (r < 0)
 		*ret_problem = "it is set, but /etc/hosts can't be written";
