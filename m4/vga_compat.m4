@@ -22,3 +22,17 @@ AC_DEFUN([VGA_COMPAT], [
   LIBS=$vga_saved_LIBS
   AC_SUBST([VGA_LIBS])
 ])
+
+# VGA_CROSS_PKG_CONFIG: pkg-config of the machine that builds tells of its own libraries,
+# unless it is told where others are. Their paths would be taken, and the link would fail.
+AC_DEFUN([VGA_CROSS_PKG_CONFIG], [
+  AS_IF([test "x$cross_compiling" = xyes], [
+    AS_CASE([$PKG_CONFIG], [*/$host_alias-pkg-config | *" "*], [], [
+      AS_IF([test -z "$PKG_CONFIG_LIBDIR$PKG_CONFIG_PATH$PKG_CONFIG_SYSROOT_DIR$JSON_C_LIBS"],
+        [AC_MSG_ERROR(m4_normalize([this is a cross build for $host_alias, and $PKG_CONFIG knows
+          the libraries of this machine. Set PKG_CONFIG_LIBDIR to the folder that holds
+          json-c.pc and libbsd-overlay.pc for $host_alias, and PKG_CONFIG_SYSROOT_DIR where
+          the paths in these are below another root; or PKG_CONFIG to a program that knows.]))])
+    ])
+  ])
+])

@@ -24,7 +24,7 @@ AC_DEFUN([VGA_TRY_LDFLAG], [
 ])
 
 # VGA_TRY_RUN_LDFLAG(VARIABLE, FLAG): the same for one that the C library here must
-# understand when a program starts.
+# understand when a program starts; of a cross build's glibc the version says so.
 AC_DEFUN([VGA_TRY_RUN_LDFLAG], [
   AC_MSG_CHECKING([whether a program linked with $2 runs])
   vga_saved_LDFLAGS=$LDFLAGS
@@ -35,7 +35,14 @@ AC_DEFUN([VGA_TRY_RUN_LDFLAG], [
     const char *const *volatile pointer = words;]], [[return pointer[1][0] != 'b';]])],
     [AC_MSG_RESULT([yes]); $1="$$1 $2"],
     [AC_MSG_RESULT([no])],
-    [AC_MSG_RESULT([not known])])
+    [AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <features.h>
+#if !defined(__GLIBC__) || !__GLIBC_PREREQ(2, 36)
+#error it is not known to
+#endif
+      static const char *const words[] = { "a", "b" };
+      const char *const *volatile pointer = words;]], [[return pointer[1][0] != 'b';]])],
+      [AC_MSG_RESULT([as its C library does]); $1="$$1 $2"],
+      [AC_MSG_RESULT([not known])])])
   LDFLAGS=$vga_saved_LDFLAGS
   CFLAGS=$vga_saved_CFLAGS
 ])
@@ -70,6 +77,24 @@ AC_DEFUN([VGA_WARNINGS], [
   AC_SUBST([VGA_CFLAGS])
 ])
 
+# VGA_TRY_STATIC_PIE: puts -static-pie into VGA_STATIC, where the compiler knows what it is:
+# musl-gcc links a program that asks for a dynamic linker.
+AC_DEFUN([VGA_TRY_STATIC_PIE], [
+  AC_CHECK_TOOL([READELF], [readelf], [readelf])
+  AC_MSG_CHECKING([whether $CC -static-pie links statically])
+  vga_saved_LDFLAGS=$LDFLAGS
+  vga_saved_CFLAGS=$CFLAGS
+  LDFLAGS="$LDFLAGS -static-pie"
+  CFLAGS="$CFLAGS -fPIE"
+  AC_LINK_IFELSE([AC_LANG_PROGRAM([], [])], [
+    AS_IF([$READELF -lW conftest$EXEEXT >conftest.headers && ! grep -q INTERP conftest.headers],
+      [AC_MSG_RESULT([yes]); VGA_STATIC=-static-pie],
+      [AC_MSG_RESULT([no, so it is at one address always])])],
+    [AC_MSG_RESULT([no, so it is at one address always])])
+  LDFLAGS=$vga_saved_LDFLAGS
+  CFLAGS=$vga_saved_CFLAGS
+])
+
 # VGA_HARDENING: position independence, RELRO, stack protection (of every function that
 # has an array of characters or bytes, however short: -strong adds those that have none
 # and pass on the address of a variable, for 7 KiB), shadow stacks (but no landing pads,
@@ -85,7 +110,7 @@ AC_DEFUN([VGA_HARDENING], [
   AS_VAR_IF([enable_hardening], [yes], [
     m4_foreach_w([vga_flag],
       [-fstack-protector --param=ssp-buffer-size=1 -fstack-clash-protection]
-      [-fcf-protection=return],
+      [-fcf-protection=return] [-mbranch-protection=standard],
       [VGA_TRY_CFLAG([VGA_CFLAGS], vga_flag)])
     AS_CASE([" $CFLAGS "],
       [*" -O0 "*], [],
@@ -95,7 +120,7 @@ AC_DEFUN([VGA_HARDENING], [
     VGA_TRY_LDFLAG([VGA_LDFLAGS], [-Wl,-z,noexecstack])
     VGA_TRY_CFLAG([VGA_CFLAGS], [-fPIE])
     VGA_TRY_LDFLAG([VGA_PIE], [-pie])
-    VGA_STATIC=-static-pie
+    VGA_TRY_STATIC_PIE
   ])
   # Nothing here unwinds; a debugger has its own tables, from -g.
   m4_foreach_w([vga_flag],
