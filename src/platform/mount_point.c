@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <mntent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -18,12 +17,13 @@
 
 #include "platform/compat.h"
 #include "platform/io_result.h"
+#include "platform/mountinfo.h"
 #include "platform/proc.h"
 #include "platform/stream.h"
 
 #define MOUNT_POINT_MODE 0755
 
-/* A mount's line with its options; getmntent_r(3) cuts a longer one short. */
+/* A mount's line with its options; of a longer one nothing is found. */
 #define MOUNT_POINT_LINE_MAX 8192
 
 /* Whether something is mounted on PATH (statx(2), from Linux 5.8). */
@@ -77,20 +77,20 @@ static size_t
 mount_point_list(FILE *mounts, char ***ret_list)
 {
 	static char line[MOUNT_POINT_LINE_MAX];
-	struct mntent entry;
+	struct mountinfo mount;
 	char **list = NULL;
 	size_t count = 0;
 
-	while (getmntent_r(mounts, &entry, line, sizeof(line)) != NULL) {
+	while (fgets(line, sizeof(line), mounts) != NULL) {
 		char **longer;
 
-		if (!mount_point_is_on_device(entry.mnt_fsname))
+		if (!mountinfo_parse(line, &mount) || !mount_point_is_on_device(mount.source))
 			continue;
 		longer = reallocarray(list, count + 1, sizeof(*list));
 		if (longer == NULL)
 			break;
 		list = longer;
-		list[count] = strdup(entry.mnt_dir);
+		list[count] = strdup(mount.point);
 		if (list[count] == NULL)
 			break;
 		count++;
@@ -103,7 +103,7 @@ int
 mount_point_freeze_all(void)
 {
 	FILE CLEANUP_FILE *mounts = NULL;
-	int r = stream_open(proc_dir_fd(), "self/mounts", &mounts);
+	int r = stream_open(proc_dir_fd(), "self/mountinfo", &mounts);
 	char **list;
 	size_t count;
 
