@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "platform/compat.h"
 #include "platform/stream.h"
 #include "platform/text.h"
 
