@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A cgroup for each session: what is killed, limited, measured and left behind."""
 
+import json
 import time
 
 import pytest
@@ -307,3 +308,42 @@ def test_without_cgroups_a_session_is_its_process_group(boot):
         assert end.code == 137 and not is_running(plain, "sleep 4719")
         end = start(plain, "true", limits={"pids": 5})
         assert end.code == 125 and "pids" in end.err
+
+
+# What a session of the shell's prints of its cgroup: the name, and microseconds of CPU.
+OWN_CPU = (
+    "cell=$(cut -d/ -f3 /proc/self/cgroup);"
+    f" echo $cell $(sed -n 's/usage_usec //p' {CGROUP}/sessions/$cell/cpu.stat);"
+)
+BUSY = "i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done;"
+
+
+def test_a_session_s_cpu_is_its_own_though_its_cgroup_was_used_before(guest):
+    used = {}  # a cgroup, and what it had when the last session there was nearly at its end
+    for _ in range(20):
+        cell, cpu_us = start(guest, BUSY + OWN_CPU).out.split()
+        used[cell] = int(cpu_us)
+        ask = BUSY + OWN_CPU + "vmm-guest-ctl -a vsock:1 status --json;" + OWN_CPU
+        lines = start(guest, ask).out.splitlines()
+        cell, earlier = lines[0].split()
+        (slot,) = [s for s in json.loads(lines[1])["slots"] if s["kind"] == "exec"]
+        _, later = lines[2].split()
+        assert slot["memory_bytes"] > 0 and slot["cpu_us"] > 0
+        if cell in used and str(slot["session"]) != cell:
+            break
+        used[cell] = int(later)
+    else:
+        raise AssertionError("no worker kept its cgroup")
+    # A millisecond is for what rounds, and for the way to the end.
+    assert slot["cpu_us"] <= int(later) - used[cell] + 1000
+    assert slot["cpu_us"] >= (int(earlier) - used[cell]) // 2
+
+
+def test_a_detached_program_s_memory_and_cpu_are_told(guest):
+    start(guest, BUSY + "exec sleep 4732", detach=True)
+    slot = state.wait_until(
+        lambda: next((s for s in detached(guest) if s["cpu_us"] > 0 and is_running(guest, "4732")), None)
+    )
+    assert slot["memory_bytes"] > 0
+    assert kill(guest, slot["session"], 9) == 0
+    state.wait_until(lambda: not detached(guest))
