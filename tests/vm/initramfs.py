@@ -147,7 +147,7 @@ def write_guest(path, build, kernel, modules=()):
     archive = Archive()
     archive.program(build / "vmm-guest-agent", "/sbin/vmm-guest-agent")
     archive.program(build / "vmm-guest-ctl", "/bin/vmm-guest-ctl")
-    for program in ("vsock_raw", "orphans", "delegate", "kill_when", "ptp_clock", "writer", "looker"):
+    for program in ("vsock_raw", "orphans", "delegate", "kill_ringer", "kill_when", "ptp_clock", "writer", "looker"):
         if (build / "tests/vm" / program).exists():
             archive.program(build / "tests/vm" / program, "/bin/" + program.replace("_", "-"))
     if (build / "tests/bench/bench").exists():

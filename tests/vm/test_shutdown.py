@@ -3,11 +3,14 @@
 
 import base64
 import json
+import os
 import re
 import struct
 import time
 
 import pytest
+import state
+from sessions import start
 from disks import MODULES, Disk
 
 SHUTDOWN, START = 0x41, 0x01
@@ -86,6 +89,19 @@ def test_power_off_of_a_machine_that_can_not_is_a_reboot(boot):
         guest.wait_ready()
         send(guest, "vmm-guest-ctl shutdown --poweroff")
         assert_clean_end(guest, 60)
+
+
+def test_a_worker_killed_right_after_it_rang_powers_nothing_off(boot):
+    """make check-long does it 1000 times."""
+    rounds = int(os.environ.get("VGA_RING_ROUNDS", "40"))
+    with boot("vmm_agent.peer=any vmm_agent.workers=256", memory_mib=768) as guest:
+        guest.wait_ready()
+        start(guest, "exec sleep 600", detach=True)
+        (slot,) = [slot for slot in state.status(guest)["slots"] if slot["kind"] == "detached"]
+        guest.output(f"kill-ringer {slot['session']} {rounds}", 60 + 10 * rounds)
+        assert state.status(guest)["worker_deaths"]["by_signal"] == {"9": rounds}
+        assert "shutting down" not in guest.console()
+        assert guest.output("vmm-guest-ctl exec -- echo up") == "up"
 
 
 def test_shutdown_request_reboots_the_guest(boot):
