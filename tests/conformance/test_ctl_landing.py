@@ -137,7 +137,7 @@ def test_what_is_mounted_on_is_written_into(agent, guest, here):
 @pytest.mark.parametrize("links", [1, 2])
 def test_a_disk_that_is_full_leaves_the_old_file(agent, tmp_path, here, links):
     """Also where the old file is to be written into, which needs its room once more."""
-    (tmp_path / "big").write_bytes(bytes(1400000 if links == 1 else 700000))
+    (tmp_path / "big").write_bytes(b"x" * (1400000 if links == 1 else 700000))
     done = Mounted(agent, """mount -t tmpfs -o size=1M none {d}
 echo old >{d}/here; [ {links} = 1 ] || ln {d}/here {d}/other
 trap 'cat {d}/here; ls -A {d}' EXIT; "$@"; exit""".format(d=here.parent, links=links)).run(

@@ -90,7 +90,7 @@ def test_start_says_what_was_asked_for():
 
 def test_a_name_alone_is_a_label_and_asks_for_nothing():
     def script(peer):
-        assert peer.expect(codec.START).json() == {"cmd": ["a"], "name": "x"}
+        assert peer.expect(codec.START).json() == {"cmd": ["a"], "name": "x", "report": True}
         peer.exit(0)
     with FakeAgent(script) as fake:
         assert Ctl(fake.path).run("exec", "--name", "x", "a") == (0, b"", b"")
