@@ -404,16 +404,17 @@ def test_once_serves_one_connection_in_this_very_process(start_agent):
 def test_a_worker_is_known_by_its_number_before_it_serves(start_agent):
     """Also where the supervisor, which has just forked it, stands still."""
     agent = start_agent("--workers=2")
-    with agent.start(["sh", "-c", "echo up; exec cat"]) as conn, durable.Frozen(agent.pid) as supervisor:
+    with agent.start(["sh", "-c", "echo up; exec cat"]) as conn:
         conn.read_output(b"up\n")
         program, = (slot["pid"] for slot in agent.status()["slots"] if slot["kind"] == "exec")
         idle, = (pid for pid in agent.worker_pids() if program not in children(pid))
-        kill_hard(idle)
-        # Its first bytes are there before it is accepted: the supervisor can't keep it meanwhile.
-        early = agent.dial()
-        early.sendall(b"CONNECT %d\n" % codec.EXEC_PORT + codec.encode(codec.STATUS_REQ))
-        supervisor.run_to(CLONE)
-        status, = agent.opened(early).result().statuses
+        with durable.Frozen(agent.pid) as supervisor:
+            kill_hard(idle)
+            # Its first bytes are there before it is accepted: the supervisor can't keep it meanwhile.
+            early = agent.dial()
+            early.sendall(b"CONNECT %d\n" % codec.EXEC_PORT + codec.encode(codec.STATUS_REQ))
+            supervisor.run_to(CLONE)
+            status, = agent.opened(early).result().statuses
         itself, = (slot["pid"] for slot in status["slots"] if slot["kind"] == "status")
         assert itself in agent.worker_pids() and itself != idle
 
