@@ -198,9 +198,7 @@ check_limits(const struct facts *facts, struct finding *ret)
 	else if (facts->has_status && facts->status.pid == 1)
 		finding_set(ret, DIAGNOSIS_OK, NULL, "%llu in the whole guest", used);
 	else if (hard < CHECK_NOFILE_MIN)
-		finding_set(ret, DIAGNOSIS_ODD,
-		    "in the agent's unit: LimitNOFILE=1024:524288; as PID 1, a newer agent raises "
-		    "it",
+		finding_set(ret, DIAGNOSIS_ODD, "in the agent's unit: LimitNOFILE=1024:524288",
 		    "no more than %llu a process, however much a program asks for",
 		    (unsigned long long)hard);
 	else
