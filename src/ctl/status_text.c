@@ -94,6 +94,12 @@ status_text_fill(struct session_table_row *row, const struct status_slot *slot)
 	quantity_format_bytes(row->cells[7], slot->bytes_out);
 }
 
+bool
+status_text_is_own(const struct status_slot *slot)
+{
+	return strcmp(slot->kind, STATUS_TEXT_OWN_KIND) == 0;
+}
+
 int
 status_text_print_sessions(const struct status *status)
 {
@@ -105,7 +111,7 @@ status_text_print_sessions(const struct status *status)
 	for (size_t i = 0; i < status->slots_count; i++) {
 		const struct status_slot *slot = &status->slots[i];
 
-		if (strcmp(slot->kind, STATUS_TEXT_OWN_KIND) != 0)
+		if (!status_text_is_own(slot))
 			status_text_fill(session_table_add(&table, slot->command), slot);
 	}
 	session_table_print(&table);

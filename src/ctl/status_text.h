@@ -18,6 +18,9 @@ int status_text_ask(struct status *ret);
 int status_text_ask_figures(struct status *ret);
 int status_text_ask_json(struct control_answer *ret);
 
+/* Whether SLOT is the connection that asked for STATUS. */
+bool status_text_is_own(const struct status_slot *slot);
+
 /* The agent as a whole, and its sessions, one a line. These return the exit status. */
 int status_text_print(const struct status *status);
 int status_text_print_sessions(const struct status *status);

@@ -64,7 +64,7 @@ def test_start_holds_what_differs_from_the_defaults_and_no_more():
     run(script, "exec", "a", "b c")
     run(script, "exec", "-e", "K=V", "-w", "/w", "-u", "u", "--timeout", "9", "--kill-grace", "2",
         "--limit", "pids=5", "--limit", "memory_bytes=64M", "--no-stdin", "a")
-    assert seen[0] == {"cmd": ["a", "b c"], "report": True}
+    assert seen[0] == {"cmd": ["a", "b c"], "report": True, "stdin": False}
     assert seen[1] == {"cmd": ["a"], "report": True, "env": {"K": "V"}, "working_dir": "/w", "user": "u",
                        "timeout_seconds": 9, "kill_grace_seconds": 2, "stdin": False,
                        "limits": {"pids": 5, "memory_bytes": 64 << 20}}

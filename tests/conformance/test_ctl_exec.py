@@ -13,8 +13,9 @@ import time
 
 import pytest
 
+import codec
 from agent import is_running, wait_until
-from client import Ctl, Process
+from client import Ctl, FakeAgent, Process
 
 
 @pytest.fixture
@@ -113,8 +114,19 @@ def test_standard_input_is_empty_without_i(ctl):
         os.close(write)
 
 
-def test_standard_input_is_dev_null_with_no_stdin(ctl):
-    assert ctl.ok("exec", "--no-stdin", "readlink", "/proc/self/fd/0") == b"/dev/null\n"
+@pytest.mark.parametrize("option", [[], ["--no-stdin"]])
+def test_standard_input_is_dev_null_without_i_and_t(ctl, option):
+    assert ctl.ok("exec", *option, "readlink", "/proc/self/fd/0") == b"/dev/null\n"
+    assert ctl.ok("exec", "-i", *sh("[ -p /dev/stdin ] && cat"), input=b"x") == b"x"
+
+
+def test_an_older_agent_has_eof_as_well_as_stdin_false():
+    def script(peer):
+        request = peer.expect(codec.START).json()
+        peer.until(codec.EOF)
+        peer.exit(7 if request["stdin"] is False else 1)
+    with FakeAgent(script) as fake:
+        assert Ctl(fake.path).run("exec", "a").code == 7
 
 
 def test_a_program_ends_though_our_standard_input_stays_open(ctl):
@@ -355,6 +367,52 @@ def test_the_signal_may_stand_in_front_as_kill_has_it(ctl, name):
                                  if "sleep 60" in line], message="it runs")
         ctl.ok("kill", name, ps[0][0])
         assert running.wait(20) == 137
+
+
+@pytest.mark.parametrize("how", [["-s", "KILL"], ["-s", "9"], ["--signal=sigkill"], ["-9"]])
+def test_kill_takes_several_sessions_by_name_and_number(ctl, how):
+    names = [ctl.ok("exec", "-d", "sleep", "60").decode().strip() for _ in range(3)]
+    number = [line.split()[0] for line in ctl.ok("ps").decode().splitlines() if f" {names[2]} " in line][0]
+    assert ctl.ok("kill", *how, names[0], names[1], number) == b""
+    wait_until(lambda: ctl.ok("sessions").count(b"SIGKILL") == 3, message="all have ended")
+    for name in names:
+        ctl.ok("forget", name)
+
+
+def test_kill_goes_on_behind_a_session_that_is_not_there(ctl):
+    name = ctl.ok("exec", "-d", "sleep", "60").decode().strip()
+    done = ctl.run("kill", "99999998", name, "99999999", "HUP")
+    assert done.code == 1 and "99999998" in done.text and "99999999" in done.text
+    wait_until(lambda: b"SIGHUP" in ctl.ok("sessions"), message="it has ended")
+    ctl.ok("forget", name)
+
+
+def test_kill_sends_nothing_where_an_operand_or_the_signal_makes_no_sense(ctl):
+    name = ctl.ok("exec", "-d", "sleep", "60").decode().strip()
+    for arguments in [name, "a b"], ["-s", "NONE", name], ["-s", "65", name], ["-s"], []:
+        assert ctl.run("kill", *arguments).code == 2
+    assert b"runs" in ctl.ok("sessions")
+    ctl.ok("kill", "-9", name)
+    wait_until(lambda: b"SIGKILL" in ctl.ok("sessions"), message="it has ended")
+    ctl.ok("forget", name)
+
+
+def test_ps_tells_numbers_alone_or_the_agents_words(ctl, tmp_path):
+    name = ctl.ok("exec", "-d", "--", "sleep", "60").decode().strip()
+    with ctl.start("watch", str(tmp_path)) as watch, ctl.start("exec", "sleep", "60") as running:
+        wait_until(lambda: ctl.ok("ps").count(b"sleep 60") == 2 and b" watch " in ctl.ok("ps"), message="all are there")
+        slots = [json.loads(line) for line in ctl.ok("ps", "--json").splitlines()]
+        assert {slot["kind"] for slot in slots} >= {"exec", "watch"} and not any(s["kind"] == "status" for s in slots)
+        assert [slot["name"] for slot in slots if "name" in slot] == [name]
+        numbers = ctl.ok("ps", "-q").decode().split()
+        assert sorted(numbers) == sorted(str(s["session"]) for s in slots if s["command"] == "sleep 60")
+        assert ctl.run("ps", "-q", "--json").code == 2
+        ctl.ok("kill", "-9", *numbers)
+        assert running.wait(20) == 137
+        watch.terminate()
+    wait_until(lambda: b"SIGKILL" in ctl.ok("sessions"), message="it has ended")
+    assert ctl.ok("ps", "-q") == b""
+    ctl.ok("forget", name)
 
 
 def test_kill_of_no_session_says_so(ctl):

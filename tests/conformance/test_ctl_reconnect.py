@@ -83,14 +83,14 @@ def test_start_says_what_was_asked_for():
     agent = Agent(says((codec.STATUS, started()), code=3))
     done = agent.run("exec", "--name", "x", "--durable=buffer=64K,keep=2h,alone=1m,when-full=wait", "a")
     assert done.code == 3
-    assert agent.asked == [("START", {"cmd": ["a"], "name": "x", "durable": {
+    assert agent.asked == [("START", {"cmd": ["a"], "stdin": False, "name": "x", "durable": {
         "buffer_bytes": 65536, "keep_seconds": 7200, "alone_seconds": 60, "when_full": "wait"}})]
     assert agent.forgotten == [{"session": 12, "instance": INSTANCE}]
 
 
 def test_a_name_alone_is_a_label_and_asks_for_nothing():
     def script(peer):
-        assert peer.expect(codec.START).json() == {"cmd": ["a"], "name": "x", "report": True}
+        assert peer.expect(codec.START).json() == {"cmd": ["a"], "report": True, "stdin": False, "name": "x"}
         peer.exit(0)
     with FakeAgent(script) as fake:
         assert Ctl(fake.path).run("exec", "--name", "x", "a") == (0, b"", b"")

@@ -108,7 +108,7 @@ exec_take_durable(const struct options_row *row, char *text)
 
 static const struct options_row exec_options[] = {
 	OPTIONS_FLAG("interactive", 'i', &exec_attach.forward_stdin,
-	    "send our standard input; without it the program's standard input is empty"),
+	    "send our standard input; without it the program's is /dev/null"),
 	OPTIONS_ALIAS("stdin", NULL, options_take_flag, &exec_attach.forward_stdin, NULL),
 	OPTIONS_FLAG("tty", 't', &exec_request.tty,
 	    "run it on a terminal; ours, if standard input is one, is passed through: what is "
@@ -120,7 +120,7 @@ static const struct options_row exec_options[] = {
 	OPTIONS_TEXT("user", 'u', "USER", &exec_request.user,
 	    "run as USER: a name or number, or USER:GROUP"),
 	OPTIONS_FLAG("no-stdin", 0, &exec_has_no_stdin,
-	    "/dev/null as standard input, instead of an empty pipe"),
+	    "what is so without -i and -t: /dev/null as standard input"),
 	OPTIONS_CALL("name", 0, "NAME", durable_options_take_name, &exec_request.name,
 	    "the name of a session: letters, digits, '.', '_' and '-', and not digits alone",
 	    "call the session NAME"),
@@ -178,7 +178,6 @@ exec_check(void)
 static void
 exec_let_go(void)
 {
-	exec_request.stdin_open = exec_request.tty || exec_attach.forward_stdin;
 	exec_attach.tty = false;
 	exec_attach.forward_stdin = false;
 	exec_durable.keeps_stdin = true;
@@ -245,7 +244,8 @@ exec_run(int count, char **operands)
 	exec_request.env = exec_env.env;
 	exec_request.env_count = exec_env.count;
 	if (status < 0) {
-		exec_request.stdin_open = !exec_has_no_stdin;
+		/* An empty pipe is input to some, as rg, which then search it. */
+		exec_request.stdin_open = exec_request.tty || exec_attach.forward_stdin;
 		exec_request.argv = (const char **)(uintptr_t)operands;
 		exec_request.argc = (size_t)count;
 		status = exec_start();

@@ -1,8 +1,9 @@
 /*
- * kill: "vmm-guest-ctl kill": a signal for a session of the guest.
+ * kill: "vmm-guest-ctl kill": a signal for sessions of the guest.
  *
  * SPDX-License-Identifier: MIT
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -13,9 +14,25 @@
 #include "ctl/signal_name.h"
 #include "protocol/control_request.h"
 
-static struct control_kill kill_request = { .signal = SIGTERM };
+static int kill_signal; /* 0: none was given */
 
-static const struct options_row kill_options[] = { OPTIONS_END };
+static int
+kill_take_signal(const struct options_row *row, char *text)
+{
+	int signal = signal_name_parse(text);
+
+	(void)row;
+	if (signal < 0)
+		return -EINVAL;
+	kill_signal = signal;
+	return 0;
+}
+
+static const struct options_row kill_options[] = {
+	OPTIONS_CALL("signal", 's', "SIGNAL", kill_take_signal, NULL,
+	    "the name or the number of a signal", "which signal (default: TERM)"),
+	OPTIONS_END,
+};
 
 /* Takes out "-9" and "-TERM", as kill(1) has them. */
 static int
@@ -25,17 +42,18 @@ kill_prepare(int argc, char **argv)
 
 	if (signal <= 0)
 		return argc;
-	kill_request.signal = signal;
+	kill_signal = signal;
 	for (int i = 1; i < argc; i++)
 		argv[i] = argv[i + 1];
 	return argc - 1;
 }
 
+/* Returns the exit status, after a complaint where it is not 0. */
 static int
-kill_run(int count, char **operands)
+kill_send(struct durable *which)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
-	struct durable which = { 0 };
+	struct control_kill kill = { .signal = kill_signal != 0 ? kill_signal : SIGTERM };
 	char not_made[128];
 	int status = 0;
 	struct request request = {
@@ -44,37 +62,57 @@ kill_run(int count, char **operands)
 		.not_made = not_made,
 	};
 
-	if (durable_options_parse_which(operands[0], &which) < 0)
-		return command_misuse(&kill_command,
-		    "'%s' is neither the number nor the name of a session", operands[0]);
-	if (count == 2)
-		kill_request.signal = signal_name_parse(operands[1]);
-	if (kill_request.signal < 0)
-		return command_misuse(&kill_command, "'%s' is not a signal", operands[1]);
-	if (which.session == 0)
-		status = session_find_number(which.name, &which.session);
+	if (which->session == 0)
+		status = session_find_number(which->name, &which->session);
 	if (status != 0)
 		return status;
-	kill_request.session = which.session;
+	kill.session = which->session;
 	(void)snprintf(not_made, sizeof(not_made),
 	    "no program runs in a session %llu (see 'vmm-guest-ctl ps')",
-	    (unsigned long long)kill_request.session);
-	return request_run_json(
-	    &request, control_kill_format(&kill_request, &request.len), &answer);
+	    (unsigned long long)kill.session);
+	return request_run_json(&request, control_kill_format(&kill, &request.len), &answer);
+}
+
+/* All are looked at before one is sent to. */
+static int
+kill_run(int count, char **operands)
+{
+	struct durable which;
+	int status = 0;
+
+	/* "SESSION SIGNAL": the name of one; a number would be another session. */
+	if (count > 1 && kill_signal == 0 &&
+	    !(operands[count - 1][0] >= '0' && operands[count - 1][0] <= '9') &&
+	    signal_name_parse(operands[count - 1]) > 0)
+		kill_signal = signal_name_parse(operands[--count]);
+	for (int i = 0; i < count; i++) {
+		if (durable_options_parse_which(operands[i], &which) < 0)
+			return command_misuse(&kill_command,
+			    "'%s' is neither the number nor the name of a session", operands[i]);
+	}
+	for (int i = 0; i < count; i++) {
+		which = (struct durable){ 0 };
+		(void)durable_options_parse_which(operands[i], &which);
+		if (kill_send(&which) != 0)
+			status = COMMAND_FAILED;
+	}
+	return status;
 }
 
 const struct command kill_command = {
 	.name = "kill",
-	.summary = "send a signal to a session",
-	.usage = "SESSION [SIGNAL]\n-SIGNAL SESSION",
-	.about = "Sends a signal to the program of a session, detached ones too. SESSION is its\n"
-		 "number or its name in 'vmm-guest-ctl ps'; SIGNAL a name or number (default:\n"
-		 "TERM). It goes to the session's process group; KILL to all that the session\n"
-		 "ever started.\n",
-	.more = "\nExit status: 0 when the signal was sent, 1 if there is no such session.\n",
+	.summary = "send a signal to sessions",
+	.usage = "[-s SIGNAL | -SIGNAL] SESSION...\nSESSION... SIGNAL",
+	.about = "Sends a signal to the programs of sessions, detached ones too. SESSION is its\n"
+		 "number or its name in 'vmm-guest-ctl ps'; SIGNAL a name or number, a name where\n"
+		 "it stands last. It goes to the session's process group; KILL to all that the\n"
+		 "session ever started.\n",
+	.more = "\nExit status: 0 when the signal was sent to each, 1 if one does not exist.\n"
+		"\n"
+		"Example: vmm-guest-ctl kill -9 $(vmm-guest-ctl ps -q)\n",
 	.options = kill_options,
 	.operands_min = 1,
-	.operands_max = 2,
+	.operands_max = COMMAND_OPERANDS_ANY,
 	.operands = "a session's number or name is needed",
 	.prepare = kill_prepare,
 	.run = kill_run,
