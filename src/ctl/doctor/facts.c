@@ -75,7 +75,7 @@ facts_receive(
 {
 	struct client_error error = { "" };
 	struct client_piece piece;
-	int r = facts_take(file, NULL, 0, max);
+	int r = facts_take(file, (const uint8_t *)"", 0, max);
 
 	while (r == 0) {
 		r = client_receive(client, &piece);
@@ -117,7 +117,7 @@ facts_receive_names(struct client *client, struct facts_text *file)
 			: -EREMOTEIO;
 	free(text);
 	if (r == 0)
-		r = facts_take(file, NULL, 0, FACTS_TEXT_MAX);
+		r = facts_take(file, (const uint8_t *)"", 0, FACTS_TEXT_MAX);
 	for (size_t i = 0; r == 0 && i < listing.count; i++) {
 		const char *name = listing.entries[i].name;
 
