@@ -42,6 +42,7 @@ attach_end(struct attach *attach, enum attach_end end, int signal)
 void
 attach_lose(struct attach *attach, int error)
 {
+	attach->behind = (struct client_piece){ 0 }; /* in the buffer of that connection */
 	if (attach->session != NULL && attach_durable_lose(attach, error))
 		return;
 	client_explain(attach->client, error, &attach->result->error);
@@ -133,25 +134,52 @@ attach_write(struct attach *attach)
 	}
 }
 
+/* Whether STDERR may have the agent's words: of a durable session that is known they count as its
+ * output. */
+static bool
+attach_holds_words(const struct attach *attach)
+{
+	return attach->session == NULL || !attach->session->is_known;
+}
+
+/* What was held, and is the program's, is shown before PIECE. Returns false if there is none. */
+static bool
+attach_show_words(struct attach *attach, const struct client_piece *piece)
+{
+	if (!attach_words_release(&attach->words, &attach->piece))
+		return false;
+	attach->piece_output = &attach->outputs[1];
+	attach->behind = *piece;
+	return true;
+}
+
 /* Takes one piece. With a terminal STDERR holds the agent's own words alone, which
  * are for a terminal that is not raw. */
 static void
 attach_take(struct attach *attach, struct client_piece *piece)
 {
+	bool holds_words = attach_holds_words(attach);
+
+	if (piece->type != VMM_GUEST_EXIT && attach_show_words(attach, piece))
+		return;
 	if (attach->session != NULL && !attach_durable_take(attach, piece))
 		return;
 	switch (piece->type) {
 	case VMM_GUEST_STDOUT:
+		attach->words.has_begun = true;
 		attach->piece_output = &attach->outputs[0];
 		attach->piece = *piece;
 		break;
 	case VMM_GUEST_STDERR:
+		if (holds_words && attach_words_hold(&attach->words, piece))
+			break;
 		if (attach->tty)
 			terminal_restore();
 		attach->piece_output = &attach->outputs[1];
 		attach->piece = *piece;
 		break;
 	case VMM_GUEST_STATUS:
+		attach->words.has_begun = true;
 		if (attach->options->report != NULL && piece->first && piece->last)
 			attach->options->report(
 			    attach->options->argument, (const char *)piece->data, piece->len);
@@ -180,7 +208,10 @@ attach_take_all(struct attach *attach)
 			attach_durable_shown(attach);
 		if (attach->is_over || attach->piece.len > 0 || attach->client->fd < 0)
 			return;
-		r = client_take(attach->client, &piece);
+		piece = attach->behind;
+		attach->behind = (struct client_piece){ 0 };
+		if (piece.type == 0)
+			r = client_take(attach->client, &piece);
 		if (r == -EAGAIN)
 			return;
 		if (r < 0)
@@ -318,6 +349,7 @@ attach_check_quiet(struct attach *attach)
 static void
 attach_step(struct attach *attach)
 {
+	static const struct client_piece nothing;
 	struct pollfd polls[ATTACH_POLLS];
 	uint64_t due_ms = CLOCK_NEVER;
 
@@ -325,6 +357,8 @@ attach_step(struct attach *attach)
 	attach_set_polls(attach, polls);
 	if (attach->session != NULL)
 		due_ms = attach_durable_due_ms(attach);
+	if (attach->words.len > 0)
+		due_ms = clock_sooner(due_ms, attach->words.due_ms);
 	if (attach->client->fd >= 0)
 		due_ms = clock_sooner(due_ms, client_quiet_due_ms(attach->client));
 	if (poll(polls, ATTACH_POLLS, clock_poll_timeout(clock_mono_ms(), due_ms)) < 0) {
@@ -344,6 +378,10 @@ attach_step(struct attach *attach)
 	if (!attach->is_over && attach->piece.len == 0 && attach->client->fd >= 0 &&
 	    (polls[ATTACH_POLL_CONN].revents & (POLLIN | POLLERR | POLLHUP)))
 		attach_receive(attach);
+	if (!attach->is_over && attach->words.len > 0 && clock_mono_ms() >= attach->words.due_ms) {
+		(void)attach_show_words(attach, &nothing);
+		attach_take_all(attach);
+	}
 	if (!attach->is_over)
 		attach_check_quiet(attach);
 	if (!attach->is_over && attach->session != NULL)
@@ -384,4 +422,5 @@ attach_run(struct client *client, const struct attach_options *options, struct a
 	terminal_restore();
 	output_close(&attach.outputs[0]);
 	output_close(&attach.outputs[1]);
+	attach_words_say(&attach.words, &ret->exit);
 }

@@ -361,7 +361,8 @@ attach_durable_take(struct attach *attach, struct client_piece *piece)
 		return true;
 	case VMM_GUEST_STATUS:
 		attach_durable_take_status(attach, piece);
-		return true;
+		/* Where the connection was given up for it, that was all it says. */
+		return attach->client->fd >= 0;
 	case VMM_GUEST_EXIT:
 		if (!attach->awaits_attached)
 			return true;

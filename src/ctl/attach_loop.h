@@ -9,6 +9,7 @@
 #define CTL_ATTACH_LOOP_H
 
 #include "ctl/attach.h"
+#include "ctl/attach_words.h"
 #include "ctl/core/outbox.h"
 #include "ctl/output.h"
 #include "ctl/reconnect.h"
@@ -35,6 +36,8 @@ struct attach {
 	struct output outputs[2];
 	struct client_piece piece; /* what is left of it: piece.len */
 	const struct output *piece_output;
+	struct attach_words words;
+	struct client_piece behind; /* those, and not taken yet: behind.type */
 
 	struct durable *session; /* NULL: the session ends with its connection */
 	struct keys_detach keys;

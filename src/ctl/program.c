@@ -15,6 +15,7 @@
 #include "ctl/core/control.h"
 #include "ctl/core/guest_features.h"
 #include "ctl/durable_text.h"
+#include "ctl/program_report.h"
 #include "ctl/reconnect.h"
 #include "ctl/signal_name.h"
 #include "ctl/signals.h"
@@ -178,7 +179,7 @@ program_lose(const struct attach_options *options, const struct attach_result *r
 
 /* What comes of the session whose first frame has been sent, if R is not -errno. */
 static int
-program_finish(struct client *client, const struct attach_options *options, int r,
+program_follow(struct client *client, const struct attach_options *options, int r,
     struct attach_result *result)
 {
 	if (r < 0 && result->error.text[0] == '\0')
@@ -199,6 +200,23 @@ program_finish(struct client *client, const struct attach_options *options, int 
 		break;
 	}
 	return program_exited(options, result);
+}
+
+/* Where nobody else keeps the reports, the reason of an end is taken from them. */
+static int
+program_finish(struct client *client, const struct attach_options *options, int r,
+    struct attach_result *result)
+{
+	struct attach_options own = *options;
+	struct program_report report = { 0 };
+	int status;
+
+	if (options->report != NULL)
+		return program_follow(client, options, r, result);
+	program_keep_report(&own, &report);
+	status = program_follow(client, &own, r, result);
+	program_say_reason(&report);
+	return status;
 }
 
 int

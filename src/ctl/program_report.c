@@ -12,6 +12,7 @@
 #include "ctl/signal_name.h"
 
 #define PROGRAM_REPORT_BYTES_PER_KB 1024
+#define PROGRAM_REPORT_END_MAX 128
 
 static void
 program_report_take(void *argument, const char *text, size_t len)
@@ -23,23 +24,22 @@ program_report_take(void *argument, const char *text, size_t len)
 	report_file_put(&kept->file, text, len);
 	if (report_parse(text, len, &report, &error) < 0)
 		return;
-	if (report.event == REPORT_EXITED && kept->file.out == NULL && kept->exited.json == NULL)
+	if (report.event == REPORT_EXITED && kept->exited.json == NULL)
 		kept->exited = report;
 	else
 		report_done(&report);
 }
 
 void
-program_use_report(
-    struct start_request *request, struct attach_options *attach, struct program_report *report)
+program_keep_report(struct attach_options *attach, struct program_report *report)
 {
-	request->report = true;
 	attach->report = program_report_take;
 	attach->argument = report;
 }
 
-/* "exited with status 3", "was killed by SIGKILL: its time was up". */
-static void
+/* "exited with status 3", "ended by SIGKILL: its time was up". Returns whether it has a reason
+ * that is not the program's own. */
+static bool
 program_report_format_end(const struct report_exited *exited, char *text, size_t size)
 {
 	static const struct {
@@ -50,6 +50,7 @@ program_report_format_end(const struct report_exited *exited, char *text, size_t
 		{ "oom", "it was out of memory" },
 		{ "disconnected", "the host had gone" },
 		{ "shutdown", "the guest goes down" },
+		{ "abandoned", "nobody was attached for its time alone" },
 	};
 	char name[SIGNAL_NAME_MAX];
 	size_t len;
@@ -61,25 +62,41 @@ program_report_format_end(const struct report_exited *exited, char *text, size_t
 		len = (size_t)snprintf(text, size, "exited with status %d", exited->code);
 	}
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
-		if (strcmp(exited->reason, reasons[i].reason) == 0)
+		if (strcmp(exited->reason, reasons[i].reason) == 0) {
 			(void)snprintf(text + len, size - len, ": %s", reasons[i].words);
+			return true;
+		}
 	}
+	return false;
+}
+
+void
+program_say_reason(struct program_report *report)
+{
+	char end[PROGRAM_REPORT_END_MAX];
+
+	if (report->exited.json != NULL &&
+	    program_report_format_end(&report->exited.exited, end, sizeof(end)))
+		(void)command_fail("%s", end);
+	report_done(&report->exited);
 }
 
 void
 program_print_report(struct program_report *report)
 {
 	const struct report_exited *exited = &report->exited.exited;
-	char end[128];
+	char end[PROGRAM_REPORT_END_MAX];
 	char memory[QUANTITY_MAX];
 
-	if (report->file.out != NULL)
+	if (report->file.out != NULL) {
+		program_say_reason(report);
 		return;
+	}
 	if (report->exited.json == NULL) {
 		(void)command_fail("the agent did not tell what the program took");
 		return;
 	}
-	program_report_format_end(exited, end, sizeof(end));
+	(void)program_report_format_end(exited, end, sizeof(end));
 	quantity_format_bytes(memory, exited->has_memory_peak
 					  ? exited->memory_peak_bytes
 					  : exited->max_rss_kb * PROGRAM_REPORT_BYTES_PER_KB);

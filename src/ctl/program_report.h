@@ -15,15 +15,17 @@
 /* Zero-initialised, but for FILE, it is ready for use. */
 struct program_report {
 	struct report_file file; /* where each report goes as it came; not open: kept for people */
-	struct report exited;	 /* the last word, where there is no file */
+	struct report exited;	 /* the last word */
 };
 
-/* Has REQUEST ask for reports and ATTACH give them to REPORT. */
-void program_use_report(
-    struct start_request *request, struct attach_options *attach, struct program_report *report);
+/* Has ATTACH give what comes to REPORT; that it comes is for START to ask. */
+void program_keep_report(struct attach_options *attach, struct program_report *report);
 
-/* Prints to standard error how it ended, or that this was not told, and frees it; nothing
- * where there is a file. */
+/* Prints a line to standard error where the program's end was not its own doing, and frees it. */
+void program_say_reason(struct program_report *report);
+
+/* Prints to standard error how it ended, or that this was not told, and frees it; where there is
+ * a file, as program_say_reason(). */
 void program_print_report(struct program_report *report);
 
 #endif

@@ -143,7 +143,79 @@ def test_what_was_sent_before_an_early_end_is_read():
         while peer.recv() is not None:
             pass
     done = run(script, "exec", "-i", "x", input=bytes(8 << 20))
-    assert done.code == 125 and done.text == "busy: 62 of 62 exec workers are in use\n"
+    assert done.code == 125 and done.text == "vmm-guest-ctl: busy: 62 of 62 exec workers are in use\n"
+
+
+# ---- whose words, and why it ended --------------------------------------------------------------------------
+
+
+def said(*frames, code=0):
+    """What the client makes of FRAMES, (type, payload), and EXIT CODE."""
+    def script(peer):
+        peer.until(codec.EOF)
+        for kind, payload in frames:
+            peer.send(kind, payload)
+        peer.exit(code)
+    return run(script, "exec", "x")
+
+
+STARTED = codec.STATUS, {"event": "started", "pid": 1}
+
+
+@pytest.mark.parametrize("code", [125, 126, 127])
+def test_the_agent_s_words_have_the_client_s_name_in_front_and_no_control_bytes(code):
+    done = said((codec.STDERR, b"no \x1b[2Jprogram\r here\n"), code=code)
+    assert (done.code, done.stderr) == (code, b"vmm-guest-ctl: no ?[2Jprogram? here\n")
+
+
+def test_that_the_worker_was_lost_is_the_agent_s_word_too():
+    done = said(STARTED, (codec.STDERR, b"own\n"), (codec.STDERR, b"worker lost: killed by SIGKILL\n"), code=125)
+    assert (done.code, done.stderr) == (125, b"own\nvmm-guest-ctl: worker lost: killed by SIGKILL\n")
+
+
+@pytest.mark.parametrize("frames,code,text", [
+    ([STARTED, (codec.STDERR, b"\x1b[1mx\n")], 127, b"\x1b[1mx\n"),
+    ([STARTED, (codec.STDERR, b"worker lost: x\n")], 3, b"worker lost: x\n"),
+    ([STARTED, (codec.STDERR, b"worker lost: x\n"), (codec.STDERR, b"y\n")], 125, b"worker lost: x\ny\n"),
+    ([(codec.STDERR, b"x\n"), (codec.STDERR, b"y\n")], 125, b"x\ny\n"),     # of an agent without STATUS
+    ([(codec.STDERR, b"x\n")], 1, b"x\n"),
+    ([(codec.STDERR, bytes(5000))], 125, bytes(5000)),
+], ids=["started", "alike", "more behind", "old agent", "old agent's end", "long"])
+def test_what_the_program_says_comes_as_it_is(frames, code, text):
+    done = said(*frames, code=code)
+    assert (done.code, done.stderr) == (code, text)
+
+
+def test_what_an_older_agent_s_program_says_first_is_not_kept_back():
+    heard = threading.Event()
+
+    def script(peer):
+        peer.until(codec.EOF)
+        peer.send(codec.STDERR, b"ready\n")
+        assert heard.wait(30)
+        peer.exit(0)
+    with FakeAgent(script) as fake, Ctl(fake.path).start("exec", "x") as process:
+        assert process.stderr.read(6) == b"ready\n"
+        heard.set()
+        assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("reason,words", [
+    ("timeout", "its time was up"), ("oom", "it was out of memory"), ("shutdown", "the guest goes down"),
+    ("disconnected", "the host had gone"), ("abandoned", "nobody was attached for its time alone")])
+def test_why_a_program_ended_is_said_where_it_was_not_its_own_doing(reason, words):
+    end = {"event": "exited", "code": 137, "signal": 9, "reason": reason, "wall_ms": 1, "user_ms": 1, "system_ms": 1,
+           "max_rss_kb": 1, "output_held": False}
+    done = said(STARTED, (codec.STATUS, end), code=137)
+    assert (done.code, done.text) == (137, "vmm-guest-ctl: ended by SIGKILL: %s\n" % words)
+
+
+@pytest.mark.parametrize("reason", ["exited", "signaled", "a later one"])
+def test_of_its_own_end_nothing_is_said(reason):
+    end = {"event": "exited", "code": 137, "signal": 9, "reason": reason, "wall_ms": 1, "user_ms": 1, "system_ms": 1,
+           "max_rss_kb": 1, "output_held": False}
+    done = said(STARTED, (codec.STATUS, end), code=137)
+    assert (done.code, done.text) == (137, "")
 
 
 def test_input_that_nobody_takes_does_not_stop_the_output():

@@ -501,3 +501,10 @@ def test_wait_gives_up_when_the_time_is_up(tmp_path):
     assert time.monotonic() - begun > 0.9
 
 
+
+
+def test_a_program_that_had_its_time_and_one_that_is_not_there_are_told_of(ctl):
+    done = ctl.run("exec", "--timeout", "1", "--", "sleep", "600")
+    assert (done.code, done.text) == (137, "vmm-guest-ctl: ended by SIGKILL: its time was up\n")
+    done = ctl.run("exec", "--", "/no\x1b/program")
+    assert done.code == 127 and done.text.startswith("vmm-guest-ctl: ") and "\x1b" not in done.text

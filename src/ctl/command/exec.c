@@ -214,7 +214,7 @@ exec_start(void)
 	if (request->tty)
 		program_use_terminal(request, &exec_attach);
 	if (request->report)
-		program_use_report(request, &exec_attach, &exec_report);
+		program_keep_report(&exec_attach, &exec_report);
 	if (request->is_durable || exec_is_left)
 		exec_use_durable();
 	status = program_run(request, &exec_attach);
