@@ -37,6 +37,18 @@ close_range(unsigned first, unsigned last, int flags)
 }
 #endif
 
+#ifdef COMPAT_FACCESSAT
+int
+faccessat(int dir_fd, const char *path, int mode, int flags)
+{
+	int r = (int)syscall(SYS_faccessat2, dir_fd, path, mode, flags);
+
+	/* Before Linux 5.8. */
+#undef faccessat
+	return r < 0 && errno == ENOSYS ? faccessat(dir_fd, path, mode, flags) : r;
+}
+#endif
+
 #ifndef HAVE_STRUCT_STATX_STX_MNT_ID
 int
 statx(int dir_fd, const char *path, int flags, unsigned mask, struct statx *ret)

@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #ifdef HAVE_SYS_PIDFD_H
 #include <sys/pidfd.h>
@@ -61,6 +62,16 @@ int pidfd_send_signal(int pid_fd, int signal, siginfo_t *info, unsigned flags);
 #ifndef HAVE_CLOSE_RANGE
 /* close_range(2). */
 int close_range(unsigned first, unsigned last, int flags);
+#endif
+
+#if defined(__GLIBC__) && !__GLIBC_PREREQ(2, 33)
+#define COMPAT_FACCESSAT
+#endif
+#ifdef COMPAT_FACCESSAT
+/* faccessat(2). Before glibc 2.33 AT_EACCESS is decided by the modes alone, and not by the
+ * kernel: without ACLs, read-only mounts, capabilities. */
+#define faccessat compat_faccessat
+int faccessat(int dir_fd, const char *path, int mode, int flags);
 #endif
 
 #ifndef HAVE_STRUCT_STATX_STX_MNT_ID

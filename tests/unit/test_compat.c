@@ -55,6 +55,7 @@ system_next_group(FILE *file, struct group *storage, char *line, size_t size, st
 }
 #endif
 
+#define COMPAT_FACCESSAT
 #undef HAVE_SYS_PIDFD_H
 #undef HAVE_CLOSE_RANGE
 #undef HAVE_STRUCT_STATX_STX_MNT_ID
@@ -307,6 +308,18 @@ test_statx_tells_what_stat_tells(void **state)
 	assert_int_equal(errno, ENOENT);
 }
 
+/* Root's, by its mode; the kernel lets nobody write. */
+static void
+test_the_kernel_decides_on_access(void **state)
+{
+	(void)state;
+	assert_int_equal(
+	    compat_faccessat(AT_FDCWD, "/proc/sys/kernel/ostype", R_OK, AT_EACCESS), 0);
+	assert_int_equal(
+	    compat_faccessat(AT_FDCWD, "/proc/sys/kernel/ostype", W_OK, AT_EACCESS), -1);
+	assert_int_equal(errno, EACCES);
+}
+
 static void
 test_a_process_is_opened_and_signalled(void **state)
 {
@@ -357,6 +370,7 @@ main(void)
 		cmocka_unit_test(test_a_line_that_does_not_fit_is_an_error),
 		cmocka_unit_test(test_a_group_whose_members_do_not_fit_is_an_error_and_no_overflow),
 		cmocka_unit_test(test_statx_tells_what_stat_tells),
+		cmocka_unit_test(test_the_kernel_decides_on_access),
 		cmocka_unit_test(test_a_process_is_opened_and_signalled),
 		cmocka_unit_test(test_a_range_of_descriptors_is_closed),
 	};

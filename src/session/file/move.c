@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/compat.h"
 #include "platform/io_result.h"
 #include "session/file/attributes.h"
 #include "session/file/copy.h"
