@@ -53,7 +53,7 @@ def test_root_with_nothing_but_the_static_agent_is_enough(start_bare):
     card = ("-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net")
     hosted = up(start_bare("vmm_agent.hostname=bare", devices=card))
     assert "boot:" not in hosted.guest.console() and "WARN" not in hosted.guest.console()
-    made_at_boot = {"dev", "proc", "sys", "run", "tmp"}
+    made_at_boot = {"dev", "etc", "proc", "sys", "run", "tmp"}
     assert {e for e in hosted.ctl("ls", "vm:/").stdout.split()} == made_at_boot | {"sbin", "root"}
     done = hosted.ctl("exec", "--", AGENT, "--version")
     assert (done.returncode, done.stdout.split()[0]) == (0, "vmm-guest-agent")
