@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """vmm-guest-ctl cp: what is said, what stays as it was, and what is made on the way."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import stat
 import pytest
 
 import codec
+from agent import wait_until
 from client import Ctl, FakeAgent
 
 
@@ -210,6 +212,13 @@ def test_dev_stdout_is_written_as_it_is(ctl, sides):
     assert ctl.run("cp", "vm:" + there + "/f", "/dev/stderr").stderr == b"data"
 
 
+def open_files(pid):
+    """What PID has open, by name; but for what it closes meanwhile."""
+    for link in os.scandir("/proc/%d/fd" % pid):
+        with contextlib.suppress(FileNotFoundError):
+            yield os.readlink(link.path)
+
+
 def test_a_copy_that_is_killed_leaves_nothing(sides):
     _, here = sides
 
@@ -222,10 +231,10 @@ def test_a_copy_that_is_killed_leaves_nothing(sides):
         peer.recv()                 # until the client has gone
     with FakeAgent(script) as fake:
         with Ctl(fake.path).start("cp", "vm:/x", here + "/x") as process:
-            half = "/proc/%d/fd" % process.pid
-            while not any("(deleted)" in os.readlink(half + "/" + fd) and here in
-                          os.readlink(half + "/" + fd) for fd in os.listdir(half)):
+            def has_half():
                 assert process.poll() is None
+                return any("(deleted)" in name and here in name for name in open_files(process.pid))
+            wait_until(has_half, message="a file without a name")
             process.kill()
             process.communicate()
     assert os.listdir(here) == []
