@@ -25,13 +25,18 @@ def start(pytestconfig, tmp_path):
             command = [sys.executable, "-B", DEMO, pytestconfig.build, *arguments]
             process = subprocess.Popen(
                 command, env=os.environ | {"TMPDIR": str(tmp_path)}, start_new_session=True,
-                text=True, **options,
+                preexec_fn=take_interrupts, text=True, **options,
             )  # fmt: skip
             stack.callback(process.wait)
             stack.callback(end_group, process)
             return process
 
         yield begin
+
+
+def take_interrupts():
+    """As at a terminal: what a shell runs in the background ignores them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def end_group(process):
