@@ -22,16 +22,29 @@ env_option_init(struct env_option *option, int argc, size_t more)
 	option->size = (size_t)argc + more;
 }
 
-/* Room for one more than there are arguments. */
-static void
-env_option_grow(struct env_option *option)
+void
+env_option_done(struct env_option *option)
 {
-	struct start_env *grown = reallocarray(option->env, option->size + 1, sizeof(*option->env));
+	for (size_t i = 0; i < option->lines_count; i++)
+		free(option->lines[i]);
+	free(option->lines);
+	free(option->env);
+	*option = (struct env_option){ 0 };
+}
 
-	if (grown == NULL)
+/* LINE is the option's from here on, which has room for one more variable. */
+static void
+env_option_keep(struct env_option *option, char *line)
+{
+	struct start_env *env = reallocarray(option->env, option->size + 1, sizeof(*option->env));
+	char **lines = reallocarray(option->lines, option->lines_count + 1, sizeof(*option->lines));
+
+	if (env == NULL || lines == NULL)
 		exit(command_fail("out of memory"));
-	option->env = grown;
+	option->env = env;
 	option->size++;
+	option->lines = lines;
+	option->lines[option->lines_count++] = line;
 }
 
 int
@@ -52,9 +65,8 @@ env_option_take_file(const struct options_row *row, char *text)
 			line[--len] = '\0';
 		if (line[strspn(line, " \t")] == '\0' || line[0] == '#')
 			continue;
-		env_option_grow(row->into);
+		env_option_keep(row->into, line);
 		r = strlen(line) == (size_t)len ? env_option_take(row, line) : -EINVAL;
-		/* It is the variable's from here on. */
 		line = NULL;
 		size = 0;
 	}

@@ -15,7 +15,9 @@
 struct env_option {
 	struct start_env *env;
 	size_t count;
-	size_t size; /* room in ENV */
+	size_t size;  /* room in ENV */
+	char **lines; /* of files */
+	size_t lines_count;
 };
 
 /* A row of options; INTO is a struct env_option. */
@@ -33,11 +35,14 @@ struct env_option {
  * memory for it. */
 void env_option_init(struct env_option *option, int argc, size_t more);
 
+/* Frees it, and what came out of files. */
+void env_option_done(struct env_option *option);
+
 /* "NAME=VALUE", or "NAME" for what our own environment has. The option borrows TEXT, which is
  * cut at '='. */
 int env_option_take(const struct options_row *row, char *text);
 
-/* The same of each line of the file TEXT, whose lines are kept for good. It makes the room for
+/* The same of each line of the file TEXT, whose lines are the option's. It makes the room for
  * them. */
 int env_option_take_file(const struct options_row *row, char *text);
 

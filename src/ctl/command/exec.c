@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ctl/command.h"
@@ -250,7 +249,7 @@ exec_run(int count, char **operands)
 		exec_request.argc = (size_t)count;
 		status = exec_start();
 	}
-	free(exec_request.env);
+	env_option_done(&exec_env);
 	return status;
 }
 
