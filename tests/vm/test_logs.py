@@ -8,7 +8,7 @@ import state
 PEER = "vmm_agent.peer=any vmm_agent.workers=4"
 STEPS = (
     "mounts", "links", "console", "proc", "ctrl-alt-del", "oom score", "loopback", "address",
-    "hostname", "dns", "cgroups", "sysctl",
+    "hostname", "hosts", "dns", "cgroups", "sysctl",
 )  # fmt: skip
 
 
