@@ -14,7 +14,7 @@ import time
 import pytest
 
 import codec
-from agent import wait_until
+from agent import descriptors, wait_until
 from client import Ctl, FakeAgent
 
 
@@ -577,12 +577,7 @@ def test_an_error_in_the_middle_leaves_the_old_file(tmp_path):
 
 def has_open(process, folder):
     """Whether PROCESS has a file in FOLDER open, be it one without a name."""
-    descriptors = "/proc/%d/fd" % process.pid
-    try:
-        return any(os.path.dirname(os.readlink("%s/%s" % (descriptors, fd))) == str(folder)
-                   for fd in os.listdir(descriptors))
-    except FileNotFoundError:
-        return False
+    return any(os.path.dirname(name) == str(folder) for name in descriptors(process.pid).values())
 
 
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """vmm-guest-ctl cp: what is said, what stays as it was, and what is made on the way."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -10,7 +9,7 @@ import stat
 import pytest
 
 import codec
-from agent import wait_until
+from agent import descriptors, wait_until
 from client import Ctl, FakeAgent
 
 
@@ -212,13 +211,6 @@ def test_dev_stdout_is_written_as_it_is(ctl, sides):
     assert ctl.run("cp", "vm:" + there + "/f", "/dev/stderr").stderr == b"data"
 
 
-def open_files(pid):
-    """What PID has open, by name; but for what it closes meanwhile."""
-    for link in os.scandir("/proc/%d/fd" % pid):
-        with contextlib.suppress(FileNotFoundError):
-            yield os.readlink(link.path)
-
-
 def test_a_copy_that_is_killed_leaves_nothing(sides):
     _, here = sides
 
@@ -233,7 +225,7 @@ def test_a_copy_that_is_killed_leaves_nothing(sides):
         with Ctl(fake.path).start("cp", "vm:/x", here + "/x") as process:
             def has_half():
                 assert process.poll() is None
-                return any("(deleted)" in name and here in name for name in open_files(process.pid))
+                return any("(deleted)" in name and here in name for name in descriptors(process.pid).values())
             wait_until(has_half, message="a file without a name")
             process.kill()
             process.communicate()

@@ -9,7 +9,7 @@ import tempfile
 import pytest
 
 import codec
-from agent import FileError, kill_hard, wait_until
+from agent import FileError, descriptors, kill_hard, wait_until
 from faults import Fault, litter
 
 # Time for a host to see what is still open behind an answer that came too early.
@@ -32,15 +32,7 @@ def top():
 
 def open_below(pid, directory):
     """What the process PID has open there, or of files that were."""
-    found = []
-    for fd in os.listdir("/proc/%d/fd" % pid):
-        try:
-            link = os.readlink("/proc/%d/fd/%s" % (pid, fd))
-        except FileNotFoundError:
-            continue
-        if link.startswith(directory):
-            found.append(link)
-    return found
+    return [name for name in descriptors(pid).values() if name.startswith(directory)]
 
 
 REQUESTS = {

@@ -10,7 +10,7 @@ import time
 import pytest
 
 import codec
-from agent import FileError, is_sanitized, kill_hard, wait_until
+from agent import FileError, descriptors, is_sanitized, kill_hard, wait_until
 from faults import Fault, litter
 
 MIB = 1024 * 1024
@@ -62,18 +62,13 @@ def test_a_worker_killed_in_an_upload_leaves_the_old_file_and_no_litter(start_ag
     pid = agent.worker_pids()[0]
     conn = agent.file_connect(codec.FILE_WRITE_REQ, {"path": str(tmp_path / "x")})
     conn.send_raw(SENT[point])
-    wait_until(lambda: any("tmpfile" in d or "#" in d for d in open_files(pid)), message="the file")
+    wait_until(lambda: any("tmpfile" in d or "#" in d for d in descriptors(pid).values()), message="the file")
     kill_hard(pid)
     assert conn.expect(codec.FILE_ERR).payload == b"EIO: worker lost"
     conn.close()
     settled(agent, pid)
     assert os.listdir(tmp_path) == (["x"] if there else [])
     assert not there or (tmp_path / "x").read_bytes() == b"old"
-
-
-def open_files(pid):
-    return [os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)
-            if os.path.islink("/proc/%d/fd/%s" % (pid, fd))]
 
 
 @pytest.mark.kills_workers
