@@ -11,7 +11,7 @@
 #include "ctl/command.h"
 #include "platform/clock.h"
 
-#define ATTACH_WORKER_LOST "worker lost: "
+#define ATTACH_WORDS_LOST "worker lost: "
 
 /* What a program says first that an older agent, without STATUS, has started waits no longer. */
 #define ATTACH_WORDS_MS 200
@@ -27,9 +27,9 @@ attach_words_end_with(const struct frame_exit *end)
 bool
 attach_words_hold(struct attach_words *words, const struct client_piece *piece)
 {
-	size_t lost_len = sizeof(ATTACH_WORKER_LOST) - 1;
+	size_t lost_len = sizeof(ATTACH_WORDS_LOST) - 1;
 	bool is_lost =
-	    piece->len >= lost_len && memcmp(piece->data, ATTACH_WORKER_LOST, lost_len) == 0;
+	    piece->len >= lost_len && memcmp(piece->data, ATTACH_WORDS_LOST, lost_len) == 0;
 
 	if (!piece->first || !piece->last || piece->len == 0 || piece->len >= sizeof(words->text) ||
 	    (words->has_begun && !is_lost))

@@ -194,6 +194,16 @@ command_print_json(FILE *out, const char *text, size_t len)
 }
 
 int
+command_print_message(char *json, size_t len)
+{
+	if (json == NULL)
+		return command_fail("out of memory");
+	command_print_json(stdout, json, len);
+	free(json);
+	return 0;
+}
+
+int
 command_fail(const char *format, ...)
 {
 	char text[COMMAND_TEXT_MAX];

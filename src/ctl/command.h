@@ -105,6 +105,10 @@ void command_print_line(const char *text);
  * on a terminal without control characters. */
 void command_print_json(FILE *out, const char *text, size_t len);
 
+/* Prints a message of ours, JSON as a formatter of protocol/ made it, to standard output as one
+ * line, and frees it. NULL, for want of memory, is complained of. Returns 0 or COMMAND_FAILED. */
+int command_print_message(char *json, size_t len);
+
 /* The largest number up to LEN of TEXT's first bytes that ends between two characters
  * of UTF-8; TEXT has more than LEN. */
 unsigned command_cut(const char *text, unsigned len);

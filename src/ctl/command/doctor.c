@@ -49,11 +49,7 @@ doctor_show_json(const struct finding *finding)
 	size_t len;
 	char *json = diagnosis_format(&entry, &len);
 
-	if (json == NULL)
-		return command_fail("out of memory");
-	command_print_json(stdout, json, len);
-	free(json);
-	return 0;
+	return command_print_message(json, len);
 }
 
 static int

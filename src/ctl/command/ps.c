@@ -4,7 +4,6 @@
  * SPDX-License-Identifier: MIT
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ctl/command.h"
@@ -31,19 +30,18 @@ ps_can_be_signaled(const struct status_slot *slot)
 static int
 ps_show_json(const struct status *status)
 {
-	for (size_t i = 0; i < status->slots_count; i++) {
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < status->slots_count; i++) {
 		size_t len;
 		char *json;
 
 		if (status_text_is_own(&status->slots[i]))
 			continue;
 		json = status_slot_format(&status->slots[i], &len);
-		if (json == NULL)
-			return command_fail("out of memory");
-		command_print_json(stdout, json, len);
-		free(json);
+		r = command_print_message(json, len);
 	}
-	return 0;
+	return r;
 }
 
 static int
@@ -64,12 +62,13 @@ static int
 ps_run(int count, char **operands)
 {
 	struct status CLEANUP_STATUS answer = { 0 };
-	int status = status_text_ask(&answer);
+	int status;
 
 	(void)count;
 	(void)operands;
 	if (ps_as_json && ps_is_quiet)
 		return command_misuse(&ps_command, "--json does not go with -q");
+	status = status_text_ask(&answer);
 	return status == 0 ? ps_show(&answer) : status;
 }
 

@@ -4,7 +4,6 @@
  * SPDX-License-Identifier: MIT
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ctl/command.h"
@@ -73,19 +72,18 @@ sessions_show(const struct status *status)
 static int
 sessions_show_json(const struct status *status)
 {
-	for (size_t i = 0; i < status->slots_count; i++) {
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < status->slots_count; i++) {
 		size_t len;
 		char *json;
 
 		if (!status->slots[i].is_durable)
 			continue;
 		json = status_slot_format(&status->slots[i], &len);
-		if (json == NULL)
-			return command_fail("out of memory");
-		command_print_json(stdout, json, len);
-		free(json);
+		r = command_print_message(json, len);
 	}
-	return 0;
+	return r;
 }
 
 static int

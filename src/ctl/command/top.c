@@ -30,9 +30,6 @@
 #define TOP_HEAD_LINES 6
 #define TOP_OTHER_LINES 2
 
-/* The connection that asks is not what anybody asks about. */
-#define TOP_OWN_KIND "status"
-
 /* See console_codes(4). The ordinary screen is used, so that the last table stays, and below it
  * what is said of an error. A line that is too long is cut. */
 #define TOP_SCREEN "\033[?25l\033[?7l"
@@ -286,7 +283,7 @@ top_print_sessions(const struct top_looks *looks, size_t room)
 	for (size_t i = 0; i < all; i++) {
 		const struct status_slot *slot = &looks->now->slots[i];
 
-		if (strcmp(slot->kind, TOP_OWN_KIND) != 0)
+		if (!status_text_is_own(slot))
 			rows[count++] = (struct top_row){ slot, top_cpu_of(looks, slot) };
 	}
 	qsort(rows, count, sizeof(*rows), top_compare);
