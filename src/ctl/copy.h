@@ -17,6 +17,7 @@
 
 #include "ctl/core/client.h"
 #include "ctl/core/guest_ahead.h"
+#include "ctl/core/guest_features.h"
 #include "ctl/progress.h"
 #include "platform/backoff.h"
 
@@ -66,6 +67,13 @@ struct copy_job {
 
 STAILQ_HEAD(copy_jobs, copy_job);
 
+/* What the agent can do and takes: copy_agent.h. */
+struct copy_agent {
+	bool is_known;	   /* it was asked; else it counts as one that does not tell */
+	unsigned features; /* of enum copy_feature */
+	struct guest_limits limits;
+};
+
 struct copy {
 	bool recursive;
 	bool preserve;
@@ -78,6 +86,7 @@ struct copy {
 	const char *user; /* "": the agent's own rights */
 	int sources;	  /* how many were given */
 	mode_t umask;
+	struct copy_agent agent;
 
 	uint64_t max_size;    /* bytes that may come out of a guest, */
 	uint64_t max_entries; /* and entries of its directories */

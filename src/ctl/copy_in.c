@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "ctl/copy.h"
+#include "ctl/copy_agent.h"
 #include "ctl/copy_ahead.h"
 #include "ctl/copy_pending.h"
 #include "ctl/core/guest_entry.h"
@@ -49,7 +50,12 @@ copy_in_send(struct copy *copy, struct copy_ahead *ahead, int fd, const char *he
 	const struct guest_file_source source = {
 		.fd = fd, .name = here, .count = copy_in_count, .argument = copy
 	};
+	int r = S_ISREG(st->st_mode)
+		    ? copy_agent_check_size(copy, path, (uint64_t)st->st_size, error)
+		    : 0;
 
+	if (r < 0)
+		return r;
 	if (S_ISREG(st->st_mode))
 		copy_in_want_mtime(copy, &request, st->st_mtim);
 	if (is_new || copy->preserve)
@@ -383,6 +389,16 @@ copy_in_link(struct copy *copy, const char *source, const char *target, struct c
 	return r;
 }
 
+/* Has it known what the agent takes, where that matters to a file like ST. */
+static void
+copy_in_look_at_agent(struct copy *copy, const struct stat *st)
+{
+	struct client_error ignored;
+
+	if (S_ISREG(st->st_mode) && st->st_size > COPY_AGENT_FILE_LEAST)
+		(void)copy_agent_look(copy, &ignored);
+}
+
 /* One file that was named on the command line, by FD. */
 static int
 copy_in_file(struct copy *copy, int fd, const char *source, const char *target,
@@ -399,6 +415,7 @@ copy_in_file(struct copy *copy, int fd, const char *source, const char *target,
 		copy->progress.bytes_total += (uint64_t)st->st_size;
 		copy->progress.total_is_known = copy->sources == 1;
 	}
+	copy_in_look_at_agent(copy, st);
 	/* What was read of a stream can't be read again. */
 	do
 		r = copy_in_send(copy, NULL, fd, source, target, st,

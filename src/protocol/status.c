@@ -190,6 +190,7 @@ static const struct message_member status_table[] = {
 	{ "quiesce", .kind = MESSAGE_OBJECT, .flags = MESSAGE_OPTIONAL,
 	    .beside = offsetof(struct status, is_quiesced), .bit = true, .more = &status_quiesce },
 	{ "shm_bytes", NUMBER(shm_bytes) },
+	{ "max_file_bytes", NUMBER(max_file_bytes) },
 	{ "guest", .kind = MESSAGE_OBJECT, .flags = MESSAGE_OPTIONAL,
 	    .beside = offsetof(struct status, has_guest), .bit = true, .more = &status_guest },
 	{ "slots", OBJECTS(status_slot, slots, slots_count), .more = &status_slot },

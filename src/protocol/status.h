@@ -68,8 +68,9 @@ struct status {
 		const char *phase;
 		uint64_t hold_left_ms;
 	} quiesce;
-	uint64_t shm_bytes; /* that lie in /dev/shm */
-	bool has_guest;	    /* the host asked, and the next counts */
+	uint64_t shm_bytes;	 /* that lie in /dev/shm */
+	uint64_t max_file_bytes; /* the largest WRITE; 0: not told, by an older agent */
+	bool has_guest;		 /* the host asked, and the next counts */
 	struct figures guest;
 	const struct status_slot *slots;
 	size_t slots_count;

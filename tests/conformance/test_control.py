@@ -56,7 +56,7 @@ def test_clock_sync_sets_the_clock_and_answers_exit_0_alone(agent, entropy):
 # ---- STATUS -------------------------------------------------------------------
 
 NUMBERS = {
-    None: ("protocol", "pid", "uptime_ms", "boot_ms", "clock_syncs", "shm_bytes"),
+    None: ("protocol", "pid", "uptime_ms", "boot_ms", "clock_syncs", "shm_bytes", "max_file_bytes"),
     "workers": ("configured", "idle", "exec", "file", "control", "reserved"),
     "sessions": ("started", "exited", "signaled", "timeouts", "oom", "refused", "bad_requests", "stalled"),
     "worker_deaths": ("total", "last_signal", "last_unix_ms"),
@@ -83,6 +83,10 @@ def test_status_shows_what_an_ended_session_left_in_dev_shm(start_agent, monkeyp
     assert agent.status()["shm_bytes"] == there
     assert agent.sh("umount /dev/shm && rm /dev/shm/left").code == 0
     assert agent.status()["shm_bytes"] == before
+
+
+def test_status_tells_the_largest_file_in_bytes(start_agent):
+    assert start_agent("--workers=4", "--max-file-mib=3").status()["max_file_bytes"] == 3 << 20
 
 
 def test_status_is_one_frame_then_exit_0(agent):

@@ -101,6 +101,66 @@ def test_the_limit_of_an_upload_is_said_in_mib_with_its_option():
     assert done.code == 1 and "256 MiB" in done.text and "max_file_mib" in done.text, done
 
 
+class Limited:
+    """An agent that takes files of up to so many MiB, and tells so or not."""
+
+    def __init__(self, mib, tells=True):
+        self.mib, self.tells, self.asked = mib, tells, []
+
+    def __call__(self, peer):
+        frame = peer.recv()
+        self.asked.append(frame.type)
+        if frame.type == codec.STATUS_REQ:
+            peer.send(codec.STATUS, dict({"max_file_bytes": self.mib << 20} if self.tells else {},
+                                         features=["FILE_READ_REQ", "FILE_SET_REQ"]))
+            peer.exit(0)
+        elif frame.type == codec.FILE_STAT_REQ:
+            peer.send(codec.FILE_ERR, b"ENOENT: /x/.")
+        elif frame.type == codec.FILE_MKDIR_REQ:
+            peer.send(codec.FILE_ACK)
+        elif sum(len(more.payload) for more in peer.until(codec.FILE_DONE)) > self.mib << 20:
+            peer.send(codec.FILE_ERR, b"EFBIG: file too large (>%d bytes)" % (self.mib << 20))
+        else:
+            peer.send(codec.FILE_ACK)
+
+
+def test_a_file_that_is_too_large_is_told_of_before_anything_of_it_is_sent(tmp_path):
+    write(str(tmp_path / "f"), b"x" * (3 << 20))
+    agent = Limited(2)
+    with FakeAgent(agent) as fake:
+        done = Ctl(fake.path).run("cp", str(tmp_path / "f"), "vm:/x")
+    assert done.code == 1 and "2 MiB" in done.text and "max_file_mib" in done.text, done
+    assert codec.FILE_WRITE_REQ not in agent.asked and agent.asked.count(codec.STATUS_REQ) == 1
+
+
+def test_of_a_tree_what_is_too_large_is_told_of_and_the_rest_is_copied(tmp_path):
+    (tmp_path / "t").mkdir()
+    for name, size in (("a", 2 << 20), ("b", (2 << 20) + 1), ("c", 0)):
+        write(str(tmp_path / "t" / name), b"x" * size)
+    agent = Limited(2)
+    with FakeAgent(agent) as fake:
+        done = Ctl(fake.path).run("cp", "-r", str(tmp_path / "t"), "vm:/x")
+    assert done.code == 1 and "vm:/x/b: file too large: the agent takes 2 MiB" in done.text, done
+    assert "/a" not in done.text and "/c" not in done.text
+    assert agent.asked.count(codec.FILE_WRITE_REQ) == 2 and agent.asked.count(codec.STATUS_REQ) == 1
+
+
+def test_an_agent_that_does_not_tell_its_limit_is_sent_the_file_and_says_so_then(tmp_path):
+    write(str(tmp_path / "f"), b"x" * (3 << 20))
+    agent = Limited(2, tells=False)
+    with FakeAgent(agent) as fake:
+        done = Ctl(fake.path).run("cp", str(tmp_path / "f"), "vm:/x")
+    assert done.code == 1 and "2 MiB" in done.text and codec.FILE_WRITE_REQ in agent.asked, done
+
+
+def test_what_no_limit_forbids_is_sent_without_a_question(tmp_path):
+    write(str(tmp_path / "f"), b"x" * (1 << 20))
+    agent = Limited(1)
+    with FakeAgent(agent) as fake:
+        Ctl(fake.path).ok("cp", str(tmp_path / "f"), "vm:/x")
+    assert codec.STATUS_REQ not in agent.asked
+
+
 @pytest.mark.parametrize("args", [("cp", "vm:%s", "-"), ("cat", "%s")])
 def test_what_is_not_a_regular_file_is_said_to_be_so(ctl, sides, args):
     there, _ = sides

@@ -327,8 +327,8 @@ static const struct {
 	    "\"signaled\":3,\"timeouts\":4,\"oom\":5,\"refused\":6,\"bad_requests\":7,\"stalled\":"
 	    "8},"
 	    "\"worker_deaths\":{\"total\":3,\"by_signal\":{\"0\":1,\"64\":2},\"last_signal\":64,"
-	    "\"last_unix_ms\":-1},\"clock_syncs\":8,\"generation\":0,\"shm_bytes\":9," GUEST
-	    ",\"slots\":[{"
+	    "\"last_unix_ms\":-1},\"clock_syncs\":8,\"generation\":0,\"shm_bytes\":9,"
+	    "\"max_file_bytes\":10," GUEST ",\"slots\":[{"
 	    "\"kind\":\"exec\","
 	    "\"session\":7,"
 	    "\"pid\":4,\"user\":\"app\",\"command\":\"sleep 1\",\"age_ms\":1,\"bytes_in\":2,"

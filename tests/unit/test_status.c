@@ -84,6 +84,7 @@ test_counts_stand_under_their_names(void **state)
 		.sessions = { 11, 12, 13, 14, 15, 16, 17, 18 },
 		.clock_syncs = 21,
 		.shm_bytes = 22,
+		.max_file_bytes = 33,
 	};
 	struct json_object *CLEANUP_JSON json = format_and_parse(&status);
 	struct json_object *workers = get(json, "workers");
@@ -97,6 +98,7 @@ test_counts_stand_under_their_names(void **state)
 	assert_number(json, "uptime_ms", UINT64_MAX);
 	assert_number(json, "clock_syncs", 21);
 	assert_number(json, "shm_bytes", 22);
+	assert_number(json, "max_file_bytes", 33);
 	assert_string_equal(json_object_get_string(get(json, "boot_ms")), "4.250");
 	assert_string_equal(
 	    json_object_get_string(json_object_array_get_idx(get(json, "features"), 1)), "STDIN");

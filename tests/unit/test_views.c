@@ -38,6 +38,7 @@ test_status_is_read_as_it_was_written(void **state)
 		.has_generation = true,
 		.generation = UINT64_MAX,
 		.shm_bytes = 9,
+		.max_file_bytes = 10,
 		.slots = slots,
 		.slots_count = 2 };
 	struct status view;
@@ -63,6 +64,7 @@ test_status_is_read_as_it_was_written(void **state)
 	assert_int_equal(view.clock_syncs, 8);
 	assert_true(view.has_generation && view.generation == UINT64_MAX);
 	assert_int_equal(view.shm_bytes, 9);
+	assert_int_equal(view.max_file_bytes, 10);
 	assert_int_equal(view.slots_count, 2);
 	assert_int_equal(view.slots[0].session, 7);
 	assert_string_equal(view.slots[0].user, "app");

@@ -12,6 +12,7 @@
 
 #include "ctl/command.h"
 #include "ctl/copy.h"
+#include "ctl/copy_agent.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/core/guest_features.h"
 #include "ctl/signals.h"
@@ -190,45 +191,29 @@ cp_catch_signals(void)
 	(void)signal(SIGXFSZ, SIG_IGN);
 }
 
-/* Of cp_check_agent(): what is asked for, by its place in the list of features. */
-enum cp_feature {
-	CP_USER = 1 << 0,
-	CP_TIMES = 1 << 1,
-	CP_AHEAD = 1 << 2,
-};
-
 /* What an agent is too old for is not done in silence, and never with other rights. */
 static int
 cp_check_agent(struct copy *copy, bool to_guest)
 {
-	const char *const features[] = {
-		copy->recursive ? GUEST_FEATURES_SET : GUEST_FEATURES_USER_IO,
-		GUEST_FEATURES_SET,
-		GUEST_FEATURES_MORE,
-	};
 	bool asks_for_times = to_guest && copy->preserve;
-	struct copy_patience patience = { 0 };
 	struct client_error error = { "" };
 	unsigned have;
-	unsigned idle;
 	int r;
 
 	if (copy->user[0] == '\0' && !asks_for_times && !(to_guest && copy->recursive))
 		return 0;
-	do
-		r = guest_features_among(target_agent(), features,
-		    sizeof(features) / sizeof(features[0]), &have, &idle, &error);
-	while (copy_try_again(&patience, &r));
+	r = copy_agent_look(copy, &error);
+	have = copy->agent.features;
 	/* Without an answer all goes as it did before there was `more`. */
 	if (r < 0 && (copy->user[0] != '\0' || asks_for_times))
 		return command_fail("%s", error.text);
-	if (copy->user[0] != '\0' && (have & CP_USER) == 0)
+	if (copy->user[0] != '\0' && (have & (copy->recursive ? COPY_SET : COPY_USER)) == 0)
 		return command_fail(GUEST_FEATURES_TOO_OLD_FOR_USER);
 	/* Workers that are few each serve many connections, one after the other: who keeps one
 	 * has the others wait, also for his own. */
-	copy->asks_ahead =
-	    to_guest && copy->recursive && (have & CP_AHEAD) != 0 && idle > COPY_THREADS_AHEAD;
-	copy->sets_times = asks_for_times && (have & CP_TIMES) != 0;
+	copy->asks_ahead = to_guest && copy->recursive && (have & COPY_AHEAD) != 0 &&
+			   copy->agent.limits.idle > COPY_THREADS_AHEAD;
+	copy->sets_times = asks_for_times && (have & COPY_SET) != 0;
 	if (asks_for_times && !copy->sets_times) {
 		copy->failed = true;
 		(void)command_fail("the agent is too old to keep times");
@@ -331,7 +316,8 @@ const struct command cp_command = {
 		"-u: what is done with the agent's own rights follows the links that the user\n"
 		"puts there.\n"
 		"A file that the guest is sent is at most 256 MiB, or what the agent's option\n"
-		"max_file_mib says. One with holes has them here too.\n"
+		"max_file_mib says; a larger one is told of before anything of it is sent. One\n"
+		"with holes has them here too.\n"
 		"\n"
 		"Exit status: 0 if all was copied, else 1.\n"
 		"\n"

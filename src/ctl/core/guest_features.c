@@ -13,7 +13,7 @@
 
 static int
 guest_features_find(const struct control_answer *answer, const char *const *features,
-    unsigned count, unsigned *ret, unsigned *ret_idle, struct client_error *error)
+    unsigned count, unsigned *ret, struct guest_limits *ret_limits, struct client_error *error)
 {
 	struct status CLEANUP_STATUS view = { 0 };
 	struct json_error json_error = { 0 };
@@ -24,8 +24,9 @@ guest_features_find(const struct control_answer *answer, const char *const *feat
 		    r == -ENOMEM ? "out of memory" : json_error.text);
 		return r;
 	}
-	if (ret_idle != NULL)
-		*ret_idle = view.workers.idle;
+	if (ret_limits != NULL)
+		*ret_limits = (struct guest_limits){ .idle = view.workers.idle,
+			.max_file_bytes = view.max_file_bytes };
 	for (size_t i = 0; i < view.features_count; i++) {
 		for (unsigned j = 0; j < count; j++) {
 			if (strcmp(view.features[i], features[j]) == 0)
@@ -37,18 +38,18 @@ guest_features_find(const struct control_answer *answer, const char *const *feat
 
 int
 guest_features_among(const struct client_target *target, const char *const *features,
-    unsigned count, unsigned *ret, unsigned *ret_idle, struct client_error *error)
+    unsigned count, unsigned *ret, struct guest_limits *ret_limits, struct client_error *error)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
 	int r = control_ask(target, VMM_GUEST_STATUS_REQ, NULL, 0, -1, &answer, error);
 
 	*ret = 0;
-	if (ret_idle != NULL)
-		*ret_idle = 0;
+	if (ret_limits != NULL)
+		*ret_limits = (struct guest_limits){ 0 };
 	if (r < 0)
 		return r == -ENODATA ? 0 : r;
 	if (answer.status != NULL && answer.exit.code == VMM_GUEST_EXIT_OK)
-		return guest_features_find(&answer, features, count, ret, ret_idle, error);
+		return guest_features_find(&answer, features, count, ret, ret_limits, error);
 	if (strncmp(answer.words, "busy", 4) != 0)
 		return 0;
 	client_fail(error, "the agent would not tell what it can do: %s", answer.words);

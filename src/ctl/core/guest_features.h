@@ -20,11 +20,17 @@
 
 #define GUEST_FEATURES_QUIESCE "QUIESCE" /* and THAW */
 
+/* What else of STATUS counts for who asks for features. */
+struct guest_limits {
+	unsigned idle;		 /* workers that the agent has to spare */
+	uint64_t max_file_bytes; /* the largest file that it takes; 0: it does not tell */
+};
+
 /* Which of the COUNT FEATURES STATUS lists: in *RET bit I stands for FEATURES[I]; none is set
- * for an agent that has no STATUS. *RET_IDLE, unless that is NULL, is how many workers it has to
- * spare. Returns 0, or -errno with ERROR filled in, -EBUSY where it had none for this. */
+ * for an agent that has no STATUS. RET_LIMITS may be NULL. Returns 0, or -errno with ERROR filled
+ * in, -EBUSY where it had no worker for this. */
 int guest_features_among(const struct client_target *target, const char *const *features,
-    unsigned count, unsigned *ret, unsigned *ret_idle, struct client_error *error);
+    unsigned count, unsigned *ret, struct guest_limits *ret_limits, struct client_error *error);
 
 /* Whether it lists FEATURE. Returns 1 or 0, or -errno as guest_features_among(). */
 int guest_features_have(

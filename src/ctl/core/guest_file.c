@@ -34,6 +34,25 @@ guest_file_errno(const char *text)
 	return 0;
 }
 
+/* The largest file that the agent takes, of "file too large (>268435456 bytes)"; 0: it does not
+ * tell. */
+static uint64_t
+guest_file_limit(const char *text)
+{
+	const char *number = strstr(text, "too large (>");
+
+	return number != NULL ? strtoull(number + strlen("too large (>"), NULL, 10) : 0;
+}
+
+void
+guest_file_too_large(const char *path, uint64_t limit, struct client_error *error)
+{
+	client_fail(error,
+	    "vm:%s: file too large: the agent takes %" PRIu64 " MiB at most, which its option "
+	    "max_file_mib raises",
+	    path, limit >> 20);
+}
+
 /* What FILE_ERR says, in words: of an errno with a path the errno's, else the
  * agent's own. */
 static int
@@ -43,10 +62,14 @@ guest_file_refused(const struct file_request *request, const char *text, struct 
 	const char *more = strchr(text, ':');
 	size_t len = strlen(request->path);
 
+	uint64_t limit = guest_file_limit(text);
+
 	more = more == NULL ? text : more + 1 + strspn(more + 1, " ");
 	/* "EOVERFLOW: /x: the list is too long" */
-	if (number != 0 && strncmp(more, request->path, len) == 0 &&
-	    strncmp(more + len, ": ", 2) == 0)
+	if (number == EFBIG && limit >> 20 > 0)
+		guest_file_too_large(request->path, limit, error);
+	else if (number != 0 && strncmp(more, request->path, len) == 0 &&
+		 strncmp(more + len, ": ", 2) == 0)
 		client_fail(error, "vm:%s: %s", request->path, more + len + 2);
 	else if (number == 0 || (more[0] != '/' && more[0] != '\0'))
 		client_fail(error, "vm:%s: %s", request->path, number == 0 ? text : more);
@@ -173,32 +196,15 @@ guest_file_refused_piece(const struct file_request *request, const struct client
 	return guest_file_refused(request, text, error);
 }
 
-/* The largest file that the agent takes, of "file too large (>268435456 bytes)"; 0: it does not
- * tell. */
-static uint64_t
-guest_file_limit(const char *text)
-{
-	const char *number = strstr(text, "too large (>");
-
-	return number != NULL ? strtoull(number + strlen("too large (>"), NULL, 10) : 0;
-}
-
 /* Puts what an errno does not tell into words. */
 static void
 guest_file_reword(const struct file_request *request, int r, struct client_error *error)
 {
 	size_t len = strlen(error->text);
 	size_t tail = strlen(strerror(EINVAL));
-	uint64_t limit = guest_file_limit(error->text);
 
 	if (r == -EINVAL && len >= tail && strcmp(error->text + len - tail, strerror(EINVAL)) == 0)
 		client_fail(error, "vm:%s: not a regular file", request->path);
-	else if (r == -EFBIG && limit > 0)
-		client_fail(error,
-		    "vm:%s: file too large: the agent takes %" PRIu64
-		    " MiB at most, which its option "
-		    "max_file_mib raises",
-		    request->path, limit >> 20);
 }
 
 int

@@ -28,6 +28,9 @@ int guest_file_refused_piece(const struct file_request *request, const struct cl
 /* The errno that TEXT begins with ("ENOENT: /x"); 0: none. */
 int guest_file_errno(const char *text);
 
+/* ERROR says that the file for PATH is larger than the LIMIT of the agent. */
+void guest_file_too_large(const char *path, uint64_t limit, struct client_error *error);
+
 /* Connects and makes a request of TYPE, whose answer is the caller's to receive. */
 int guest_file_open(const struct client_target *target, uint8_t type,
     const struct file_request *request, struct client *client, struct client_error *error);

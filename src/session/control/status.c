@@ -306,6 +306,7 @@ status_collect(const struct session *session, bool has_guest, struct status_slot
 		.uptime_ms = clock_mono_ms() - board->started_ms,
 		.boot_ms = (double)atomic_load(&board->ready_us) / STATUS_US_PER_MS,
 		.shm_bytes = status_measure_shm(session->settings->shm_fd),
+		.max_file_bytes = session->settings->max_file_bytes,
 		.has_guest = has_guest,
 		.slots = slots,
 	};
