@@ -134,14 +134,6 @@ attach_write(struct attach *attach)
 	}
 }
 
-/* Whether STDERR may have the agent's words: of a durable session that is known they count as its
- * output. */
-static bool
-attach_holds_words(const struct attach *attach)
-{
-	return attach->session == NULL || !attach->session->is_known;
-}
-
 /* What was held, and is the program's, is shown before PIECE. Returns false if there is none. */
 static bool
 attach_show_words(struct attach *attach, const struct client_piece *piece)
@@ -158,8 +150,6 @@ attach_show_words(struct attach *attach, const struct client_piece *piece)
 static void
 attach_take(struct attach *attach, struct client_piece *piece)
 {
-	bool holds_words = attach_holds_words(attach);
-
 	if (piece->type != VMM_GUEST_EXIT && attach_show_words(attach, piece))
 		return;
 	if (attach->session != NULL && !attach_durable_take(attach, piece))
@@ -171,7 +161,7 @@ attach_take(struct attach *attach, struct client_piece *piece)
 		attach->piece = *piece;
 		break;
 	case VMM_GUEST_STDERR:
-		if (holds_words && attach_words_hold(&attach->words, piece))
+		if (attach_words_hold(&attach->words, piece))
 			break;
 		if (attach->tty)
 			terminal_restore();

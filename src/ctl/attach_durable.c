@@ -377,7 +377,7 @@ bool
 attach_durable_put(struct attach *attach)
 {
 	struct durable *session = attach->session;
-	uint64_t shown = session->offset - attach->piece.len;
+	uint64_t shown = session->offset - attach->piece.len - attach->words.len;
 
 	if (session->holds && shown >= session->ack_due) {
 		frame_output_ack_format(outbox_payload(&attach->outbox), shown);

@@ -250,6 +250,8 @@ program_use_durable(struct start_request *request, struct attach_options *attach
 	request->name = name;
 	(void)strlcpy(durable->session.name, name, sizeof(durable->session.name));
 	durable->session.wants_input = true;
+	/* What is left at once is not waited for: whoever comes to it hears how it ended. */
+	request->report = request->report || !durable->leaves_at_once;
 	durable->session.wants_report = request->report;
 	attach->durable = durable;
 }

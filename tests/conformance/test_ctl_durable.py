@@ -319,6 +319,16 @@ def test_a_report_is_whole_though_the_connection_broke(far, relay):
     assert process.returncode == 3 and b"exited with status 3;" in err
 
 
-def test_what_was_left_may_have_a_time_limit(ctl):
+def test_what_was_left_may_have_a_time_limit_and_every_attach_says_that_it_was_up(ctl):
+    said = (137, b"", b"vmm-guest-ctl: ended by SIGKILL: its time was up\n")
     name = ctl.ok("exec", "-d", "--timeout", "1", "sleep", "4713").decode().strip()
-    assert ctl.run("attach", name).code == 137
+    assert ctl.run("attach", name) == said          # while it ends
+    assert ctl.run("attach", name) == said          # of what is kept
+    assert ctl.run("logs", name) == (0, b"", b"")
+
+
+def test_a_durable_session_says_why_it_ended_where_it_was_started(ctl):
+    done = ctl.run("exec", "--durable", "--timeout", "1", "sleep", "4714")
+    assert done == (137, b"", b"vmm-guest-ctl: ended by SIGKILL: its time was up\n")
+    assert ctl.run("exec", "--durable", *sh("kill -9 $$")) == (137, b"", b"")
+    assert ctl.run("exec", "--durable", *sh("exit 3")) == (3, b"", b"")

@@ -83,7 +83,7 @@ def test_start_says_what_was_asked_for():
     agent = Agent(says((codec.STATUS, started()), code=3))
     done = agent.run("exec", "--name", "x", "--durable=buffer=64K,keep=2h,alone=1m,when-full=wait", "a")
     assert done.code == 3
-    assert agent.asked == [("START", {"cmd": ["a"], "stdin": False, "name": "x", "durable": {
+    assert agent.asked == [("START", {"cmd": ["a"], "stdin": False, "report": True, "name": "x", "durable": {
         "buffer_bytes": 65536, "keep_seconds": 7200, "alone_seconds": 60, "when_full": "wait"}})]
     assert agent.forgotten == [{"session": 12, "instance": INSTANCE}]
 
@@ -129,7 +129,7 @@ def test_it_comes_back_from_its_offset_and_shows_one_stream():
     assert (done.code, done.stdout) == (4, b"one two three")
     assert done.text.startswith("err") and done.text.count("the connection was lost; coming back to 'x'") == 2
     assert [asked for name, asked in agent.asked if name == "ATTACH"] == [
-        {"session": 12, "instance": INSTANCE, "from": 7}, {"session": 12, "instance": INSTANCE, "from": 11}]
+        {"session": 12, "instance": INSTANCE, "from": offset, "report": True} for offset in (7, 11)]
     assert [name for name, _ in agent.asked].count("START") == 1
 
 
@@ -257,7 +257,54 @@ def test_the_agents_words_are_shown_once_though_their_exit_was_lost():
                   says((codec.STATUS, attached(3)), words, code=125))
     done = agent.run("exec", "--durable", "a")
     assert done.code == 125 and done.text.count("worker lost") == 1
-    assert agent.asked[2][1] == {"session": 12, "instance": INSTANCE, "tail": 0}
+    assert agent.asked[2][1] == {"session": 12, "instance": INSTANCE, "tail": 0, "report": True}
+
+
+EXITED = {"event": "exited", "code": 137, "signal": 9, "reason": "timeout", "wall_ms": 1, "user_ms": 1,
+          "system_ms": 1, "max_rss_kb": 1, "output_held": False}
+
+
+@pytest.mark.parametrize("args", [("exec", "--durable", "a"), ("shell", "--name", "x"), ("attach", "x")])
+def test_why_it_ended_is_said_once_though_the_connection_was_lost_behind_it(args):
+    first = attached() if args[0] == "attach" else started()
+    end = (codec.STATUS, EXITED)
+    agent = Agent(says((codec.STATUS, first), end, code=None), says((codec.STATUS, attached(running=False)), end, code=137))
+    done = agent.run(*args)
+    assert [asked["report"] for _, asked in agent.asked] == [True, True]
+    assert done.code == 137 and done.text.count("vmm-guest-ctl: ended by SIGKILL: its time was up\n") == 1
+
+
+def test_a_report_to_a_file_has_what_an_ended_session_was_asked_for(tmp_path):
+    path = tmp_path / "report"
+    agent = Agent(says((codec.STATUS, started()), (codec.STATUS, EXITED), code=137))
+    done = agent.run("exec", "--durable", "--report=%s" % path, "a")
+    assert (done.code, done.text) == (137, "vmm-guest-ctl: ended by SIGKILL: its time was up\n")
+    assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == ["started", "exited"]
+
+
+@pytest.mark.parametrize("args", [("logs", "x"), ("logs", "-f", "x")])
+def test_logs_asks_for_no_reason(args):
+    agent = Agent(says((codec.STATUS, attached(running=False)), code=137))
+    done = agent.run(*args)
+    assert (done.code, done.text) == (0, "") and "report" not in agent.asked[0][1]
+
+
+def test_what_is_left_at_once_is_not_asked_why_it_ended():
+    agent = Agent(says((codec.STATUS, started()), code=None))
+    assert agent.run("exec", "-d", "--name", "x", "a").text == "" and "report" not in agent.asked[0][1]
+
+
+def test_the_words_for_a_lost_worker_have_our_name_in_front():
+    words = (codec.STDERR, b"worker lost: killed\x1b\n")
+    agent = Agent(says((codec.STATUS, started()), (codec.STDERR, b"own\n"), words, code=125))
+    done = agent.run("exec", "--durable", "a")
+    assert done.code == 125 and re.fullmatch(r"own\nvmm-guest-ctl: worker lost: killed[^\x1b]*\n", done.text), done
+
+
+def test_what_a_program_says_of_a_lost_worker_is_its_own():
+    words = (codec.STDERR, b"worker lost: x\n")
+    agent = Agent(says((codec.STATUS, started()), words, (codec.STDOUT, b"y"), code=3))
+    assert agent.run("exec", "--durable", "a") == (3, b"y", b"worker lost: x\n")
 
 
 def test_a_reader_whose_worker_was_lost_comes_back():
@@ -532,7 +579,7 @@ def test_who_only_reads_sends_nothing_and_leaves_by_ctrl_c():
     frames = []
 
     def script(peer, request):
-        assert request == {"name": "x", "input": False}
+        assert request == {"name": "x", "input": False, "report": True}
         peer.send(codec.STATUS, attached(tty=True))
         peer.send(codec.STDOUT, b"ready")
         frames.append(peer.recv())
@@ -562,7 +609,7 @@ def test_without_a_terminal_attach_sends_input_only_if_asked():
 def test_a_named_shell_that_runs_is_gone_on_with():
     agent = Agent(says((codec.STATUS, attached()), code=4), slots=SLOTS)
     assert agent.run("shell", "--name", "x").code == 4
-    assert [name for name, _ in agent.asked] == ["ATTACH"]
+    assert [(name, asked["report"]) for name, asked in agent.asked] == [("ATTACH", True)]
     assert agent.forgotten == [{"session": 12, "instance": INSTANCE}]
 
 

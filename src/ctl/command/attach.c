@@ -51,6 +51,7 @@ attach_run_command(int count, char **operands)
 	if (attach_reads_only && attach_sends_stdin)
 		return command_misuse(&attach_command, "--read-only does not go with -i");
 	attach_session.session.wants_input = !attach_reads_only;
+	attach_session.session.wants_report = true;
 	options.forward_stdin = !attach_reads_only && (attach_sends_stdin || isatty(STDIN_FILENO));
 	attach_session.keeps_stdin = !options.forward_stdin;
 	if (!attach_reads_only && isatty(STDIN_FILENO))
