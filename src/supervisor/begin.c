@@ -58,18 +58,15 @@ supervisor_block_signals(void)
 void
 supervisor_take_signals(struct supervisor *supervisor)
 {
-	static const int wanted[] = { SIGTERM, SIGINT, SIGPWR, SIGHUP, SIGUSR1, SIGCHLD };
-	static const int wanted_of_init[] = { SHUTDOWN_SIGNAL_HALT, SHUTDOWN_SIGNAL_POWEROFF,
-		SHUTDOWN_SIGNAL_REBOOT, SIGUSR2 };
-
 	supervisor_block_signals();
 	(void)sigemptyset(&supervisor->signals);
-	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
-		(void)sigaddset(&supervisor->signals, wanted[i]);
-	for (size_t i = 0; supervisor->settings->is_init &&
-			   i < sizeof(wanted_of_init) / sizeof(wanted_of_init[0]);
-	     i++)
-		(void)sigaddset(&supervisor->signals, wanted_of_init[i]);
+	(void)sigaddset(&supervisor->signals, SIGHUP);
+	(void)sigaddset(&supervisor->signals, SIGUSR1);
+	(void)sigaddset(&supervisor->signals, SIGCHLD);
+	for (int i = 0; i < SHUTDOWN_SIGNALS; i++) {
+		if (supervisor->settings->is_init || !shutdown_signals[i].is_for_init)
+			(void)sigaddset(&supervisor->signals, shutdown_signals[i].number);
+	}
 	supervisor->signal_fd = -1;
 }
 

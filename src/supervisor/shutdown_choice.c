@@ -38,20 +38,26 @@ shutdown_facp_can_power_off(const uint8_t *facp, size_t len)
 	       memcmp(facp + SHUTDOWN_FACP_SLEEP_ADDRESS, none, sizeof(none)) != 0;
 }
 
+/* PWR is sysvinit's and the power key's, USR2 busybox's poweroff. The last are systemd's
+ * real-time signals (systemd(1)), by number, as each libc keeps others for itself. */
+const struct shutdown_signal shutdown_signals[SHUTDOWN_SIGNALS] = {
+	{ SIGTERM, false, SHUTDOWN_AUTO },
+	{ SIGINT, false, SHUTDOWN_AUTO },
+	{ SIGPWR, false, SHUTDOWN_AUTO },
+	{ SIGUSR2, true, SHUTDOWN_POWEROFF },
+	{ 37, true, SHUTDOWN_HALT },
+	{ 38, true, SHUTDOWN_POWEROFF },
+	{ 39, true, SHUTDOWN_REBOOT },
+};
+
 enum shutdown_action
 shutdown_signal_action(int signal)
 {
-	switch (signal) {
-	case SHUTDOWN_SIGNAL_HALT:
-		return SHUTDOWN_HALT;
-	case SHUTDOWN_SIGNAL_POWEROFF:
-	case SIGUSR2:
-		return SHUTDOWN_POWEROFF;
-	case SHUTDOWN_SIGNAL_REBOOT:
-		return SHUTDOWN_REBOOT;
-	default:
-		return SHUTDOWN_AUTO;
+	for (int i = 0; i < SHUTDOWN_SIGNALS; i++) {
+		if (shutdown_signals[i].number == signal)
+			return shutdown_signals[i].action;
 	}
+	return SHUTDOWN_AUTO;
 }
 
 static bool

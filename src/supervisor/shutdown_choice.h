@@ -18,13 +18,17 @@ enum shutdown_action {
 	SHUTDOWN_HALT,
 };
 
-/* By these a PID 1 is told what to do: systemd's real-time signals (systemd(1)), by number, as
- * each libc keeps others for itself, and SIGUSR2, which is busybox's poweroff. */
-#define SHUTDOWN_SIGNAL_HALT 37
-#define SHUTDOWN_SIGNAL_POWEROFF 38
-#define SHUTDOWN_SIGNAL_REBOOT 39
+/* A signal that tells us to end. */
+struct shutdown_signal {
+	uint8_t number;
+	bool is_for_init; /* a service does not take it */
+	uint8_t action;	  /* of the machine; AUTO: it says nothing of that */
+};
 
-/* What SIGNAL says; AUTO: nothing. Pure. */
+#define SHUTDOWN_SIGNALS 7
+extern const struct shutdown_signal shutdown_signals[SHUTDOWN_SIGNALS];
+
+/* The action of SIGNAL; AUTO also for one that is not in the table. Pure. */
 enum shutdown_action shutdown_signal_action(int signal);
 
 /* The action that ACTION stands for on this machine: on x86 by /sys, elsewhere AUTO is

@@ -87,19 +87,13 @@ turn_may_log(uint64_t *after_ms)
 	return true;
 }
 
+/* SIGNAL is one of those that we take: what is not here is one of shutdown_signals. */
 static void
 turn_on_signal(struct supervisor *supervisor, int signal)
 {
 	switch (signal) {
-	case SIGTERM:
-	case SIGINT:
-	case SIGPWR:
-	case SIGUSR2:
-	case SHUTDOWN_SIGNAL_HALT:
-	case SHUTDOWN_SIGNAL_POWEROFF:
-	case SHUTDOWN_SIGNAL_REBOOT:
-		supervisor->stop_signal = signal;
-		break;
+	case SIGCHLD:
+		break; /* children are looked at in any case */
 	case SIGHUP:
 		if (turn_may_log(&supervisor->replace_log_after_ms))
 			log_info("replacing all workers");
@@ -111,7 +105,8 @@ turn_on_signal(struct supervisor *supervisor, int signal)
 			scoreboard_log(supervisor->board);
 		break;
 	default:
-		break; /* SIGCHLD is looked at in any case; others are nothing to us */
+		supervisor->stop_signal = signal;
+		break;
 	}
 }
 

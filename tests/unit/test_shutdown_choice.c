@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,6 +51,32 @@ test_each_monitor_gets_the_end_that_it_understands(void **state)
 		assert_int_equal(
 		    shutdown_choose(choices[i].asked, choices[i].vendor, choices[i].can_power_off),
 		    choices[i].done);
+}
+
+/* systemd(1), busybox's init, sysvinit: what their programs send a PID 1. */
+static void
+test_signal_has_the_meaning_that_it_has_for_other_inits(void **state)
+{
+	(void)state;
+	assert_int_equal(shutdown_signal_action(37), SHUTDOWN_HALT);
+	assert_int_equal(shutdown_signal_action(38), SHUTDOWN_POWEROFF);
+	assert_int_equal(shutdown_signal_action(39), SHUTDOWN_REBOOT);
+	assert_int_equal(shutdown_signal_action(SIGUSR2), SHUTDOWN_POWEROFF);
+	assert_int_equal(shutdown_signal_action(SIGTERM), SHUTDOWN_AUTO);
+	assert_int_equal(shutdown_signal_action(SIGINT), SHUTDOWN_AUTO);
+	assert_int_equal(shutdown_signal_action(SIGPWR), SHUTDOWN_AUTO);
+	assert_int_equal(shutdown_signal_action(SIGHUP), SHUTDOWN_AUTO);
+	assert_int_equal(shutdown_signal_action(-1), SHUTDOWN_AUTO);
+}
+
+/* A service's manager, or a user, has them for other ends. */
+static void
+test_service_takes_no_signal_that_is_for_an_init(void **state)
+{
+	(void)state;
+	for (int i = 0; i < SHUTDOWN_SIGNALS; i++)
+		assert_int_equal(
+		    shutdown_signals[i].is_for_init, shutdown_signals[i].action != SHUTDOWN_AUTO);
 }
 
 static void
@@ -99,6 +126,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_monitor_gets_the_end_that_it_understands),
+		cmocka_unit_test(test_signal_has_the_meaning_that_it_has_for_other_inits),
+		cmocka_unit_test(test_service_takes_no_signal_that_is_for_an_init),
 		cmocka_unit_test(test_a_machine_with_the_registers_of_a_pc_can_power_off),
 		cmocka_unit_test(test_reduced_hardware_needs_a_register_to_power_off),
 		cmocka_unit_test(test_what_is_no_such_table_promises_nothing),
