@@ -363,7 +363,7 @@ def test_shutdown_sends_action_and_grace():
                     {"action": "poweroff", "grace_seconds": 30}]
 
 
-@pytest.mark.parametrize("options,asked", [([], ["auto", "reboot"]), (["--poweroff"], ["poweroff"])])
+@pytest.mark.parametrize("options,asked", [([], ["auto"] * 3 + ["reboot"]), (["--poweroff"], ["poweroff"] * 3)])
 def test_shutdown_by_an_older_agent_is_a_reboot_where_it_was_not_said_how(options, asked):
     seen = []
 
@@ -372,6 +372,18 @@ def test_shutdown_by_an_older_agent_is_a_reboot_where_it_was_not_said_how(option
         peer.exit(0 if seen[-1] == "reboot" else -1)
     assert run(script, "shutdown", *options).code == (0 if "reboot" in asked else 1)
     assert seen == asked
+
+
+@pytest.mark.parametrize("options,action", [([], "auto"), (["--poweroff"], "poweroff")])
+def test_shutdown_whose_worker_was_lost_is_asked_for_again_and_not_for_a_reboot(options, action):
+    """EXIT -1 is what a refusal is too."""
+    seen = []
+
+    def script(peer):
+        seen.append(peer.expect(codec.SHUTDOWN).json()["action"])
+        peer.exit(0 if len(seen) == 3 else -1)
+    assert run(script, "shutdown", *options).code == 0
+    assert seen == [action] * 3
 
 
 @pytest.mark.parametrize("code", [1, -1])

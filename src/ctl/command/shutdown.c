@@ -14,6 +14,10 @@
 #define SHUTDOWN_GRACE_S 5
 #define SHUTDOWN_MS_PER_S 1000
 
+/* A refusal, and a worker that was lost before it asked, are the same EXIT: only the first comes
+ * every time. */
+#define SHUTDOWN_TRIES 3
+
 static struct control_shutdown shutdown_request = { .action = CONTROL_AUTO,
 	.grace_seconds = SHUTDOWN_GRACE_S };
 
@@ -53,18 +57,36 @@ shutdown_ask(struct control_answer *ret, struct client_error *error)
 	return r;
 }
 
+static bool
+shutdown_is_refused(int r, const struct control_answer *answer)
+{
+	return r == 0 && answer->exit.code == VMM_GUEST_EXIT_CONTROL_FAILED;
+}
+
+/* Asks until that is not refused, or was as often as it may. */
+static int
+shutdown_insist(struct control_answer *ret, struct client_error *error)
+{
+	int r = shutdown_ask(ret, error);
+
+	for (int tries = 1; tries < SHUTDOWN_TRIES && shutdown_is_refused(r, ret); tries++) {
+		control_answer_done(ret);
+		r = shutdown_ask(ret, error);
+	}
+	return r;
+}
+
 static int
 shutdown_run(int count, char **operands)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
 	struct client_error error = { "" };
-	int r = shutdown_ask(&answer, &error);
+	int r = shutdown_insist(&answer, &error);
 
 	(void)count;
 	(void)operands;
 	/* An older agent takes "auto" for nonsense. It did not begin to end. */
-	if (r == 0 && answer.exit.code == VMM_GUEST_EXIT_CONTROL_FAILED &&
-	    shutdown_request.action == CONTROL_AUTO) {
+	if (shutdown_is_refused(r, &answer) && shutdown_request.action == CONTROL_AUTO) {
 		control_answer_done(&answer);
 		shutdown_request.action = CONTROL_REBOOT;
 		r = shutdown_ask(&answer, &error);
