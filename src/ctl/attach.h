@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #include "ctl/core/client.h"
-#include "ctl/core/durable.h"
+#include "client/durable.h"
 #include "ctl/keys.h"
 
 #define ATTACH_FORCE_MS 2000

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "ctl/core/durable.h"
+#include "client/durable.h"
 #include "ctl/options.h"
 #include "protocol/start.h"
 

@@ -7,7 +7,7 @@
 #define CTL_DURABLE_TEXT_H
 
 #include "ctl/core/client.h"
-#include "ctl/core/durable.h"
+#include "client/durable.h"
 
 /* Room for a session's name or number in quotes. */
 #define DURABLE_TEXT_WHICH_MAX (VMM_GUEST_NAME_MAX + 4)

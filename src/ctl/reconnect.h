@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "ctl/core/client.h"
-#include "ctl/core/durable.h"
+#include "client/durable.h"
 #include "platform/backoff.h"
 
 /* How long one attempt may take: to be connected, in which nobody sees what is typed, and

@@ -6,7 +6,7 @@
 #ifndef CTL_SESSION_FIND_H
 #define CTL_SESSION_FIND_H
 
-#include "ctl/core/durable.h"
+#include "client/durable.h"
 #include "protocol/status.h"
 
 /* Whether the agent knows durable sessions, which is complained about if it does not. Returns

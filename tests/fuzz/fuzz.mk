@@ -7,7 +7,7 @@ FUZZ_CC = clang
 FUZZ_SECONDS = 10
 
 names := $(patsubst $(srcdir)/tests/fuzz/fuzz_%.c,%,$(wildcard $(srcdir)/tests/fuzz/fuzz_*.c))
-rooms := platform protocol shared session worker agent
+rooms := platform protocol shared session worker agent client
 sources := $(shell find $(rooms:%=$(srcdir)/src/%) -name '*.c')
 objects := $(patsubst $(srcdir)/%.c,fuzz/%.o,$(filter-out %/main.c,$(sources)))
 fuzzers := $(names:%=fuzz/fuzz_%)

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "ctl/core/resend.h"
+#include "client/resend.h"
 
 #define PIECE (64ul * 1024)
 

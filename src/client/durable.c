@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: MIT
  */
-#include "ctl/core/durable.h"
+#include "client/durable.h"
 
 #include <string.h>
 

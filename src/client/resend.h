@@ -11,8 +11,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef CTL_CORE_RESEND_H
-#define CTL_CORE_RESEND_H
+#ifndef CLIENT_RESEND_H
+#define CLIENT_RESEND_H
 
 #include <stdbool.h>
 #include <stddef.h>

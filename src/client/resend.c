@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: MIT
  */
-#include "ctl/core/resend.h"
+#include "client/resend.h"
 
 #include <errno.h>
 #include <stdlib.h>

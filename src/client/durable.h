@@ -5,14 +5,14 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef CTL_CORE_DURABLE_H
-#define CTL_CORE_DURABLE_H
+#ifndef CLIENT_DURABLE_H
+#define CLIENT_DURABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ctl/core/resend.h"
+#include "client/resend.h"
 #include "protocol/report.h"
 #include "vmm-guest/protocol.h"
 

@@ -1,0 +1,77 @@
+/*
+ * answer_file: what the frames of port 53 mean.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+
+#include "client/errno_name.h"
+#include "client/handle.h"
+
+/* FILE_ERR is the end whatever the host was about to send: the rest of an upload stays here. */
+static void
+answer_file_refused(struct vmm_guest *guest, const struct piece *piece)
+{
+	const char *words = (const char *)piece->data;
+	int error = errno_name_parse(words);
+
+	handle_end_failed(guest, error != 0 ? -error : -EREMOTEIO, "%s", words);
+}
+
+/* One entry is the answer of STAT, one of many of TREE. */
+static enum vmm_guest_event
+answer_file_entry(struct vmm_guest *guest, struct piece *piece)
+{
+	bool is_whole = guest->operation->type == VMM_GUEST_FILE_STAT_REQ ||
+			guest->operation->type == VMM_GUEST_FILE_LIST_REQ;
+
+	answer_keep(guest, piece);
+	if (is_whole)
+		handle_end(guest, VMM_GUEST_EVENT_END, 0);
+	return VMM_GUEST_EVENT_ENTRY;
+}
+
+/* DONE is the end of a READ, and of a file in the answer of a TREE. */
+static enum vmm_guest_event
+answer_file_done(struct vmm_guest *guest, struct piece *piece)
+{
+	piece->len = 0;
+	if (guest->operation->type != VMM_GUEST_FILE_READ_REQ)
+		return VMM_GUEST_EVENT_DATA;
+	handle_end(guest, VMM_GUEST_EVENT_END, 0);
+	return VMM_GUEST_EVENT_NONE;
+}
+
+static enum vmm_guest_event
+answer_file_ack(struct vmm_guest *guest, struct piece *piece)
+{
+	piece->len = 0;
+	if (guest->operation->kind == OPERATION_WATCH)
+		return VMM_GUEST_EVENT_READY;
+	handle_end(guest, VMM_GUEST_EVENT_END, 0);
+	return VMM_GUEST_EVENT_NONE;
+}
+
+enum vmm_guest_event
+answer_file_take(struct vmm_guest *guest, struct piece *piece)
+{
+	switch (piece->type) {
+	case VMM_GUEST_FILE_DATA:
+		return piece->len > 0 ? VMM_GUEST_EVENT_DATA : VMM_GUEST_EVENT_NONE;
+	case VMM_GUEST_FILE_STAT:
+	case VMM_GUEST_FILE_LIST:
+		return answer_file_entry(guest, piece);
+	case VMM_GUEST_FILE_EVENT:
+		answer_keep(guest, piece);
+		return VMM_GUEST_EVENT_CHANGE;
+	case VMM_GUEST_FILE_DONE:
+		return answer_file_done(guest, piece);
+	case VMM_GUEST_FILE_ACK:
+		return answer_file_ack(guest, piece);
+	case VMM_GUEST_FILE_ERR:
+		answer_file_refused(guest, piece);
+		return VMM_GUEST_EVENT_NONE;
+	default:
+		return VMM_GUEST_EVENT_NONE;
+	}
+}

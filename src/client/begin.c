@@ -1,0 +1,248 @@
+/*
+ * begin: an operation's first frame, out of its name and its JSON.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "client/handle.h"
+#include "platform/clock.h"
+#include "protocol/attach_request.h"
+#include "protocol/base64.h"
+#include "protocol/frame.h"
+#include "protocol/restored_request.h"
+#include "protocol/start.h"
+
+/* In front of the caller's members, so that his own word counts: the last of two does. */
+#define BEGIN_REPORT "\"report\":true"
+
+#define BEGIN_NS_PER_S 1000000000
+#define BEGIN_NS_PER_MS 1000000
+
+/* The length of the JSON to be sent, with what is put into it. */
+static size_t
+begin_json_len(const struct buffer *frame)
+{
+	return frame->len - VMM_GUEST_HEADER_LEN;
+}
+
+static int
+begin_bad(struct vmm_guest *guest, const struct json_error *error)
+{
+	return handle_fail(guest, error->code, "bad %s: %s", guest->operation->name, error->text);
+}
+
+/* What this host has to know of a START. */
+static int
+begin_look_at_start(struct vmm_guest *guest, const char *json, size_t len)
+{
+	struct durable *session = &guest->session;
+	struct start_request request;
+	struct json_error error;
+
+	if (start_parse(json, len, &request, &error) < 0)
+		return begin_bad(guest, &error);
+	guest->is_durable = request.is_durable;
+	(void)strlcpy(session->name, request.name, sizeof(session->name));
+	session->wants_input = request.stdin_open;
+	session->wants_report = request.report;
+	session->tty = request.tty;
+	start_done(&request);
+	return 0;
+}
+
+/* The same of an ATTACH. */
+static int
+begin_look_at_attach(struct vmm_guest *guest, const char *json, size_t len)
+{
+	struct durable *session = &guest->session;
+	struct attach_request request;
+	struct json_error error;
+
+	if (attach_request_parse(VMM_GUEST_ATTACH, json, len, &request, &error) < 0)
+		return begin_bad(guest, &error);
+	guest->is_durable = true;
+	guest->awaits_attached = true;
+	session->session = request.has_session ? request.session : 0;
+	if (request.name != NULL)
+		(void)strlcpy(session->name, request.name, sizeof(session->name));
+	if (request.has_instance)
+		(void)strlcpy(session->instance, request.instance, sizeof(session->instance));
+	session->wants_input = request.input;
+	session->wants_report = request.report;
+	attach_request_done(&request);
+	return 0;
+}
+
+static int
+begin_look(struct vmm_guest *guest)
+{
+	const char *json = guest->first.data + VMM_GUEST_HEADER_LEN;
+	size_t len = begin_json_len(&guest->first);
+	struct json_object *CLEANUP_JSON object = NULL;
+	struct json_error error;
+
+	if (len > VMM_GUEST_JSON_MAX)
+		return handle_fail(guest, -EMSGSIZE, "the JSON of %s is longer than %u bytes",
+		    guest->operation->name, VMM_GUEST_JSON_MAX);
+	if (guest->operation->type == VMM_GUEST_START)
+		return begin_look_at_start(guest, json, len);
+	if (guest->operation->type == VMM_GUEST_ATTACH)
+		return begin_look_at_attach(guest, json, len);
+	if (len > 0 && json_parse_object(json, len, &object, &error) < 0)
+		return begin_bad(guest, &error);
+	return 0;
+}
+
+/* The bytes of a CLOCK_SYNC, of its JSON: of RESTORED's members those two. */
+static int
+begin_put_clock(struct vmm_guest *guest, const char *json)
+{
+	uint8_t payload[VMM_GUEST_CLOCK_SYNC_LEN];
+	struct restored_request request;
+	struct json_error error;
+	int64_t ns = clock_wall_ms() * BEGIN_NS_PER_MS;
+	int r;
+
+	if (restored_request_parse(json, strlen(json), &request, &error) < 0)
+		return begin_bad(guest, &error);
+	if (request.errors[RESTORED_CLOCK].code < 0)
+		r = begin_bad(guest, &request.errors[RESTORED_CLOCK]);
+	else if (request.errors[RESTORED_ENTROPY].code < 0)
+		r = begin_bad(guest, &request.errors[RESTORED_ENTROPY]);
+	else {
+		if ((request.have & 1u << RESTORED_CLOCK) != 0)
+			ns = request.unix_ns;
+		frame_clock_sync_format(
+		    payload, ns / BEGIN_NS_PER_S, (uint32_t)(ns % BEGIN_NS_PER_S));
+		r = buffer_add(&guest->first, payload, sizeof(payload), SIZE_MAX / 2);
+		if (r == 0)
+			r = buffer_add(
+			    &guest->first, request.entropy, request.entropy_len, SIZE_MAX / 2);
+	}
+	restored_request_done(&request);
+	return r;
+}
+
+/* JSON, with what this host asks for beside what its caller does. */
+static int
+begin_put_json(struct vmm_guest *guest, const char *json)
+{
+	const char *inside = json + strspn(json, " \t\r\n");
+	bool is_program = guest->operation->kind == OPERATION_PROGRAM;
+	const char *report = BEGIN_REPORT;
+	int r = 0;
+
+	if (is_program && guest->options[OPTION_REPORT] != 0 && inside[0] == '{') {
+		inside++;
+		inside += strspn(inside, " \t\r\n");
+		r = buffer_add(&guest->first, "{", 1, SIZE_MAX / 2);
+		if (r == 0)
+			r = buffer_add(&guest->first, report, strlen(report), SIZE_MAX / 2);
+		if (r == 0 && inside[0] != '}')
+			r = buffer_add(&guest->first, ",", 1, SIZE_MAX / 2);
+		json = inside;
+	}
+	return r < 0 ? r : buffer_add(&guest->first, json, strlen(json), SIZE_MAX / 2);
+}
+
+/* Makes the first frame. */
+static int
+begin_put_first(struct vmm_guest *guest, const char *json)
+{
+	static const uint8_t header[VMM_GUEST_HEADER_LEN];
+	bool may_be_empty = (guest->operation->flags & OPERATION_EMPTY) != 0;
+	int r = buffer_add(&guest->first, header, sizeof(header), SIZE_MAX / 2);
+
+	if (json == NULL || json[0] == '\0')
+		json = may_be_empty ? "" : "{}";
+	if (r == 0 && (guest->operation->flags & OPERATION_BINARY) != 0)
+		r = begin_put_clock(guest, json);
+	else if (r == 0)
+		r = begin_put_json(guest, json);
+	if (r == -ENOMEM)
+		return handle_fail(guest, r, "out of memory");
+	if (r == 0 && (guest->operation->flags & OPERATION_BINARY) == 0)
+		r = begin_look(guest);
+	if (r == 0)
+		frame_header_format((uint8_t *)guest->first.data, guest->operation->type,
+		    (uint32_t)begin_json_len(&guest->first));
+	return r;
+}
+
+static int
+begin_look_at_address(struct vmm_guest *guest)
+{
+	int r;
+
+	guest->handshake = guest->options[OPTION_HANDSHAKE] != 0;
+	if (guest->address_text == NULL)
+		return 0;
+	r = address_parse(guest->address_text, &guest->address);
+	if (r < 0 || (guest->address.kind == ADDRESS_VSOCK && guest->address.cid == UINT32_MAX))
+		return handle_fail(guest, -EINVAL, "'%s' is not an address: %s",
+		    guest->address_text,
+		    r == -ENAMETOOLONG ? "the path is too long for a Unix socket"
+				       : "it should be unix:PATH or vsock:CID");
+	guest->handshake = guest->address.kind == ADDRESS_UNIX;
+	return 0;
+}
+
+/* Nothing of the operation before is left. */
+static void
+begin_reset(struct vmm_guest *guest, const struct operation *operation)
+{
+	const uint64_t now = clock_mono_ms();
+	const int64_t timeout_ms = guest->options[OPTION_TIMEOUT_MS];
+	const int64_t retry_ms = guest->options[OPTION_RETRY_MS];
+
+	vmm_guest_abort(guest);
+	guest->error = 0;
+	guest->error_text[0] = '\0';
+	guest->operation = operation;
+	guest->state = HANDLE_IDLE;
+	guest->end = VMM_GUEST_EVENT_END;
+	guest->result = 0;
+	guest->deadline_ms = timeout_ms > 0 ? now + (uint64_t)timeout_ms : CLOCK_NEVER;
+	guest->give_up_ms = now + (uint64_t)retry_ms;
+	guest->has_begun = false;
+	guest->has_exited = false;
+	guest->worker_is_lost = false;
+	guest->is_durable = false;
+	guest->leaves = false;
+	guest->has_size = false;
+	guest->attached_ms = 0;
+	guest->is_answered = (operation->flags & OPERATION_PROMPT) == 0;
+	guest->awaits_attached = false;
+	guest->session = (struct durable){ 0 };
+	guest->reconnect_ms = CLOCK_NEVER;
+	guest->reconnect_mark = 0;
+	backoff_reset(&guest->backoff);
+	buffer_done(&guest->answer);
+	buffer_done(&guest->text);
+	for (size_t i = 0; i < sizeof(guest->kept) / sizeof(guest->kept[0]); i++)
+		buffer_done(&guest->kept[i]);
+}
+
+int
+vmm_guest_begin(struct vmm_guest *guest, const char *frame, const char *json)
+{
+	const struct operation *operation = operation_find(frame);
+	int r;
+
+	if (handle_is_busy(guest))
+		return handle_fail(guest, -EALREADY, "%s: another operation is under way", frame);
+	if (operation == NULL)
+		return handle_fail(guest, -EINVAL, "no request has a frame '%s'", frame);
+	begin_reset(guest, operation);
+	r = begin_look_at_address(guest);
+	if (r == 0)
+		r = begin_put_first(guest, json);
+	if (r < 0) {
+		buffer_done(&guest->first);
+		return r;
+	}
+	handle_connect_at(guest, 0);
+	return 0;
+}

@@ -1,0 +1,230 @@
+/*
+ * due: what time brings: limits that are over, and connections that are to be made.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "client/handle.h"
+#include "platform/clock.h"
+
+#define DUE_MS_PER_S 1000
+
+/* How long the answer to an ATTACH may take, when a session is come back to. */
+#define DUE_ATTACH_MS 5000
+
+/* Pauses between tries to connect. */
+#define DUE_FIRST_MS 10
+#define DUE_MAX_MS 500
+
+/* ---- when -------------------------------------------------------------------- */
+
+static bool
+due_has_connection(const struct vmm_guest *guest)
+{
+	return guest->state == HANDLE_TALKS && !guest->has_ended;
+}
+
+/* Whether it is the agent who has to do something: to take what waits, or to answer. What waits
+ * for the host, or for a program that does not read, is not its fault. */
+static bool
+due_is_agents_turn(const struct vmm_guest *guest)
+{
+	bool is_upload = guest->operation->kind == OPERATION_FILE &&
+			 (guest->operation->flags & OPERATION_INPUT) != 0;
+
+	if (!due_has_connection(guest) || guest->reader.tail != guest->reader.head)
+		return false;
+	if (is_upload)
+		return !outbound_is_empty(guest);
+	return !guest->is_answered;
+}
+
+static uint64_t
+due_answer_ms(const struct vmm_guest *guest)
+{
+	uint64_t limit_ms = (uint64_t)guest->options[OPTION_ANSWER_MS];
+
+	if (limit_ms == 0 || !due_is_agents_turn(guest))
+		return CLOCK_NEVER;
+	return guest->progress_ms + limit_ms;
+}
+
+/* The same of an ATTACH by which a session is come back to. */
+static uint64_t
+due_attach_ms(const struct vmm_guest *guest)
+{
+	if (!guest->awaits_attached || guest->reconnect_ms == CLOCK_NEVER ||
+	    !due_has_connection(guest))
+		return CLOCK_NEVER;
+	return guest->progress_ms + DUE_ATTACH_MS;
+}
+
+/* When to make a connection, or to give up one that is being made. */
+static uint64_t
+due_connect_ms(const struct vmm_guest *guest)
+{
+	if (guest->state == HANDLE_CONNECTS && !guest->is_connecting)
+		return clock_sooner(guest->try_ms, guest->try_until_ms);
+	if (guest->state == HANDLE_CONNECTS || guest->state == HANDLE_SHAKES)
+		return guest->try_until_ms;
+	return CLOCK_NEVER;
+}
+
+uint64_t
+due_ms(const struct vmm_guest *guest)
+{
+	uint64_t due = guest->deadline_ms;
+
+	if (guest->state == HANDLE_OVER || guest->has_ended)
+		return 0;
+	if (!handle_is_busy(guest))
+		return CLOCK_NEVER;
+	due = clock_sooner(due, due_connect_ms(guest));
+	due = clock_sooner(due, due_answer_ms(guest));
+	due = clock_sooner(due, due_attach_ms(guest));
+	return clock_sooner(due, guest->words_ms);
+}
+
+int
+vmm_guest_timeout_ms(const struct vmm_guest *guest)
+{
+	return clock_poll_timeout(clock_mono_ms(), due_ms(guest));
+}
+
+/* ---- what -------------------------------------------------------------------- */
+
+static const char *
+due_who(const struct vmm_guest *guest)
+{
+	return guest->address_text != NULL ? guest->address_text : "the other end";
+}
+
+static double
+due_seconds(const struct vmm_guest *guest, enum handle_option option)
+{
+	return (double)guest->options[option] / DUE_MS_PER_S;
+}
+
+/* Without an address the caller makes the connections: he is told when. */
+static void
+due_tell_connect(struct vmm_guest *guest, uint64_t now)
+{
+	if (guest->address_text != NULL || guest->state != HANDLE_CONNECTS || now < guest->try_ms)
+		return;
+	guest->connect_is_due = true;
+	handle_connected(guest);
+}
+
+void
+due_act(struct vmm_guest *guest)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (!handle_is_busy(guest))
+		return;
+	if (now >= guest->deadline_ms) {
+		handle_end_failed(guest, -ETIMEDOUT, "%s was not over within %g s",
+		    guest->operation->name, due_seconds(guest, OPTION_TIMEOUT_MS));
+		return;
+	}
+	if (now >= due_answer_ms(guest)) {
+		handle_end_failed(guest, -ETIMEDOUT,
+		    "the agent at %s, port %u, was silent for %g s; does the guest hang?",
+		    due_who(guest), vmm_guest_port(guest), due_seconds(guest, OPTION_ANSWER_MS));
+		return;
+	}
+	if (now >= guest->words_ms) {
+		guest->words_ms = CLOCK_NEVER;
+		guest->words_are_due = true;
+		guest->has_begun = true;
+	}
+	if (now >= due_attach_ms(guest) ||
+	    (guest->state != HANDLE_TALKS && now >= guest->try_until_ms))
+		vmm_guest_hangup(guest, ETIMEDOUT);
+	due_tell_connect(guest, now);
+}
+
+/* ---- a connection that was lost ------------------------------------------------ */
+
+/* What may be otherwise in a moment, while a VM boots. */
+static bool
+due_may_pass(int error)
+{
+	switch (error) {
+	case 0: /* a device whose guest nobody listens in has hung up */
+	case ENOENT:
+	case ECONNREFUSED:
+	case ECONNRESET:
+	case EPIPE:
+	case ENODEV:
+	case ENETUNREACH:
+	case EHOSTUNREACH:
+	case ETIMEDOUT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* What a person can do about it. */
+static const char *
+due_hint(int error)
+{
+	switch (error) {
+	case ENOENT:
+	case ECONNREFUSED:
+		return "; is the VM running?";
+	case ENODEV:
+		return "; is a VM with this CID running?";
+	case EACCES:
+	case EPERM:
+		return "; may this user open it?";
+	case EAFNOSUPPORT:
+		return "; this kernel has no vsock (modprobe vhost_vsock)";
+	default:
+		return "";
+	}
+}
+
+static void
+due_unreached(struct vmm_guest *guest, int error)
+{
+	if (error == 0)
+		handle_end_failed(guest, -ECONNREFUSED,
+		    "nobody answers at %s, port %u, in the guest; has the agent started?",
+		    due_who(guest), vmm_guest_port(guest));
+	else if (error == ETIMEDOUT)
+		handle_end_failed(guest, -error, "%s, port %u, did not answer within %g s",
+		    due_who(guest), vmm_guest_port(guest), due_seconds(guest, OPTION_CONNECT_MS));
+	else
+		handle_end_failed(guest, -error, "can't reach the agent at %s, port %u: %s%s",
+		    due_who(guest), vmm_guest_port(guest), strerror(error), due_hint(error));
+}
+
+void
+due_lose(struct vmm_guest *guest)
+{
+	bool is_unasked = !guest->has_sent || guest->state != HANDLE_TALKS;
+	int error = guest->end_error;
+	uint64_t now = clock_mono_ms();
+
+	if (guest->is_durable && answer_durable_lose(guest))
+		return;
+	if (is_unasked && due_may_pass(error) && now < guest->give_up_ms)
+		handle_connect_at(
+		    guest, now + backoff_next_ms(&guest->backoff, DUE_FIRST_MS, DUE_MAX_MS));
+	else if (is_unasked && guest->reconnect_ms == CLOCK_NEVER)
+		due_unreached(guest, error);
+	else if (guest->reconnect_ms != CLOCK_NEVER)
+		handle_end_failed(guest, -ECONNRESET,
+		    "the connection was lost, and session %s could not be come back to within %g s",
+		    guest->session.name, due_seconds(guest, OPTION_RECONNECT_MS));
+	else
+		handle_end_failed(guest, -ECONNRESET,
+		    "the connection to the agent at %s, port %u, ended before the answer to %s was "
+		    "whole%s%s",
+		    due_who(guest), vmm_guest_port(guest), guest->operation->name,
+		    error != 0 ? ": " : "", error != 0 ? strerror(error) : "");
+}

@@ -1,0 +1,12 @@
+/*
+ * errno_name: the errno that the agent's words begin with. Pure.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CLIENT_ERRNO_NAME_H
+#define CLIENT_ERRNO_NAME_H
+
+/* ENOENT of "ENOENT: /x", EBUSY of "busy: quiesced" too; 0 where they begin with none. */
+int errno_name_parse(const char *words);
+
+#endif

@@ -1,0 +1,224 @@
+/*
+ * handle: what a struct vmm_guest is made of, and what the files of this room do with it. For
+ * this room alone; what the functions of <vmm-guest/client.h> promise stands there.
+ *
+ * One operation is under way at a time. Its connection may be another after a while, if it is
+ * a durable session. What stands in the parts below "of the connection" is then begun anew.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CLIENT_HANDLE_H
+#define CLIENT_HANDLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/buffer.h"
+#include "client/durable.h"
+#include "client/operation.h"
+#include "platform/address.h"
+#include "platform/backoff.h"
+#include "platform/io_error.h"
+#include "protocol/frame_reader.h"
+#include "vmm-guest/client.h"
+#include "vmm-guest/protocol.h"
+
+/* What is received at once, and what waits to be sent but for a first frame. */
+#define HANDLE_READ_MAX (64u * 1024)
+#define HANDLE_SEND_MAX (64u * 1024)
+#define HANDLE_ERROR_MAX 512
+#define HANDLE_SIGNALS_MAX 16
+
+enum handle_option {
+	OPTION_CONNECT_MS = 0,
+	OPTION_RETRY_MS,
+	OPTION_ANSWER_MS,
+	OPTION_TIMEOUT_MS,
+	OPTION_RECONNECT_MS,
+	OPTION_JSON_MAX,
+	OPTION_OUTPUT_MAX,
+	OPTION_CANCEL_FD,
+	OPTION_REPORT,
+	OPTION_HANDSHAKE,
+	OPTION_COUNT
+};
+
+/* Where an operation stands. */
+enum handle_state {
+	HANDLE_IDLE = 0, /* none was begun */
+	HANDLE_CONNECTS, /* a connection is to be made, or is being made */
+	HANDLE_SHAKES,	 /* it is there, and the device has not said OK */
+	HANDLE_TALKS,
+	HANDLE_OVER, /* the end is still to be told */
+	HANDLE_TOLD, /* and was */
+};
+
+/* What goes out: SENT of the bytes in DATA have gone. In front of it, of what stands below, goes
+ * what does not wait for input's turn. */
+struct outbound {
+	uint8_t *data;
+	size_t size;
+	size_t sent;
+	size_t len;
+	bool is_deaf;	 /* the agent takes nothing any more */
+	bool eof_is_due; /* of what is not durable */
+	bool has_eof;	 /* vmm_guest_eof() was called */
+	bool detach_is_due;
+	bool thaw_is_due;
+	bool resize_is_due;
+	struct frame_resize size_due;
+	size_t signal_count;
+	uint8_t signals[HANDLE_SIGNALS_MAX];
+};
+
+/* A piece of a frame that has come: all of it, for what is no stream of bytes. */
+struct piece {
+	uint8_t type;
+	bool is_last;
+	const uint8_t *data;
+	size_t len;
+};
+
+struct vmm_guest {
+	/* ---- of the handle */
+	char *address_text; /* NULL: the caller makes the connections */
+	int64_t options[OPTION_COUNT];
+	int error; /* -errno */
+	char error_text[HANDLE_ERROR_MAX];
+
+	/* ---- of the operation */
+	const struct operation *operation;
+	enum handle_state state;
+	enum vmm_guest_event end; /* of HANDLE_OVER */
+	int result;
+	struct address address;
+	struct buffer first; /* the first frame, header and all */
+	uint64_t deadline_ms;
+	uint64_t give_up_ms; /* that nobody listens is borne until then */
+	bool has_begun;	     /* of a program: it runs, or has run */
+	bool has_exited;     /* STATUS `exited` has come */
+	bool worker_is_lost; /* as the agent's words say that came last */
+	bool is_durable;
+	bool leaves;	  /* vmm_guest_detach() was called */
+	bool has_size;	  /* vmm_guest_resize() was called */
+	bool is_answered; /* the agent owes no answer (right now) */
+	bool handshake;
+	struct durable session;
+	struct buffer answer;	 /* the last JSON */
+	struct buffer kept[3];	 /* STDOUT, STDERR, DATA of the blocking functions */
+	struct backoff backoff;	 /* of tries to connect */
+	uint64_t reconnect_ms;	 /* a durable session's connection is lost: until when to try */
+	uint64_t reconnect_mark; /* how far it had come when it was last attached to */
+	uint64_t attached_ms;	 /* and when that was; 0: never */
+
+	/* ---- of the connection */
+	int fd;
+	bool connect_is_due; /* VMM_GUEST_EVENT_CONNECT */
+	bool is_connecting;  /* connect(2) is under way */
+	uint64_t try_ms;     /* when to make it; CLOCK_NEVER: not by time */
+	uint64_t try_until_ms;
+	bool has_sent;	/* something of the request */
+	bool has_ended; /* nothing more comes than what was received */
+	int end_error;
+	bool awaits_attached; /* ATTACH is not answered: nothing else goes out */
+	uint64_t progress_ms; /* when something came, or went, last */
+	uint64_t words_ms;    /* when words that are held are a program's after all */
+	struct io_lack lack;  /* of the kernel's memory */
+	struct buffer words;  /* of STDERR before it is known whose they are */
+	bool words_are_due;   /* they are a program's: to be given out */
+	struct outbound out;
+	struct frame_reader reader;
+	struct frame_header frame; /* that is being given out */
+	struct buffer text;	   /* a frame that is to be whole, as far as it has come */
+};
+
+/* ---- handle.c: errors and ends */
+
+/* Sets the error -R and its words. Returns R. */
+int handle_fail(struct vmm_guest *guest, int r, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The operation is over with RESULT, or with the error R; its connection is closed. */
+void handle_end(struct vmm_guest *guest, enum vmm_guest_event end, int result);
+void handle_end_failed(struct vmm_guest *guest, int r, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Forgets the connection, if there is one, and has another made at TRY_MS. */
+void handle_connect_at(struct vmm_guest *guest, uint64_t try_ms);
+
+/* The connection is there. */
+void handle_connected(struct vmm_guest *guest);
+
+/* Whether an operation is under way. */
+static inline bool
+handle_is_busy(const struct vmm_guest *guest)
+{
+	return guest->state != HANDLE_IDLE && guest->state != HANDLE_OVER &&
+	       guest->state != HANDLE_TOLD;
+}
+
+/* ---- outbound.c */
+
+/* Empties it. */
+void outbound_clear(struct vmm_guest *guest);
+
+/* What a connection begins with, as its state says: the handshake, or the first frame. Returns 0
+ * or -ENOMEM. */
+int outbound_begin(struct vmm_guest *guest);
+
+/* Adds a frame. Returns 0 or -ENOMEM; a frame of a type that is no first one fits always. */
+int outbound_put(struct vmm_guest *guest, uint8_t type, const void *payload, size_t len);
+
+/* Whether all was sent that there is. */
+bool outbound_is_empty(const struct vmm_guest *guest);
+
+/* ---- inbound.c */
+
+/* Where to receive to, and how much: 0 where vmm_guest_next() has to go on first. And: so much
+ * has come. */
+size_t inbound_room(struct vmm_guest *guest, uint8_t **ret);
+void inbound_received(struct vmm_guest *guest, size_t len);
+
+/* ---- answer_exec.c, answer_file.c, answer_durable.c: what the pieces mean */
+
+/* Whether the words that are held turn out to be a program's by what comes behind them. */
+bool answer_exec_words_are_due(const struct vmm_guest *guest);
+
+/* Takes PIECE. Returns the event that it is, with *PIECE what is to be given out. */
+enum vmm_guest_event answer_exec_take(struct vmm_guest *guest, struct piece *piece);
+enum vmm_guest_event answer_file_take(struct vmm_guest *guest, struct piece *piece);
+
+/* The JSON in PIECE is what vmm_guest_answer() gives from now on; PIECE is that. */
+void answer_keep(struct vmm_guest *guest, struct piece *piece);
+
+/* What is to be done before PIECE, of a durable session, is given out. Returns whether it is. */
+bool answer_durable_take(struct vmm_guest *guest, struct piece *piece);
+
+/* EXIT has come and ATTACH was not answered. */
+void answer_durable_refused(struct vmm_guest *guest);
+
+/* The connection was lost. Returns whether that is not the end. */
+bool answer_durable_lose(struct vmm_guest *guest);
+
+/* ---- due.c: what time brings */
+
+/* When due_act() has something to do, CLOCK_NEVER: never. And: it is done. */
+uint64_t due_ms(const struct vmm_guest *guest);
+void due_act(struct vmm_guest *guest);
+
+/* The connection, of which nothing is left to be read, came to its end, or never was: another is
+ * made, or the operation is over. */
+void due_lose(struct vmm_guest *guest);
+
+/* ---- step.c */
+
+/* A step, in which bytes are received where EVENTS of poll(2) say that there are some. */
+void step_io(struct vmm_guest *guest, int events);
+
+/* ---- connect.c */
+
+/* Goes on with making the connection. */
+void connect_step(struct vmm_guest *guest);
+
+#endif

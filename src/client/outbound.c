@@ -1,0 +1,358 @@
+/*
+ * outbound: what goes out, in which order, and how much of it waits.
+ *
+ * All that waits is a few frames in one block. Input is taken only as far as there is room in
+ * it; signals, sizes and ends are kept beside it until there is, and so never wait behind
+ * more than that. Of a durable session input is kept in its ring, as it may have to be
+ * sent again.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/handle.h"
+#include "platform/clock.h"
+#include "protocol/frame.h"
+#include "protocol/handshake.h"
+
+/* What is left free of input for the frames that overtake it, each of at most 13 bytes. */
+#define OUTBOUND_SPARE 256
+
+#define OUTBOUND_SIGNAL_MAX 64
+
+/* ---- the block ------------------------------------------------------------- */
+
+void
+outbound_clear(struct vmm_guest *guest)
+{
+	guest->out.sent = 0;
+	guest->out.len = 0;
+}
+
+bool
+outbound_is_empty(const struct vmm_guest *guest)
+{
+	return guest->out.sent == guest->out.len;
+}
+
+/* Makes room for LEN bytes. */
+static int
+outbound_reserve(struct outbound *out, size_t len)
+{
+	size_t size = out->len + len < HANDLE_SEND_MAX ? HANDLE_SEND_MAX : out->len + len;
+	uint8_t *grown;
+
+	if (out->sent == out->len) {
+		out->sent = 0;
+		out->len = 0;
+	}
+	if (out->size - out->len >= len)
+		return 0;
+	grown = realloc(out->data, size);
+	if (grown == NULL)
+		return -ENOMEM;
+	out->data = grown;
+	out->size = size;
+	return 0;
+}
+
+static int
+outbound_put_bytes(struct outbound *out, const void *data, size_t len)
+{
+	int r = outbound_reserve(out, len);
+
+	if (r == 0)
+		memcpy(out->data + out->len, data, len);
+	if (r == 0)
+		out->len += len;
+	return r;
+}
+
+int
+outbound_put(struct vmm_guest *guest, uint8_t type, const void *payload, size_t len)
+{
+	struct outbound *out = &guest->out;
+	int r = outbound_reserve(out, VMM_GUEST_HEADER_LEN + len);
+
+	if (r < 0)
+		return r;
+	frame_header_format(out->data + out->len, type, (uint32_t)len);
+	if (len > 0)
+		memcpy(out->data + out->len + VMM_GUEST_HEADER_LEN, payload, len);
+	out->len += VMM_GUEST_HEADER_LEN + len;
+	return 0;
+}
+
+/* How much input there is room for, of one frame. */
+static size_t
+outbound_space(const struct outbound *out)
+{
+	size_t used = out->sent == out->len ? 0 : out->len;
+	size_t taken = used + OUTBOUND_SPARE + VMM_GUEST_HEADER_LEN;
+
+	return taken < HANDLE_SEND_MAX ? HANDLE_SEND_MAX - taken : 0;
+}
+
+int
+outbound_begin(struct vmm_guest *guest)
+{
+	char line[HANDSHAKE_LINE_MAX];
+	struct outbound *out = &guest->out;
+
+	outbound_clear(guest);
+	if (guest->state == HANDLE_SHAKES)
+		return outbound_put_bytes(
+		    out, line, handshake_format_connect(line, sizeof(line), vmm_guest_port(guest)));
+	return outbound_put_bytes(out, guest->first.data, guest->first.len);
+}
+
+/* ---- what is due ----------------------------------------------------------- */
+
+static bool
+outbound_has_input(const struct vmm_guest *guest)
+{
+	return guest->operation != NULL && (guest->operation->flags & OPERATION_INPUT) != 0;
+}
+
+static bool
+outbound_is_upload(const struct vmm_guest *guest)
+{
+	return guest->operation->kind == OPERATION_FILE;
+}
+
+/* Signals and the size go first. */
+static int
+outbound_put_signals(struct vmm_guest *guest)
+{
+	struct outbound *out = &guest->out;
+	uint8_t payload[VMM_GUEST_OUTPUT_ACK_LEN];
+	int r = 0;
+
+	for (size_t i = 0; i < out->signal_count && r == 0; i++) {
+		frame_signal_format(payload, out->signals[i]);
+		r = outbound_put(guest, VMM_GUEST_SIGNAL, payload, VMM_GUEST_SIGNAL_LEN);
+	}
+	out->signal_count = 0;
+	if (r == 0 && out->resize_is_due) {
+		frame_resize_format(payload, out->size_due);
+		r = outbound_put(guest, VMM_GUEST_RESIZE, payload, VMM_GUEST_RESIZE_LEN);
+	}
+	out->resize_is_due = false;
+	return r;
+}
+
+/* All output below the session's offset was given out. */
+static int
+outbound_put_ack(struct vmm_guest *guest)
+{
+	struct durable *session = &guest->session;
+	uint8_t payload[VMM_GUEST_OUTPUT_ACK_LEN];
+
+	if (!session->holds || session->offset < session->ack_due)
+		return 0;
+	session->ack_due = session->offset + DURABLE_ACK_EVERY;
+	frame_output_ack_format(payload, session->offset);
+	return outbound_put(guest, VMM_GUEST_OUTPUT_ACK, payload, sizeof(payload));
+}
+
+/* Of a durable session: as much of its input as there is room for, and the end. */
+static int
+outbound_put_kept(struct vmm_guest *guest)
+{
+	struct durable *session = &guest->session;
+	size_t space = outbound_space(&guest->out);
+	uint8_t *place;
+	size_t len;
+	int r;
+
+	if (!session->wants_input || session->stdin_closed)
+		return 0;
+	if (resend_has_bytes(&session->input) && space > 0) {
+		r = outbound_reserve(&guest->out, VMM_GUEST_HEADER_LEN + space);
+		if (r < 0)
+			return r;
+		place = guest->out.data + guest->out.len;
+		len = resend_take(&session->input, place + VMM_GUEST_HEADER_LEN, space);
+		frame_header_format(place, VMM_GUEST_STDIN, (uint32_t)len);
+		guest->out.len += VMM_GUEST_HEADER_LEN + len;
+	}
+	if (!resend_has_end(&session->input))
+		return 0;
+	session->input.eof_is_sent = true;
+	return outbound_put(guest, VMM_GUEST_EOF, NULL, 0);
+}
+
+/* What goes behind all input. */
+static int
+outbound_put_ends(struct vmm_guest *guest)
+{
+	struct outbound *out = &guest->out;
+	bool waits = guest->is_durable && guest->session.wants_input &&
+		     !guest->session.stdin_closed && resend_has_bytes(&guest->session.input);
+	int r = 0;
+
+	if (out->eof_is_due)
+		r = outbound_put(guest,
+		    outbound_is_upload(guest) ? VMM_GUEST_FILE_DONE : VMM_GUEST_EOF, NULL, 0);
+	out->eof_is_due = false;
+	if (r == 0 && out->thaw_is_due)
+		r = outbound_put(guest, VMM_GUEST_THAW, NULL, 0);
+	out->thaw_is_due = false;
+	if (r < 0 || !out->detach_is_due || waits)
+		return r;
+	out->detach_is_due = false;
+	return outbound_put(guest, VMM_GUEST_DETACH, NULL, 0);
+}
+
+/* Puts what is due behind what waits, at most once round. */
+static int
+outbound_fill(struct vmm_guest *guest)
+{
+	int r = 0;
+
+	if (guest->awaits_attached)
+		return 0;
+	/* Of these alone there might be more than there is room for. */
+	if (outbound_space(&guest->out) == 0)
+		return 0;
+	r = outbound_put_signals(guest);
+	if (r == 0 && guest->is_durable)
+		r = outbound_put_ack(guest);
+	if (r == 0 && guest->is_durable)
+		r = outbound_put_kept(guest);
+	return r < 0 ? r : outbound_put_ends(guest);
+}
+
+/* ---- for who sends --------------------------------------------------------- */
+
+size_t
+vmm_guest_pending(struct vmm_guest *guest, const void **ret_data)
+{
+	struct outbound *out = &guest->out;
+
+	*ret_data = NULL;
+	if (!handle_is_busy(guest) || out->is_deaf || guest->has_ended)
+		return 0;
+	if (guest->state == HANDLE_TALKS && outbound_fill(guest) < 0) {
+		handle_end_failed(guest, -ENOMEM, "out of memory");
+		return 0;
+	}
+	*ret_data = out->data + out->sent;
+	return out->len - out->sent;
+}
+
+void
+vmm_guest_sent(struct vmm_guest *guest, size_t len)
+{
+	struct outbound *out = &guest->out;
+	size_t waits = out->len - out->sent;
+
+	out->sent += len < waits ? len : waits;
+	guest->has_sent |= guest->state == HANDLE_TALKS;
+	guest->progress_ms = clock_mono_ms();
+}
+
+/* ---- for who has something to send ------------------------------------------ */
+
+size_t
+vmm_guest_room(const struct vmm_guest *guest)
+{
+	if (!handle_is_busy(guest) || !outbound_has_input(guest) || guest->out.has_eof)
+		return 0;
+	if (guest->is_durable)
+		return resend_room(&guest->session.input);
+	/* Behind the handshake nothing else goes. */
+	if (guest->state != HANDLE_TALKS)
+		return 0;
+	return outbound_space(&guest->out);
+}
+
+int
+vmm_guest_write(struct vmm_guest *guest, const void *data, size_t len)
+{
+	size_t room = vmm_guest_room(guest);
+	int r;
+
+	if (!outbound_has_input(guest) || guest->out.has_eof)
+		return handle_fail(guest, -EINVAL, "there is nothing that takes input");
+	if (!handle_is_busy(guest) || guest->out.is_deaf ||
+	    (guest->is_durable && (!guest->session.wants_input || guest->session.stdin_closed)))
+		return -EPIPE;
+	len = len < room ? len : room;
+	if (len == 0)
+		return 0;
+	if (guest->is_durable)
+		r = resend_put(&guest->session.input, data, len);
+	else
+		r = outbound_put(guest,
+		    outbound_is_upload(guest) ? VMM_GUEST_FILE_DATA : VMM_GUEST_STDIN, data, len);
+	return r < 0 ? handle_fail(guest, r, "out of memory") : (int)len;
+}
+
+int
+vmm_guest_eof(struct vmm_guest *guest)
+{
+	if (!outbound_has_input(guest) || guest->out.has_eof)
+		return handle_fail(guest, -EINVAL, "there is no input that could end");
+	if (!handle_is_busy(guest))
+		return 0;
+	guest->out.has_eof = true;
+	if (guest->is_durable)
+		guest->session.input.has_eof = true;
+	else
+		guest->out.eof_is_due = true;
+	return 0;
+}
+
+/* Whether there is a program that a signal or a size is for. */
+static bool
+outbound_has_program(const struct vmm_guest *guest)
+{
+	return guest->operation != NULL && guest->operation->kind == OPERATION_PROGRAM;
+}
+
+int
+vmm_guest_signal(struct vmm_guest *guest, int signal)
+{
+	struct outbound *out = &guest->out;
+
+	if (!outbound_has_program(guest) || signal < 1 || signal > OUTBOUND_SIGNAL_MAX)
+		return handle_fail(
+		    guest, -EINVAL, "signal %d: there is no program, or no such one", signal);
+	if (out->signal_count == HANDLE_SIGNALS_MAX)
+		return handle_fail(guest, -EAGAIN, "too many signals wait to be sent");
+	out->signals[out->signal_count++] = (uint8_t)signal;
+	return 0;
+}
+
+int
+vmm_guest_resize(struct vmm_guest *guest, uint16_t columns, uint16_t rows)
+{
+	if (!outbound_has_program(guest))
+		return handle_fail(guest, -EINVAL, "there is no program with a terminal");
+	guest->out.size_due = (struct frame_resize){ .columns = columns, .rows = rows };
+	guest->out.resize_is_due = true;
+	guest->has_size = true;
+	return 0;
+}
+
+int
+vmm_guest_detach(struct vmm_guest *guest)
+{
+	if (!handle_is_busy(guest) || !guest->is_durable)
+		return handle_fail(guest, -EINVAL, "there is no durable session to be left");
+	guest->leaves = true;
+	guest->out.detach_is_due = true;
+	return 0;
+}
+
+int
+vmm_guest_thaw(struct vmm_guest *guest)
+{
+	if (!handle_is_busy(guest) || guest->operation->type != VMM_GUEST_QUIESCE)
+		return handle_fail(guest, -EINVAL, "there is no QUIESCE under way");
+	guest->out.thaw_is_due = true;
+	return 0;
+}
