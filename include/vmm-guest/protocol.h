@@ -143,7 +143,7 @@ enum vmm_guest_file_frame {
 	VMM_GUEST_FILE_WATCH_REQ = 0x29,   /* [2] JSON */
 	VMM_GUEST_FILE_ACK = 0x30,	   /* [1] empty */
 	VMM_GUEST_FILE_ERR = 0x31,	   /* [1] last: UTF-8 text */
-	VMM_GUEST_FILE_STAT = 0x32,	   /* [2] JSON, one entry */
+	VMM_GUEST_FILE_STAT = 0x32,	   /* [2] JSON, one entry; [3] in WRITE too: a hole */
 	VMM_GUEST_FILE_LIST = 0x33,	   /* [2] JSON, array of entries */
 	VMM_GUEST_FILE_EVENT = 0x34,	   /* [2] JSON, one event */
 	VMM_GUEST_FILE_SYMLINK_REQ = 0x60, /* [3] JSON */

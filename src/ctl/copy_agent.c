@@ -16,6 +16,7 @@ copy_agent_look(struct copy *copy, struct client_error *error)
 		GUEST_FEATURES_USER_IO,
 		GUEST_FEATURES_SET,
 		GUEST_FEATURES_MORE,
+		GUEST_FEATURES_HOLE,
 	};
 	struct copy_agent *agent = &copy->agent;
 	struct copy_patience patience = { 0 };

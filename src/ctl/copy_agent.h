@@ -16,6 +16,7 @@ enum copy_feature {
 	COPY_USER = 1 << 0,  /* "user" in WRITE and READ */
 	COPY_SET = 1 << 1,   /* and in all of port 53, with owner and time */
 	COPY_AHEAD = 1 << 2, /* several requests on one connection */
+	COPY_HOLES = 1 << 3, /* in WRITE */
 };
 
 /* Asks for it, unless it is known, and waits where the agent is busy. Where it can't be asked it

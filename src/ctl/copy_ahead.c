@@ -18,6 +18,7 @@
 #include "ctl/core/guest_entry.h"
 #include "ctl/target.h"
 #include "platform/clock.h"
+#include "protocol/file_entry.h"
 
 /* Requests that may be unanswered on a connection: one at first, and two more with each
  * answer, so that little is sent twice to an agent that closes soon; at most this. */
@@ -236,43 +237,63 @@ copy_ahead_break(struct copy_ahead *ahead)
 	ahead->is_answered = ahead->is_lost = false;
 }
 
-/* Reads the next piece of SOURCE to *RET, behind what was put and a frame of IN_FRONT. */
-static ssize_t
-copy_ahead_read(struct copy_ahead *ahead, const struct guest_file_source *source, size_t in_front,
-    uint8_t **ret, struct client_error *error)
-{
-	uint8_t *place =
-	    guest_ahead_room(&ahead->guest, in_front + VMM_GUEST_HEADER_LEN + VMM_GUEST_DATA_MAX);
-	ssize_t n;
+/* The next of a source: zeros that were not read, and bytes that were. */
+struct copy_ahead_piece {
+	uint64_t hole;
+	uint8_t *bytes;
+	ssize_t len; /* 0: it is the end */
+};
 
+/* Reads the next piece of SOURCE to *RET, behind what was put and a frame of IN_FRONT. Returns 0
+ * or -errno. */
+static int
+copy_ahead_read(struct copy_ahead *ahead, const struct guest_file_source *source, size_t in_front,
+    struct copy_ahead_piece *ret, struct client_error *error)
+{
+	uint8_t *place;
+
+	if (source->tells_holes)
+		in_front += VMM_GUEST_HEADER_LEN + FILE_HOLE_TEXT_MAX;
+	place =
+	    guest_ahead_room(&ahead->guest, in_front + VMM_GUEST_HEADER_LEN + VMM_GUEST_DATA_MAX);
 	if (place == NULL) {
 		client_fail(error, "out of memory");
 		return -ENOMEM;
 	}
-	*ret = place + in_front + VMM_GUEST_HEADER_LEN;
-	do
-		n = read(source->fd, *ret, VMM_GUEST_DATA_MAX);
-	while (n < 0 && errno == EINTR);
-	if (n >= 0)
-		return n;
-	n = -errno;
-	client_fail(error, "can't read %s: %s", source->name, strerror((int)-n));
-	return n;
+	ret->bytes = place + in_front + VMM_GUEST_HEADER_LEN;
+	ret->len = guest_file_read_source(source, ret->bytes, &ret->hole, error);
+	return ret->len < 0 ? (int)ret->len : 0;
 }
 
-/* Puts what SOURCE has, of which the first N bytes are at PIECE. */
+static void
+copy_ahead_put_piece(struct copy_ahead *ahead, const struct copy_ahead_piece *piece)
+{
+	int64_t bytes = (int64_t)piece->hole + piece->len;
+	char text[FILE_HOLE_TEXT_MAX];
+
+	if (piece->hole > 0)
+		guest_ahead_put(
+		    &ahead->guest, VMM_GUEST_FILE_STAT, text, file_hole_format(piece->hole, text));
+	if (piece->len > 0)
+		guest_ahead_put(
+		    &ahead->guest, VMM_GUEST_FILE_DATA, piece->bytes, (size_t)piece->len);
+	ahead->current->bytes += bytes;
+	progress_add(&ahead->copy->progress, bytes);
+}
+
+/* Puts what SOURCE has, of which PIECE is the first. */
 static int
 copy_ahead_put_data(struct copy_ahead *ahead, const struct guest_file_source *source, uint64_t size,
-    uint8_t *piece, ssize_t n, struct client_error *error)
+    struct copy_ahead_piece *piece, struct client_error *error)
 {
-	struct copy_job *job = ahead->current;
+	const struct copy_job *job = ahead->current;
+	int r = 0;
 
-	while (n > 0) {
-		guest_ahead_put(&ahead->guest, VMM_GUEST_FILE_DATA, piece, (size_t)n);
-		job->bytes += n;
-		progress_add(&ahead->copy->progress, n);
+	for (;;) {
+		copy_ahead_put_piece(ahead, piece);
 		/* Asked for more there was no more than that. */
-		if (n < VMM_GUEST_DATA_MAX && (uint64_t)job->bytes == size)
+		if (piece->len == 0 ||
+		    (piece->len < VMM_GUEST_DATA_MAX && (uint64_t)job->bytes == size))
 			break;
 		if (guest_ahead_unsent(&ahead->guest) >= GUEST_AHEAD_SEND &&
 		    copy_ahead_flush(ahead) < 0)
@@ -280,11 +301,13 @@ copy_ahead_put_data(struct copy_ahead *ahead, const struct guest_file_source *so
 		/* Refused: what else it has is not asked for. */
 		if (ahead->is_answered)
 			break;
-		n = copy_ahead_read(ahead, source, 0, &piece, error);
+		r = copy_ahead_read(ahead, source, 0, piece, error);
+		if (r < 0)
+			break;
 	}
-	if (n < 0) {
+	if (r < 0) {
 		copy_ahead_break(ahead);
-		return (int)n;
+		return r;
 	}
 	if (guest_ahead_room(&ahead->guest, VMM_GUEST_HEADER_LEN) == NULL)
 		return copy_ahead_lose(ahead, -ENOMEM);
@@ -297,10 +320,9 @@ copy_ahead_write(struct copy_ahead *ahead, const struct file_request *request,
     const struct guest_file_source *source, uint64_t size, struct client_error *error)
 {
 	struct file_request more = *request;
-	uint8_t *piece;
+	struct copy_ahead_piece piece;
 	size_t len;
 	char *json;
-	ssize_t n;
 	int r;
 
 	more.more = true;
@@ -308,13 +330,11 @@ copy_ahead_write(struct copy_ahead *ahead, const struct file_request *request,
 	if (r < 0)
 		return r;
 	/* Before anything is put: what can't be read is not asked for. */
-	n = copy_ahead_read(ahead, source, VMM_GUEST_HEADER_LEN + len, &piece, error);
-	if (n >= 0)
+	r = copy_ahead_read(ahead, source, VMM_GUEST_HEADER_LEN + len, &piece, error);
+	if (r == 0)
 		guest_ahead_put(&ahead->guest, VMM_GUEST_FILE_WRITE_REQ, json, len);
 	free(json);
-	if (n < 0)
-		return (int)n;
-	return copy_ahead_put_data(ahead, source, size, piece, n, error);
+	return r < 0 ? r : copy_ahead_put_data(ahead, source, size, &piece, error);
 }
 
 int

@@ -24,6 +24,9 @@
 /* Of what is not a regular file, such as standard input. */
 #define COPY_IN_STREAM_MODE (S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH)
 
+/* Of st_blocks: stat(3type). */
+#define COPY_IN_BLOCK 512
+
 static void
 copy_in_want_mtime(const struct copy *copy, struct file_request *request, struct timespec mtime)
 {
@@ -40,6 +43,13 @@ copy_in_count(void *argument, int64_t bytes)
 	progress_add(&copy->progress, bytes);
 }
 
+/* Whether a file like ST has fewer blocks than bytes. */
+static bool
+copy_in_has_holes(const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && st->st_blocks < st->st_size / COPY_IN_BLOCK;
+}
+
 /* Sends what FD has, a file like ST, to PATH: by AHEAD, or on a connection of its own. A
  * file that is there keeps its mode, unless -p. */
 static int
@@ -48,7 +58,11 @@ copy_in_send(struct copy *copy, struct copy_ahead *ahead, int fd, const char *he
 {
 	struct file_request request = { .path = path, .user = copy->user };
 	const struct guest_file_source source = {
-		.fd = fd, .name = here, .count = copy_in_count, .argument = copy
+		.fd = fd,
+		.name = here,
+		.tells_holes = (copy->agent.features & COPY_HOLES) != 0 && copy_in_has_holes(st),
+		.count = copy_in_count,
+		.argument = copy,
 	};
 	int r = S_ISREG(st->st_mode)
 		    ? copy_agent_check_size(copy, path, (uint64_t)st->st_size, error)
@@ -395,7 +409,7 @@ copy_in_look_at_agent(struct copy *copy, const struct stat *st)
 {
 	struct client_error ignored;
 
-	if (S_ISREG(st->st_mode) && st->st_size > COPY_AGENT_FILE_LEAST)
+	if (S_ISREG(st->st_mode) && (st->st_size > COPY_AGENT_FILE_LEAST || copy_in_has_holes(st)))
 		(void)copy_agent_look(copy, &ignored);
 }
 

@@ -6,10 +6,12 @@
 #include "protocol/file_entry.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/text.h"
 #include "protocol/base64.h"
 #include "protocol/message.h"
 #include "protocol/utf8.h"
@@ -85,7 +87,8 @@ static const struct message_member file_entry_table[] = {
 	{ "dev", NUMBER(dev), .sets = PATHED },
 	{ "ino", NUMBER(ino), .sets = PATHED },
 	{ "nlink", USUAL(nlink), .sets = PATHED, .initial = 1 },
-	{ "hole", NUMBER(hole), .sets = HOLE, .most = MESSAGE_OFFSETS },
+	{ "hole", USUAL(hole), .sets = HOLE, .most = MESSAGE_OFFSETS,
+	    .flags = MESSAGE_NEEDED | MESSAGE_ALWAYS },
 	{ "error", .kind = MESSAGE_TEXT, AT(error), .sets = ERROR, .flags = MESSAGE_NEEDED },
 };
 
@@ -209,6 +212,25 @@ file_tree_parse(const char *text, size_t len, struct file_tree_entry *ret,
 	*ret_json = object;
 	object = NULL;
 	return 0;
+}
+
+int
+file_hole_parse(const char *text, size_t len, uint64_t *ret, struct json_error *error)
+{
+	const struct message message = file_entry_message(HOLE);
+	struct file_tree_entry entry;
+	int r = message_parse(&message, text, len, &entry, NULL, error);
+
+	if (r == 0)
+		*ret = entry.hole;
+	return r;
+}
+
+size_t
+file_hole_format(uint64_t hole, char ret[FILE_HOLE_TEXT_MAX])
+{
+	(void)text_format(ret, FILE_HOLE_TEXT_MAX, "{\"hole\":%" PRIu64 "}", hole);
+	return strlen(ret);
 }
 
 /* ---- a list that is made ------------------------------------------------- */

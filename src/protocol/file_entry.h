@@ -81,6 +81,14 @@ char *file_tree_format(const struct file_tree_entry *entry, size_t *ret_len);
 int file_tree_parse(const char *text, size_t len, struct file_tree_entry *ret,
     struct json_object **ret_json, struct json_error *error);
 
+/* The bytes of a hole, of a FILE_STAT that is sent in WRITE: under 2^63. Returns as
+ * file_tree_parse(). */
+int file_hole_parse(const char *text, size_t len, uint64_t *ret, struct json_error *error);
+
+/* The payload that says so. Returns its length, without the NUL. */
+#define FILE_HOLE_TEXT_MAX 32
+size_t file_hole_format(uint64_t hole, char ret[FILE_HOLE_TEXT_MAX]);
+
 /* An entry has at least this many bytes, which bounds what a list can hold. */
 #define FILE_ENTRY_TEXT_MIN 100
 

@@ -104,9 +104,9 @@ request_table_find(bool is_file_port, uint8_t type)
 const char *const *
 request_table_features(size_t *ret_count)
 {
-	/* Frames of a running session, which no session begins with; and a member. */
+	/* Frames of a running session, which no session begins with; and members. */
 	static const char *const in_session[] = { "STDIN", "RESIZE", "EOF", "SIGNAL", "DETACH",
-		"OUTPUT_ACK", "more" };
+		"OUTPUT_ACK", "more", "hole" };
 	static const size_t in_session_count = sizeof(in_session) / sizeof(in_session[0]);
 	static const char *names[REQUEST_TABLE_COUNT + sizeof(in_session) / sizeof(in_session[0])];
 

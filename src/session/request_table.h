@@ -35,7 +35,7 @@ struct request {
  * there is none. */
 const struct request *request_table_find(bool is_file_port, uint8_t type);
 
-/* The names of all frames served, and `more`, for STATUS. *RET_COUNT of them; static. */
+/* The names of all frames served, and `more` and `hole`, for STATUS. *RET_COUNT of them; static. */
 const char *const *request_table_features(size_t *ret_count);
 
 #endif

@@ -116,6 +116,15 @@ def cp_in(lab):
 
 
 @client
+def cp_in_holes(lab):
+    source, to = put(lab.folder + "/source", NEW), put(lab.folder + "/to", OLD)
+    whole = NEW + bytes((4 << 20) - len(NEW))
+    os.truncate(source, len(whole))
+    return Call(("cp", source, "vm:" + to), lambda out: content(to) == whole,
+                lambda: content(to) in (OLD, whole))
+
+
+@client
 def cp_out(lab):
     source, to = put(lab.folder + "/source", NEW), put(lab.folder + "/to", OLD)
     return Call(("cp", "-p", "vm:" + source, to), lambda out: content(to) == NEW,

@@ -462,6 +462,22 @@ def write_in_place(lab, path):
         raise Wrong(FALSE, "ACK, and it is %d bytes, %r" % (len(content(path)), there))
 
 
+@scenario(prepare=a_file)
+def write_hole(lab, path):
+    conn = lab.open(codec.FILE_PORT)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        conn.send(codec.FILE_WRITE_REQ, {"path": path})
+        conn.send(codec.FILE_DATA, NEW)
+        conn.send(codec.FILE_STAT, {"hole": 1 << 20})
+        conn.send(codec.FILE_DONE)
+    frames = file_told(conn, PATIENCE, codec.FILE_ACK)
+    there = content(path)
+    if there not in (OLD, NEW + bytes(1 << 20)):
+        raise Wrong(HALF_FILES, "%d bytes" % len(there or b""))
+    if frames is not None and there == OLD:
+        raise Wrong(FALSE, "ACK, and the file is not written")
+
+
 @scenario()
 def write_as_user(lab, _):
     os.chmod(lab.folder, 0o777)

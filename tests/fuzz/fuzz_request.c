@@ -77,9 +77,15 @@ try_tree(const char *text, size_t len)
 	struct file_tree_entry entry;
 	struct file_tree_entry again;
 	struct json_error error;
+	uint64_t hole;
 	char *made;
+	int r = file_tree_parse(text, len, &entry, &json, &error);
+	bool is_hole = r == 0 && entry.shape == FILE_TREE_HOLE;
 
-	if (file_tree_parse(text, len, &entry, &json, &error) < 0)
+	/* What a host says of a hole is what an agent does. */
+	FUZZ_CHECK((file_hole_parse(text, len, &hole, &error) == 0) == is_hole);
+	FUZZ_CHECK(!is_hole || hole == entry.hole);
+	if (r < 0)
 		return;
 	made = file_tree_format(&entry, &len);
 	FUZZ_CHECK(made != NULL && len == strlen(made));

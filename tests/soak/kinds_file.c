@@ -66,6 +66,8 @@ file_write(struct visitor *visitor)
 
 		if (step > len - sent)
 			step = len - sent;
+		if (visitor_draw(visitor, 4) == 0)
+			(void)talk_say(&visitor->talk, VMM_GUEST_FILE_STAT, "{\"hole\":0}");
 		if (talk_send(&visitor->talk, VMM_GUEST_FILE_DATA,
 			visitor->soak->noise + start + sent, step) < 0)
 			break;

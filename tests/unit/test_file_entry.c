@@ -184,6 +184,26 @@ test_a_tree_s_entry_is_refused_by_its_member(void **state)
 }
 
 static void
+test_a_hole_of_an_upload_is_a_number_of_bytes(void **state)
+{
+	static const char *const wrong[] = { "{}", "{\"hole\":-1}", "{\"hole\":\"1\"}",
+		"{\"hole\":1.5}", "{\"hole\":9223372036854775808}", "{\"path\":\"x\"}", "5", "" };
+	static const char right[] = "{\"hole\":9223372036854775807,\"new\":1}";
+	struct json_error error;
+	uint64_t hole = 7;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		assert_int_equal(
+		    file_hole_parse(wrong[i], strlen(wrong[i]), &hole, &error), -EINVAL);
+		assert_string_not_equal(error.text, "");
+		assert_int_equal(hole, 7);
+	}
+	assert_int_equal(file_hole_parse(right, strlen(right), &hole, &error), 0);
+	assert_true(hole == INT64_MAX);
+}
+
+static void
 test_an_empty_directory_is_an_empty_array(void **state)
 {
 	struct file_list list = { 0 };
@@ -315,6 +335,7 @@ main(void)
 		cmocka_unit_test(
 		    test_a_type_that_a_later_agent_tells_is_read_as_one_that_is_not_known),
 		cmocka_unit_test(test_names_that_are_no_utf8_are_sent_all_the_same),
+		cmocka_unit_test(test_a_hole_of_an_upload_is_a_number_of_bytes),
 		cmocka_unit_test(test_an_empty_directory_is_an_empty_array),
 		cmocka_unit_test(test_a_list_is_read_as_it_was_made),
 		cmocka_unit_test(test_a_list_that_no_frame_holds_is_refused_and_not_cut),

@@ -61,7 +61,7 @@ guest_ahead_put(struct guest_ahead *ahead, uint8_t type, const void *payload, si
 
 	frame_header_format(frame, type, (uint32_t)len);
 	if (len > 0 && payload != frame + VMM_GUEST_HEADER_LEN)
-		memcpy(frame + VMM_GUEST_HEADER_LEN, payload, len);
+		memmove(frame + VMM_GUEST_HEADER_LEN, payload, len);
 	client_trace_out(&ahead->client, frame, VMM_GUEST_HEADER_LEN + len);
 	ahead->len += VMM_GUEST_HEADER_LEN + len;
 	ahead->put += VMM_GUEST_HEADER_LEN + len;

@@ -66,7 +66,7 @@ guest_ahead_sent(const struct guest_ahead *ahead)
  * next guest_ahead_send() or guest_ahead_room(). */
 uint8_t *guest_ahead_room(struct guest_ahead *ahead, size_t len);
 
-/* Puts a frame; there is room for it. PAYLOAD may stand where it goes already. */
+/* Puts a frame; there is room for it. PAYLOAD may stand where it goes already, or behind that. */
 void guest_ahead_put(struct guest_ahead *ahead, uint8_t type, const void *payload, size_t len);
 
 /* Sends what the connection takes. Returns 0 when all was sent, or is never to be as the

@@ -18,6 +18,8 @@
 
 #define GUEST_FEATURES_MORE "more" /* several requests of port 53 on one connection */
 
+#define GUEST_FEATURES_HOLE "hole" /* holes in a WRITE */
+
 #define GUEST_FEATURES_QUIESCE "QUIESCE" /* and THAW */
 
 /* What else of STATUS counts for who asks for features. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "platform/compat.h"
+#include "protocol/file_entry.h"
 #include "protocol/utf8.h"
 
 #define GUEST_FILE_ERRNO_MAX 134
@@ -258,12 +259,65 @@ guest_file_wait_source(struct client *client, int source_fd)
 	return polls[1].revents != 0 ? 1 : 0;
 }
 
+/* Goes to the next data of the file FD, *RET_HOLE bytes further on, or to its end; *LEN is made no
+ * more than there is of it. */
+static int
+guest_file_skip_hole(int fd, uint64_t *ret_hole, size_t *len)
+{
+	off_t at = lseek(fd, 0, SEEK_CUR);
+	off_t begin = at < 0 ? -1 : lseek(fd, at, SEEK_DATA);
+	off_t end;
+
+	/* Behind the last data is the end. What can't tell has data alone. */
+	if (at >= 0 && begin < 0)
+		begin = errno == ENXIO ? lseek(fd, 0, SEEK_END) : at;
+	if (begin < 0)
+		return -errno;
+	if (begin < at)
+		begin = at;
+	end = lseek(fd, begin, SEEK_HOLE);
+	if (end > begin && (uint64_t)(end - begin) < *len)
+		*len = (size_t)(end - begin);
+	*ret_hole = (uint64_t)(begin - at);
+	return lseek(fd, begin, SEEK_SET) < 0 ? -errno : 0;
+}
+
+ssize_t
+guest_file_read_source(const struct guest_file_source *source, uint8_t *buffer, uint64_t *ret_hole,
+    struct client_error *error)
+{
+	size_t len = VMM_GUEST_DATA_MAX;
+	ssize_t n = 0;
+
+	*ret_hole = 0;
+	if (source->tells_holes)
+		n = guest_file_skip_hole(source->fd, ret_hole, &len);
+	while (n == 0) {
+		n = read(source->fd, buffer, len);
+		if (n >= 0)
+			return n;
+		n = errno == EINTR ? 0 : -errno;
+	}
+	client_fail(error, "can't read %s: %s", source->name, strerror((int)-n));
+	return n;
+}
+
+static int
+guest_file_send_hole(struct client *client, uint64_t hole)
+{
+	char text[FILE_HOLE_TEXT_MAX];
+	size_t len = file_hole_format(hole, text);
+
+	return hole > 0 ? client_send(client, VMM_GUEST_FILE_STAT, text, len) : 0;
+}
+
 /* Sends DATA frames until the end of the source, then DONE. Returns 0 when it is
  * time to read the answer. */
 static int
 guest_file_send_all(struct client *client, const struct guest_file_source *source, uint8_t *buffer,
     int64_t *sent, struct client_error *error)
 {
+	uint64_t hole;
 	ssize_t n = 1;
 	int r = 0;
 
@@ -271,19 +325,16 @@ guest_file_send_all(struct client *client, const struct guest_file_source *sourc
 		r = guest_file_wait_source(client, source->fd);
 		if (r != 0)
 			break;
-		do
-			n = read(source->fd, buffer, VMM_GUEST_DATA_MAX);
-		while (n < 0 && errno == EINTR);
-		if (n < 0) {
-			r = -errno;
-			client_fail(error, "can't read %s: %s", source->name, strerror(-r));
-			return r;
-		}
-		r = client_send(
-		    client, n > 0 ? VMM_GUEST_FILE_DATA : VMM_GUEST_FILE_DONE, buffer, (size_t)n);
+		n = guest_file_read_source(source, buffer, &hole, error);
+		if (n < 0)
+			return (int)n;
+		r = guest_file_send_hole(client, hole);
+		if (r == 0)
+			r = client_send(client, n > 0 ? VMM_GUEST_FILE_DATA : VMM_GUEST_FILE_DONE,
+			    buffer, (size_t)n);
 		if (r == 0) {
-			*sent += n;
-			source->count(source->argument, n);
+			*sent += (int64_t)hole + n;
+			source->count(source->argument, (int64_t)hole + n);
 		}
 	}
 	if (r == 1 || client_is_gone(r))

@@ -10,8 +10,10 @@
 #ifndef CTL_CORE_GUEST_FILE_H
 #define CTL_CORE_GUEST_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "ctl/core/client.h"
 #include "protocol/file_request.h"
@@ -64,10 +66,17 @@ int guest_file_read(const struct client_target *target, const struct file_reques
 struct guest_file_source {
 	int fd;
 	const char *name;
+	bool tells_holes; /* it is a regular file, and the agent knows holes */
 	void (*count)(void *argument, int64_t bytes);
 	void *argument;
 };
 int guest_file_write(const struct client_target *target, const struct file_request *request,
     const struct guest_file_source *source, struct client_error *error);
+
+/* Reads the next of SOURCE to BUFFER, up to VMM_GUEST_DATA_MAX bytes; in front of these stand
+ * *RET_HOLE zeros that were not read. Returns how many were read, 0 at the end, or -errno with
+ * ERROR filled in. */
+ssize_t guest_file_read_source(const struct guest_file_source *source, uint8_t *buffer,
+    uint64_t *ret_hole, struct client_error *error);
 
 #endif

@@ -141,9 +141,12 @@ file_in_place_add(struct file_in_place *target, const uint8_t *bytes, size_t len
 				return r;
 			continue;
 		}
-		memcpy(conn_tx_buffer() + target->held, bytes, step);
+		if (bytes != NULL)
+			memcpy(conn_tx_buffer() + target->held, bytes, step);
+		else
+			memset(conn_tx_buffer() + target->held, 0, step);
 		target->held += step;
-		bytes += step;
+		bytes += bytes != NULL ? step : 0;
 		len -= step;
 	}
 	return 0;

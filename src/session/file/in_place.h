@@ -34,8 +34,8 @@ struct file_in_place {
 int file_in_place_open(
     struct session *session, const struct file_place *place, struct file_in_place *ret);
 
-/* Takes LEN bytes more. Returns 0, -ETIMEDOUT where a device takes nothing for the
- * stall timeout, -EPIPE, -ECANCELED, or -errno of write(2). */
+/* Takes LEN bytes more; zeros, where BYTES is NULL. Returns 0, -ETIMEDOUT where a device takes
+ * nothing for the stall timeout, -EPIPE, -ECANCELED, or -errno of write(2). */
 int file_in_place_add(struct file_in_place *target, const uint8_t *bytes, size_t len);
 
 /* Writes what is held. Returns as file_in_place_add(). */

@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <unistd.h>
 
 #include "platform/watchdog.h"
+#include "protocol/file_entry.h"
 #include "session/file/user.h"
 #include "session/file/write_state.h"
 
@@ -32,7 +34,9 @@ file_write_fail(struct file_write *write, int error)
 	/* What comes is no row of frames any more, or does not come. */
 	if (error == -EMSGSIZE || error == -ETIMEDOUT)
 		session->has_more = false;
-	if (error == -EFBIG && write->total > max)
+	if (write->bad.code < 0)
+		file_reply_text(session, error, "%s", write->bad.text);
+	else if (error == -EFBIG && write->total > max)
 		file_reply_text(session, error, "file too large (>%" PRIu64 " bytes)", max);
 	else if (error == -EPROTO)
 		file_reply_text(
@@ -49,6 +53,17 @@ file_write_fail(struct file_write *write, int error)
 		file_reply_error(session, error, write->path);
 }
 
+/* Whether the file may have LEN bytes more. */
+static int
+file_write_check(struct file_write *write, uint64_t len)
+{
+	bool has_room = len <= write->session->settings->max_file_bytes - write->total;
+
+	if (!has_room)
+		write->total += len;
+	return has_room ? 0 : -EFBIG;
+}
+
 /* The payload of a DATA frame of LEN bytes, and of those that have come behind it. */
 static int
 file_write_take(struct file_write *write, uint32_t len)
@@ -56,12 +71,10 @@ file_write_take(struct file_write *write, uint32_t len)
 	struct session *session = write->session;
 	uint64_t max = session->settings->max_file_bytes;
 	const uint8_t *piece;
-	ssize_t n;
+	ssize_t n = file_write_check(write, len);
 
-	if (len > max - write->total) {
-		write->total += len;
-		return -EFBIG;
-	}
+	if (n < 0)
+		return (int)n;
 	while ((n = conn_read_joined(&session->conn, file_reply_deadline(session),
 		    max - write->total, &piece)) > 0) {
 		int r = file_write_add(write, piece, (size_t)n);
@@ -72,6 +85,54 @@ file_write_take(struct file_write *write, uint32_t len)
 		watchdog_ping();
 	}
 	return (int)n;
+}
+
+/* LEN zeros that are not written where the file needs none to be. */
+static int
+file_write_skip(struct file_write *write, uint64_t len)
+{
+	off_t end = (off_t)(write->total + len);
+	int r = 0;
+
+	if (write->spool.fd >= 0)
+		return ftruncate(write->spool.fd, end) < 0 ||
+			       lseek(write->spool.fd, end, SEEK_SET) < 0
+			   ? -errno
+			   : 0;
+	while (r == 0 && len > 0) {
+		size_t step = len < VMM_GUEST_DATA_MAX ? (size_t)len : VMM_GUEST_DATA_MAX;
+
+		r = file_in_place_add(&write->in_place, NULL, step);
+		len -= step;
+		watchdog_ping();
+		/* It may be long, and no other frame is looked for. */
+		if (r == 0)
+			r = file_reply_check(write->session);
+	}
+	return r;
+}
+
+/* The payload of a FILE_STAT frame: a hole. */
+static int
+file_write_take_hole(struct file_write *write)
+{
+	struct session *session = write->session;
+	const uint8_t *text;
+	uint64_t hole;
+	ssize_t n = conn_read_whole(&session->conn, file_reply_deadline(session), &text);
+	int r;
+
+	if (n < 0)
+		return n == -EMSGSIZE ? -EPROTO : (int)n;
+	r = file_hole_parse((const char *)text, (size_t)n, &hole, &write->bad);
+	if (r == 0)
+		r = file_write_check(write, hole);
+	if (r == 0)
+		r = file_write_skip(write, hole);
+	if (r == 0)
+		write->total += hole;
+	watchdog_ping();
+	return r;
 }
 
 /* Takes frames up to DONE. */
@@ -89,9 +150,12 @@ file_write_receive(struct file_write *write)
 			return r;
 		if (header->type == VMM_GUEST_FILE_DONE)
 			return 0;
-		if (header->type != VMM_GUEST_FILE_DATA)
-			return -EPROTO;
-		r = file_write_take(write, header->len);
+		if (header->type == VMM_GUEST_FILE_STAT)
+			r = file_write_take_hole(write);
+		else
+			r = header->type == VMM_GUEST_FILE_DATA
+				? file_write_take(write, header->len)
+				: -EPROTO;
 		if (r < 0)
 			return r;
 	}

@@ -8,6 +8,7 @@
 #ifndef SESSION_FILE_WRITE_STATE_H
 #define SESSION_FILE_WRITE_STATE_H
 
+#include "protocol/json.h"
 #include "session/file/in_place.h"
 #include "session/file/place.h"
 #include "session/file/replace.h"
@@ -23,6 +24,7 @@ struct file_write {
 	struct file_in_place in_place; /* where they end, if it is open */
 	struct file_replace spool;     /* where the bytes go, if it is open */
 	struct file_place place;
+	struct json_error bad; /* what is wrong with a hole, if anything is */
 };
 
 /* Whether something stands at the path. */
