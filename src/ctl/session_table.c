@@ -73,7 +73,7 @@ session_table_width(const struct session_table *table, int column)
 
 static void
 session_table_print_row(const struct session_table *table, const struct session_table_row *row,
-    const int *widths, int terminal)
+    const int *widths, int terminal, FILE *out)
 {
 	char command[VMM_GUEST_COMMAND_MAX * 3 + 1];
 	int used = 0;
@@ -81,18 +81,18 @@ session_table_print_row(const struct session_table *table, const struct session_
 	for (int i = 0; i < table->columns_count; i++) {
 		if (widths[i] == 0)
 			continue;
-		(void)printf(
-		    table->columns[i].is_right ? "%*s  " : "%-*s  ", widths[i], row->cells[i]);
+		(void)fprintf(
+		    out, table->columns[i].is_right ? "%*s  " : "%-*s  ", widths[i], row->cells[i]);
 		used += widths[i] + SESSION_TABLE_GAP;
 	}
 	command_make_printable(row->command, command, sizeof(command));
 	if (terminal > used && strlen(command) > (size_t)(terminal - used))
 		command[command_cut(command, (unsigned)(terminal - used))] = '\0';
-	(void)printf("%s\n", command);
+	(void)fprintf(out, "%s\n", command);
 }
 
 void
-session_table_print(const struct session_table *table)
+session_table_print(const struct session_table *table, FILE *out)
 {
 	struct frame_resize terminal = { 0 };
 	int widths[SESSION_TABLE_COLUMNS_MAX];
@@ -102,5 +102,5 @@ session_table_print(const struct session_table *table)
 	if (isatty(STDOUT_FILENO))
 		(void)terminal_get_size(&terminal);
 	for (size_t j = 0; j < table->count; j++)
-		session_table_print_row(table, &table->rows[j], widths, terminal.columns);
+		session_table_print_row(table, &table->rows[j], widths, terminal.columns, out);
 }

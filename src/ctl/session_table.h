@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "vmm-guest/protocol.h"
 
@@ -46,7 +47,7 @@ struct session_table_row *session_table_add(struct session_table *table, const c
  * it is empty. */
 void session_table_put_word(char *cell, const char *word);
 
-/* Prints it; what does not fit onto a terminal's line is cut. */
-void session_table_print(const struct session_table *table);
+/* Prints it to OUT; what does not fit onto a line of our terminal's is cut. */
+void session_table_print(const struct session_table *table, FILE *out);
 
 #endif

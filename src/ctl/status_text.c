@@ -114,7 +114,7 @@ status_text_print_sessions(const struct status *status)
 		if (!status_text_is_own(slot))
 			status_text_fill(session_table_add(&table, slot->command), slot);
 	}
-	session_table_print(&table);
+	session_table_print(&table, stdout);
 	return 0;
 }
 

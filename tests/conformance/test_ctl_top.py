@@ -3,6 +3,7 @@
 wants, so that what is shown is known to the last digit."""
 
 import json
+import re
 
 import pytest
 
@@ -130,6 +131,27 @@ def test_no_more_sessions_are_shown_than_the_terminal_has_lines():
         terminal.type(b"q")
         assert terminal.wait() == 0
         assert terminal.output.count(b"\n") < 20 and b"number-13." not in terminal.output
+
+
+@pytest.mark.parametrize("columns", [20, 60, 80, 120])
+def test_no_line_is_longer_than_the_terminal_is_wide(columns):
+    """One that is would have its end written over the last column."""
+    guest = dict(SECOND, slots=[{"kind": "exec", "session": 1, "name": "ä" * 30, "command": "command " * 40}])
+    with Guest(FIRST, guest) as agent, Terminal(Ctl(agent.path), "top", "-d", "60", columns=columns) as terminal:
+        terminal.read_until(b"Guest")
+        terminal.type(b" q")
+        assert terminal.wait() == 0
+    text = re.sub(r"\033\[\??[0-9]*[A-Za-z]", "", terminal.output.decode())
+    lines = text.replace("\r", "").split("\n")
+    assert max(map(len, lines)) <= columns and len(lines) > 8, lines
+    if columns <= 60:
+        assert "Per s     disks 2.0 KiB read, 6.0 KiB written; network 4.0 KiB in, 0 B out"[:columns] in lines
+
+
+def test_the_time_between_two_looks_may_be_a_part_of_a_second():
+    with Guest(FIRST, SECOND) as guest:
+        assert "50.0%" in Ctl(guest.path).ok("top", "-d", "0.5").decode() and len(guest.asked) == 2
+        assert Ctl(guest.path).run("top", "-d", "0.05").code == 2 and len(guest.asked) == 2
 
 
 def test_what_the_guest_chose_does_nothing_to_the_terminal():

@@ -65,7 +65,7 @@ sessions_show(const struct status *status)
 		quantity_format_ms(row->cells[4], slot->age_ms);
 		quantity_format_bytes(row->cells[5], slot->offset);
 	}
-	session_table_print(&table);
+	session_table_print(&table, stdout);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -21,7 +22,8 @@
 #include "ctl/terminal.h"
 #include "platform/clock.h"
 
-#define TOP_EVERY_SECONDS 2
+#define TOP_EVERY_MS 2000
+#define TOP_EVERY_MS_MIN 100
 #define TOP_MS_PER_S 1000
 #define TOP_US_PER_MS 1000.0
 #define TOP_PERCENT 100.0
@@ -31,12 +33,13 @@
 #define TOP_OTHER_LINES 2
 
 /* See console_codes(4). The ordinary screen is used, so that the last table stays, and below it
- * what is said of an error. A line that is too long is cut. */
+ * what is said of an error. Lines are cut by us: without wrapping (7l) all that is too long would
+ * be written over the last character. */
 #define TOP_SCREEN "\033[?25l\033[?7l"
 #define TOP_SCREEN_OFF "\033[?7h\033[?25h"
 #define TOP_CLEAR "\033[H\033[J"
 
-static uint32_t top_every_s = TOP_EVERY_SECONDS;
+static uint64_t top_every_ms = TOP_EVERY_MS;
 static uint32_t top_rounds; /* 0: until it is ended, on a terminal; else one */
 
 static int
@@ -51,8 +54,8 @@ top_take_count(const struct options_row *row, char *text)
 }
 
 static const struct options_row top_options[] = {
-	OPTIONS_CALL("delay", 'd', "SECONDS", options_take_seconds, &top_every_s,
-	    OPTIONS_OF_SECONDS, "between two looks (default: 2)"),
+	OPTIONS_CALL("delay", 'd', "SECONDS", options_take_ms, &top_every_ms, OPTIONS_OF_SECONDS,
+	    "between two looks, or 0.5, 500ms, 1m (default: 2)"),
 	OPTIONS_CALL("count", 'n', "COUNT", top_take_count, &top_rounds, "a number from 1",
 	    "tables to show, then end (default: no end on a terminal, else 1)"),
 	OPTIONS_END,
@@ -76,6 +79,7 @@ struct top_looks {
 	const struct status *before; /* NULL: there was none */
 	const struct status *now;
 	double ms;
+	FILE *out; /* where they are shown */
 };
 
 struct top_row {
@@ -131,29 +135,30 @@ top_print_cpu(const struct top_looks *looks)
 
 	for (int i = 0; i < FIGURES_CPU_COUNT; i++)
 		all += top_rise(before[i], now[i]);
-	(void)printf("%-9s", "CPU");
+	(void)fprintf(looks->out, "%-9s", "CPU");
 	for (size_t i = 0; i < sizeof(shares) / sizeof(shares[0]); i++) {
 		double part = 0;
 
 		for (int j = 0; j < shares[i].count; j++)
 			part += top_rise(before[shares[i].parts[j]], now[shares[i].parts[j]]);
-		(void)printf("%s %.1f%% %s", i > 0 ? "," : "",
+		(void)fprintf(looks->out, "%s %.1f%% %s", i > 0 ? "," : "",
 		    all > 0 ? part * TOP_PERCENT / all : 0, shares[i].name);
 	}
-	(void)printf("\n");
+	(void)fprintf(looks->out, "\n");
 }
 
 static void
-top_print_room(const struct figures *guest)
+top_print_room(const struct top_looks *looks)
 {
+	const struct figures *guest = &looks->now->guest;
 	char texts[4][QUANTITY_MAX];
 
 	quantity_format_bytes(texts[0], guest->memory[FIGURES_AVAILABLE]);
 	quantity_format_bytes(texts[1], guest->memory[FIGURES_TOTAL]);
 	quantity_format_bytes(texts[2], guest->root.free_bytes);
 	quantity_format_bytes(texts[3], guest->root.bytes);
-	(void)printf("%-9s %s of %s available; root %s of %s free\n", "Memory", texts[0], texts[1],
-	    texts[2], texts[3]);
+	(void)fprintf(looks->out, "%-9s %s of %s available; root %s of %s free\n", "Memory",
+	    texts[0], texts[1], texts[2], texts[3]);
 }
 
 static void
@@ -162,13 +167,13 @@ top_print_pressure(const struct top_looks *looks)
 	const struct figures *now = &looks->now->guest;
 	const struct figures *before = looks->before != NULL ? &looks->before->guest : NULL;
 
-	(void)printf("%-9s", "Pressure");
+	(void)fprintf(looks->out, "%-9s", "Pressure");
 	if (before == NULL || looks->ms <= 0 || !now->has_pressure || !before->has_pressure) {
-		(void)printf(
+		(void)fprintf(looks->out,
 		    now->has_pressure ? " -\n" : " the guest's kernel does not count it\n");
 		return;
 	}
-	(void)printf(" CPU %.1f%%, memory %.1f%%, disks %.1f%% of the time\n",
+	(void)fprintf(looks->out, " CPU %.1f%%, memory %.1f%%, disks %.1f%% of the time\n",
 	    top_rise(before->cpu_stall_us[0], now->cpu_stall_us[0]) / TOP_US_PER_MS * TOP_PERCENT /
 		looks->ms,
 	    top_rise(before->memory_stall_us[0], now->memory_stall_us[0]) / TOP_US_PER_MS *
@@ -200,8 +205,8 @@ top_print_traffic(const struct top_looks *looks)
 		top_format_rate(looks, before.received_bytes, now.received_bytes, texts[2]);
 		top_format_rate(looks, before.sent_bytes, now.sent_bytes, texts[3]);
 	}
-	(void)printf("%-9s disks %s read, %s written; network %s in, %s out\n", "Per s", texts[0],
-	    texts[1], texts[2], texts[3]);
+	(void)fprintf(looks->out, "%-9s disks %s read, %s written; network %s in, %s out\n",
+	    "Per s", texts[0], texts[1], texts[2], texts[3]);
 }
 
 static void
@@ -213,13 +218,13 @@ top_print_guest(const struct top_looks *looks)
 
 	command_make_printable(guest->kernel != NULL ? guest->kernel : "", kernel, sizeof(kernel));
 	quantity_format_ms(up, guest->uptime_ms);
-	(void)printf("%-9s Linux %s, %u CPU%s, up %s\n", "Guest", kernel, guest->cpus,
+	(void)fprintf(looks->out, "%-9s Linux %s, %u CPU%s, up %s\n", "Guest", kernel, guest->cpus,
 	    guest->cpus == 1 ? "" : "s", up);
 	top_print_cpu(looks);
-	top_print_room(guest);
+	top_print_room(looks);
 	top_print_pressure(looks);
 	top_print_traffic(looks);
-	(void)printf("\n");
+	(void)fprintf(looks->out, "\n");
 }
 
 /* ---- the sessions -------------------------------------------------------- */
@@ -289,29 +294,69 @@ top_print_sessions(const struct top_looks *looks, size_t room)
 	qsort(rows, count, sizeof(*rows), top_compare);
 	for (size_t i = 0; i < count && i < room; i++)
 		top_fill(session_table_add(&table, rows[i].slot->command), &rows[i]);
-	session_table_print(&table);
+	session_table_print(&table, looks->out);
 	free(rows);
 	return 0;
 }
 
 /* ---- again and again ----------------------------------------------------- */
 
+/* TEXT, each line as far as COLUMNS go; what does not begin a character takes none. */
+static void
+top_put_lines(const char *text, unsigned columns)
+{
+	unsigned used = 0;
+
+	for (; *text != '\0'; text++) {
+		if (*text == '\n')
+			used = 0;
+		else if (((unsigned char)*text & 0xc0) != 0x80)
+			used++;
+		if (used <= columns)
+			(void)putchar(*text);
+	}
+}
+
+static int
+top_print(const struct top_looks *looks, size_t room)
+{
+	top_print_guest(looks);
+	return top_print_sessions(looks, room);
+}
+
+static int
+top_show_screen(const struct top_looks *looks)
+{
+	struct top_looks held = *looks;
+	struct frame_resize size = { 0 };
+	size_t room = looks->now->slots_count;
+	char *text = NULL;
+	size_t len;
+	int status;
+
+	held.out = open_memstream(&text, &len);
+	if (held.out == NULL)
+		return command_fail("out of memory");
+	if (terminal_get_size(&size))
+		room = size.rows > TOP_HEAD_LINES + TOP_OTHER_LINES
+			   ? size.rows - TOP_HEAD_LINES - TOP_OTHER_LINES
+			   : 0;
+	status = top_print(&held, room);
+	if (fclose(held.out) != 0 && status == 0)
+		status = command_fail("out of memory");
+	if (status == 0) {
+		(void)fputs(TOP_CLEAR, stdout);
+		top_put_lines(text, size.columns > 0 ? size.columns : UINT_MAX);
+	}
+	free(text);
+	return status;
+}
+
 static int
 top_show(const struct top_looks *looks, bool is_screen)
 {
-	struct frame_resize size = { 0 };
-	size_t room = looks->now->slots_count;
-	int status;
+	int status = is_screen ? top_show_screen(looks) : top_print(looks, looks->now->slots_count);
 
-	if (is_screen) {
-		(void)fputs(TOP_CLEAR, stdout);
-		if (terminal_get_size(&size))
-			room = size.rows > TOP_HEAD_LINES + TOP_OTHER_LINES
-				   ? size.rows - TOP_HEAD_LINES - TOP_OTHER_LINES
-				   : 0;
-	}
-	top_print_guest(looks);
-	status = top_print_sessions(looks, room);
 	return fflush(stdout) == 0 ? status : COMMAND_FAILED;
 }
 
@@ -320,7 +365,7 @@ top_show(const struct top_looks *looks, bool is_screen)
 static bool
 top_wait(bool is_screen)
 {
-	uint64_t deadline = clock_mono_ms() + (uint64_t)top_every_s * TOP_MS_PER_S;
+	uint64_t deadline = clock_mono_ms() + top_every_ms;
 	struct pollfd fds[] = {
 		{ .fd = signals_fd(), .events = POLLIN },
 		{ .fd = is_screen ? STDIN_FILENO : -1, .events = POLLIN },
@@ -354,7 +399,8 @@ top_loop(bool is_screen)
 
 	while (status == 0 && (most == 0 || shown < most)) {
 		struct status now = { 0 };
-		struct top_looks looks = { .before = before.json != NULL ? &before : NULL };
+		struct top_looks looks = { .before = before.json != NULL ? &before : NULL,
+			.out = stdout };
 
 		status = status_text_ask_figures(&now);
 		if (status != 0)
@@ -387,8 +433,8 @@ top_run(int count, char **operands)
 
 	(void)count;
 	(void)operands;
-	if (top_every_s == 0)
-		return command_misuse(&top_command, "--delay: at least 1 second");
+	if (top_every_ms < TOP_EVERY_MS_MIN)
+		return command_misuse(&top_command, "--delay: at least 0.1 seconds");
 	signals_catch(SIGINT);
 	signals_catch(SIGTERM);
 	signals_catch(SIGHUP);
