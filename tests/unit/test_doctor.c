@@ -5,17 +5,25 @@
  */
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "ctl/doctor/check.h"
 #include "ctl/doctor/gunzip.h"
 #include "ctl/doctor/kernel_config.h"
+#include "platform/clock.h"
+#include "protocol/frame.h"
 
 #define HOST_MS 1000000000000
 
@@ -32,7 +40,7 @@ static const char *const test_well[FACTS_COUNT] = {
 	[FACTS_SESSION_CONTROLLERS] = "cpu memory pids\n",
 	[FACTS_DEV] = "null\nptmx\npts\nvsock\n",
 	[FACTS_PTS] = "0\nptmx\n",
-	[FACTS_VSOCK] = "bind\nuevent\nunbind\nvirtio3\n",
+	[FACTS_VSOCK_VIRTIO] = "bind\nuevent\nunbind\nvirtio3\n",
 	[FACTS_PTP0] = "KVM virtual PTP\n",
 	[FACTS_RNG] = "virtio_rng.0\n",
 	[FACTS_ENTROPY] = "256\n",
@@ -96,7 +104,7 @@ static void
 assert_finds(const char *name, enum facts_file file, const char *text, enum diagnosis verdict,
     const char *seen)
 {
-	char *before = facts.files[file].text;
+	const struct facts_text before = facts.files[file];
 	struct finding finding;
 
 	facts.files[file].text = (char *)text;
@@ -109,7 +117,7 @@ assert_finds(const char *name, enum facts_file file, const char *text, enum diag
 		assert_non_null(finding.to_do);
 	else
 		assert_null(finding.to_do);
-	facts.files[file].text = before;
+	facts.files[file] = before;
 }
 
 static void
@@ -199,8 +207,25 @@ test_a_guest_without_vsock_is_reached_by_another_way(void **state)
 {
 	(void)state;
 	assert_finds("vsock", FACTS_DEV, "null\nvsockets\n", DIAGNOSIS_ODD, "no /dev/vsock");
-	assert_finds("vsock", FACTS_VSOCK, "bind\nunbind\n", DIAGNOSIS_ODD, "no vsock device");
-	assert_finds("vsock", FACTS_VSOCK, NULL, DIAGNOSIS_ODD, "no vsock device");
+	assert_finds(
+	    "vsock", FACTS_VSOCK_VIRTIO, "bind\nunbind\n", DIAGNOSIS_ODD, "no vsock device");
+	assert_finds("vsock", FACTS_VSOCK_VIRTIO, NULL, DIAGNOSIS_ODD, "no vsock device");
+}
+
+static void
+test_a_vsock_that_is_not_virtios_is_as_good(void **state)
+{
+	(void)state;
+	facts.files[FACTS_VSOCK_VIRTIO] = (struct facts_text){ .error = -ENOENT };
+	assert_says("vsock", DIAGNOSIS_ODD, "no vsock device");
+	assert_finds(
+	    "vsock", FACTS_VSOCK_VMCI, "bind\nmodule\nunbind\n", DIAGNOSIS_ODD, "no vsock");
+	assert_finds("vsock", FACTS_VSOCK_VMCI, "0000:00:07.7\nbind\n", DIAGNOSIS_OK, "by VMCI");
+	assert_finds("vsock", FACTS_VSOCK_HYPERV, "bind\nunbind\n", DIAGNOSIS_OK, "by Hyper-V");
+	assert_finds("vsock", FACTS_MODULES, "ext4 1 0 -\nvsock_loopback 16384 0 - Live 0x0\n",
+	    DIAGNOSIS_ODD, "by loopback alone");
+	assert_finds("vsock", FACTS_MODULES, "vsock 1 2 vsock_loopback ,\n", DIAGNOSIS_ODD,
+	    "no vsock device");
 }
 
 static void
@@ -353,6 +378,75 @@ test_names_that_lead_nowhere_are_found(void **state)
 	assert_finds("resolv.conf", FACTS_RESOLV, NULL, DIAGNOSIS_OK, "no network");
 }
 
+/* ---- the time that it may take --------------------------------------------- */
+
+/* Less than a connection is waited for, and more than STATUS takes on any machine. */
+#define TEST_DEADLINE_MS 3000
+
+/* An agent that has no STATUS, and then does not take another connection. */
+_Noreturn static void
+test_serve_once(int listener)
+{
+	uint8_t bytes[256];
+	int conn = accept(listener, NULL, NULL);
+	size_t len = 0;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (len == 0 || memchr(bytes, '\n', len) == NULL) {
+		ssize_t n = read(conn, bytes + len, sizeof(bytes) - len);
+
+		if (n <= 0)
+			_exit(1);
+		len += (size_t)n;
+	}
+	(void)!write(conn, "OK 1\n", 5);
+	(void)!read(conn, bytes, sizeof(bytes));
+	frame_header_format(bytes, VMM_GUEST_EXIT, VMM_GUEST_EXIT_LEN);
+	frame_exit_format(bytes + VMM_GUEST_HEADER_LEN, (struct frame_exit){ .code = -1 });
+	(void)!write(conn, bytes, VMM_GUEST_HEADER_LEN + VMM_GUEST_EXIT_LEN);
+	(void)close(conn);
+	for (;;)
+		(void)pause();
+}
+
+static void
+test_no_question_goes_on_beyond_the_time_for_all_of_them(void **state)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX, .sun_path = "/tmp/vga-doctor-XXXXXX" };
+	char address[sizeof(name.sun_path) + 8];
+	const struct client_target target = { .address = address, .cancel_fd = -1 };
+	struct client_error error = { "" };
+	struct facts found;
+	uint64_t begun = clock_mono_ms();
+	pid_t child;
+	int listener;
+
+	(void)state;
+	assert_non_null(mkdtemp(name.sun_path));
+	(void)strcat(name.sun_path, "/s");
+	(void)snprintf(address, sizeof(address), "unix:%s", name.sun_path);
+	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(listener, (struct sockaddr *)&name, sizeof(name)), 0);
+	assert_int_equal(listen(listener, 8), 0);
+	child = fork();
+	if (child == 0)
+		test_serve_once(listener);
+	assert_int_equal(facts_ask(&target, TEST_DEADLINE_MS, &found, &error), 0);
+	assert_in_range(clock_mono_ms() - begun, TEST_DEADLINE_MS, CLIENT_CONNECT_MS - 1);
+	for (int i = 0; i < FACTS_COUNT; i++) {
+		assert_null(found.files[i].text);
+		assert_true(i == FACTS_SESSION_CONTROLLERS || found.files[i].error == -ETIMEDOUT ||
+			    found.files[i].error == -ETIME);
+	}
+	facts_done(&found);
+	(void)kill(child, SIGKILL);
+	(void)waitpid(child, NULL, 0);
+	(void)close(listener);
+	(void)unlink(name.sun_path);
+	*strrchr(name.sun_path, '/') = '\0';
+	(void)rmdir(name.sun_path);
+}
+
 /* ---- kernel options ------------------------------------------------------- */
 
 static const struct kernel_option *
@@ -413,6 +507,10 @@ test_one_of_several_transports_is_enough(void **state)
 	assert_option("VIRTIO_MMIO", "CONFIG_VIRTIO_MMIO=m\nCONFIG_VIRTIO_PCI=m\n",
 	    "virtio_pci 1 0\n", DIAGNOSIS_OK);
 	assert_option("VIRTIO_MMIO", "CONFIG_VIRTIO_MENU=y\n", NULL, DIAGNOSIS_WRONG);
+	assert_option("VIRTIO_MMIO", "CONFIG_HYPERV=y\n", NULL, DIAGNOSIS_OK);
+	assert_option("VIRTIO_VSOCKETS", "CONFIG_HYPERV_VSOCKETS=y\n", NULL, DIAGNOSIS_OK);
+	assert_option("VIRTIO_VSOCKETS", "CONFIG_VMWARE_VMCI_VSOCKETS=m\n",
+	    "vmw_vsock_vmci_transport 1 0 - Live 0x0\n", DIAGNOSIS_OK);
 }
 
 static void
@@ -481,6 +579,7 @@ main(void)
 		TEST(test_lost_and_busy_workers_and_a_guest_that_stands_still_are_odd),
 		TEST(test_a_kernel_before_5_10_is_wrong),
 		TEST(test_a_guest_without_vsock_is_reached_by_another_way),
+		TEST(test_a_vsock_that_is_not_virtios_is_as_good),
 		TEST(test_sessions_without_cgroups_or_a_controller_are_wrong),
 		TEST(test_the_sessions_controllers_stand_beside_the_agents_cgroup),
 		TEST(test_a_clock_is_wrong_only_when_no_moment_of_the_question_explains_it),
@@ -490,6 +589,7 @@ main(void)
 		TEST(test_processes_and_open_files_have_the_smallest_of_their_limits),
 		TEST(test_a_guest_without_devpts_has_no_terminals),
 		TEST(test_names_that_lead_nowhere_are_found),
+		TEST(test_no_question_goes_on_beyond_the_time_for_all_of_them),
 		TEST(test_an_option_is_what_its_own_line_sets),
 		TEST(test_a_module_is_odd_until_it_is_loaded),
 		TEST(test_one_of_several_transports_is_enough),

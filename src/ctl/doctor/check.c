@@ -14,7 +14,10 @@ const struct check check_table[] = {
 	{ "workers", .needs_status = true, .judge = check_workers },
 	{ "quiesce", .needs_status = true, .judge = check_quiesce },
 	{ "kernel", .needs = BIT(FACTS_RELEASE), .judge = check_kernel },
-	{ "vsock", .needs = BIT(FACTS_DEV), .looks_at = BIT(FACTS_VSOCK), .judge = check_vsock },
+	{ "vsock", .needs = BIT(FACTS_DEV),
+	    .looks_at = BIT(FACTS_VSOCK_VIRTIO) | BIT(FACTS_VSOCK_VMCI) | BIT(FACTS_VSOCK_HYPERV) |
+			BIT(FACTS_MODULES),
+	    .judge = check_vsock },
 	{ "cgroups", .needs = BIT(FACTS_MOUNTS) | BIT(FACTS_OWN_CGROUP),
 	    .looks_at = BIT(FACTS_SESSION_CONTROLLERS), .judge = check_cgroups },
 	{ "clock", .needs = BIT(FACTS_STAT) | BIT(FACTS_UPTIME), .judge = check_clock },
@@ -45,6 +48,7 @@ check_why(int error)
 {
 	switch (-error) {
 	case ETIMEDOUT:
+	case ETIME:
 		return "no answer in time";
 	case EREMOTEIO:
 	case ENODATA:

@@ -63,23 +63,59 @@ check_quiesce(const struct facts *facts, struct finding *ret)
 		finding_set(ret, DIAGNOSIS_OK, NULL, "the guest runs");
 }
 
-/* A bound device shows as a link that is called after it. */
+/* The transport whose driver has a device, by vsock's own name for it; NULL: none has. */
+static const char *
+check_transport(const struct facts *facts)
+{
+	static const struct {
+		enum facts_file driver;
+		const char *device; /* a part of its name, beside which others stand there */
+		const char *name;
+	} transports[] = {
+		{ FACTS_VSOCK_VIRTIO, "virtio", "virtio" },
+		{ FACTS_VSOCK_VMCI, ":", "VMCI (VMware)" },
+		/* It has a device for each connection. */
+		{ FACTS_VSOCK_HYPERV, "", "Hyper-V" },
+	};
+
+	for (size_t i = 0; i < sizeof(transports) / sizeof(transports[0]); i++) {
+		const char *driver = facts->files[transports[i].driver].text;
+
+		if (driver != NULL && strstr(driver, transports[i].device) != NULL)
+			return transports[i].name;
+	}
+	return NULL;
+}
+
+static bool
+check_has_module(const struct facts *facts, const char *name)
+{
+	const char *modules = check_text(facts, FACTS_MODULES);
+	const char *found = strstr(modules, name);
+
+	return found != NULL && (found == modules || found[-1] == '\n');
+}
+
 void
 check_vsock(const struct facts *facts, struct finding *ret)
 {
-	const char *driver = facts->files[FACTS_VSOCK].text;
-	bool is_bound = driver != NULL && strstr(driver, "virtio") != NULL;
+	const char *transport = check_transport(facts);
 
 	if (!check_has_line(check_text(facts, FACTS_DEV), "vsock"))
 		finding_set(ret, DIAGNOSIS_ODD,
 		    "set CONFIG_VSOCKETS=y in the kernel, or load vmw_vsock_virtio_transport",
 		    "there is no /dev/vsock: the agent is reached by another way");
-	else if (!is_bound)
+	else if (transport != NULL)
+		finding_set(ret, DIAGNOSIS_OK, NULL, "/dev/vsock, by %s", transport);
+	else if (check_has_module(facts, "vsock_loopback "))
 		finding_set(ret, DIAGNOSIS_ODD,
 		    "give the VM a vsock device, and its kernel CONFIG_VIRTIO_VSOCKETS=y",
-		    "no vsock device of virtio's: the agent is reached by another way");
+		    "/dev/vsock, by loopback alone: this machine's own programs reach the agent, "
+		    "no host does");
 	else
-		finding_set(ret, DIAGNOSIS_OK, NULL, "/dev/vsock, by virtio");
+		finding_set(ret, DIAGNOSIS_ODD,
+		    "give the VM a vsock device, and its kernel CONFIG_VIRTIO_VSOCKETS=y",
+		    "no vsock device: the agent is reached by another way");
 }
 
 static void

@@ -32,8 +32,10 @@ static const struct {
 	[FACTS_OWN_CGROUP] = { .path = "/proc/self/cgroup" },
 	[FACTS_DEV] = { .path = "/dev", .is_directory = true },
 	[FACTS_PTS] = { .path = "/dev/pts", .is_directory = true },
-	[FACTS_VSOCK] = { .path = "/sys/bus/virtio/drivers/vmw_vsock_virtio_transport",
+	[FACTS_VSOCK_VIRTIO] = { .path = "/sys/bus/virtio/drivers/vmw_vsock_virtio_transport",
 	    .is_directory = true },
+	[FACTS_VSOCK_VMCI] = { .path = "/sys/bus/pci/drivers/vmw_vmci", .is_directory = true },
+	[FACTS_VSOCK_HYPERV] = { .path = "/sys/bus/vmbus/drivers/hv_sock", .is_directory = true },
 	[FACTS_PTP0] = { .path = "/sys/class/ptp/ptp0/clock_name" },
 	[FACTS_PTP1] = { .path = "/sys/class/ptp/ptp1/clock_name" },
 	[FACTS_RNG] = { .path = "/sys/class/misc/hw_random/rng_current" },
@@ -136,19 +138,31 @@ facts_forget(struct facts_text *file)
 	file->len = 0;
 }
 
+/* Whether there is time for one more question, of which TARGET then has no more than is left. */
+static bool
+facts_has_time(struct client_target *target, uint64_t deadline_ms)
+{
+	int left = clock_poll_timeout(clock_mono_ms(), deadline_ms);
+
+	if (target->answer_ms == 0 || target->answer_ms > left)
+		target->answer_ms = left;
+	return left > 0;
+}
+
 /* Of a file that is longer than MAX its beginning is taken where IS_CUT, and else nothing. */
 static void
 facts_read(const struct client_target *target, uint64_t deadline_ms, struct facts_text *file,
     bool is_directory, size_t max, bool is_cut)
 {
 	struct file_request request = { .path = file->path, .user = "", .length = UINT64_MAX };
+	struct client_target within = *target;
 	struct client CLEANUP_CLIENT client = CLIENT_INIT;
 	struct client_error error = { "" };
 	int r = -ETIMEDOUT;
 
 	file->asked_ms = clock_wall_ms();
-	if (clock_mono_ms() < deadline_ms)
-		r = guest_file_open(target,
+	if (facts_has_time(&within, deadline_ms))
+		r = guest_file_open(&within,
 		    is_directory ? VMM_GUEST_FILE_LIST_REQ : VMM_GUEST_FILE_READ_REQ, &request,
 		    &client, &error);
 	client.deadline_ms = deadline_ms;

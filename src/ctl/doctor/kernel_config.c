@@ -17,9 +17,11 @@
 
 const struct kernel_option kernel_config_options[] = {
 	{ { "VSOCKETS" }, { "vsock" }, NEEDED("no host can reach the agent") },
-	{ { "VIRTIO_VSOCKETS" }, { "vmw_vsock_virtio_transport" },
+	{ { "VIRTIO_VSOCKETS", "VMWARE_VMCI_VSOCKETS", "HYPERV_VSOCKETS" },
+	    { "vmw_vsock_virtio_transport", "vmw_vsock_vmci_transport", "hv_sock" },
 	    NEEDED("no host can reach the agent") },
-	{ { "VIRTIO_MMIO", "VIRTIO_PCI" }, { "virtio_mmio", "virtio_pci" },
+	{ { "VIRTIO_MMIO", "VIRTIO_PCI", "VMWARE_VMCI", "HYPERV" },
+	    { "virtio_mmio", "virtio_pci", "vmw_vmci", "hv_vmbus" },
 	    NEEDED("no device of the VM is found, vsock's among them") },
 	{ { "DEVTMPFS" }, .verdict = DIAGNOSIS_WRONG, .without = "/dev is empty",
 	    .to_do = BUILD_IT },
@@ -128,6 +130,19 @@ kernel_config_judge_module(
 		    option->without);
 }
 
+/* The first is what is to be set; any of the others would have done. */
+static void
+kernel_config_miss(const struct kernel_option *option, struct finding *ret)
+{
+	char others[KERNEL_CONFIG_LINE_MAX] = "";
+	size_t len = 0;
+
+	for (unsigned i = 1; i < KERNEL_CONFIG_NAMES_MAX && option->names[i] != NULL; i++)
+		len += text_format(others + len, sizeof(others) - len, " or %s", option->names[i]);
+	finding_set(ret, option->verdict, option->to_do, KERNEL_CONFIG_PREFIX "%s%s is not set: %s",
+	    option->names[0], others, option->without);
+}
+
 bool
 kernel_config_judge(
     const struct kernel_option *option, const char *text, const char *modules, struct finding *ret)
@@ -156,9 +171,6 @@ kernel_config_judge(
 	if (module >= 0)
 		kernel_config_judge_module(option, (unsigned)module, modules, ret);
 	else
-		finding_set(ret, option->verdict, option->to_do,
-		    KERNEL_CONFIG_PREFIX "%s%s%s is not set: %s", option->names[0],
-		    option->names[1] != NULL ? " or " KERNEL_CONFIG_PREFIX : "",
-		    option->names[1] != NULL ? option->names[1] : "", option->without);
+		kernel_config_miss(option, ret);
 	return true;
 }

@@ -13,7 +13,7 @@
 #include "ctl/doctor/finding.h"
 
 /* Of several that do as well as each other, as many as this are known. */
-#define KERNEL_CONFIG_NAMES_MAX 3
+#define KERNEL_CONFIG_NAMES_MAX 4
 
 #define KERNEL_CONFIG_CHECK "kernel option"
 
