@@ -12,12 +12,10 @@
 #include "ctl/session_table.h"
 #include "ctl/signal_name.h"
 #include "platform/clock.h"
+#include "protocol/control_request.h"
 
 /* The connection that asks is not what anybody asks about. */
 #define STATUS_TEXT_OWN_KIND "status"
-
-/* control_status of protocol/control_request.h; an older agent does not look at it. */
-#define STATUS_TEXT_FIGURES "{\"guest\":true}"
 
 static const struct session_table_column status_text_columns[] = {
 	{ "SESSION", .is_right = true },
@@ -32,14 +30,16 @@ static const struct session_table_column status_text_columns[] = {
 
 #define STATUS_TEXT_COLUMNS ((int)(sizeof(status_text_columns) / sizeof(status_text_columns[0])))
 
+/* Whoever wants no figures sends no payload; an older agent does not look at it. */
 static int
 status_text_ask_for(bool has_figures, struct control_answer *ret)
 {
-	const struct request request = { .type = VMM_GUEST_STATUS_REQ,
-		.payload = STATUS_TEXT_FIGURES,
-		.len = has_figures ? strlen(STATUS_TEXT_FIGURES) : 0,
+	const struct control_status wanted = { .guest = true };
+	struct request request = { .type = VMM_GUEST_STATUS_REQ,
 		.refused = "the agent would not tell its status" };
-	int status = request_run(&request, ret);
+	int status = has_figures ? request_run_json(
+				       &request, control_status_format(&wanted, &request.len), ret)
+				 : request_run(&request, ret);
 
 	if (status == 0 && ret->status == NULL)
 		return command_fail("the agent is too old to tell its status");

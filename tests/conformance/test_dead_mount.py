@@ -349,3 +349,14 @@ def test_litter_on_a_dead_mount_is_given_up(start_agent, monkeypatch, tmp_path):
     with agent.start(["sleep", "5"]):
         wait_until(lambda: agent.status()["workers"]["exec"] == 1, 20, "it runs")
     server.communicate(timeout=20)
+
+
+def test_figures_of_a_guest_whose_root_does_not_answer_hold_a_worker_for_its_time_alone(start_agent):
+    """Of what STATUS reads only statfs(2) of the root is not the kernel's own."""
+    agent = start_agent("--workers=3")
+    with Fault(agent.worker_pids(), "statfs", "delay_enter=600000000", "1+"):
+        assert agent.request(codec.STATUS_REQ, b'{"guest":true}', timeout=60).code == -1
+        status = agent.status()
+    assert (status["worker_deaths"]["total"], status["sessions"]["stalled"]) == (0, 1)
+    wait_until(lambda: len(agent.worker_pids()) == 3, message="it is replaced")
+    assert agent.request(codec.STATUS_REQ, b'{"guest":true}').statuses[0]["guest"]["root"]

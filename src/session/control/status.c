@@ -14,6 +14,7 @@
 #include "platform/clock.h"
 #include "platform/hold_timer.h"
 #include "platform/proc.h"
+#include "platform/watchdog.h"
 #include "protocol/control_request.h"
 #include "protocol/status.h"
 #include "session/request_table.h"
@@ -21,6 +22,7 @@
 #include "shared/holder_place.h"
 
 #define STATUS_US_PER_MS 1000.0
+#define STATUS_FIGURES_MAX_MS 10000
 #define STATUS_DETACHED_KIND "detached"
 #define STATUS_ENDED_KIND "ended"
 #define STATUS_RUNS_KIND "exec"
@@ -317,7 +319,10 @@ status_collect(const struct session *session, bool has_guest, struct status_slot
 	status_count_workers(board, busy, &status);
 	status.slots_count = status_copy_journals(board, status.slots_count, texts, slots);
 	if (has_guest) {
+		/* The root may be of a server that has gone. */
+		watchdog_set(STATUS_FIGURES_MAX_MS);
 		figures_read(proc_dir_fd(), &room);
+		watchdog_set(0);
 		status.guest = room.figures;
 	}
 	status_count_sessions(board, &status);
