@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <string.h>
+#include <stdlib.h>
 #include <sys/reboot.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,12 +14,14 @@
 #include "platform/log.h"
 #include "platform/mount_point.h"
 #include "platform/procs.h"
+#include "platform/text.h"
 
 /* Between two tries of reboot(2). */
 #define SHUTDOWN_AGAIN_MS 1000
 
-/* Where every init has its programs, or a link to them, that PATH may not name. */
-#define SHUTDOWN_FOLDER "/sbin/"
+/* Where inits have their programs, and those what they call: our own PATH may not name it. */
+#define SHUTDOWN_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define SHUTDOWN_PATH_MAX 4096
 
 /* ---- the processes ----------------------------------------------------- */
 
@@ -99,16 +101,22 @@ shutdown_machine(enum shutdown_action action)
 /* ---- by its init --------------------------------------------------------- */
 
 static _Noreturn void
-shutdown_become(const char *path)
+shutdown_become(const char *name)
 {
-	const char *const argv[] = { path, NULL };
+	const char *const argv[] = { name, NULL };
+	const char *given = getenv("PATH");
+	char path[SHUTDOWN_PATH_MAX];
 	sigset_t none;
 
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	(void)execvp(path + strlen(SHUTDOWN_FOLDER), (char *const *)argv);
-	(void)execve(path, (char *const *)argv, environ);
-	log_error(-errno, "%s", path);
+	/* An empty entry would be the working directory. */
+	if (given == NULL || given[0] == '\0')
+		given = "/sbin";
+	(void)text_format(path, sizeof(path), "PATH=%s:" SHUTDOWN_PATH, given);
+	(void)putenv(path);
+	(void)execvp(name, (char *const *)argv);
+	log_error(-errno, "%s", name);
 	_exit(1);
 }
 
@@ -116,10 +124,10 @@ pid_t
 shutdown_ask_init(enum shutdown_action action)
 {
 	static const char *const programs[] = {
-		[SHUTDOWN_AUTO] = SHUTDOWN_FOLDER "reboot",
-		[SHUTDOWN_REBOOT] = SHUTDOWN_FOLDER "reboot",
-		[SHUTDOWN_POWEROFF] = SHUTDOWN_FOLDER "poweroff",
-		[SHUTDOWN_HALT] = SHUTDOWN_FOLDER "halt",
+		[SHUTDOWN_AUTO] = "reboot",
+		[SHUTDOWN_REBOOT] = "reboot",
+		[SHUTDOWN_POWEROFF] = "poweroff",
+		[SHUTDOWN_HALT] = "halt",
 	};
 	pid_t pid = fork();
 

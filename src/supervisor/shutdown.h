@@ -28,8 +28,9 @@ bool shutdown_is_synced(pid_t pid);
 _Noreturn void shutdown_machine(enum shutdown_action action);
 
 /* Asks the init of the guest that the agent is a service of for ACTION: a child becomes the
- * guest's own "reboot", "poweroff" or "halt", found by PATH, else in /sbin, whose status 0
- * says that the guest goes down. Returns its pid; or 0 where there is none, which is logged. */
+ * guest's own "reboot", "poweroff" or "halt", whose status 0 says that the guest goes down. It is
+ * found by PATH, to which the usual folders are added, for it and for what it calls. Returns its
+ * pid; or 0 where there is none, which is logged. */
 pid_t shutdown_ask_init(enum shutdown_action action);
 
 #endif

@@ -230,7 +230,8 @@ def test_who_else_is_in_our_cgroup_keeps_the_controllers_from_sessions(unified):
 PLANTED = """
 rm -rf /planted /ran; mkdir /planted
 for name in reboot poweroff halt; do
-    printf '%s\\n' '#!/bin/sh' "echo $name \\$(pgrep -f '^sleep 4731' | wc -l) >>/ran" "exit STATUS" >/planted/$name
+    printf '%s\\n' '#!/bin/sh' "set -e" "there=\\$(cat /proc/[0-9]*/cmdline | tr '\\\\0' ' ')" \
+        "echo $name \\$(echo \\$there | grep -o 'slee[p] 4731' | wc -l) >>/ran" "exit STATUS" >/planted/$name
     chmod 755 /planted/$name
 done
 """
@@ -239,11 +240,11 @@ done
 class Ending:
     """A service whose guest has planted programs that say what would end it, and end with STATUS."""
 
-    def __init__(self, guest, options, status=0):
+    def __init__(self, guest, options, status=0, planted="", path="/planted:$PATH"):
         self.guest = guest
-        guest.output(PLANTED.replace("STATUS", str(status)))
+        guest.output(PLANTED.replace("STATUS", str(status)) + planted)
         self.pid = int(guest.output(
-            f"PATH=/planted:$PATH vmm-guest-agent --peer=any --workers=4 {options} >/log 2>&1 & echo $!"
+            f"PATH={path} /sbin/vmm-guest-agent --peer=any --workers=4 {options} >/log 2>&1 & echo $!"
         ))  # fmt: skip
 
     def shutdown(self, *options, addr="vsock:1"):
@@ -315,3 +316,15 @@ def test_the_guest_ends_by_a_program_that_path_does_not_name(boot):
         guest.send("vmm-guest-ctl shutdown --reboot")
         guest.wait_end(60)
         assert "reboot: Restarting system" in guest.console()
+
+
+def test_programs_of_the_guests_init_are_found_where_path_lacks_their_folder(unified):
+    """And so are those that they call."""
+    there = "test ! -e /sbin/halt && mkdir -p /usr/sbin && mv /planted/halt /bin/tr /usr/sbin"
+    ending = Ending(unified, "--on-shutdown=guest", planted=there, path="/nowhere")
+    try:
+        done = ending.shutdown("--halt", "--grace", "1")
+        assert (done.status, done.output, ending.ran()) == (0, "", "halt 0\n")
+        ending.end()
+    finally:
+        unified.output("mv /usr/sbin/tr /bin && rm /usr/sbin/halt")
