@@ -354,6 +354,19 @@ class Agent:
 
     # ---- the process
 
+    def settle(self):
+        """Waits for a moment at which none of its processes has anything to do. What was
+        answered before, and closed by its host, is closed on their side too by then: an
+        answer comes sooner. Who counts what they have begins behind this."""
+        def looks():
+            return {pid: looked_at(pid) for pid in [self.pid, *self.worker_pids()]}
+
+        def is_settled():
+            before = looks()
+            return None not in before.values() and looks() == before
+
+        wait_until(is_settled, message="nothing is under way")
+
     def log(self):
         """All that the agent wrote to its standard error so far."""
         with open(self.log_path, "rb") as f:
@@ -632,6 +645,18 @@ def is_waiting(pid):
         return False
 
 
+def looked_at(pid):
+    """How often PID has been taken from a processor, if it waits. It has waited all the time
+    between two looks that are alike; None where it does not, or is gone."""
+    if not is_waiting(pid):
+        return None
+    try:
+        with open("/proc/%d/status" % pid) as f:
+            return [line.split()[1] for line in f if "voluntary_ctxt_switches:" in line]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
 def wait_until_waiting(pids):
     """Until all of PIDS(), a function, have nothing to do."""
     wait_until(lambda: all(map(is_waiting, pids())), message="all processes wait")
@@ -668,9 +693,13 @@ def together(functions):
 def kill_hard(*pids, number=signal.SIGKILL):
     """Signal NUMBER to each of PIDS that is still there. A worker that dies in the
     middle of a frame has its connection closed without an answer, and we may have read
-    a frame before its worker has noted that it went out: that moment is let pass."""
+    a frame before its worker has noted that it went out: that moment is let pass, which on
+    a busy machine may be long. One that always has something to do is not waited for."""
     time.sleep(0.02)
+    deadline = time.monotonic() + 2
     for pid in pids:
+        while (stat_of(pid) or "Z")[0] == "R" and time.monotonic() < deadline:
+            time.sleep(0.001)
         try:
             os.kill(pid, number)
         except ProcessLookupError:

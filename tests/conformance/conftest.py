@@ -80,6 +80,9 @@ class Watch:
         agent = self.agent
         self.log_start = len(agent.log())
         self.workers = set(agent.worker_pids())
+        if not self.workers <= self.idle.keys():
+            agent.settle()
+            self.workers = set(agent.worker_pids())
         known = self.idle
         self.idle = {p: known.get(p) or len(descriptors(p)) for p in self.workers | {agent.pid}}
         self.deaths = agent.status()["worker_deaths"]["total"]

@@ -42,6 +42,7 @@ class Crowd:
 
     def __init__(self, agent, count, first=b"CONNECT 52\n"):
         self.agent = agent
+        agent.settle()
         self.before = len(descriptors(agent.pid))
         self.socks = []
         for _ in range(count):

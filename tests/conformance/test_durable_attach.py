@@ -286,6 +286,7 @@ def test_an_idle_reader_asks_the_kernel_for_nothing(agent):
         two.stdin(b"x")
         for reader in (one, two):
             reader.read_until(b"x")
+        agent.settle()
         with Trace(pids, "all") as trace:
             time.sleep(1)
         # What the trace itself interrupts is begun again.
@@ -300,6 +301,7 @@ def test_a_reader_whose_host_takes_nothing_costs_the_owner_no_bell(agent):
             durable.attach(agent, "bells", input=False) as slow:
         holder.stdin(b"go\n")
         holder.read_until(b"done\n")
+        agent.settle()          # the other's worker has sent what it can
         owner = durable.owner_pid(agent, "bells")
         with Trace(owner, "pidfd_send_signal") as trace:
             for i in range(100):

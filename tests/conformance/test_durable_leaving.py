@@ -85,7 +85,7 @@ def test_a_holder_whose_input_waits_leaves_when_the_owner_is_lost(agent):
 
 
 def test_a_host_that_has_gone_is_nobody_though_its_input_waits(agent):
-    reader = start_alone(agent, ["sleep", "600"], "alone", alone_seconds=1)
+    reader = start_alone(agent, ["sleep", "600"], "alone", alone_seconds=3)
     assert durable.sessions(agent)["alone"]["attached"] == 1
     reader.close()
     slot = durable.wait_ended(agent, "alone")
@@ -113,6 +113,7 @@ def test_who_stands_still_with_the_bell_in_hand_keeps_nobody_asleep(agent):
     durable.start(agent, ["cat"], "bell").close()
     time.sleep(0.7)  # after 500 ms of a session its worker looks by itself, once
     old = durable.attach(agent, "bell")
+    agent.settle()          # and is asleep
     with durable.Frozen(durable.reader_pid(agent, old)) as frozen:
         old.stdin(b"a")
         frozen.run_to(PIDFD_SEND_SIGNAL, durable.SYSCALL_ENTRY)

@@ -206,12 +206,12 @@ def test_a_worker_that_is_told_to_stop_says_so_to_an_upload(start_agent, tmp_pat
 
 def test_a_worker_stays_under_2_mib_of_memory_after_256_mib_in_and_out(start_agent):
     agent = start_agent("--workers=2")
-    data = os.urandom(MIB) * 256
+    data, shared = os.urandom(MIB) * 256, "/dev/shm/vga-rss-%d" % os.getpid()
     try:
-        agent.write_file("/dev/shm/vga-rss", data)
-        assert agent.read_file("/dev/shm/vga-rss") == data
+        agent.write_file(shared, data)
+        assert agent.read_file(shared) == data
     finally:
-        os.unlink("/dev/shm/vga-rss")
+        os.unlink(shared)
     # A sanitizer has memory of its own, but a file must not be in it either.
     limit = 128 * 1024 if is_sanitized() else 2048
     for pid in agent.worker_pids():
@@ -243,7 +243,7 @@ def test_a_long_list_does_not_stay_in_a_worker_s_memory(start_agent, tmp_path):
 def test_no_file_request_leaves_a_descriptor(start_agent, tmp_path):
     agent = start_agent(*ONE)
     pid = agent.worker_pids()[0]
-    path = str(tmp_path / "x")
+    path, shared = str(tmp_path / "x"), "/dev/shm/vga-fd-%d" % os.getpid()
 
     def all_requests():
         agent.write_file(path, b"1")
@@ -255,8 +255,8 @@ def test_no_file_request_leaves_a_descriptor(start_agent, tmp_path):
         agent.file_request(codec.FILE_TREE_REQ, {"path": str(tmp_path), "max_entries": 1})
         agent.file_connect(codec.FILE_TREE_REQ, {"path": "/usr"}).close()
         agent.file_call(codec.FILE_MKDIR_REQ, {"path": str(tmp_path / "d/e")})
-        agent.file_call(codec.FILE_MOVE_REQ, {"from": path, "to": "/dev/shm/vga-fd"})
-        agent.file_call(codec.FILE_MOVE_REQ, {"from": "/dev/shm/vga-fd", "to": path})
+        agent.file_call(codec.FILE_MOVE_REQ, {"from": path, "to": shared})
+        agent.file_call(codec.FILE_MOVE_REQ, {"from": shared, "to": path})
         agent.file_call(codec.FILE_REMOVE_REQ, {"path": str(tmp_path / "d"), "recursive": True})
         agent.file_connect(codec.FILE_WATCH_REQ, {"path": str(tmp_path), "recursive": True}).close()
         for kind in (codec.FILE_READ_REQ, codec.FILE_LIST_REQ, codec.FILE_REMOVE_REQ):
@@ -264,11 +264,10 @@ def test_no_file_request_leaves_a_descriptor(start_agent, tmp_path):
                 agent.file_call(kind, {"path": str(tmp_path / "nope/x")})
         agent.status()
 
-    def count():
-        return len(os.listdir("/proc/%d/fd" % pid))
-
-    idle = count()
+    agent.settle()
+    idle = descriptors(pid)
     for _ in range(5):
         all_requests()
-    wait_until(lambda: count() == idle, message="%d descriptors, not %d" % (idle, count()))
+    agent.settle()
+    assert descriptors(pid).keys() == idle.keys()
     assert agent.worker_pids() == [pid]

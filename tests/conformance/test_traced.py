@@ -64,6 +64,7 @@ def test_a_program_that_was_stopped_stays_so_until_it_is_continued(agent):
     conn.send(codec.SIGNAL, codec.signal_number(19))
     wait_until(lambda: "T" in open("/proc/%d/stat" % pid).read().rpartition(")")[2].split()[0])
     conn.send(codec.STDIN, b"\n")
+    agent.settle()
     before = switches(worker)
     assert not conn.wait_readable(1)
     assert switches(worker) - before <= 3
@@ -75,6 +76,7 @@ def test_a_program_that_was_stopped_stays_so_until_it_is_continued(agent):
 def test_who_waits_for_a_program_wakes_up_once_and_no_more(agent):
     conn = agent.start(["sh", "-c", "echo $PPID; exec cat"])
     worker = int(conn.read_output(b"\n"))
+    agent.settle()
     before = switches(worker)
     time.sleep(4)
     assert switches(worker) - before <= 3
