@@ -26,7 +26,7 @@ import struct
 import time
 
 import codec
-from agent import TIMEOUT, Result, is_running, stat_of, wait_until
+from agent import TIMEOUT, Result, descendants, is_running, stat_of, wait_until
 
 OUTPUT = (codec.STDOUT, codec.STDERR)
 
@@ -351,6 +351,23 @@ def wait_alone(agent, name):
 def wait_offset(agent, name, offset):
     """Waits until the session NAME has had this much output."""
     wait_until(lambda: sessions(agent)[name]["offset"] >= offset, message="%s at %d" % (name, offset))
+
+
+def wait_held_up(agent, name):
+    """Waits until the program of the session NAME waits for room, and all have passed on what
+    they may; returns the offset of its next byte."""
+    def offset():
+        agent.settle()
+        slot = sessions(agent)[name]
+        states = [(stat_of(pid) or "Z")[0] for pid in [slot["pid"], *descendants(slot["pid"])]]
+        return slot["offset"] if "R" not in states else None
+
+    def is_held_up():
+        before = offset()
+        return before is not None and offset() == before
+
+    wait_until(is_held_up, message="%s waits" % name)
+    return sessions(agent)[name]["offset"]
 
 
 def program_pid(agent, name):

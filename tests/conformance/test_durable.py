@@ -11,7 +11,7 @@ import pytest
 
 import codec
 import durable
-from agent import Agent, descendants, descriptors, stat_of, together, wait_until
+from agent import Agent, descendants, descriptors, is_running, stat_of, together, wait_until
 
 AGENT_OPTIONS = ("--workers=24", "--log=debug")
 FORGETS_DURABLE = True
@@ -61,12 +61,7 @@ def test_a_spectator_that_does_not_read_stalls_nobody(agent):
 def test_a_holder_that_does_not_read_stops_the_program_and_loses_nothing(agent):
     holder = durable.sh(agent, "seq 1 3000000", "held", buffer_bytes=65536)
 
-    def moved():
-        before = durable.sessions(agent)["held"]["offset"]
-        time.sleep(0.3)
-        return durable.sessions(agent)["held"]["offset"] != before
-    wait_until(lambda: not moved(), message="the program waits")
-    at = durable.sessions(agent)["held"]["offset"]
+    at = durable.wait_held_up(agent, "held")
     assert durable.sessions(agent)["held"]["running"] and at < 4 * MIB
     spectator = durable.attach(agent, "held", input=False)
     assert spectator.attached["offset"] <= at
@@ -177,19 +172,19 @@ def test_exit_code_can_be_fetched_later(agent, script, end):
 
 
 def test_an_end_is_kept_for_keep_seconds_and_no_longer(agent):
+    begun = time.monotonic()
     with durable.sh(agent, "echo x", "kept", keep_seconds=3) as reader:
         reader.finish()
-    begun = time.monotonic()
     assert durable.attach(agent, "kept").finish().out == b"x\n"
     wait_until(lambda: "kept" not in durable.sessions(agent), message="the end is given up")
-    assert time.monotonic() - begun > 2
+    assert time.monotonic() - begun > 2.9
     assert durable.refused(agent, "kept").startswith("ESRCH: ")
     assert durable.sh(agent, "echo y", "kept").finish().out == b"y\n"
 
 
 def test_a_reader_that_is_attached_when_the_end_expires_still_gets_it_all(agent):
-    """It does not read while two seconds pass."""
-    durable.sh(agent, "seq 1 200000", "expires", keep_seconds=1, buffer_bytes=4 * MIB).close()
+    """It does not read while three seconds pass."""
+    durable.sh(agent, "seq 1 200000", "expires", keep_seconds=3, buffer_bytes=4 * MIB).close()
     reader = durable.attach(agent, "expires", at=0)
     durable_gone = lambda: "expires" not in durable.sessions(agent)  # noqa: E731
     wait_until(durable_gone, message="the end is given up")
@@ -361,7 +356,7 @@ def test_reader_of_a_reused_journal_sees_nothing_of_it(start_agent):
                 return False
             return True
         filled = 0
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         while filled < 32 and time.monotonic() < deadline:
             filled += fill(filled)
         assert filled == 32
@@ -423,7 +418,7 @@ def test_nobody_wakes_up_while_nothing_happens(agent):
 
         def is_at_rest():
             before = switches(pids)
-            time.sleep(0.5)
+            time.sleep(1)
             return switches(pids) == before
         wait_until(is_at_rest, message="what was before is over")
         before = switches(pids)
@@ -440,13 +435,13 @@ def test_a_shutdown_ends_a_durable_session_as_any_other(start_agent, number):
     durable.start(agent, ["sleep", "600"], "alone").close()
     holder = durable.start(agent, ["sleep", "600"], "held", report=True)
     watcher = durable.attach(agent, "held", input=False, report=True)
-    family = [pid for pid in descendants(agent.pid)]
+    family = descendants(agent.pid)
     os.kill(agent.pid, number)
     together([holder.finish, watcher.finish])
     for reader in (holder, watcher):
         assert reader.exit == (143, 15) and reader.event("exited")["reason"] == "shutdown", reader
     assert agent.terminate() == 0
-    assert not [pid for pid in family if stat_of(pid)]
+    assert not [pid for pid in family if is_running(pid)]
 
 
 def test_kill_and_timeout_end_a_durable_session_as_any_other(agent):

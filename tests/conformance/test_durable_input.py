@@ -281,9 +281,7 @@ def test_signal_and_resize_go_beside_input_that_is_not_taken(agent, begin):
         holder.close()
         holder = durable.attach(agent, "beside", tail=0)
     frames = b"".join(codec.encode(codec.STDIN, bytes(60000)) for _ in range(4))
-    holder.conn.sock.settimeout(1)
-    with contextlib.suppress(TimeoutError):
-        holder.conn.sock.sendall(frames)
+    holder.conn.send_raw(frames)
     holder.signal(signal.SIGUSR1)
     holder.read_until(b"usr1")
     holder.resize(101, 41)
@@ -423,9 +421,9 @@ def test_acks_that_say_nothing_are_ignored(agent):
     holder = durable.sh(agent, "head -c 1000000 /dev/zero", "acks", buffer_bytes=65536, when_full="wait")
     spectator = durable.attach(agent, "acks", input=False)
     holder.read_to(1)
-    time.sleep(0.2)
+    durable.wait_held_up(agent, "acks")
     holder.take_all()
-    at = durable.sessions(agent)["acks"]["offset"]
+    at = durable.wait_held_up(agent, "acks")
     holder.send(codec.OUTPUT_ACK, b"\xff" * 7)
     holder.send(codec.OUTPUT_ACK)
     holder.ack(1 << 62)
@@ -443,12 +441,7 @@ def test_acks_that_say_nothing_are_ignored(agent):
 
 def test_in_wait_the_from_of_an_attach_with_input_is_an_ack(agent):
     durable.sh(agent, "head -c 1000000 /dev/zero", "from", buffer_bytes=65536, when_full="wait").close()
-
-    def stuck():
-        before = durable.sessions(agent)["from"]["offset"]
-        time.sleep(0.3)
-        return durable.sessions(agent)["from"]["offset"] == before and before
-    at = wait_until(stuck, message="it waits")
+    at = durable.wait_held_up(agent, "from")
     spectator = durable.attach(agent, "from", at=at, input=False)
     time.sleep(0.3)
     assert durable.sessions(agent)["from"]["offset"] == at

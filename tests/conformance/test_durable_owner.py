@@ -202,7 +202,7 @@ def test_a_session_that_is_alone_for_its_time_is_abandoned(agent, name):
 
 
 def test_whoever_comes_in_time_has_the_time_alone_begin_anew(agent, name):
-    start(agent, ["sleep", "600"], name, alone_seconds=5).close()
+    start(agent, ["sleep", "600"], name, alone_seconds=8).close()
     for _ in range(3):
         time.sleep(3)
         durable.attach(agent, name, input=False).close()

@@ -78,16 +78,9 @@ def test_attach_that_makes_no_sense_is_refused_in_words(agent, members):
 
 def settled_oldest(agent, name):
     """The oldest byte, once the owner has made room for what it may read next."""
-    seen = []
-
-    def is_settled():
-        with durable.attach(agent, name, input=False) as reader:
-            seen.append(reader.attached["offset"])
-        time.sleep(0.1)
-        return len(seen) > 2 and seen[-1] == seen[-2] == seen[-3]
-
-    wait_until(is_settled, message="it stays where it is")
-    return seen[-1]
+    agent.settle()
+    with durable.attach(agent, name, input=False) as reader:
+        return reader.attached["offset"]
 
 
 def test_attach_begins_where_it_was_asked_to(agent):

@@ -96,7 +96,11 @@ def test_background_child_that_is_quiet_for_100_ms_is_not_waited_for(agent):
 
 def test_later_writes_of_a_descendant_fail(agent, tmp_path):
     note = tmp_path / "note"
-    agent.sh("(trap '' PIPE; sleep 0.8; echo y 2>/dev/null || echo failed >%s) & echo x" % note)
+    go = tmp_path / "go"
+    agent.sh("(trap '' PIPE; until test -e %s; do sleep 0.05; done; echo y 2>/dev/null || echo failed >%s) & echo x" % (
+        go, note))
+    agent.settle()          # its worker has closed what it read from
+    go.touch()
     wait_until(lambda: note.exists() and note.read_text() == "failed\n", message="the write fails")
 
 

@@ -15,13 +15,17 @@ FORGETS_DURABLE = True
 MIB = 1024 * 1024
 
 
-def fill(conn, total=64 * MIB, quiet=0.7):
-    """Sends STDIN frames until nothing was taken for QUIET seconds; returns the
-    number of bytes that were."""
+def fill(agent, conn, total=64 * MIB):
+    """Sends STDIN frames until nothing more is taken; returns the number of bytes that
+    were."""
     frame = codec.encode(codec.STDIN, b"i" * 65536)
     sent = 0
     conn.sock.setblocking(False)
-    while sent < total and select.select([], [conn], [], quiet)[1]:
+    while sent < total:
+        if not select.select([], [conn], [], 0.1)[1]:
+            agent.settle()
+            if not select.select([], [conn], [], 0)[1]:
+                break
         sent += conn.sock.send(frame[sent % len(frame):])
     return sent
 
@@ -97,8 +101,8 @@ def test_signal_is_acted_on_though_the_program_does_not_read(agent):
 
 
 def test_1_mib_is_held_then_the_connection_is_read_no_further(agent):
-    conn = agent.start(["sh", "-c", "sleep 60"], timeout_seconds=2)
-    sent = fill(conn)
+    conn = agent.start(["sh", "-c", "sleep 60"], timeout_seconds=4)
+    sent = fill(agent, conn)
     assert MIB <= sent < 5 * MIB, "%d bytes were taken" % sent
     result = conn.result()
     assert (result.code, result.signal) == (137, 9), "the timeout waits for nobody"
@@ -114,9 +118,9 @@ def test_what_was_held_is_delivered_when_the_program_reads_at_last(agent):
 
 
 def test_the_end_of_the_program_is_told_though_input_is_held(agent):
-    conn = agent.start(["sh", "-c", "echo up; sleep 1.5; exit 8"])
+    conn = agent.start(["sh", "-c", "echo up; sleep 3; exit 8"])
     conn.read_output(b"up\n")
-    fill(conn, quiet=0.3)
+    fill(agent, conn)
     result = conn.until_exit()
     assert result.code == 8
     conn.close()
@@ -125,7 +129,7 @@ def test_the_end_of_the_program_is_told_though_input_is_held(agent):
 def test_the_hosts_going_is_noticed_though_1_mib_of_input_is_undelivered(agent):
     conn = agent.start(["sh", "-c", "echo $$; exec sleep 60"])
     pid = int(conn.read_output(b"\n"))
-    assert fill(conn) >= MIB
+    assert fill(agent, conn) >= MIB
     conn.close()
     wait_until(lambda: not is_running(pid), message="the program ends")
 
@@ -153,10 +157,16 @@ def test_signal_reaches_the_whole_process_group(agent):
 def test_who_outlives_the_main_process_reads_end_of_file(agent, tmp_path):
     note = tmp_path / "note"
     script = 'exec 3<&0; (cat <&3; echo end >"$1"; echo said) %s & exit 0'
-    holding = agent.sh(script % "", str(note), eof=False)
-    assert (holding.stdout, holding.code) == (b"said\n", 0)
-    assert note.read_text() == "end\n"
-    note.unlink()
+    said = b""
+    # Who is quiet for 100 ms, as one may be on a busy machine, is not heard: one of a few is.
+    for _ in range(20):
+        holding = agent.sh(script % "", str(note), eof=False)
+        wait_until(lambda: note.exists() and note.read_text() == "end\n", message="the end of its input")
+        note.unlink()
+        assert holding.code == 0
+        if said := holding.stdout:
+            break
+    assert said == b"said\n"
     silent = agent.sh(script % ">/dev/null 2>&1", str(note), eof=False)
     assert (silent.stdout, silent.code) == (b"", 0)
     wait_until(note.exists)
