@@ -16,6 +16,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import tempfile
 
 import agent as agent_module
 
@@ -50,9 +51,10 @@ class Fault:
         assert shutil.which("strace"), "no strace(1)"
         self.pids = [pids] if isinstance(pids, int) else list(pids)
         agent_module.wait_until_waiting(lambda: self.pids)
+        self._calls = tempfile.NamedTemporaryFile(prefix="vga-fault-")
         self.process = subprocess.Popen(
-            ["strace", "-qq", *["-p%d" % pid for pid in self.pids], "-e", "trace=" + syscall,
-             "-e", "inject=%s:%s:when=%s" % (syscall, what, when)],
+            ["strace", "-qq", "-o", self._calls.name, *["-p%d" % pid for pid in self.pids], "-e", "signal=none",
+             "-e", "trace=" + syscall, "-e", "inject=%s:%s:when=%s" % (syscall, what, when)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
     def __enter__(self):
@@ -70,9 +72,14 @@ class Fault:
         return (agent_module.stat_of(self.process.pid) or "Z")[0] == "S" and all(
             map(agent_module.is_waiting, self.pids))
 
+    def wait_met(self):
+        """Waits until one of them is in the call, or was."""
+        agent_module.wait_until(lambda: b"(" in self._calls.read(), message="the call")
+
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGINT)
         self.process.communicate(timeout=agent_module.TIMEOUT)
+        self._calls.close()
 
 
 def litter(directory):

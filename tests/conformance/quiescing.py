@@ -13,7 +13,7 @@ import json
 import select
 
 import codec
-from agent import TIMEOUT
+from agent import TIMEOUT, wait_until
 from traces import Trace, name_of
 
 # What a worker at rest may ask the kernel for: to sleep, and that its watchdog sleeps.
@@ -30,10 +30,19 @@ class Quiesce:
         self.conn = None
         self.quiesced = self.thawed = None
 
-    def ask(self):
-        """Asks for it, and returns what is answered, a STATUS."""
+    def begin(self):
+        """Asks for it, and waits until all are told to rest."""
+        self._send()
+        wait_until(lambda: self.agent.status().get("quiesce", {}).get("phase") == "resting", message="it has begun")
+
+    def _send(self):
         self.conn = self.agent.connect()
         self.conn.send(codec.QUIESCE, json.dumps(self.order).encode())
+
+    def ask(self):
+        """Asks for it, if that is not done, and returns what is answered, a STATUS."""
+        if self.conn is None:
+            self._send()
         while not self.conn.wait_readable(0):
             self._take_in(TIMEOUT)
         self.quiesced = self.conn.expect(codec.STATUS).json()

@@ -660,12 +660,13 @@ def test_a_path_that_is_on_nothing_to_be_frozen_is_told(ctl, option, words):
 @pytest.mark.kills_workers
 @pytest.mark.parametrize("snapshot,code", [([], 125), (["--snapshot"], 0)])
 def test_the_loss_of_the_worker_that_holds_it_is_told_but_for_a_snapshot(agent, ctl, tmp_path, snapshot, code):
+    deaths = agent.status()["worker_deaths"]["total"]
     with ctl.start("quiesce", *NOTHING, *snapshot, *sh(UNTIL_END), cwd=tmp_path) as process:
         wait_until(lambda: agent.status().get("quiesce", {}).get("phase") == "held")
         slot = next(slot for slot in agent.status()["slots"] if slot["kind"] == "quiesce")
         kill_hard(slot["pid"])
-        wait_until(lambda: agent.status()["worker_deaths"]["total"] > 0)
+        wait_until(lambda: agent.status()["worker_deaths"]["total"] > deaths)
         (tmp_path / "end").touch()
         assert process.wait(20) == code
         assert (b"may have gone on too early: the " in process.stderr.read()) == (code != 0)
-    assert "quiesce" not in agent.status()
+    wait_until(lambda: "quiesce" not in agent.status(), message="it is over")

@@ -75,18 +75,19 @@ def test_something_else_in_the_way_of_a_mkdir_is_eexist(agent, tmp_path, kind):
         mkdir(agent, tmp_path / "x")
 
 
-def when_made(path, swap):
-    """A guest that waits for PATH to appear and then calls SWAP, once."""
-    def wait():
-        wait_until(lambda: os.path.isdir(path), message="%s is made" % path)
+def refused_when_swapped(agent, kind, path, new, swap, **members):
+    """The words of a request that is refused, as a guest calls SWAP between the making of the
+    directory NEW and what follows it."""
+    with Fault(agent.worker_pids(), "mkdir,mkdirat", "delay_exit=60000000"):
+        conn = agent.file_connect(kind, {"path": str(path), **members})
+        if kind == codec.FILE_WRITE_REQ:
+            conn.send(codec.FILE_DATA, b"x")
+            conn.send(codec.FILE_DONE)
+        wait_until(new.is_dir, message="%s is made" % new)
         swap()
-    thread = threading.Thread(target=wait)
-    thread.start()
-    return thread
-
-
-# Time for a guest to act between a directory's making and what follows it.
-SLOW_MKDIR = ("mkdir,mkdirat", "delay_exit=500000")
+    frames = conn.result().frames
+    assert [frame.type for frame in frames] == [codec.FILE_ERR], frames
+    return frames[0].payload.decode()
 
 
 @pytest.mark.parametrize("swapped", ["link", "directory"])
@@ -106,17 +107,15 @@ def test_a_directory_that_is_swapped_after_it_was_made_is_not_changed(start_agen
         else:
             os.rename(victim, new)
 
-    with Fault(agent.worker_pids(), *SLOW_MKDIR):
-        thread = when_made(new, swap)
-        with pytest.raises(FileError, match="^E(PERM|NOTDIR): "):
-            mkdir(agent, new, **members)
-        thread.join()
+    told = refused_when_swapped(agent, codec.FILE_MKDIR_REQ, new, new, swap, **members)
+    assert told.startswith(("EPERM: ", "ENOTDIR: ")), told
     found = os.stat(new)
     assert (found.st_mode & 0o7777, found.st_uid) == (0o700, 0)
 
 
-@pytest.mark.parametrize("kind", ["MKDIR", "WRITE", "SYMLINK"])
-def test_parents_are_not_made_through_a_link_that_took_a_new_one_s_place(start_agent, tmp_path, kind):
+@pytest.mark.parametrize("kind, members", [
+    (codec.FILE_MKDIR_REQ, {}), (codec.FILE_WRITE_REQ, {}), (codec.FILE_SYMLINK_REQ, {"target": "t"})])
+def test_parents_are_not_made_through_a_link_that_took_a_new_one_s_place(start_agent, tmp_path, kind, members):
     agent = start_agent("--workers=1", "--reserved=0")
     (tmp_path / "victim").mkdir()
     (tmp_path / "home").mkdir()
@@ -126,16 +125,8 @@ def test_parents_are_not_made_through_a_link_that_took_a_new_one_s_place(start_a
         os.rename(new, tmp_path / "home/aside")
         new.symlink_to(tmp_path / "victim")
 
-    with Fault(agent.worker_pids(), *SLOW_MKDIR):
-        thread = when_made(new, swap)
-        with pytest.raises(FileError, match="^ENOENT: %s/b/c/x$" % new):
-            if kind == "MKDIR":
-                mkdir(agent, new / "b/c/x")
-            elif kind == "WRITE":
-                agent.write_file("%s/b/c/x" % new, b"x")
-            else:
-                agent.file_call(codec.FILE_SYMLINK_REQ, {"path": "%s/b/c/x" % new, "target": "t"})
-        thread.join()
+    told = refused_when_swapped(agent, kind, new / "b/c/x", new, swap, **members)
+    assert told == "ENOENT: %s/b/c/x" % new
     assert os.listdir(tmp_path / "victim") == []
 
 

@@ -7,7 +7,6 @@ import os
 import pathlib
 import random
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -15,8 +14,9 @@ import time
 import pytest
 
 import codec
-from agent import TIMEOUT, FileError, is_sanitized, wait_until
+from agent import FileError, is_sanitized, wait_until
 from faults import Fault
+from traces import Trace
 from watching import Stopped, Watch
 
 NOBODY = 54321
@@ -355,16 +355,13 @@ def test_a_shutdown_ends_a_watch_whose_host_does_not_read(start_agent, tmp_path)
 
 def test_what_the_kernel_tells_at_once_is_sent_at_once(agent, watch, tmp_path):
     w = watch()
-    with Stopped(agent) as worker:
-        flood(tmp_path, 500)
-        (tmp_path / "end").touch()
-        trace = subprocess.Popen(["strace", "-qq", "-p", str(worker.pid), "-e", "trace=sendto,sendmsg"],
-                                 stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        wait_until(lambda: "TracerPid:\t%d\n" % trace.pid in open("/proc/%d/status" % worker.pid).read())
-    assert len(w.until("created", "/end")) >= 501
-    trace.send_signal(signal.SIGINT)
-    calls = trace.communicate(timeout=TIMEOUT)[1].decode().count("send")
-    assert 1 <= calls <= 3
+    with contextlib.ExitStack() as stack:
+        with Stopped(agent) as worker:
+            flood(tmp_path, 500)
+            (tmp_path / "end").touch()
+            trace = stack.enter_context(Trace(worker.pid, "sendto,sendmsg"))
+        assert len(w.until("created", "/end")) >= 501
+    assert 1 <= len(trace.calls()[worker.pid]) <= 3, trace.calls()
 
 
 # ---- the rights of a user

@@ -29,11 +29,16 @@ def await_over(agent):
     wait_until(lambda: phase(agent) is None and not agent.switch_pids(), message="it is over")
 
 
+def settled_descriptors(agent):
+    """The supervisor's, with none of a connection that is being closed."""
+    agent.settle()
+    return descriptors(agent.pid)
+
+
 def asker(agent):
     """The worker that serves QUIESCE."""
-    slots = [s for s in agent.status()["slots"] if s["kind"] == "quiesce"]
-    assert len(slots) == 1, slots
-    return slots[0]["pid"]
+    holding.await_slot(agent, "quiesce")
+    return holding.slots(agent, "quiesce")[0]["pid"]
 
 
 def assert_goes_on(agent, session):
@@ -64,12 +69,9 @@ def held_up(agent):
     with open(path, "wb") as f:
         f.truncate(1 << 24)
     conn = agent.file_connect(codec.FILE_READ_REQ, {"path": path})
-    wait_until(lambda: readers(agent), message="a reader")
-    while True:
-        before = readers(agent)
-        time.sleep(0.2)
-        if before == readers(agent):
-            return conn
+    wait_until(lambda: conn.wait_readable(0), message="what it takes")
+    agent.settle()
+    return conn
 
 
 @pytest.fixture
@@ -162,7 +164,7 @@ def test_a_session_that_does_not_rest_is_named_and_all_go_on(agent, session, res
 def test_switches_killed_at_any_moment_leave_nothing(agent, session):
     """In the first half of the rounds a session holds it up; of the second half one in two is held first."""
     assert_goes_on(agent, session)
-    before = descriptors(agent.pid)
+    before = settled_descriptors(agent)
     chance = random.Random(1947)
     restless = held_up(agent)
     whys = {"resting": set(), "any": set(), "held": set()}
@@ -180,16 +182,17 @@ def test_switches_killed_at_any_moment_leave_nothing(agent, session):
         for pid in set(children(agent.pid)) - set(agent.worker_pids()):
             if runs(pid, agent.pid):
                 os.kill(pid, signal.SIGKILL)
-        if phase(agent) is not None:
+        # On a busy machine it had not even begun, and would wait for the session.
+        while not conn.wait_readable(0.05):
             thaw(agent)
-        with contextlib.suppress(BrokenPipeError):      # on a busy machine it has not even begun
+        with contextlib.suppress(BrokenPipeError):
             conn.send(codec.THAW)
         result = conn.result()
         why = result.statuses[-1].get("why", "not held")
         whys[moment].add(why)
         assert phase(agent) is None and result.code == (1 if why == "not held" else 0)
     await_over(agent)
-    assert descriptors(agent.pid) == before
+    assert settled_descriptors(agent) == before
     assert whys["resting"] == {"not held"} and "not held" not in whys["held"], whys
     assert_goes_on(agent, session)
 
@@ -244,7 +247,7 @@ def test_a_hold_that_nobody_ends_any_more_expires(agent, session):
 @pytest.mark.kills_workers
 def test_askers_killed_at_any_moment_leave_nothing(agent, session):
     assert_goes_on(agent, session)
-    before = descriptors(agent.pid)
+    before = settled_descriptors(agent)
     workers = len(agent.worker_pids())
     chance = random.Random(1948)
     for _ in range(ROUNDS // 5):    # who dies again and again is not replaced at once
@@ -258,22 +261,22 @@ def test_askers_killed_at_any_moment_leave_nothing(agent, session):
         await_over(agent)
         wait_until(lambda: len(agent.worker_pids()) >= 4, message="workers")
     wait_until(lambda: len(agent.worker_pids()) == workers, 60, message="all workers")
-    assert {k: v for k, v in descriptors(agent.pid).items() if k < 100} == \
-           {k: v for k, v in before.items() if k < 100}
-    assert len(descriptors(agent.pid)) == len(before)
+    after = settled_descriptors(agent)
+    assert {k: v for k, v in after.items() if k < 100} == {k: v for k, v in before.items() if k < 100}
+    assert len(after) == len(before)
     assert_goes_on(agent, session)
 
 
 def test_hosts_that_go_at_any_moment_leave_nothing(agent, session):
     assert_goes_on(agent, session)
-    before = descriptors(agent.pid)
+    before = settled_descriptors(agent)
     chance = random.Random(1949)
     for _ in range(ROUNDS):
         conn = holding.ask(agent, within_ms=60000, hold_ms=60000)
         time.sleep(chance.uniform(0, 0.01))
         conn.close()
         await_over(agent)
-    assert descriptors(agent.pid) == before
+    assert settled_descriptors(agent) == before
     assert_goes_on(agent, session)
 
 

@@ -8,7 +8,6 @@ import os
 import select
 import signal
 import socket
-import struct
 import threading
 import time
 import tty
@@ -88,7 +87,7 @@ def test_a_terminal(agent):
 
 def test_input_that_comes_meanwhile_reaches_the_program_after_it(agent, tmp_path):
     out = tmp_path / "out"
-    with agent.start(["sh", "-c", "echo up; exec cat > %s" % out]) as conn:
+    with agent.start(["sh", "-c", "exec 3> %s; echo up; exec cat >&3" % out]) as conn:
         conn.read_output(b"up\n")
         with stand_still(agent, conn, kind="exec"):
             conn.send(codec.STDIN, b"x" * 4096)
@@ -138,30 +137,30 @@ def test_a_read_of_a_file_without_a_size(agent):
         assert conn.result().frames[-1].type == codec.FILE_DONE
 
 
-# Each call of the worker takes this long, so that there is a middle to come to rest in; or the
-# one call.
-SLOW, SLOW_COUNT = "delay_enter=30000", 100
-SLOWER = "delay_enter=1000000"
+# One call of the worker takes longer than any test: there it is when it is told to rest.
+HELD = "delay_enter=60000000"
+COUNT = 100
 
 
 def entries(tmp_path):
     tree = tmp_path / "tree"
     tree.mkdir()
-    for i in range(SLOW_COUNT):
+    for i in range(COUNT):
         (tree / ("%03d" % i)).mkdir()
     return tree
 
 
-def in_the_middle(agent, kind, request, call, slow=SLOW, begun=3):
-    """Sends REQUEST of the file port, whose CALLs are slow; and once it has BEGUN so many has the
-    agent quiesced. Returns the connection, of which nothing has been read, and how many CALLs
-    were made after the thaw."""
-    with Trace(agent.worker_pids(), call, slow) as trace:
+def in_the_middle(agent, kind, request, call, which=3):
+    """Sends REQUEST of the file port; and has the agent quiesced while it is in its WHICHth CALL.
+    Returns the connection, of which nothing has been read, and how many CALLs were made after
+    the thaw."""
+    with Trace(agent.worker_pids(), call, "%s:when=%d" % (HELD, which)) as trace:
         conn = agent.file_connect(kind, request)
-        wait_until(lambda: sum(map(len, trace.calls().values())) >= begun, message="the middle")
+        wait_until(lambda: max(map(len, trace.calls().values())) >= which, message="the middle")
         quiesce = Quiesce(agent, conn)
-        assert "error" not in quiesce.ask()
-        assert not conn.frames, conn.frames
+        quiesce.begin()
+    assert "error" not in quiesce.ask()
+    assert not conn.frames, conn.frames
     worker = worker_of(agent, NAMES[kind])
     with quiesce.conn:
         see_rest([worker])
@@ -184,7 +183,7 @@ def test_a_request_of_one_step_has_its_answer_after_it(agent, tmp_path, kind, ca
     path = tmp_path / "x"
     if kind in (codec.FILE_STAT_REQ, codec.FILE_SET_REQ):
         path.touch()
-    conn, _ = in_the_middle(agent, kind, {"path": str(path), **more}, call, SLOWER, begun=1)
+    conn, _ = in_the_middle(agent, kind, {"path": str(path), **more}, call, which=1)
     assert conn.recv().type == (codec.FILE_STAT if kind == codec.FILE_STAT_REQ else codec.FILE_ACK)
     conn.close()
 
@@ -192,27 +191,27 @@ def test_a_request_of_one_step_has_its_answer_after_it(agent, tmp_path, kind, ca
 def test_a_long_list(agent, tmp_path):
     tree = entries(tmp_path)
     conn, calls = in_the_middle(agent, codec.FILE_LIST_REQ, {"path": str(tree)}, "newfstatat")
-    assert 0 < calls < SLOW_COUNT
+    assert 0 < calls < COUNT
     names = [entry["name"] for entry in conn.expect(codec.FILE_LIST).json()]
     conn.close()
-    assert names == ["%03d" % i for i in range(SLOW_COUNT)]
+    assert names == ["%03d" % i for i in range(COUNT)]
 
 
 def test_a_list_of_a_long_directory(agent, tmp_path):
     """Its names come in several pieces."""
     for i in range(5000):
         (tmp_path / ("%04d" % i)).touch()
-    conn, calls = in_the_middle(agent, codec.FILE_LIST_REQ, {"path": str(tmp_path)}, "getdents64", SLOWER, begun=2)
+    conn, calls = in_the_middle(agent, codec.FILE_LIST_REQ, {"path": str(tmp_path)}, "getdents64", which=2)
     assert calls > 0 and len(conn.expect(codec.FILE_LIST).json()) == 5000
     conn.close()
 
 
 def test_a_long_tree(agent, tmp_path):
     tree = entries(tmp_path)
-    conn, calls = in_the_middle(agent, codec.FILE_TREE_REQ, {"path": str(tree)}, "getdents64", begun=3)
-    assert 1 < calls < 2 * SLOW_COUNT + 2
+    conn, calls = in_the_middle(agent, codec.FILE_TREE_REQ, {"path": str(tree)}, "getdents64")
+    assert 1 < calls < 2 * COUNT + 2
     frames = conn.result().frames
-    assert [frame.type for frame in frames] == [codec.FILE_STAT] * (SLOW_COUNT + 1) + [codec.FILE_ACK]
+    assert [frame.type for frame in frames] == [codec.FILE_STAT] * (COUNT + 1) + [codec.FILE_ACK]
 
 
 def test_a_tree_with_a_large_file(agent, tmp_path):
@@ -232,7 +231,7 @@ def test_a_long_remove(agent, tmp_path):
     tree = entries(tmp_path)
 
     conn, calls = in_the_middle(agent, codec.FILE_REMOVE_REQ, {"path": str(tree), "recursive": True}, "unlinkat")
-    assert 1 < calls < SLOW_COUNT
+    assert 1 < calls < COUNT
     conn.expect(codec.FILE_ACK)
     conn.close()
     assert not tree.exists()
@@ -241,7 +240,7 @@ def test_a_long_remove(agent, tmp_path):
 def test_the_first_scan_of_a_watch(agent, tmp_path):
     tree = entries(tmp_path)
     conn, calls = in_the_middle(agent, codec.FILE_WATCH_REQ, {"path": str(tree), "recursive": True}, "inotify_add_watch")
-    assert 0 < calls < 2 * SLOW_COUNT
+    assert 0 < calls < 2 * COUNT
     conn.expect(codec.FILE_ACK)
     (tree / "099" / "x").touch()
     assert conn.expect(codec.FILE_EVENT).json()["path"] == str(tree / "099" / "x")
@@ -250,7 +249,7 @@ def test_the_first_scan_of_a_watch(agent, tmp_path):
 
 def test_a_copy_over_what_can_not_be_replaced(agent, tmp_path):
     """MOVE from another file system: by pieces."""
-    size = SLOW_COUNT * MIB // 2
+    size = 50 * MIB
     source = "/dev/shm/vga-rest-%d" % os.getpid()
     with open(source, "wb") as f:
         f.truncate(size)
@@ -320,9 +319,7 @@ def test_a_connect_in_both_directions(agent):
         conn.expect(codec.STDOUT)
         with stand_still(agent, conn, kind="connect"):
             conn.send(codec.STDIN, b"to the guest")
-            guest.settimeout(0.3)
-            with pytest.raises(TimeoutError):
-                guest.recv(1)
+            assert not select.select([guest], [], [], 0.3)[0]
         got = b"".join(frame.payload for frame in conn.frames if frame.type == codec.STDOUT)
         while len(got) < len(data):
             frame = conn.expect(codec.STDOUT)
@@ -355,7 +352,7 @@ def test_a_wait_for_a_port(agent):
     with listener() as (server, port):
         server.close()
         conn = agent.connect()
-        conn.send(codec.WAIT_PORT, json.dumps({"port": port, "timeout_ms": 1500}).encode())
+        conn.send(codec.WAIT_PORT, json.dumps({"port": port, "timeout_ms": 3000}).encode())
         slot_of(agent, "wait-port")
         with stand_still(agent, conn, kind="wait-port"):
             time.sleep(2)
@@ -464,30 +461,30 @@ def test_a_detached_program_is_left_alone(agent, tmp_path):
 
 
 def test_the_timeout_of_a_program_stands_still(agent):
-    with agent.start(["sh", "-c", "echo up; exec sleep 600"], timeout_seconds=2, report=True) as conn:
+    with agent.start(["sh", "-c", "echo up; exec sleep 600"], timeout_seconds=4, report=True) as conn:
         pid = json.loads(conn.expect(codec.STATUS).payload)["pid"]
         conn.read_output(b"up\n")
         with stand_still(agent, conn):
-            time.sleep(4)
+            time.sleep(5)
             assert is_running(pid)
         # It has some of its time left: a session of a moment comes first.
         assert agent.run(["true"]).code == 0
         assert is_running(pid)
         end = conn.result().event("exited")
-    assert end["reason"] == "timeout" and 5500 <= end["wall_ms"], end
+    assert end["reason"] == "timeout" and 8500 <= end["wall_ms"], end
 
 
 def test_the_grace_of_a_timeout_stands_still(agent):
     script = "trap 'echo asked' TERM; echo up; while :; do sleep 0.1; done"
-    with agent.start(["sh", "-c", script], timeout_seconds=3, kill_grace_seconds=2, report=True) as conn:
+    with agent.start(["sh", "-c", script], timeout_seconds=3, kill_grace_seconds=4, report=True) as conn:
         pid = json.loads(conn.expect(codec.STATUS).payload)["pid"]
         conn.read_output(b"asked")
         with stand_still(agent, conn):
-            time.sleep(4)
+            time.sleep(5)
             assert is_running(pid)
         end = conn.result().event("exited")
     # The time, the grace, and what it stood still for.
-    assert end["reason"] == "timeout" and end["wall_ms"] >= 8900, end
+    assert end["reason"] == "timeout" and end["wall_ms"] >= 11900, end
 
 
 def test_who_hangs_up_meanwhile_has_ended_his_program_after_it(agent):
@@ -502,7 +499,7 @@ def test_who_hangs_up_meanwhile_has_ended_his_program_after_it(agent):
 
 
 def test_an_upload_that_stalls_only_while_it_must(start_agent, tmp_path):
-    agent = start_agent("--workers=4", "--stall-timeout=1")
+    agent = start_agent("--workers=4", "--stall-timeout=3")
     with agent.file_connect(codec.FILE_WRITE_REQ, {"path": str(tmp_path / "x"), "mode": 0o600}) as conn:
         conn.send(codec.FILE_DATA, b"before ")
         with stand_still(agent, conn, kind="write"):
@@ -514,14 +511,14 @@ def test_an_upload_that_stalls_only_while_it_must(start_agent, tmp_path):
 
 
 def test_an_upload_that_stalls_after_it_has_the_rest_of_its_time(start_agent, tmp_path):
-    agent = start_agent("--workers=4", "--stall-timeout=1")
+    agent = start_agent("--workers=4", "--stall-timeout=3")
     begun = time.monotonic()
     with agent.file_connect(codec.FILE_WRITE_REQ, {"path": str(tmp_path / "x"), "mode": 0o600}) as conn:
         conn.send(codec.FILE_DATA, b"before")
         with Quiesce(agent, conn):
             time.sleep(3)
         assert conn.expect(codec.FILE_ERR).payload.startswith(b"ETIMEDOUT: ")
-    assert time.monotonic() - begun >= 3.9
+    assert time.monotonic() - begun >= 5.9
 
 
 def test_the_time_for_a_first_frame_stands_still(start_agent):
@@ -589,7 +586,8 @@ def test_a_worker_that_is_killed_at_rest_takes_nobody_along(agent):
         os.kill(stat_of(victim["pid"])[1], signal.SIGKILL)
         wait_until(lambda: len([s for s in agent.status()["slots"] if s["kind"] == "exec"]) == 1,
                    message="the death")
-    lost = [conn for conn in (one, two) if conn.closed or conn.wait_readable(5)]
+    wait_until(lambda: any(conn.closed or conn.wait_readable(0) for conn in (one, two)), message="it is told")
+    lost = [conn for conn in (one, two) if conn.closed or conn.wait_readable(1)]
     assert len(lost) == 1 and lost[0].result().code == 125
     other = two if lost[0] is one else one
     other.send(codec.STDIN, b"there")
@@ -671,12 +669,13 @@ def test_nothing_is_logged_meanwhile_and_then_how_much(start_agent):
 
 def test_a_program_that_is_about_to_be_born_is_born_after_it(agent, tmp_path):
     """Its worker says that it is starting one, and is slow to find the user."""
-    with Fault(agent.worker_pids(), "openat", SLOWER, "1+"):
+    with Fault(agent.worker_pids(), "openat", HELD) as fault:
         conn = agent.start(["touch", str(tmp_path / "x")], user="root")
-        slot_of(agent, "exec")
+        fault.wait_met()
         quiesce = Quiesce(agent, conn)
-        assert "error" not in quiesce.ask()
-        assert slot_of(agent, "exec")["pid"] in agent.worker_pids()
+        quiesce.begin()
+    assert "error" not in quiesce.ask()
+    assert slot_of(agent, "exec")["pid"] in agent.worker_pids()
     assert not (tmp_path / "x").exists()
     quiesce.thaw()
     conn.send(codec.EOF)
@@ -717,18 +716,19 @@ def test_between_an_owner_and_its_readers_no_wake_up_is_lost(agent):
     holder = durable.attach(agent, "busy", at=0, input=True)
     onlooker = durable.attach(agent, "busy", at=0, input=False)
     is_over = threading.Event()
+    holds = []
 
     def write():
-        holder.stdin(data)
+        holder.stdin(data[:MIB])
+        wait_until(lambda: len(holds) > 1, message="two of them")
+        holder.stdin(data[MIB:])
         holder.eof()
 
     def hold():
-        count = 0
         while not is_over.is_set():
             with Quiesce(agent):
-                count += 1
+                holds.append(agent)
             time.sleep(0.01)
-        return count
 
     def read():
         try:
@@ -737,7 +737,7 @@ def test_between_an_owner_and_its_readers_no_wake_up_is_lost(agent):
             is_over.set()
 
     got = together([write, hold, read, lambda: onlooker.finish().exit])
-    assert got[1] > 1 and got[2] == data and got[3] == (0, 0)
+    assert got[2] == data and got[3] == (0, 0)
 
 
 def started(agent):

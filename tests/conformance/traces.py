@@ -16,7 +16,7 @@ import signal
 import subprocess
 import tempfile
 
-from agent import TIMEOUT, tracer_of, wait_until
+from agent import TIMEOUT, stat_of, tracer_of, wait_until
 
 
 class Trace:
@@ -39,7 +39,9 @@ class Trace:
 
     def _is_attached(self):
         assert self._strace.poll() is None, self._strace.stderr.read()
-        return all(tracer_of(pid) == self._strace.pid for pid in self.pids)
+        # Only when strace waits does it see all of their calls.
+        return all(tracer_of(pid) == self._strace.pid for pid in self.pids) and (
+            (stat_of(self._strace.pid) or "Z")[0] == "S")
 
     def calls(self):
         """{pid: [call, …]}: what was begun so far, the last of which may not have ended."""
