@@ -259,7 +259,8 @@ def test_a_second_signal_leaves_a_program_that_does_not_listen(ctl):
         wait_until(lambda: not pending_signals(process.pid), message="it is taken")
         time.sleep(0.3)
         assert process.poll() is None
-        process.send_signal(signal.SIGINT)
+        # Of two within 2 s, which a busy machine may let pass between any two.
+        wait_until(lambda: process.poll() is not None or process.send_signal(signal.SIGINT), message="it leaves")
         assert process.wait(20) == -signal.SIGINT
         wait_until(lambda: not is_running(pid), message="the program ends")
 
@@ -304,7 +305,8 @@ def test_timeout_ends_the_program(ctl):
 
 def test_kill_grace_lets_the_program_clean_up(ctl):
     script = "trap 'echo cleaned; exit 9' TERM; while :; do sleep 0.05; done"
-    done = ctl.run("exec", "--timeout", "1", "--kill-grace", "5", *sh(script))
+    # The program has to set its trap before its time is over, on any machine.
+    done = ctl.run("exec", "--timeout", "3", "--kill-grace", "20", *sh(script))
     assert (done.code, done.stdout) == (9, b"cleaned\n")
 
 
@@ -411,7 +413,7 @@ def test_ps_tells_numbers_alone_or_the_agents_words(ctl, tmp_path):
         assert running.wait(20) == 137
         watch.terminate()
     wait_until(lambda: b"SIGKILL" in ctl.ok("sessions"), message="it has ended")
-    assert ctl.ok("ps", "-q") == b""
+    wait_until(lambda: ctl.ok("ps", "-q") == b"", message="the workers of all are idle")
     ctl.ok("forget", name)
 
 

@@ -12,6 +12,8 @@ import codec
 from agent import FileError, descriptors, kill_hard, wait_until
 from faults import Fault, litter
 
+ELSEWHERE = "/dev/shm/vga-close-%d" % os.getpid()
+
 # Time for a host to see what is still open behind an answer that came too early.
 SLOW_CLOSE = ("close", "delay_enter=50000", "1+")
 
@@ -51,7 +53,7 @@ REQUESTS = {
     "REMOVE of a full one": (codec.FILE_REMOVE_REQ, {"path": "$/d"}),
     "MOVE": (codec.FILE_MOVE_REQ, {"from": "$/f", "to": "$/g"}),
     "MOVE onto a directory": (codec.FILE_MOVE_REQ, {"from": "$/f", "to": "$/d"}),
-    "MOVE across": (codec.FILE_MOVE_REQ, {"from": "$/f", "to": "/dev/shm/vga-close"}),
+    "MOVE across": (codec.FILE_MOVE_REQ, {"from": "$/f", "to": ELSEWHERE}),
     "SYMLINK": (codec.FILE_SYMLINK_REQ, {"path": "$/g", "target": "x"}),
     "SET": (codec.FILE_SET_REQ, {"path": "$/g", "mode": 0o600}),
     "TREE": (codec.FILE_TREE_REQ, {"path": "$/d"}),
@@ -77,8 +79,8 @@ def test_nothing_is_open_when_the_answer_is_there(start_agent, top, name):
             while (frame := conn.recv()).type not in last:
                 pass
             assert open_below(pid, top) == [] and open_below(pid, "/dev/shm") == kept, frame
-    if os.path.exists("/dev/shm/vga-close"):
-        os.unlink("/dev/shm/vga-close")
+    if os.path.exists(ELSEWHERE):
+        os.unlink(ELSEWHERE)
 
 
 def test_a_program_that_was_just_written_can_be_started_at_once(agent, top):

@@ -294,10 +294,10 @@ def test_a_done_that_had_arrived_counts_though_the_host_has_gone(agent, tmp_path
 
 
 def test_256_mib_exactly_is_written_and_read_back(agent, tmp_path):
-    data = os.urandom(MIB) * 256
-    agent.write_file("/dev/shm/vga-256", data, chunk=MIB)
+    data, shared = os.urandom(MIB) * 256, "/dev/shm/vga-256-%d" % os.getpid()
+    agent.write_file(shared, data, chunk=MIB)
     try:
-        assert os.stat("/dev/shm/vga-256").st_size == 256 * MIB
-        assert agent.read_file("/dev/shm/vga-256") == data
+        assert os.stat(shared).st_size == 256 * MIB
+        assert agent.read_file(shared) == data
     finally:
-        os.unlink("/dev/shm/vga-256")
+        os.unlink(shared)
