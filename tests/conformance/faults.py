@@ -21,18 +21,19 @@ import tempfile
 import agent as agent_module
 
 
-def mounted(monkeypatch, tmp_path, script):
-    """Starts agents in a mount namespace of their own in which SCRIPT was run."""
+def mounted(monkeypatch, tmp_path, script, spaces="m"):
+    """Starts agents in a mount namespace of their own in which SCRIPT was run, and in others
+    (SPACES: options of unshare)."""
     assert shutil.which("unshare"), "no unshare(1)"
     wrapper = tmp_path / "agent-with-mounts"
     wrapper.write_text("""#!/bin/sh
 D=%s
 export D
-exec unshare -m --propagation private sh -c '
+exec unshare -%s --propagation private sh -c '
 set -e
 %s
 exec "$0" "$@"' %s "$@"
-""" % (tmp_path, script, agent_module.agent_binary()))
+""" % (tmp_path, spaces, script, agent_module.agent_binary()))
     wrapper.chmod(0o755)
     monkeypatch.setenv("VMM_GUEST_AGENT", str(wrapper))
 

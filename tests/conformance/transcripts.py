@@ -8,8 +8,8 @@
         t.send(codec.EOF)
         t.rest()                        all that the agent sends, to its close
 
-    record(agent, SCENARIOS["exec-echo"], directory)    the lines of the file
-    replay(agent, Transcript(path), directory)          raises Mismatch
+    record(agent, SCENARIOS["exec-echo"])       the text of the file
+    replay(agent, Transcript(path))             raises Mismatch
 
 The files' format, and what is to be masked, stands in their README.md. The scenarios are in
 transcripts_exec.py and its neighbours.
@@ -18,19 +18,21 @@ transcripts_exec.py and its neighbours.
 import base64
 import json
 import os
+import re
 import shutil
-import socket
 import struct
 import time
 
 import codec
-from agent import HERE, TIMEOUT, Connection, wait_until
-from transcript_agent import STREAMS, Item, Mismatch, join, show
+from agent import HERE, TIMEOUT, Connection
+from faults import inside
+from transcript_agent import STREAMS, Mismatch, join, show
 
 FOLDER = os.path.join(HERE, "../../include/vmm-guest/transcripts")
 PLACE = "/tmp/vmm-guest-transcript"
 
 SCENARIOS = {}
+DEFAULT_OPTIONS = ("--workers=8", "--log=debug")
 
 # What a run of its own has of these, in place of the real one.
 MASKS = {"pid": 1234, "session": 7, "instance": "00112233445566778899aabbccddeeff", "time": 1600000000}
@@ -45,7 +47,8 @@ VOLATILE = {
     "FILE_STAT": {"mtime_secs": "time", "mtime_nanos": 0, "uid": 0, "gid": 0, "dev": 1, "ino": 2},
     "FILE_LIST": {"[].mtime_secs": "time", "[].mtime_nanos": 0, "[].uid": 0, "[].gid": 0},
     "restored": {"%s_us" % step: 1 for step in (
-        "clock", "entropy", "generation", "thaw_files", "hold", "hostname", "machine_id", "env", "net", "thaw", "total")},
+        "clock", "entropy", "generation", "thaw_files", "hold", "hostname", "machine_id", "env", "net", "thaw",
+        "total")},
     "quiesced": {"steps[].us": 1, "skipped": []},
     "status": {
         "version": "1.0", "pid": "pid", "instance": "instance", "uptime_ms": 60000, "boot_ms": 5.5, "clock_syncs": 0,
@@ -67,6 +70,8 @@ VOLATILE = {
             "network": [{"name": "lo", "received_bytes": 0, "sent_bytes": 0}]},
     },
 }
+MASKED_JSON = ("STATUS", "FILE_STAT", "FILE_LIST")
+NUMBER = re.compile(rb"\(number \d+,")     # of a session, in words
 LEFT_OUT = {"exited": ("memory_peak_bytes", "oom_kills"), "status": ("generation",)}
 
 
@@ -75,14 +80,15 @@ class Scenario:
         self.name = name
         self.says = says
         self.run = run
-        self.options = head.pop("options", None)
+        self.options = head.pop("options", DEFAULT_OPTIONS)
+        self.fresh = head.pop("fresh", False)
         self.head = head
 
 
 def transcript(name, says, port=codec.EXEC_PORT, host="H1", about=(), **more):
     """A scenario. ABOUT: the endings and mistakes that it shows. NEEDS: what there must be at the
-    guest that a script can't prepare. OPTIONS: of an agent of its own. CLIENT=False: no client
-    would do that; HOST: the first kind of host that may."""
+    guest that a script can't prepare. OPTIONS: of the agent; FRESH: it is for this alone.
+    CLIENT=False: no client would do that; HOST: the first kind of host that may."""
     def add(run):
         head = {"port": port, "host": host, "about": list(about), **more}
         assert name not in SCENARIOS, name
@@ -119,7 +125,7 @@ def mask(name, value, rules):
         found = owners(value, path)
         for one, member in found:
             stand_in = MASKS.get(stand_in, stand_in) if isinstance(stand_in, str) else stand_in
-            if path.endswith("_us") and one[member] == 0:
+            if path.endswith("_us") and path != "total_us" and one[member] == 0:
                 continue                # not done
             one[member] = stand_in
         if found:
@@ -131,13 +137,18 @@ def masked_agent_frame(name, payload):
     """(payload, paths) of a frame of the agent's."""
     if name == "EXIT" and len(payload) > 8:
         return payload[:8] + bytes(len(payload) - 8), ["times"]
-    if name not in ("STATUS", "FILE_STAT", "FILE_LIST"):
+    if name == "STDERR":
+        return NUMBER.sub(b"(number %d," % MASKS["session"], payload), []
+    if name not in MASKED_JSON:
         return payload, []
     value = json.loads(payload)
     kind = kind_of(name, value)
     for member in LEFT_OUT.get(kind, ()):
         value.pop(member, None)
     masked = mask(name, value, VOLATILE.get(kind, {}))
+    if kind == "attached" and not value["running"]:
+        value["stdin_open"] = False     # says nothing of a session that has ended
+        masked.append("stdin_open")
     return codec.to_json(value), masked
 
 
@@ -172,6 +183,8 @@ def frame_lines(side, name, payload, masked=()):
     if times > 1:
         line["times"] = times
     line["hex"] = codec.encode(getattr(codec, name), payload).hex()
+    if name == "STDERR" and NUMBER.search(payload):
+        masked = ["number"]
     if masked:
         line["masked"] = list(masked)
     text = text_of(payload)
@@ -194,26 +207,36 @@ def put_bytes(value, member, data):
 class Recorder:
     """A host that notes what it says and hears."""
 
-    def __init__(self, agent, scenario, directory):
+    def __init__(self, agent, scenario):
         self.agent = agent
         self.scenario = scenario
-        self.directory = directory      # as we see PLACE
-        self.known = {}
+        self.directory = inside(agent, PLACE)       # for us to open
+        self.known = {}                 # what the agent told of this run
         self.lines = []                 # ready ones, and (side, name, payload, masked)
         self.conn = None
         self.others = []                # connections that are no part of it
         self.prepared = []
-        self._given = self._outcome = None
-        self._frames = []               # all of the agent's, as they came
+        self._connections = 0
+        self._given = None
+        self._outcome = {}
+        self._frames = []               # the agent's of this call, as they came
 
     # ---- what stands beside the frames
 
     def given(self, **given):
+        """What a client is asked to do. What it reports of the call before stands in front of it."""
+        if self._given is not None:
+            self._end_call()
         self._given = given
+        self.lines.append({"given": given})
 
     def outcome(self, **outcome):
-        """What a client reports, over what the frames say."""
+        """What the client reports of this call, over what the frames say."""
         self._outcome = outcome
+
+    def _end_call(self):
+        self.lines.append({"outcome": self._result()})
+        self._given, self._outcome, self._frames = None, {}, []
 
     def guest(self, script):
         """Has the guest prepared. PLACE is empty before."""
@@ -225,19 +248,21 @@ class Recorder:
 
     def connect(self, port=None, handshake=b"CONNECT %d\n"):
         port = port or self.scenario.head["port"]
-        if self.conn is not None or self.lines:
-            self.lines.append({"connection": 1 + sum("connection" in l for l in self.lines if isinstance(l, dict)) + 1,
-                               "port": port})
+        self._connections += 1
+        if self._connections > 1:
+            self.lines.append({"connection": self._connections, "port": port})
+        if self.conn is not None:
+            self.conn.close()
+            self.conn = None
         sock = self.agent.dial()
-        self.conn = None
         line = handshake % port if b"%d" in handshake else handshake
         self.bytes("host", line)
         sock.sendall(line)
-        return sock, port
+        return sock
 
     def open(self, port=None):
         """A connection with its handshake done."""
-        sock, port = self.connect(port)
+        sock = self.connect(port)
         line = b""
         while not line.endswith(b"\n"):
             byte = sock.recv(1)
@@ -257,7 +282,7 @@ class Recorder:
 
     def send(self, kind, payload=b"", times=1):
         """Sends a frame, TIMES a stream's. Reads meanwhile, as a careful host does."""
-        if self.conn is None:
+        if self.conn is None or self.conn.sock.fileno() < 0:
             self.open()
         name = codec.NAMES[kind]
         noted, masked = payload, []
@@ -275,7 +300,7 @@ class Recorder:
         assert self.conn.send_reading(data) == len(data), "the agent closed: %r" % self.conn.frames[-4:]
 
     def send_raw(self, data):
-        if self.conn is None:
+        if self.conn is None or self.conn.sock.fileno() < 0:
             self.open()
         self.bytes("host", data)
         self.conn.send_raw(data)
@@ -291,6 +316,11 @@ class Recorder:
     def cut(self):
         """What a broken transport does. For a client it is the agent's end that goes."""
         self.lines.append({"from": "agent", "end": "cut"})
+        self.conn.close()
+
+    def silent(self):
+        """Nothing more comes, and the host gives up."""
+        self.lines.append({"from": "agent", "end": "silent"})
         self.conn.close()
 
     # ---- the agent
@@ -325,6 +355,36 @@ class Recorder:
         self.lines.append({"from": "agent", "end": "close"})
         self.conn.close()
 
+    def broken(self, beginning=0):
+        """The agent's end without a last frame. BEGINNING: so many bytes of a frame come before it."""
+        if beginning:
+            self.bytes("agent", exactly(self.conn.sock, beginning))
+        else:
+            assert self.conn.recv() is None, self.conn.frames
+        self.cut()
+
+    def gone(self):
+        """The agent has closed for good, and not its sending side alone."""
+        assert self.conn.wait_hangup(TIMEOUT)
+        self.lines.append({"from": "agent", "end": "gone"})
+        self.conn.close()
+
+    # ---- others
+
+    def other(self, cmd, ready=None, **members):
+        """A session that is no part of it, until the end of this. It is READY when this came."""
+        conn = self.agent.start(cmd, **members)
+        self.others.append(conn)
+        if ready is not None:
+            conn.read_output(ready)
+        return conn
+
+    def slot(self, kind):
+        """The agent's slot of the session of that kind."""
+        found = [slot for slot in self.agent.status()["slots"] if slot["kind"] == kind]
+        assert len(found) == 1, found
+        return found[0]
+
     # ---- the file
 
     def _written(self):
@@ -341,6 +401,9 @@ class Recorder:
 
     @staticmethod
     def _joined(row):
+        if not row:
+            return
+
         masks = iter([line[3] for line in row if line[1] not in STREAMS])
         for name, payload in join([line[1:3] for line in row]):
             yield frame_lines(row[0][0], name, payload, () if name in STREAMS else next(masks))
@@ -350,10 +413,12 @@ class Recorder:
         outcome = {}
         streams = {n: b"".join(p for name, p in self._frames if name == n) for n in ("STDOUT", "STDERR", "FILE_DATA")}
         last = self._frames[-1] if self._frames else (None, b"")
+        if self._given["do"] == "none":
+            return {"error": None, **self._outcome}
         if self.scenario.head["port"] == codec.EXEC_PORT:
             if last[0] == "EXIT":
                 outcome["code"], outcome["signal"] = struct.unpack_from("<ii", last[1])
-            if self._given and self._given["do"] in ("run", "attach"):
+            if self._given["do"] in ("run", "attach"):
                 put_bytes(outcome, "stdout", streams["STDOUT"])
                 put_bytes(outcome, "stderr", streams["STDERR"])
             statuses = [json.loads(p) for n, p in self._frames if n == "STATUS"]
@@ -369,7 +434,7 @@ class Recorder:
         if last[0] == "FILE_ERR":
             outcome["text"] = last[1].decode()
             outcome["error"] = outcome["text"].split(":", 1)[0]
-        outcome.update(self._outcome or {})
+        outcome.update(self._outcome)
         return self._shortened(outcome)
 
     @staticmethod
@@ -389,12 +454,19 @@ class Recorder:
         head.update({k: v for k, v in scenario.head.items() if v not in ((), [], None)})
         if self.prepared:
             head["prepare"] = "\n".join(self.prepared)
-        lines = [head]
         if self._given is not None:
-            lines.append({"given": self._given})
-        lines += self._written()
-        lines.append({"outcome": self._result()})
+            self._end_call()
+        lines = [head, *self._written()]
         return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+
+
+def exactly(sock, count):
+    data = b""
+    while len(data) < count:
+        more = sock.recv(count - len(data))
+        assert more, data
+        data += more
+    return data
 
 
 def empty(directory):
@@ -405,10 +477,10 @@ def empty(directory):
             os.unlink(entry.path)
 
 
-def record(agent, scenario, directory):
+def record(agent, scenario):
     """Runs it, and returns what stands in its file."""
-    empty(directory)
-    recorder = Recorder(agent, scenario, directory)
+    empty(inside(agent, PLACE))
+    recorder = Recorder(agent, scenario)
     try:
         scenario.run(recorder)
     finally:
@@ -422,10 +494,11 @@ def record(agent, scenario, directory):
 
 
 class Replay:
-    """The host's side of a transcript, to the letter, against an agent."""
+    """The host's side of a transcript, to the letter, against an agent. REAL: what is masked is what this one told."""
 
-    def __init__(self, agent):
+    def __init__(self, agent, real=True):
         self.agent = agent
+        self.is_real = real
         self.known = {}
 
     def run(self, script):
@@ -443,12 +516,13 @@ class Replay:
                 self.conn.half_close()
             elif item.end == "close":
                 self.conn.close()
+                return
             elif self.conn.send_reading(self.real(item)) < len(item.raw):
                 return                  # the agent has closed: that it may is seen next
 
     def real(self, item):
         """The bytes, with what this agent told in place of what is masked."""
-        if not item.masked:
+        if not item.masked or not self.is_real:
             return item.raw
         if item.masked == ["time"]:
             seconds, nanoseconds = divmod(time.time_ns(), 10**9)
@@ -465,7 +539,7 @@ class Replay:
         if wanted:
             self.hear_frames(wanted)
         end = items[-1].end
-        if end == "cut":
+        if end in ("cut", "silent", "gone"):
             self.conn.close()
         if end == "close":
             frame = self.conn.recv()
@@ -486,14 +560,17 @@ class Replay:
     def hear_frames(self, items):
         wanted = join([(i.name, i.payload) for i in items])
         masks = iter([i.masked for i in items if i.name not in STREAMS])
-        got = []
-        while not is_whole(wanted, got):
+        came = []
+        missing = sum(len(payload) for name, payload in wanted if name in STREAMS)
+        while missing > 0 or len(join(came)) < len(wanted):
             frame = self.conn.recv()
             if frame is None:
                 raise Mismatch("line %d: expected %s, and the agent has closed after %s" % (
-                    items[-1].number, wanted, got))
+                    items[-1].number, [show(*one) for one in wanted], [show(*one) for one in join(came)]))
             learn(self.known, frame.name, frame.payload)
-            got = join([*got, named(frame)])
+            came.append(named(frame))
+            missing -= len(frame.payload) if frame.name in STREAMS else 0
+        got = join(came)
         for one, other in zip(wanted, got):
             masked = next(masks) if one[0] not in STREAMS else []
             if not alike(one, other, masked):
@@ -505,26 +582,17 @@ def named(frame):
     return frame.name, frame.payload
 
 
-def is_whole(wanted, got):
-    """As many as are wanted, and as much of the last ones."""
-    sizes = [len(p) for n, p in got if n in STREAMS]
-    return len(got) >= len(wanted) and sum(sizes) >= sum(len(p) for n, p in wanted if n in STREAMS)
-
-
 def alike(wanted, got, masked):
     if wanted[0] != got[0]:
         return False
-    payload = masked_agent_frame(*got)[0] if masked or got[0] in ("STATUS", "FILE_STAT", "FILE_LIST") else got[1]
-    return wanted[1] == payload
+    return wanted[1] == (masked_agent_frame(*got)[0] if masked or got[0] in (*MASKED_JSON, "STDERR") else got[1])
 
 
-def replay(agent, script, directory):
+def replay(agent, script):
     """Prepares the guest, and replays the host's side."""
-    empty(directory)
+    empty(inside(agent, PLACE))
     if script.head.get("prepare"):
         result = agent.sh(script.head["prepare"])
         assert result.code == 0, result
     Replay(agent).run(script)
 
-
-__all__ = ["FOLDER", "Item", "MASKS", "PLACE", "SCENARIOS", "record", "replay", "socket", "transcript", "wait_until"]
