@@ -174,7 +174,9 @@ def goes_on_in_the_kernel(hosted, command, release):
     counter = Counter(hosted, "beside")
     conn = hosted.start(f"echo up; {command}")
     conn.read_output(b"up\n")
-    state.wait_until(lambda: any(kind == "D" for _, kind, _ in state.processes(hosted.guest).values()))
+    # The one that runs COMMAND: others are in D for moments, as a writer of the disk is.
+    state.wait_until(lambda: any(kind == "D" and command in title
+                                 for _, kind, title in state.processes(hosted.guest).values()))
     quiesce = Quiesce(hosted, fsfreeze=["/disk"], within_ms=1000)
     quiesce.said
     assert quiesce.end(1) is None
