@@ -60,6 +60,13 @@ class Hosted:
             capture_output=True, text=True, timeout=60, check=False, **options,
         )  # fmt: skip
 
+    def begin(self, *arguments):
+        """The client, as a Popen."""
+        return subprocess.Popen(
+            [self.ctl_path, "-a", f"unix:{self.host.path}", *arguments],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
     def dial(self, port=52):
         conn = socket.socket(socket.AF_UNIX)
         conn.settimeout(60)

@@ -5,6 +5,7 @@ and what it says of guests that do not work is what these show."""
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import initramfs
 import pytest
 import readme_blocks
 from disks import MODULES, Image
-from guest import kernel_folder
+from guest import BOOT_SECONDS, kernel_folder
 
 HERE = pathlib.Path(__file__).resolve().parent
 SOCKETS = ("unix:/run/vm/1.vsock", "unix:/run/vm/2.vsock", "vsock:3")  # the readme's guests
@@ -152,6 +153,23 @@ def test_initramfs_that_holds_nothing_else_boots(start_hosted, pytestconfig, tmp
 # ---- when it does not work -------------------------------------------------------------
 
 
+# What these tests do not make, and why.
+NOT_SEEN_HERE = {
+    "vsock:CID": "an address, and no symptom",
+    "failed (error -2)": "of init=, as a kernel says that has the disk's driver built in; ours have not",
+}
+
+
+def test_each_symptom_of_the_table_is_made_by_a_test():
+    table = readme_blocks.README.read_text().partition("| what is seen |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)
+    seen = [re.findall(r"`([^`]+)`", row) for row in rows]
+    assert [row for row, words in zip(rows, seen, strict=True) if not words] == ["names are not resolved in the guest"]
+    tests = pathlib.Path(__file__).read_text().partition("def said_to_be_seen")[2]
+    missing = {word for words in seen for word in words if f'"{word}"' not in tests}
+    assert missing == set(NOT_SEEN_HERE)
+
+
 def said_to_be_seen(*words):
     """The words, of which the readme says that they are seen."""
     for word in words:
@@ -198,6 +216,93 @@ def test_client_that_reaches_no_vm_says_what_is_said(pytestconfig, tmp_path):
         for name, words in (("missing", missing), ("nobody", refused)):
             command = [pytestconfig.build / "vmm-guest-ctl", "-a", f"unix:{tmp_path / name}", "status"]
             assert words in subprocess.run(command, capture_output=True, text=True, check=False).stderr
+
+
+def test_root_that_is_not_there_panics_as_is_said(boot, tmp_path):
+    """What mends it is in the first recipe's guest, above: the drivers in an initramfs."""
+    panic, unable = said_to_be_seen("Kernel panic", "Unable to mount root fs")
+    archive = initramfs.Archive()
+    archive.file("/nothing", b"")
+    archive.write(tmp_path / "initrd")
+    with boot("root=/dev/vda", initrd=tmp_path / "initrd", driver=False) as guest:
+        guest.wait_console(f"{panic}.*{unable}")
+
+
+# Each line that comes has it go one step further.
+STEPS = """#!/bin/sh
+mount -t devtmpfs none /dev
+exec </dev/ttyS1
+echo "nothing is there"
+read -r line
+insmod /lib/modules/vsock.ko && vmm-guest-ctl -a vsock:77 status
+while read -r module <&3; do insmod "/lib/modules/$module" 2>/dev/null; done 3</lib/modules/order
+echo "vsock is there"
+read -r line
+exec /agent
+"""
+
+
+@pytest.fixture(scope="module")
+def late(hosting, pytestconfig, tmp_path_factory):
+    """A guest whose agent came late, and what the client said before that: late.early. It has its
+    name server by the readme's advice, is a host of VMs too, and holds the client."""
+    (advice,) = said_to_be_seen("vmm_agent.dns=9.9.9.9")
+    archive = initramfs.Archive()
+    initramfs.add_busybox(archive)
+    initramfs.add_modules(archive, kernel_folder() / "modules", [*initramfs.MODULES, "vhost_vsock"])
+    archive.copy(pytestconfig.build / "tests/vm/static_agent", "/agent")
+    archive.program(pytestconfig.build / "vmm-guest-ctl", "/bin/vmm-guest-ctl")
+    archive.program(pytestconfig.build / "tests/vm/name_server", "/bin/name-server")
+    archive.file("/init", STEPS.encode(), 0o755)
+    initrd = tmp_path_factory.mktemp("late") / "initrd"
+    archive.write(initrd)
+    with hosting(advice.replace("9.9.9.9", "127.0.0.1"), initrd=initrd, driver=False) as started:
+        started.guest.wait_console("nothing is there", BOOT_SECONDS)
+        started.early = started.ctl("status").stderr
+        started.guest.send("")
+        started.guest.wait_console("vsock is there")
+        started.early += started.ctl("status").stderr
+        started.waiter = started.begin(*said_to_be_seen("vmm-guest-ctl wait --timeout 60")[0].split()[1:])
+        started.guest.send("")
+        with started.waiter:
+            started.waiter.wait(70)
+        yield started
+
+
+def test_vm_in_which_nobody_serves_is_told_and_waited_for_as_is_said(late):
+    (words,) = said_to_be_seen("nobody answers")
+    assert late.early.count(words) == late.early.count("\n") == 2
+    assert late.waiter.returncode == 0, late.guest.report()
+
+
+def test_vm_that_takes_a_connection_and_is_paused_is_told_as_is_said(pytestconfig, tmp_path):
+    (words,) = said_to_be_seen("no answer yet")
+    (advice,) = said_to_be_seen("vmm-guest-ctl --wait 10 COMMAND")
+    wait = advice.replace("10", "6").split()[1:3]
+    with socket.socket(socket.AF_UNIX) as paused:
+        paused.bind(str(tmp_path / "paused"))
+        paused.listen()
+        command = [pytestconfig.build / "vmm-guest-ctl", "-a", f"unix:{tmp_path}/paused", *wait, "status"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1 and words in done.stderr and "within 6 s" in done.stderr
+
+
+def test_host_without_the_module_and_a_cid_without_a_vm_are_told_as_is_said(late):
+    """First with the address family alone, then by the module that there is a host by."""
+    (words,) = said_to_be_seen("No such device")
+    said = f"vmm-guest-ctl: can't reach the agent at vsock:77, port 52: {words}; is a VM with this CID running?\n"
+    assert said + "vsock is there" in late.guest.console()
+    assert late.ctl("exec", "--", "vmm-guest-ctl", "-a", "vsock:77", "status").stderr == said
+
+
+def test_names_are_resolved_by_the_server_that_the_file_shows(hosted, late):
+    (show,) = said_to_be_seen("vmm-guest-ctl cat vm:/etc/resolv.conf")
+    assert hosted.ctl("exec", "--timeout", "3", "--", "nslookup", "web.test").returncode != 0
+    assert hosted.ctl(*show.split()[1:]).stdout == "nameserver 172.16.0.1\n", "the gateway"
+
+    assert late.ctl(*show.split()[1:]).stdout == "nameserver 127.0.0.1\n"
+    assert late.ctl("exec", "--", "name-server", "192.0.2.7").returncode == 0
+    assert "192.0.2.7" in late.ctl("exec", "--", "nslookup", "web.test").stdout
 
 
 def test_busy_is_said_in_the_words_that_are_shown(start_hosted):
