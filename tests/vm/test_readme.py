@@ -155,7 +155,6 @@ def test_initramfs_that_holds_nothing_else_boots(start_hosted, pytestconfig, tmp
 
 # What these tests do not make, and why.
 NOT_SEEN_HERE = {
-    "vsock:CID": "an address, and no symptom",
     "failed (error -2)": "of init=, as a kernel says that has the disk's driver built in; ours have not",
 }
 
