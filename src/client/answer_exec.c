@@ -94,7 +94,8 @@ answer_exec_status_words(const struct vmm_guest *guest, char words[HANDLE_ERROR_
 		struct quiesce_status status;
 
 		if (quiesce_status_parse(json, len, &status, &error) == 0) {
-			(void)strlcpy(words, status.error, HANDLE_ERROR_MAX);
+			if (status.error != NULL)
+				(void)strlcpy(words, status.error, HANDLE_ERROR_MAX);
 			quiesce_status_done(&status);
 		}
 	}
@@ -120,6 +121,13 @@ answer_exec_refused(struct vmm_guest *guest, int32_t code)
 		    "%s: the agent says that it did not succeed (%d)", name, code);
 }
 
+static bool
+answer_exec_says_lost(const struct vmm_guest *guest)
+{
+	return guest->words.len > 0 &&
+	       strncmp(guest->words.data, ANSWER_LOST, strlen(ANSWER_LOST)) == 0;
+}
+
 /* Whether an EXIT that is no program's is the agent's. */
 static bool
 answer_exec_is_agents(const struct vmm_guest *guest, const struct frame_exit *end)
@@ -134,8 +142,8 @@ answer_exec_is_agents(const struct vmm_guest *guest, const struct frame_exit *en
 	if (end->code < 0)
 		return true;
 	if (guest->has_begun)
-		return guest->worker_is_lost && !guest->has_exited &&
-		       end->code == VMM_GUEST_EXIT_AGENT;
+		return !guest->has_exited && end->code == VMM_GUEST_EXIT_AGENT &&
+		       answer_exec_says_lost(guest);
 	return is_own_code;
 }
 
@@ -208,18 +216,15 @@ answer_exec_hold(struct vmm_guest *guest, const struct piece *piece)
 	return true;
 }
 
-/* The agent's words on a program that ran come last: nothing but EXIT is behind them. */
+/* The agent's words on a program that ran are one frame, and nothing but EXIT is behind it: what
+ * may be that is kept, though it is given out. */
 static void
 answer_exec_look_for_loss(struct vmm_guest *guest, const struct piece *piece)
 {
-	const size_t len = sizeof(ANSWER_LOST) - 1;
-
-	guest->worker_is_lost = piece->len >= len && memcmp(piece->data, ANSWER_LOST, len) == 0;
-	guest->words.len = 0;
-	if (guest->worker_is_lost)
-		(void)buffer_add(&guest->words, piece->data,
-		    piece->len < ANSWER_WORDS_MAX ? piece->len : ANSWER_WORDS_MAX,
-		    ANSWER_WORDS_MAX);
+	if (piece->is_first || piece->type != VMM_GUEST_STDERR)
+		guest->words.len = 0;
+	if (piece->type == VMM_GUEST_STDERR && guest->frame.len <= ANSWER_WORDS_MAX)
+		(void)buffer_add(&guest->words, piece->data, piece->len, ANSWER_WORDS_MAX);
 }
 
 static enum vmm_guest_event
@@ -235,8 +240,7 @@ answer_exec_output(struct vmm_guest *guest, struct piece *piece)
 		return VMM_GUEST_EVENT_NONE;
 	guest->is_answered = true;
 	guest->has_begun = true;
-	if (is_error && piece->len > 0)
-		answer_exec_look_for_loss(guest, piece);
+	answer_exec_look_for_loss(guest, piece);
 	if (guest->is_durable && !answer_durable_take(guest, piece))
 		return VMM_GUEST_EVENT_NONE;
 	if (is_error)

@@ -206,9 +206,9 @@ begin_reset(struct vmm_guest *guest, const struct operation *operation)
 	guest->result = 0;
 	guest->deadline_ms = timeout_ms > 0 ? now + (uint64_t)timeout_ms : CLOCK_NEVER;
 	guest->give_up_ms = now + (uint64_t)retry_ms;
+	guest->unreached = -1;
 	guest->has_begun = false;
 	guest->has_exited = false;
-	guest->worker_is_lost = false;
 	guest->is_durable = false;
 	guest->leaves = false;
 	guest->has_size = false;

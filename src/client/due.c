@@ -107,6 +107,41 @@ due_seconds(const struct vmm_guest *guest, enum handle_option option)
 	return (double)guest->options[option] / DUE_MS_PER_S;
 }
 
+/* What a person can do about it. */
+static const char *
+due_hint(int error)
+{
+	switch (error) {
+	case ENOENT:
+	case ECONNREFUSED:
+		return "; is the VM running?";
+	case ENODEV:
+		return "; is a VM with this CID running?";
+	case EACCES:
+	case EPERM:
+		return "; may this user open it?";
+	case EAFNOSUPPORT:
+		return "; this kernel has no vsock (modprobe vhost_vsock)";
+	default:
+		return "";
+	}
+}
+
+static void
+due_unreached(struct vmm_guest *guest, int error)
+{
+	if (error == 0)
+		handle_end_failed(guest, -ECONNREFUSED,
+		    "nobody answers at %s, port %u, in the guest; has the agent started?",
+		    due_who(guest), vmm_guest_port(guest));
+	else if (error == ETIMEDOUT)
+		handle_end_failed(guest, -error, "%s, port %u, did not answer within %g s",
+		    due_who(guest), vmm_guest_port(guest), due_seconds(guest, OPTION_CONNECT_MS));
+	else
+		handle_end_failed(guest, -error, "can't reach the agent at %s, port %u: %s%s",
+		    due_who(guest), vmm_guest_port(guest), strerror(error), due_hint(error));
+}
+
 /* Without an address the caller makes the connections: he is told when. */
 static void
 due_tell_connect(struct vmm_guest *guest, uint64_t now)
@@ -117,6 +152,17 @@ due_tell_connect(struct vmm_guest *guest, uint64_t now)
 	handle_connected(guest);
 }
 
+/* The time for all of it is over. Where no agent was reached in all that time, that is why. */
+static void
+due_end(struct vmm_guest *guest)
+{
+	if (guest->unreached >= 0 && !guest->has_sent)
+		due_unreached(guest, guest->unreached);
+	else
+		handle_end_failed(guest, -ETIMEDOUT, "%s was not over within %g s",
+		    guest->operation->name, due_seconds(guest, OPTION_TIMEOUT_MS));
+}
+
 void
 due_act(struct vmm_guest *guest)
 {
@@ -125,8 +171,7 @@ due_act(struct vmm_guest *guest)
 	if (!handle_is_busy(guest))
 		return;
 	if (now >= guest->deadline_ms) {
-		handle_end_failed(guest, -ETIMEDOUT, "%s was not over within %g s",
-		    guest->operation->name, due_seconds(guest, OPTION_TIMEOUT_MS));
+		due_end(guest);
 		return;
 	}
 	if (now >= due_answer_ms(guest)) {
@@ -168,41 +213,6 @@ due_may_pass(int error)
 	}
 }
 
-/* What a person can do about it. */
-static const char *
-due_hint(int error)
-{
-	switch (error) {
-	case ENOENT:
-	case ECONNREFUSED:
-		return "; is the VM running?";
-	case ENODEV:
-		return "; is a VM with this CID running?";
-	case EACCES:
-	case EPERM:
-		return "; may this user open it?";
-	case EAFNOSUPPORT:
-		return "; this kernel has no vsock (modprobe vhost_vsock)";
-	default:
-		return "";
-	}
-}
-
-static void
-due_unreached(struct vmm_guest *guest, int error)
-{
-	if (error == 0)
-		handle_end_failed(guest, -ECONNREFUSED,
-		    "nobody answers at %s, port %u, in the guest; has the agent started?",
-		    due_who(guest), vmm_guest_port(guest));
-	else if (error == ETIMEDOUT)
-		handle_end_failed(guest, -error, "%s, port %u, did not answer within %g s",
-		    due_who(guest), vmm_guest_port(guest), due_seconds(guest, OPTION_CONNECT_MS));
-	else
-		handle_end_failed(guest, -error, "can't reach the agent at %s, port %u: %s%s",
-		    due_who(guest), vmm_guest_port(guest), strerror(error), due_hint(error));
-}
-
 void
 due_lose(struct vmm_guest *guest)
 {
@@ -212,6 +222,8 @@ due_lose(struct vmm_guest *guest)
 
 	if (guest->is_durable && answer_durable_lose(guest))
 		return;
+	if (is_unasked)
+		guest->unreached = error;
 	if (is_unasked && due_may_pass(error) && now < guest->give_up_ms)
 		handle_connect_at(
 		    guest, now + backoff_next_ms(&guest->backoff, DUE_FIRST_MS, DUE_MAX_MS));

@@ -151,6 +151,11 @@ handle_end(struct vmm_guest *guest, enum vmm_guest_event end, int result)
 	guest->state = HANDLE_OVER;
 	guest->end = end;
 	guest->result = result;
+	/* What was wrong on the way, as input that nobody read, has not kept it from its end. */
+	if (result >= 0)
+		guest->error = 0;
+	if (result >= 0)
+		guest->error_text[0] = '\0';
 	guest->connect_is_due = false;
 	handle_drop(guest);
 }

@@ -75,6 +75,7 @@ struct outbound {
 /* A piece of a frame that has come: all of it, for what is no stream of bytes. */
 struct piece {
 	uint8_t type;
+	bool is_first;
 	bool is_last;
 	const uint8_t *data;
 	size_t len;
@@ -96,9 +97,9 @@ struct vmm_guest {
 	struct buffer first; /* the first frame, header and all */
 	uint64_t deadline_ms;
 	uint64_t give_up_ms; /* that nobody listens is borne until then */
+	int unreached;	     /* why the last try to connect failed, as END_ERROR; -1: none did */
 	bool has_begun;	     /* of a program: it runs, or has run */
 	bool has_exited;     /* STATUS `exited` has come */
-	bool worker_is_lost; /* as the agent's words say that came last */
 	bool is_durable;
 	bool leaves;	  /* vmm_guest_detach() was called */
 	bool has_size;	  /* vmm_guest_resize() was called */

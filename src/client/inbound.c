@@ -152,8 +152,8 @@ inbound_take(struct vmm_guest *guest, struct piece *ret)
 			guest->text.len = 0;
 		r = is_new ? frame_reader_next(reader, &guest->frame) : 0;
 		if (r < 0)
-			return r;
-		*ret = (struct piece){ .type = guest->frame.type };
+			return r == -EMSGSIZE ? -EPROTO : r;
+		*ret = (struct piece){ .type = guest->frame.type, .is_first = is_new };
 		ret->len = frame_reader_take(reader, SIZE_MAX, &ret->data);
 		ret->is_last = reader->payload_left == 0;
 		if (ret->len == 0 && !ret->is_last)
@@ -203,7 +203,7 @@ inbound_event(struct vmm_guest *guest, struct piece *ret, bool *ret_is_dry)
 		return is_exec ? answer_exec_take(guest, ret) : answer_file_take(guest, ret);
 	if (r == -ENOMEM)
 		handle_end_failed(guest, r, "out of memory");
-	else if (r == -EMSGSIZE && guest->text.len > 0)
+	else if (r == -EMSGSIZE)
 		handle_end_failed(guest, r, "the agent's answer is longer than %lld bytes",
 		    (long long)guest->options[OPTION_JSON_MAX]);
 	else if (r != -EAGAIN)
@@ -247,6 +247,14 @@ inbound_next(struct vmm_guest *guest, struct piece *ret)
 	return event;
 }
 
+static bool
+inbound_has_bytes(enum vmm_guest_event event)
+{
+	return event != VMM_GUEST_EVENT_NONE && event != VMM_GUEST_EVENT_CONNECT &&
+	       event != VMM_GUEST_EVENT_READY && event != VMM_GUEST_EVENT_LEFT &&
+	       event != VMM_GUEST_EVENT_END;
+}
+
 enum vmm_guest_event
 vmm_guest_next(struct vmm_guest *guest, const void **ret_data, size_t *ret_len)
 {
@@ -255,7 +263,10 @@ vmm_guest_next(struct vmm_guest *guest, const void **ret_data, size_t *ret_len)
 
 	if (guest->state != HANDLE_IDLE && guest->state != HANDLE_TOLD)
 		event = inbound_next(guest, &piece);
-	*ret_data = piece.data;
+	/* What was taken on the way to an end went with it. */
+	if (!inbound_has_bytes(event))
+		piece.len = 0;
+	*ret_data = inbound_has_bytes(event) ? piece.data : NULL;
 	*ret_len = piece.len;
 	return event;
 }

@@ -269,6 +269,16 @@ vmm_guest_room(const struct vmm_guest *guest)
 	return outbound_space(&guest->out);
 }
 
+/* Whether somebody still reads what is written. Of a durable session a connection that is about
+ * to be another one says nothing of that. */
+static bool
+outbound_is_read(const struct vmm_guest *guest)
+{
+	if (guest->is_durable)
+		return guest->session.wants_input && !guest->session.stdin_closed;
+	return !guest->out.is_deaf;
+}
+
 int
 vmm_guest_write(struct vmm_guest *guest, const void *data, size_t len)
 {
@@ -277,9 +287,8 @@ vmm_guest_write(struct vmm_guest *guest, const void *data, size_t len)
 
 	if (!outbound_has_input(guest) || guest->out.has_eof)
 		return handle_fail(guest, -EINVAL, "there is nothing that takes input");
-	if (!handle_is_busy(guest) || guest->out.is_deaf ||
-	    (guest->is_durable && (!guest->session.wants_input || guest->session.stdin_closed)))
-		return -EPIPE;
+	if (!handle_is_busy(guest) || !outbound_is_read(guest))
+		return handle_fail(guest, -EPIPE, "nobody reads the input any more");
 	len = len < room ? len : room;
 	if (len == 0)
 		return 0;

@@ -1,0 +1,128 @@
+/*
+ * What a guest that is an attacker's answers, cut as he likes, to each kind of operation of
+ * libvmmguest: it takes no more memory than its limits say, and there is one end.
+ *
+ * The first byte chooses the operation, the next ones how long the pieces are that follow; one of
+ * no length is the connection's end.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "fuzz.h"
+
+#include <errno.h>
+#include <sanitizer/allocator_interface.h>
+#include <stdbool.h>
+
+#include "vmm-guest/client.h"
+
+#define JSON_LIMIT 4096
+
+/* What a handle has: what is received and what is sent (64 KiB each), two answers and words, each
+ * grown to twice what it holds, what is parsed of JSON (each two bytes are some 800 in memory),
+ * and of a durable session its ring. */
+#define MEMORY_MAX (3u * 1024 * 1024)
+#define RING_MAX (5u * 1024 * 1024)
+
+static const struct {
+	const char *frame;
+	const char *json;
+	bool has_input;
+	bool is_durable;
+	bool shakes;
+} kinds[] = {
+	{ "START", "{\"cmd\":[\"x\"]}", true, false, false },
+	{ "START", "{\"cmd\":[\"x\"],\"name\":\"s\",\"durable\":{}}", true, true, false },
+	{ "ATTACH", "{\"name\":\"s\"}", true, true, true },
+	{ "CONNECT", "{\"port\":1}", true, false, false },
+	{ "STATUS_REQ", "", false, false, true },
+	{ "RESTORED", "{}", false, false, false },
+	{ "QUIESCE", "{}", false, false, false },
+	{ "FILE_WRITE_REQ", "{\"path\":\"/x\"}", true, false, false },
+	{ "FILE_READ_REQ", "{\"path\":\"/x\"}", false, false, false },
+	{ "FILE_LIST_REQ", "{\"path\":\"/x\"}", false, false, false },
+	{ "FILE_TREE_REQ", "{\"path\":\"/x\"}", false, false, false },
+	{ "FILE_WATCH_REQ", "{\"path\":\"/x\"}", false, false, false },
+};
+
+static size_t base;
+static size_t limit;
+
+/* Reads all bytes of what is given out, sends what is to be sent. Returns whether it is over. */
+static bool
+go_on(struct vmm_guest *guest)
+{
+	static volatile uint8_t sum;
+	enum vmm_guest_event event;
+	const void *data;
+	size_t len;
+	bool is_over = false;
+
+	while ((event = vmm_guest_next(guest, &data, &len)) != VMM_GUEST_EVENT_NONE) {
+		FUZZ_CHECK(!is_over);
+		for (size_t i = 0; i < len; i++)
+			sum ^= ((const uint8_t *)data)[i];
+		if (event == VMM_GUEST_EVENT_STATUS || event == VMM_GUEST_EVENT_ENTRY ||
+		    event == VMM_GUEST_EVENT_CHANGE)
+			FUZZ_CHECK(len <= JSON_LIMIT && ((const char *)data)[len] == '\0');
+		is_over = event == VMM_GUEST_EVENT_END || event == VMM_GUEST_EVENT_LEFT;
+		FUZZ_CHECK(__sanitizer_get_current_allocated_bytes() < base + limit);
+	}
+	while ((len = vmm_guest_pending(guest, &data)) > 0)
+		vmm_guest_sent(guest, len);
+	FUZZ_CHECK(__sanitizer_get_current_allocated_bytes() < base + limit);
+	return is_over;
+}
+
+/* Pieces, until there is an end. */
+static void
+feed(struct vmm_guest *guest, const uint8_t *data, size_t size)
+{
+	bool is_over = go_on(guest);
+
+	while (size > 0 && !is_over) {
+		size_t len = data[0] < size ? data[0] : size - 1;
+		size_t taken = 0;
+
+		if (data[0] == 0)
+			vmm_guest_hangup(guest, size % 2 != 0 ? ECONNRESET : 0);
+		while (taken < len && !is_over) {
+			size_t n = vmm_guest_feed(guest, data + 1 + taken, len - taken);
+
+			taken += n;
+			is_over = go_on(guest);
+			if (n == 0)
+				break;
+		}
+		if (data[0] == 0)
+			is_over = go_on(guest);
+		data += len + 1;
+		size -= len + 1;
+	}
+	FUZZ_CHECK(!is_over || vmm_guest_result(guest) != -EALREADY);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct vmm_guest *guest;
+	size_t kind;
+
+	if (size == 0)
+		return 0;
+	kind = data[0] % (sizeof(kinds) / sizeof(kinds[0]));
+	base = __sanitizer_get_current_allocated_bytes();
+	limit = MEMORY_MAX + (kinds[kind].is_durable ? RING_MAX : 0);
+	guest = vmm_guest_new(NULL);
+	FUZZ_CHECK(guest != NULL);
+	FUZZ_CHECK(vmm_guest_set(guest, "json_max", JSON_LIMIT) == 0);
+	FUZZ_CHECK(vmm_guest_set(guest, "handshake", kinds[kind].shakes) == 0);
+	FUZZ_CHECK(vmm_guest_begin(guest, kinds[kind].frame, kinds[kind].json) == 0);
+	if (kinds[kind].has_input && (data[0] & 0x80) != 0) {
+		(void)go_on(guest);
+		FUZZ_CHECK(vmm_guest_write(guest, "input", 5) >= 0);
+		FUZZ_CHECK(vmm_guest_eof(guest) == 0);
+	}
+	feed(guest, data + 1, size - 1);
+	vmm_guest_free(guest);
+	return 0;
+}
