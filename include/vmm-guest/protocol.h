@@ -149,6 +149,7 @@ enum vmm_guest_file_frame {
 	VMM_GUEST_FILE_SYMLINK_REQ = 0x60, /* [3] JSON */
 	VMM_GUEST_FILE_SET_REQ = 0x61,	   /* [3] JSON */
 	VMM_GUEST_FILE_TREE_REQ = 0x62,	   /* [3] JSON */
+	VMM_GUEST_FILE_LINK_REQ = 0x63,	   /* [3] JSON */
 };
 
 /* ---- payloads of fixed shape ------------------------------------------ */

@@ -61,6 +61,7 @@ static const struct {
 	[VMM_GUEST_FILE_SYMLINK_REQ] = { "FILE_SYMLINK_REQ", true },
 	[VMM_GUEST_FILE_SET_REQ] = { "FILE_SET_REQ", true },
 	[VMM_GUEST_FILE_TREE_REQ] = { "FILE_TREE_REQ", true },
+	[VMM_GUEST_FILE_LINK_REQ] = { "FILE_LINK_REQ", true },
 };
 
 static size_t

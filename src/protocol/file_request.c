@@ -24,7 +24,9 @@ enum file_request_set {
 	SYMLINK = 1 << 8,
 	SET = 1 << 9,
 	TREE = 1 << 10,
-	EVERY = (1 << 11) - 1,
+	LINK = 1 << 11,
+	EVERY = (1 << 12) - 1,
+	FROM_TO = MOVE | LINK,
 };
 
 static const struct {
@@ -42,6 +44,7 @@ static const struct {
 	{ VMM_GUEST_FILE_SYMLINK_REQ, SYMLINK },
 	{ VMM_GUEST_FILE_SET_REQ, SET },
 	{ VMM_GUEST_FILE_TREE_REQ, TREE },
+	{ VMM_GUEST_FILE_LINK_REQ, LINK },
 };
 
 #define AT(member) MESSAGE_AT(struct file_request, member)
@@ -53,9 +56,9 @@ static const struct {
 #define HAS(member) .beside = offsetof(struct file_request, member), .bit = true
 
 static const struct message_member file_request_table[] = {
-	{ "path", TEXT(path), .sets = EVERY & ~MOVE, .flags = MESSAGE_NEEDED },
-	{ "from", TEXT(path), .sets = MOVE, .flags = MESSAGE_NEEDED },
-	{ "to", TEXT(to), .sets = MOVE, .flags = MESSAGE_NEEDED },
+	{ "path", TEXT(path), .sets = EVERY & ~FROM_TO, .flags = MESSAGE_NEEDED },
+	{ "from", TEXT(path), .sets = FROM_TO, .flags = MESSAGE_NEEDED },
+	{ "to", TEXT(to), .sets = FROM_TO, .flags = MESSAGE_NEEDED },
 	{ "target", TEXT(target), .sets = SYMLINK, .flags = MESSAGE_NEEDED },
 	{ "mode", NUMBER(mode), .sets = WRITE | MKDIR, HAS(has_mode),
 	    .flags = MESSAGE_OPTIONAL | MESSAGE_ALWAYS },

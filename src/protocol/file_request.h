@@ -15,8 +15,8 @@
 /* Any request of port 53; each kind uses the members that the contract gives
  * it. Strings are borrowed: after file_request_parse() from JSON. */
 struct file_request {
-	const char *path;   /* MOVE: "from" */
-	const char *to;	    /* MOVE alone */
+	const char *path;   /* MOVE and LINK: "from" */
+	const char *to;	    /* these two alone */
 	const char *target; /* SYMLINK alone: what the link says */
 	const char *user;   /* "": the agent's own rights */
 	bool has_mode;	    /* the others of this kind: the value counts only where it is true */

@@ -19,6 +19,7 @@
 #include "session/control/wait_port.h"
 #include "session/durable/attach.h"
 #include "session/durable/forget.h"
+#include "session/file/link.h"
 #include "session/file/mkdir.h"
 #include "session/file/move.h"
 #include "session/file/read.h"
@@ -84,6 +85,8 @@ static const struct request request_table[] = {
 	    .quiesced = REQUEST_WAITS, .name = "set", .serve = file_set_serve },
 	{ FRAME(FILE_TREE_REQ), .reply_style = SLOT_REPLY_FILE, .admission = ADMISSION_FILE,
 	    .quiesced = REQUEST_WAITS, .name = "tree", .serve = file_tree_serve },
+	{ FRAME(FILE_LINK_REQ), .reply_style = SLOT_REPLY_FILE, .admission = ADMISSION_FILE,
+	    .quiesced = REQUEST_WAITS, .name = "link", .serve = file_link_serve },
 };
 
 #define REQUEST_TABLE_COUNT (sizeof(request_table) / sizeof(request_table[0]))

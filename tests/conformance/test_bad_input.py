@@ -16,7 +16,7 @@ PORTS = pytest.mark.parametrize("port", [codec.EXEC_PORT, codec.FILE_PORT], ids=
 # First frames that a fuzzer must not make: they would act on this machine.
 ACTING = {codec.CLOCK_SYNC, codec.NET_RECONFIG, codec.SHUTDOWN, codec.RESTORED,
           codec.FILE_WRITE_REQ, codec.FILE_REMOVE_REQ, codec.FILE_MOVE_REQ, codec.FILE_MKDIR_REQ,
-          codec.FILE_SYMLINK_REQ, codec.FILE_SET_REQ}
+          codec.FILE_SYMLINK_REQ, codec.FILE_SET_REQ, codec.FILE_LINK_REQ}
 
 
 def throw(agent, port, data):

@@ -168,7 +168,7 @@ def test_status_names_the_frames_that_are_served(agent):
         "STATUS_REQ", "SHUTDOWN", "CONNECT", "RESTORED", "KILL", "FILE_WRITE_REQ", "FILE_READ_REQ",
         "FILE_STAT_REQ", "FILE_LIST_REQ", "FILE_MKDIR_REQ", "FILE_REMOVE_REQ", "FILE_MOVE_REQ",
         "FILE_WATCH_REQ", "FILE_SYMLINK_REQ", "FILE_SET_REQ", "ATTACH", "DETACH", "FORGET", "QUIESCE",
-        "THAW", "OUTPUT_ACK", "FILE_TREE_REQ", "more", "hole"}
+        "THAW", "OUTPUT_ACK", "FILE_TREE_REQ", "FILE_LINK_REQ", "more", "hole"}
 
 
 def test_status_counts_each_worker_once(agent, tmp_path):

@@ -18,7 +18,7 @@ AGENT_OPTIONS = ("--workers=8", "--max-file-mib=2", "--log=debug")
 WITH_PATH = [codec.FILE_WRITE_REQ, codec.FILE_READ_REQ, codec.FILE_STAT_REQ, codec.FILE_LIST_REQ,
              codec.FILE_MKDIR_REQ, codec.FILE_REMOVE_REQ, codec.FILE_WATCH_REQ, codec.FILE_SET_REQ,
              codec.FILE_TREE_REQ]
-ALL = WITH_PATH + [codec.FILE_MOVE_REQ, codec.FILE_SYMLINK_REQ]
+ALL = WITH_PATH + [codec.FILE_MOVE_REQ, codec.FILE_SYMLINK_REQ, codec.FILE_LINK_REQ]
 NAME = {kind: codec.NAMES[kind] for kind in ALL}
 
 

@@ -69,15 +69,17 @@ def test_requests_that_are_sent_ahead_are_carried_out_in_order(agent, tmp_path):
         ask(codec.FILE_SYMLINK_REQ, d / "link", target="file"),
         ask(codec.FILE_SET_REQ, file, mode=0o640),
         encode(codec.FILE_MOVE_REQ, {"from": str(file), "to": str(d / "moved"), "more": True}),
+        encode(codec.FILE_LINK_REQ, {"from": str(d / "moved"), "to": str(d / "linked"), "more": True}),
         upload(file),
         encode(codec.FILE_REMOVE_REQ, {"path": str(d / "link")}))
     assert kinds(frames) == [
         codec.FILE_ACK, codec.FILE_ACK, codec.FILE_DATA, codec.FILE_DONE, codec.FILE_STAT, codec.FILE_LIST,
-        codec.FILE_ACK, codec.FILE_ACK, codec.FILE_ACK, codec.FILE_ACK, codec.FILE_ACK], frames
+        codec.FILE_ACK, codec.FILE_ACK, codec.FILE_ACK, codec.FILE_ACK, codec.FILE_ACK, codec.FILE_ACK], frames
     assert frames[2].payload == b"one two"
     assert frames[4].json()["size"] == 7
     assert [entry["name"] for entry in frames[5].json()] == ["file"]
-    assert sorted(os.listdir(d)) == ["file", "moved"]
+    assert sorted(os.listdir(d)) == ["file", "linked", "moved"]
+    assert os.path.samefile(d / "linked", d / "moved")
     assert file.read_bytes() == b"" and (d / "moved").read_bytes() == b"one two"
     assert (d / "moved").stat().st_mode & 0o777 == 0o640
 

@@ -57,6 +57,8 @@ REQUESTS = {
     "REMOVE": (codec.FILE_REMOVE_REQ, {"path": "$/f", "recursive": False}),
     "REMOVE tree": (codec.FILE_REMOVE_REQ, {"path": "$/full", "recursive": True}),
     "MOVE": (codec.FILE_MOVE_REQ, {"from": "$/f", "to": "$/g"}),
+    "LINK": (codec.FILE_LINK_REQ, {"from": "$/f", "to": "$/a/g"}),
+    "LINK over": (codec.FILE_LINK_REQ, {"from": "$/f", "to": "$/full/f"}),
     "SYMLINK": (codec.FILE_SYMLINK_REQ, {"path": "$/l", "target": "x"}),
     "SYMLINK over": (codec.FILE_SYMLINK_REQ, {"path": "$/f", "target": "x"}),
     "SET": (codec.FILE_SET_REQ, {"path": "$/f", "mode": 0o600, "mtime_secs": 1}),

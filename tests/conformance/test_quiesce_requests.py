@@ -38,6 +38,7 @@ WAITS = {
     "REMOVE": lambda d, port: ("remove", codec.FILE_REMOVE_REQ, {"path": d + "/file"}, codec.FILE_ACK),
     "MOVE": lambda d, port: ("move", codec.FILE_MOVE_REQ, {"from": d + "/file", "to": d + "/new"}, codec.FILE_ACK),
     "WATCH": lambda d, port: ("watch", codec.FILE_WATCH_REQ, {"path": d}, codec.FILE_ACK),
+    "LINK": lambda d, port: ("link", codec.FILE_LINK_REQ, {"from": d + "/file", "to": d + "/new"}, codec.FILE_ACK),
     "SYMLINK": lambda d, port: ("symlink", codec.FILE_SYMLINK_REQ, {"path": d + "/new", "target": "x"}, codec.FILE_ACK),
     "SET": lambda d, port: ("set", codec.FILE_SET_REQ, {"path": d + "/file", "mode": 0o751}, codec.FILE_ACK),
     "TREE": lambda d, port: ("tree", codec.FILE_TREE_REQ, {"path": d}, codec.FILE_ACK),

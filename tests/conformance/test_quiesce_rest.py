@@ -173,7 +173,8 @@ def in_the_middle(agent, kind, request, call, which=3):
 
 NAMES = {codec.FILE_LIST_REQ: "list", codec.FILE_REMOVE_REQ: "remove", codec.FILE_MOVE_REQ: "move",
          codec.FILE_WATCH_REQ: "watch", codec.FILE_STAT_REQ: "stat", codec.FILE_MKDIR_REQ: "mkdir",
-         codec.FILE_SYMLINK_REQ: "symlink", codec.FILE_SET_REQ: "set", codec.FILE_TREE_REQ: "tree"}
+         codec.FILE_SYMLINK_REQ: "symlink", codec.FILE_SET_REQ: "set", codec.FILE_TREE_REQ: "tree",
+         codec.FILE_LINK_REQ: "link"}
 
 
 @pytest.mark.parametrize("kind, call, more", [

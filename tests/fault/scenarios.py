@@ -606,6 +606,20 @@ def move(lab, path):
         raise Wrong(FALSE, "ACK, and it is where it was")
 
 
+@scenario(prepare=a_tree)
+def link(lab, path):
+    with open(path + "/a", "wb") as f:
+        f.write(NEW)
+    conn = lab.open(codec.FILE_PORT)
+    conn.send(codec.FILE_LINK_REQ, {"from": path + "/a", "to": path + "/tree/c"})
+    frames = file_told(conn, PATIENCE, codec.FILE_ACK)
+    there = content(path + "/tree/c")
+    if content(path + "/a") != NEW or there not in (b"x" * 10, NEW):
+        raise Wrong(HALF_FILES, "%d bytes" % len(there or b""))
+    if frames is not None and not os.path.samefile(path + "/a", path + "/tree/c"):
+        raise Wrong(FALSE, "ACK, and it is not linked")
+
+
 def is_told(frame):
     """The event waited for; or that a directory in which it would happen is not watched."""
     if frame.type != codec.FILE_EVENT:

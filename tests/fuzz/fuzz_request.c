@@ -46,6 +46,7 @@ try_file_request(uint8_t type, const char *text, size_t len)
 		   request.has_mtime == again.has_mtime && request.mtime_secs == again.mtime_secs &&
 		   request.mtime_nanos == again.mtime_nanos);
 	FUZZ_CHECK(request.more == again.more);
+	FUZZ_CHECK(request.to == NULL || strcmp(request.to, again.to) == 0);
 	FUZZ_CHECK(request.target == NULL || strcmp(request.target, again.target) == 0);
 	free(made);
 	file_request_done(&again);
@@ -230,7 +231,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;
 	if ((data[0] >= VMM_GUEST_FILE_WRITE_REQ && data[0] <= VMM_GUEST_FILE_WATCH_REQ) ||
-	    (data[0] >= VMM_GUEST_FILE_SYMLINK_REQ && data[0] <= VMM_GUEST_FILE_TREE_REQ))
+	    (data[0] >= VMM_GUEST_FILE_SYMLINK_REQ && data[0] <= VMM_GUEST_FILE_LINK_REQ))
 		try_file_request(data[0], text, size - 1);
 	else if (data[0] == VMM_GUEST_FILE_LIST)
 		try_listing(text, size - 1);

@@ -203,12 +203,33 @@ file_watch(struct visitor *visitor)
 	return visitor_judge_file(visitor, VMM_GUEST_FILE_ERR, "", 0);
 }
 
+/* Another name for the noise, in place of the one of the last time. */
+static enum outcome
+file_link(struct visitor *visitor)
+{
+	char path[sizeof(visitor->directory) + 32];
+	enum outcome outcome;
+
+	(void)snprintf(
+	    path, sizeof(path), "%s/noise-%u", visitor->directory, visitor_draw(visitor, 2));
+	if (!visitor_open(visitor, VMM_GUEST_FILE_PORT, &outcome))
+		return outcome;
+	(void)talk_say(&visitor->talk, VMM_GUEST_FILE_LINK_REQ, "{\"from\":\"%s\",\"to\":\"%s\"}",
+	    visitor->soak->noise_path, path);
+	talk_finish(&visitor->talk, &visitor->answer);
+	outcome = visitor_judge_file(visitor, VMM_GUEST_FILE_ACK, "", 0);
+	if (outcome == OUTCOME_WELL && access(path, F_OK) < 0)
+		return visitor_complain(visitor, "ACK, and there is no %s", path);
+	return outcome;
+}
+
 const struct kind kinds_file[] = {
 	{ "write", 14, file_write },
 	{ "read", 8, file_read },
 	{ "read-much", 3, file_read_much },
 	{ "stat", 8, file_stat },
 	{ "tree", 4, file_tree },
+	{ "link", 2, file_link },
 	{ "watch", 4, file_watch },
 	{ 0 },
 };

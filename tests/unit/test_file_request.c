@@ -133,6 +133,20 @@ test_a_move_has_from_and_to_and_no_path(void **state)
 }
 
 static void
+test_a_link_has_from_and_to_and_no_path(void **state)
+{
+	struct file_request CLEANUP_REQUEST link =
+	    parse(VMM_GUEST_FILE_LINK_REQ, "{\"from\":\"/a\",\"to\":\"/b\",\"user\":\"u\"}");
+
+	(void)state;
+	assert_string_equal(link.path, "/a");
+	assert_string_equal(link.to, "/b");
+	assert_string_equal(link.user, "u");
+	assert_refused(VMM_GUEST_FILE_LINK_REQ, "{\"path\":\"/a\",\"to\":\"/b\"}", "'from'");
+	assert_refused(VMM_GUEST_FILE_LINK_REQ, "{\"from\":\"/a\"}", "'to'");
+}
+
+static void
 test_every_request_needs_its_path(void **state)
 {
 	const uint8_t types[] = { VMM_GUEST_FILE_WRITE_REQ, VMM_GUEST_FILE_READ_REQ,
@@ -263,7 +277,7 @@ test_what_is_formatted_is_parsed_as_it_was(void **state)
 	};
 
 	(void)state;
-	for (uint8_t type = VMM_GUEST_FILE_WRITE_REQ; type <= VMM_GUEST_FILE_TREE_REQ; type++) {
+	for (uint8_t type = VMM_GUEST_FILE_WRITE_REQ; type <= VMM_GUEST_FILE_LINK_REQ; type++) {
 		if (type > VMM_GUEST_FILE_WATCH_REQ && type < VMM_GUEST_FILE_SYMLINK_REQ)
 			continue;
 		size_t len;
@@ -324,6 +338,7 @@ main(void)
 		cmocka_unit_test(test_a_watch_may_know_of_gaps_and_have_a_user),
 		cmocka_unit_test(test_more_is_read_of_a_request_that_is_wrong_otherwise),
 		cmocka_unit_test(test_a_move_has_from_and_to_and_no_path),
+		cmocka_unit_test(test_a_link_has_from_and_to_and_no_path),
 		cmocka_unit_test(test_every_request_needs_its_path),
 		cmocka_unit_test(test_wrong_members_are_refused_by_name),
 		cmocka_unit_test(test_what_is_absent_is_told_from_what_is_0),

@@ -196,6 +196,22 @@ test_what_is_neither_file_nor_link_stays(void **state)
 }
 
 static void
+test_what_is_neither_and_is_known_by_its_number_goes(void **state)
+{
+	char fifo[2 * PATH_MAX];
+	struct stat status;
+
+	(void)state;
+	(void)snprintf(fifo, sizeof(fifo), "%s", scratch_path("fifo"));
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_int_equal(lstat(fifo, &status), 0);
+	announce(&status);
+	assert_int_equal(rename(fifo, scratch_path(name)), 0);
+	file_temporary_collect(session.board, SLOT);
+	assert_false(is_there(name));
+}
+
+static void
 test_a_record_that_nobody_could_have_written_does_no_harm(void **state)
 {
 	struct scoreboard_temporary *record = scoreboard_temporary(session.board, SLOT);
@@ -220,6 +236,7 @@ main(void)
 		cmocka_unit_test(test_another_file_of_that_name_stays),
 		cmocka_unit_test(test_the_file_that_was_identified_later_is_unlinked),
 		cmocka_unit_test(test_what_is_neither_file_nor_link_stays),
+		cmocka_unit_test(test_what_is_neither_and_is_known_by_its_number_goes),
 		cmocka_unit_test(test_a_record_that_nobody_could_have_written_does_no_harm),
 	};
 

@@ -140,6 +140,7 @@ FILE_FUNCTIONS(file_remove, VMM_GUEST_FILE_REMOVE_REQ)
 FILE_FUNCTIONS(file_move, VMM_GUEST_FILE_MOVE_REQ)
 FILE_FUNCTIONS(file_watch, VMM_GUEST_FILE_WATCH_REQ)
 FILE_FUNCTIONS(file_symlink, VMM_GUEST_FILE_SYMLINK_REQ)
+FILE_FUNCTIONS(file_link, VMM_GUEST_FILE_LINK_REQ)
 FILE_FUNCTIONS(file_set, VMM_GUEST_FILE_SET_REQ)
 FILE_FUNCTIONS(file_tree, VMM_GUEST_FILE_TREE_REQ)
 
@@ -357,6 +358,8 @@ static const struct {
 	    file_move_write },
 	{ "WATCH", "{\"path\":\"/p\",\"recursive\":true,\"gaps\":true,\"user\":\"u\"}",
 	    file_watch_read, file_watch_write },
+	{ "LINK", "{\"from\":\"/p\",\"to\":\"/t\",\"user\":\"u\"}", file_link_read,
+	    file_link_write },
 	{ "SYMLINK", "{\"path\":\"/p\",\"target\":\"t\",\"user\":\"u\"}", file_symlink_read,
 	    file_symlink_write },
 	{ "SET", "{\"path\":\"/p\",\"mode\":0," OWNER ",\"user\":\"u\"}", file_set_read,

@@ -14,7 +14,6 @@
 #include "session/file/attributes.h"
 #include "session/file/copy.h"
 #include "session/file/keep.h"
-#include "session/file/place.h"
 #include "session/file/replace.h"
 #include "session/file/serve.h"
 
@@ -93,14 +92,8 @@ file_move(struct file_work *work)
 {
 	struct file_place FILE_PLACE_SCOPE from = FILE_PLACE_NONE;
 	struct file_place FILE_PLACE_SCOPE to = FILE_PLACE_NONE;
-	int r = file_place_open(work->path, 0, &from);
+	int r = file_serve_open_both(work, 0, &from, &to);
 
-	if (r < 0)
-		return r;
-	if (from.fd < 0)
-		return -ENOENT;
-	work->of = work->to;
-	r = file_place_open(work->to, 0, &to);
 	if (r < 0)
 		return r;
 	if (to.slash && !S_ISDIR(from.status.st_mode))

@@ -113,6 +113,9 @@ file_replace_commit(struct file_replace *replace, const char *name)
 	}
 	if (renameat(replace->dir_fd, replace->temp, replace->dir_fd, name) < 0)
 		return -errno;
+	/* Of two names of one file rename(2) leaves both. */
+	if (replace->is_link)
+		(void)unlinkat(replace->dir_fd, replace->temp, 0);
 	replace->temp[0] = '\0';
 	file_temporary_forget(replace->session);
 	return 0;

@@ -17,6 +17,7 @@ struct file_replace {
 	struct session *session;
 	int dir_fd;			    /* borrowed */
 	int fd;				    /* O_RDWR, mode 0600; -1: not begun */
+	bool is_link;			    /* FD has a name already, and is O_PATH: see link.c */
 	char temp[FILE_TEMPORARY_NAME_MAX]; /* "": the file has no name */
 };
 

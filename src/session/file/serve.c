@@ -3,6 +3,7 @@
  */
 #include "session/file/serve.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 
@@ -60,4 +61,21 @@ file_serve(
 		file_serve_answer(&work, r);
 	free(work.text);
 	file_request_done(&request);
+}
+
+int
+file_serve_open_both(
+    struct file_work *work, int flags, struct file_place *ret_from, struct file_place *ret_to)
+{
+	int r = file_place_open(work->path, 0, ret_from);
+
+	if (r < 0)
+		return r;
+	if (ret_from->fd < 0)
+		return -ENOENT;
+	/* No parents are made for what can't be linked. */
+	if ((flags & FILE_PLACE_MAKE_DIRS) && S_ISDIR(ret_from->status.st_mode))
+		return -EISDIR;
+	work->of = work->to;
+	return file_place_open(work->to, flags, ret_to);
 }

@@ -7,6 +7,7 @@
 #ifndef SESSION_FILE_SERVE_H
 #define SESSION_FILE_SERVE_H
 
+#include "session/file/place.h"
 #include "session/file/reply.h"
 #include "session/session.h"
 
@@ -15,7 +16,7 @@ struct file_work {
 	struct session *session;
 	const struct file_request *request;
 	const char *path; /* absolute */
-	const char *to;	  /* the same of MOVE; else NULL */
+	const char *to;	  /* the same of MOVE and LINK; else NULL */
 
 	/* The answer, unless it is ACK or FILE_ERR with PATH's name. */
 	uint8_t type; /* of a frame with TEXT, which goes to free(3) */
@@ -34,5 +35,11 @@ typedef int file_serve_fn(struct file_work *work);
  * rights back, and only then answers: who has the answer finds no file of ours open. */
 void file_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len,
     file_serve_fn *do_it);
+
+/* Finds both places of WORK, a MOVE or a LINK: "from", which is there, and with FLAGS "to". With
+ * FILE_PLACE_MAKE_DIRS "from" is no directory (-EISDIR), and no parents are made for one. Returns
+ * 0 with places for file_place_close(), or -errno with WORK saying whose it is. */
+int file_serve_open_both(
+    struct file_work *work, int flags, struct file_place *ret_from, struct file_place *ret_to);
 
 #endif

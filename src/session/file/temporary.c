@@ -112,9 +112,8 @@ file_temporary_unlink(const struct scoreboard_temporary *record, const char *nam
 		return;
 	if (fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
-	if (!S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode))
-		return;
-	if (record->ino != 0 && (status.st_ino != record->ino || status.st_dev != record->dev))
+	if (record->ino != 0 ? status.st_ino != record->ino || status.st_dev != record->dev
+			     : !S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode))
 		return;
 	(void)unlinkat(dir_fd, name, 0);
 }
