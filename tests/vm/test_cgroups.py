@@ -187,15 +187,17 @@ def test_a_session_that_ruins_its_cgroup_does_not_ruin_the_next(guest):
 
 
 def test_a_cgroup_that_kill_killed_is_never_used_again(guest):
-    killed = set()
-    for i in range(6):
+    killed, sessions = set(), set()
+    for _ in range(6):
         guest.run(
             "vmm-guest-ctl exec -- sh -c 'cat /proc/self/cgroup >/cell; exec sleep 4730'"
             " >/dev/null 2>&1 &"
         )
         slot = state.wait_until(
-            lambda: next((s for s in state.status(guest)["slots"] if "4730" in s["command"]), None)
+            lambda: next((s for s in state.status(guest)["slots"]
+                          if "4730" in s["command"] and s["session"] not in sessions), None)
         )
+        sessions.add(slot["session"])
         state.wait_until(lambda: is_running(guest, "sleep 4730"))
         killed.add(guest.output("cat /cell"))
         assert kill(guest, slot["session"], 9) == 0
@@ -221,8 +223,11 @@ def test_cgroups_that_emptied_are_collected(guest):
     for _ in range(12):
         start(guest, "sleep 0.2 >/dev/null 2>&1 & true", report=True)
     state.wait_until(lambda: not is_running(guest, "sleep 0.2"))
-    start(guest, "true", report=True)
-    assert len(cells(guest)) <= len(state.workers(guest)) + 1
+
+    def are_collected():
+        start(guest, "true", report=True)
+        return len(cells(guest)) <= len(state.workers(guest)) + 1
+    state.wait_until(are_collected)
 
 
 def test_cgroups_of_detached_programs_are_removed_when_they_empty(guest):
@@ -234,7 +239,7 @@ def test_cgroups_of_detached_programs_are_removed_when_they_empty(guest):
     assert len(made) == 6
     guest.output("rm /held")
     state.wait_until(lambda: not made & set(cells(guest)))
-    assert not detached(guest)
+    state.wait_until(lambda: not detached(guest))
 
 
 @pytest.mark.parametrize("limit", ["pids.max 9", "memory.max 64000000", "memory.high 64000000", "cpu.max 50000"])
@@ -252,7 +257,7 @@ def test_what_a_session_made_below_its_cgroup_is_removed_too(guest):
     assert start(guest, script, report=True).code == 0
     for _ in range(12):
         start(guest, "true", report=True)
-    assert guest.output(f"find {CGROUP}/sessions -name own") == ""
+    state.wait_until(lambda: guest.output(f"find {CGROUP}/sessions -name own") == "")
 
 
 def test_what_a_living_child_made_below_its_cgroup_is_left(guest):
@@ -265,9 +270,11 @@ def test_what_a_living_child_made_below_its_cgroup_is_left(guest):
 
 
 def test_a_detached_program_is_listed_until_its_cgroup_is_empty(guest):
-    end = start(guest, "setsid sleep 3 & exit 0", detach=True)
+    guest.output("touch /held")
+    end = start(guest, "setsid sh -c 'while test -e /held; do sleep 0.1; done' & exit 0", detach=True)
     assert end.code == 0
     assert len(detached(guest)) == 1
+    guest.output("rm /held")
     state.wait_until(lambda: not detached(guest))
 
 
@@ -284,6 +291,7 @@ def test_kill_9_reaches_everything_a_session_started(guest):
     slot = state.wait_until(
         lambda: next((s for s in state.status(guest)["slots"] if "4718" in s["command"]), None)
     )
+    state.wait_until(lambda: is_running(guest, "sleep 4717"))
     assert kill(guest, slot["session"], 9) == 0
     state.wait_until(lambda: not is_running(guest, "sleep 4717", "sleep 4718"))
 

@@ -38,7 +38,7 @@ def test_port_that_somebody_holds_is_taken_once_it_is_free(boot):
     with boot(f"{PEER} test_listen=52") as guest:
         guest.wait_console("can't listen yet: Address already in use")
         assert guest.run("vsock-raw 1 53 </dev/null").status != 0, "both ports, or none"
-        guest.output("echo bye | vsock-raw 1 52 >/dev/null & sleep 0.5; kill $!; true")
+        guest.output("echo bye | vsock-raw 1 52 >/dev/null & until grep -q bye /told; do sleep 0.1; done; kill $!")
         guest.wait_ready()
         assert guest.output("vmm-guest-ctl exec -- echo served") == "served"
         assert guest.console().count("can't listen") == 1
@@ -105,12 +105,16 @@ def test_agent_goes_on_where_a_workload_has_unmounted_proc(boot):
 
 # A user's processes open seven terminals of $1 each, then one each, until there are no more.
 TAKE = """exec 2>/dev/null
+settle() {
+	last=
+	until [ "$last" = "$(cat /proc/sys/kernel/pty/nr)" ]; do last=$(cat /proc/sys/kernel/pty/nr); sleep 2; done
+}
 for i in $(seq 300); do
 	(exec 3<>$1 4<>$1 5<>$1 6<>$1 7<>$1 8<>$1 9<>$1; exec sleep 4713) &
 done
-sleep 5
+settle
 for i in $(seq 10); do (exec 3<>$1; exec sleep 4713) & done
-sleep 1
+settle
 if (exec 3<>$1); then echo some are left; else echo all are taken; fi
 wait"""
 TAKE_OWN = "mount -t devpts -o newinstance,ptmxmode=0666 none /mnt && exec sh /take /mnt/ptmx"

@@ -177,7 +177,8 @@ def goes_on_in_the_kernel(hosted, command, release):
     # The one that runs COMMAND: others are in D for moments, as a writer of the disk is.
     state.wait_until(lambda: any(kind == "D" and command in title
                                  for _, kind, title in state.processes(hosted.guest).values()))
-    quiesce = Quiesce(hosted, fsfreeze=["/disk"], within_ms=1000)
+    # Long enough for all others to rest in, on a busy machine too.
+    quiesce = Quiesce(hosted, fsfreeze=["/disk"], within_ms=5000)
     quiesce.said
     assert quiesce.end(1) is None
     counter.goes_on()

@@ -99,7 +99,7 @@ def test_what_a_session_made_below_its_cgroup_is_removed_with_it(service):
     assert start(service.guest, script, report=True).code == 0
     for _ in range(8):
         start(service.guest, "true", report=True)
-    assert not [path for path in service.cgroups() if "own" in path]
+    state.wait_until(lambda: not [path for path in service.cgroups() if "own" in path])
 
 
 def test_limits_are_kept_by_the_controllers_that_were_delegated(unified):
@@ -191,9 +191,10 @@ def test_what_a_killed_predecessor_left_is_killed_and_removed(unified):
     first = Service(unified, path)
     start(unified, "setsid sleep 4723 & exec sleep 4724", detach=True)
     start(unified, "sleep 4725 >/dev/null 2>&1 & true", report=True)
-    unified.output("vmm-guest-ctl exec -- sleep 4726 >/dev/null 2>&1 & sleep 1")
+    unified.output("vmm-guest-ctl exec -- sleep 4726 >/dev/null 2>&1 &")
+    state.wait_until(lambda: "sleep 4726" in [command for _, _, command in state.processes(unified).values()])
     left = service_cells(first)
-    assert is_running(unified, "sleep 4726") and len(left) >= 3
+    assert len(left) >= 3
     unified.output(f"kill -9 {first.pid}")
     # In the leaf: with its controllers handed down the one above takes no process.
     with Service(unified, path + "//agent") as second:
