@@ -266,14 +266,20 @@ pool_bury_worker(
 	/* Without clone3(2) a child writes its number when it first runs, and may not have. */
 	if (atomic_load(&slot->child_pid) != 0 || atomic_load(&slot->spawning) != 0)
 		pool_kill_cgroup_of(pool, index, atomic_load(&slot->cgroup));
-	had_session = lost_reply_send(worker->queue_fd, slot, cause);
-	fd_close(&worker->queue_fd);
-	watchdogs_close(&pool->watchdogs, index);
 	journals_bury(pool->board, index, cause);
 	admission_free_dead(pool->board, index);
 	generation_free_dead(pool->board, index);
 	given_env_free_dead(pool->board, index);
 	quiesce_bury(&pool->board->quiesce, index);
+	/* A file of the guest's that does not answer is not the agent's fault. */
+	if (!is_clean && was_killed)
+		(void)atomic_fetch_add(&pool->board->counts.stalled, 1);
+	else if (!is_clean)
+		pool_count_death(pool->board, info);
+	/* Its host asks at once for what it held, and how many have died. */
+	had_session = lost_reply_send(worker->queue_fd, slot, cause);
+	fd_close(&worker->queue_fd);
+	watchdogs_close(&pool->watchdogs, index);
 	scoreboard_clear_slot(slot);
 	/* Nobody waits until it rests. */
 	if (quiesce_is_raised(&pool->board->quiesce))
@@ -285,11 +291,6 @@ pool_bury_worker(
 	worker->start_at_ms = now + restart_delay_ms(&worker->restart, is_clean || was_killed, now);
 	if (is_clean)
 		return;
-	/* A file of the guest's that does not answer is not the agent's fault. */
-	if (was_killed)
-		(void)atomic_fetch_add(&pool->board->counts.stalled, 1);
-	else
-		pool_count_death(pool->board, info);
 	log_warnx("worker %u (pid %d) %s: %s%s; the next starts in %u ms", index, (int)info->si_pid,
 	    was_killed ? "was stalled, and killed" : "died", cause,
 	    had_session ? "; its session was told" : "", (unsigned)(worker->start_at_ms - now));

@@ -632,8 +632,9 @@ def wait_until(condition, timeout=TIMEOUT, message="condition"):
         time.sleep(0.01)
 
 
-# epoll_pwait, ppoll, poll; see syscall(2) of the machine
-WAITS = {"x86_64": ("281", "271", "7"), "aarch64": ("22", "73")}[os.uname().machine]
+# epoll_pwait, ppoll, poll, and restart_syscall of a poll that a tracer broke off; see
+# syscall(2) of the machine
+WAITS = {"x86_64": ("281", "271", "7", "219"), "aarch64": ("22", "73", "128")}[os.uname().machine]
 
 
 def is_waiting(pid):

@@ -56,12 +56,23 @@ def test_what_the_session_had_started_is_killed(agent):
 def test_status_counts_the_death(agent):
     before = agent.status()["worker_deaths"]
     conn, worker, _ = running(agent)
-    kill_hard(worker)
-    conn.result()
-    after = agent.status()["worker_deaths"]
+    with Fault(agent.pid, "sendto", "delay_exit=1000000"):
+        kill_hard(worker)
+        conn.result()
+        after = agent.status()["worker_deaths"]
     assert after["total"] == before["total"] + 1 and after["last_signal"] == 9
     assert abs(after["last_unix_ms"] / 1000 - time.time()) < 60
     assert after["by_signal"]
+
+
+def test_a_host_that_was_told_finds_its_place_free(start_agent):
+    agent = start_agent("--workers=3", "--reserved=2")
+    conn, worker, _ = running(agent)
+    assert agent.run(["true"]).code == 125
+    with Fault(agent.pid, "sendto", "delay_exit=1000000"):
+        kill_hard(worker)
+        assert conn.result().code == 125
+        assert agent.run(["echo", "x"]).stdout == b"x\n"
 
 
 def test_kill9_of_a_worker_while_output_flows(agent):
