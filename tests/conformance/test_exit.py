@@ -13,8 +13,8 @@ from agent import is_running, kill_hard, together, wait_until
 
 # Its child writes, every 2 ms and more, as long as anybody reads.
 WRITES_ON = """import os, time
+os.write(1, b"x\\n")
 if os.fork() > 0:
-    os.write(1, b"x\\n")
     os._exit(0)
 while True:
     os.write(1, b"y\\n")
