@@ -13,6 +13,7 @@
 
 #include "ctl/command.h"
 #include "ctl/copy_ahead.h"
+#include "ctl/copy_in_links.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/signals.h"
 #include "platform/clock.h"
@@ -160,9 +161,34 @@ copy_take(struct copy *copy, bool waits)
 	return job;
 }
 
+bool
+copy_is_impossible(int r)
+{
+	return r == -EXDEV || r == -EPERM || r == -EMLINK || r == -EOPNOTSUPP;
+}
+
+/* Puts JOB in line once more, to be done in the other way. */
+static void
+copy_put_otherwise(struct copy *copy, struct copy_job *job)
+{
+	job->run = job->otherwise;
+	job->otherwise = NULL;
+	(void)pthread_mutex_lock(&copy->lock);
+	STAILQ_INSERT_TAIL(&copy->jobs, job, entry);
+	copy->jobs_count++;
+	(void)pthread_mutex_unlock(&copy->lock);
+}
+
 void
 copy_settle(struct copy *copy, struct copy_job *job, int r, const struct client_error *error)
 {
+	/* Who calls looks at the line again. */
+	if (job->otherwise != NULL && copy_is_impossible(r)) {
+		copy_put_otherwise(copy, job);
+		return;
+	}
+	if (job->is_first)
+		copy_link_settle(copy, job->link, r);
 	if (r < 0)
 		copy_complain(copy, r, error);
 	else
@@ -204,14 +230,28 @@ copy_start_thread(struct copy *copy)
 	return copy->threads_count > 0 ? 0 : -ENOMEM;
 }
 
+/* Called with the lock held. */
+static bool
+copy_waits_for_first(struct copy_job *job)
+{
+	if (job->link == NULL || job->is_first)
+		return false;
+	if (job->link->state == COPY_LINK_LOST)
+		job->run = job->otherwise;
+	return job->link->state == COPY_LINK_UNDER_WAY;
+}
+
 int
 copy_put(struct copy *copy, struct copy_dir *dir, const struct copy_job *job)
 {
 	struct copy_job *queued = malloc(sizeof(*queued));
 	int r = 0;
 
-	if (queued == NULL)
+	if (queued == NULL) {
+		if (job->is_first)
+			copy_link_settle(copy, job->link, -ENOMEM);
 		return -ENOMEM;
+	}
 	*queued = *job;
 	queued->name = strdup(job->name);
 	queued->dir = dir;
@@ -224,7 +264,10 @@ copy_put(struct copy *copy, struct copy_dir *dir, const struct copy_job *job)
 		while (copy->jobs_count > COPY_QUEUE_MAX / 2)
 			(void)pthread_cond_wait(&copy->changed, &copy->lock);
 	}
-	if (r == 0 && queued->name != NULL) {
+	if (r == 0 && queued->name != NULL && copy_waits_for_first(queued)) {
+		STAILQ_INSERT_TAIL(&queued->link->waiting, queued, entry);
+		queued = NULL;
+	} else if (r == 0 && queued->name != NULL) {
 		STAILQ_INSERT_TAIL(&copy->jobs, queued, entry);
 		/* Nobody waits for one but where there was none. */
 		if (copy->jobs_count++ == 0)
@@ -233,6 +276,8 @@ copy_put(struct copy *copy, struct copy_dir *dir, const struct copy_job *job)
 	}
 	(void)pthread_mutex_unlock(&copy->lock);
 	if (queued != NULL) {
+		if (queued->is_first)
+			copy_link_settle(copy, queued->link, -ENOMEM);
 		copy_free_job(copy, queued);
 		return -ENOMEM;
 	}
@@ -252,6 +297,7 @@ copy_finish(struct copy *copy)
 		(void)pthread_join(copy->threads[i], NULL);
 	copy->threads_count = 0;
 	guest_ahead_done(&copy->asks);
+	copy_links_done(copy);
 }
 
 /* Takes over FD, HERE and GUEST. */

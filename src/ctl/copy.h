@@ -49,6 +49,11 @@ struct copy_dir {
 	void (*finish)(struct copy *copy, struct copy_dir *dir);
 };
 
+struct copy_job;
+struct copy_link;
+
+typedef int copy_run_fn(struct copy *copy, const struct copy_job *job, struct client_error *error);
+
 /* A file that waits. */
 struct copy_job {
 	STAILQ_ENTRY(copy_job) entry;
@@ -62,7 +67,10 @@ struct copy_job {
 	uint64_t begin; /* of the connection's bytes, its requests are these: [begin, end) */
 	uint64_t end;
 	int64_t bytes; /* that count as copied so far */
-	int (*run)(struct copy *copy, const struct copy_job *job, struct client_error *error);
+	copy_run_fn *run;
+	copy_run_fn *otherwise; /* what is done where the file system can't; NULL: it fails */
+	struct copy_link *link; /* of copy_in_links.h: what it is a name of; NULL: no matter */
+	bool is_first;		/* of these names */
 };
 
 STAILQ_HEAD(copy_jobs, copy_job);
@@ -97,6 +105,7 @@ struct copy {
 	FILE *names;
 	struct progress progress;
 	size_t pending_size; /* of copy_pending.h, all levels together */
+	void *links;	     /* of copy_in_links.h */
 
 	struct guest_ahead asks; /* for requests that are waited for; see copy_ahead_ask() */
 	pthread_mutex_t asks_lock;
@@ -122,8 +131,9 @@ void copy_complain_of(struct copy *copy, const struct copy_dir *dir, const char 
 void copy_tell(const struct copy *copy, const char *here, const char *guest);
 void copy_tell_of(const struct copy *copy, const struct copy_dir *dir, const char *name);
 
-/* Puts a file of DIR in line; starts threads as they are needed. Everything is copied
- * or referenced. Returns 0, -ENOMEM, or -ECANCELED. */
+/* Puts a file of DIR in line; starts threads as they are needed. One that is a name of a file, and
+ * not the first, waits for that. Everything is copied or referenced. Returns 0, -ENOMEM, or
+ * -ECANCELED. */
 int copy_put(struct copy *copy, struct copy_dir *dir, const struct copy_job *job);
 
 /* Takes the next one out of the line, for copy_settle(). NULL: there is none, and where
@@ -132,6 +142,10 @@ struct copy_job *copy_take(struct copy *copy, bool waits);
 
 /* It is done, with R and ERROR: says so, and frees it. */
 void copy_settle(struct copy *copy, struct copy_job *job, int r, const struct client_error *error);
+
+/* Whether -errno R says that no such thing can be there, as a name in two file systems, or in one
+ * that has no links. */
+bool copy_is_impossible(int r);
 
 /* Waits until all that was put in line is done. */
 void copy_finish(struct copy *copy);

@@ -17,6 +17,7 @@ copy_agent_look(struct copy *copy, struct client_error *error)
 		GUEST_FEATURES_SET,
 		GUEST_FEATURES_MORE,
 		GUEST_FEATURES_HOLE,
+		GUEST_FEATURES_LINK,
 	};
 	struct copy_agent *agent = &copy->agent;
 	struct copy_patience patience = { 0 };

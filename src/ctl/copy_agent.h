@@ -17,6 +17,7 @@ enum copy_feature {
 	COPY_SET = 1 << 1,   /* and in all of port 53, with owner and time */
 	COPY_AHEAD = 1 << 2, /* several requests on one connection */
 	COPY_HOLES = 1 << 3, /* in WRITE */
+	COPY_LINKS = 1 << 4, /* LINK */
 };
 
 /* Asks for it, unless it is known, and waits where the agent is busy. Where it can't be asked it

@@ -14,6 +14,7 @@
 #include "ctl/copy.h"
 #include "ctl/copy_agent.h"
 #include "ctl/copy_ahead.h"
+#include "ctl/copy_in_links.h"
 #include "ctl/copy_pending.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/core/guest_file.h"
@@ -254,6 +255,55 @@ copy_in_subdirectory(
 	return r;
 }
 
+/* Makes it another name of what has come. */
+static int
+copy_in_name_job(struct copy *copy, const struct copy_job *job, struct client_error *error)
+{
+	char *to = guest_entry_join(job->dir->guest, job->name);
+	struct file_request request = { .path = job->link->path, .to = to, .user = copy->user };
+	int r;
+
+	if (to == NULL) {
+		client_fail(error, "out of memory");
+		return -ENOMEM;
+	}
+	if (job->ahead != NULL)
+		r = copy_ahead_put(job->ahead, VMM_GUEST_FILE_LINK_REQ, &request, error);
+	else
+		r = guest_file_ask(target_agent(), VMM_GUEST_FILE_LINK_REQ, &request,
+		    VMM_GUEST_FILE_ACK, NULL, NULL, error);
+	free(to);
+	return r;
+}
+
+/* Whether names of one file are to stay that. */
+static bool
+copy_in_links_names(const struct copy *copy)
+{
+	return copy->keeps_links && (copy->agent.features & COPY_LINKS) != 0;
+}
+
+/* Where JOB, a regular file of DIR, is one of several names, has it be the first of them or be
+ * linked to that. What can't be found out has it copied. */
+static void
+copy_in_name(struct copy *copy, const struct copy_dir *dir, struct copy_job *job)
+{
+	struct stat st;
+	char *path;
+
+	if (!copy_in_links_names(copy) ||
+	    fstatat(dir->fd, job->name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_nlink < 2)
+		return;
+	path = guest_entry_join(dir->guest, job->name);
+	if (path != NULL)
+		job->link = copy_link_find(copy, &st, path, &job->is_first);
+	free(path);
+	if (job->link == NULL || job->is_first)
+		return;
+	job->run = copy_in_name_job;
+	job->otherwise = copy_in_job;
+}
+
 /* What ENTRY is, as stat(2) says it. Its size is asked for only where somebody looks on;
  * all else of it is known when it is opened. */
 static int
@@ -289,6 +339,7 @@ copy_in_entry(struct copy *copy, struct copy_dir *dir, struct copy_pending *pend
 		return 0;
 	}
 	if (S_ISREG(type)) {
+		copy_in_name(copy, dir, &job);
 		r = copy_put(copy, dir, &job);
 	} else if (S_ISDIR(type)) {
 		child.is_there = there != NULL && there->kind == FILE_ENTRY_DIR;
@@ -413,9 +464,9 @@ copy_in_look_at_agent(struct copy *copy, const struct stat *st)
 		(void)copy_agent_look(copy, &ignored);
 }
 
-/* One file that was named on the command line, by FD. */
+/* Sends one file that was named on the command line, by FD. */
 static int
-copy_in_file(struct copy *copy, int fd, const char *source, const char *target,
+copy_in_send_named(struct copy *copy, int fd, const char *source, const char *target,
     const struct stat *st, struct client_error *error)
 {
 	struct copy_patience patience = { 0 };
@@ -424,7 +475,6 @@ copy_in_file(struct copy *copy, int fd, const char *source, const char *target,
 
 	if (r < 0)
 		return r;
-	copy->progress.files_total++;
 	if (S_ISREG(st->st_mode)) {
 		copy->progress.bytes_total += (uint64_t)st->st_size;
 		copy->progress.total_is_known = copy->sources == 1;
@@ -438,6 +488,41 @@ copy_in_file(struct copy *copy, int fd, const char *source, const char *target,
 		    error);
 	while (
 	    S_ISREG(st->st_mode) && copy_try_again(&patience, &r) && lseek(fd, 0, SEEK_SET) == 0);
+	return r;
+}
+
+/* Makes TARGET another name of what LINK is the first of. Returns 1 where that can't be, and it is
+ * to be copied. */
+static int
+copy_in_name_named(
+    struct copy *copy, struct copy_link *link, const char *target, struct client_error *error)
+{
+	struct file_request request = { .path = link->path, .to = target, .user = copy->user };
+	int r = copy_link_await(copy, link) == COPY_LINK_DONE
+		    ? copy_in_ask(copy, VMM_GUEST_FILE_LINK_REQ, &request, error)
+		    : -EXDEV;
+
+	return copy_is_impossible(r) ? 1 : r;
+}
+
+/* One file that was named on the command line, by FD. */
+static int
+copy_in_file(struct copy *copy, int fd, const char *source, const char *target,
+    const struct stat *st, struct client_error *error)
+{
+	struct copy_link *link = NULL;
+	bool is_first = false;
+	int r = 1;
+
+	copy->progress.files_total++;
+	if (copy_in_links_names(copy) && S_ISREG(st->st_mode) && st->st_nlink > 1)
+		link = copy_link_find(copy, st, target, &is_first);
+	if (link != NULL && !is_first)
+		r = copy_in_name_named(copy, link, target, error);
+	if (r == 1)
+		r = copy_in_send_named(copy, fd, source, target, st, error);
+	if (is_first)
+		copy_link_settle(copy, link, r);
 	copy->progress.files++;
 	if (r == 0)
 		copy_tell(copy, source, target);

@@ -20,6 +20,8 @@
 
 #define GUEST_FEATURES_HOLE "hole" /* holes in a WRITE */
 
+#define GUEST_FEATURES_LINK "FILE_LINK_REQ"
+
 #define GUEST_FEATURES_QUIESCE "QUIESCE" /* and THAW */
 
 /* What else of STATUS counts for who asks for features. */
