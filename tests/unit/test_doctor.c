@@ -387,7 +387,7 @@ test_names_that_lead_nowhere_are_found(void **state)
 _Noreturn static void
 test_serve_once(int listener)
 {
-	uint8_t bytes[256];
+	uint8_t bytes[256] = { 0 };
 	int conn = accept(listener, NULL, NULL);
 	size_t len = 0;
 
