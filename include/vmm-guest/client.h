@@ -17,7 +17,8 @@
  *
  * 2. In an event loop: vmm_guest_begin(), then vmm_guest_step() whenever poll(2) finds what
  *    vmm_guest_events() asks of vmm_guest_fd(), or vmm_guest_timeout_ms() is over, and
- *    vmm_guest_next() until there is no more. None of these waits.
+ *    vmm_guest_next() until there is no more. Who has input writes as much as there is room for
+ *    before he waits. None of these waits.
  *
  * 3. With bytes that the caller carries himself: a handle without an address opens nothing.
  *    What vmm_guest_pending() shows goes out, what comes in is given to vmm_guest_feed(), the
@@ -187,8 +188,9 @@ VMM_GUEST_API int vmm_guest_wait(
 
 /* Begins an operation: FRAME and JSON as in vmm_guest_request(), "START" and the like among them.
  * Nothing is sent before the first step. Returns 0, and then vmm_guest_next() ends with
- * VMM_GUEST_EVENT_END or _LEFT; or -errno: -EINVAL for a frame that no request has, or bad JSON;
- * -EALREADY while another operation is under way. */
+ * VMM_GUEST_EVENT_END or _LEFT; or -errno: -EINVAL for a frame that no request has, what is no
+ * JSON object, or no address; -EMSGSIZE for JSON above 1 MiB; -EALREADY while another operation is
+ * under way. Whether the members are right is the agent's to say. */
 VMM_GUEST_API int vmm_guest_begin(struct vmm_guest *guest, const char *frame, const char *json);
 
 /* The next of what has happened, with its bytes, or its JSON with a NUL behind it. Call it until

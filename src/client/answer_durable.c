@@ -63,22 +63,18 @@ answer_durable_attached(struct vmm_guest *guest, const struct report *report)
 	return answer_durable_rewind(guest, report);
 }
 
-/* Returns whether the host is to see it. */
-static bool
+static void
 answer_durable_detached(struct vmm_guest *guest, const struct report *report)
 {
 	bool is_unasked = report->why != NULL && report->why[0] != '\0';
 
-	if (is_unasked && strcmp(report->why, DURABLE_WORKER_LOST) == 0) {
+	if (is_unasked && strcmp(report->why, DURABLE_WORKER_LOST) == 0)
 		vmm_guest_hangup(guest, 0);
-		return false;
-	}
-	if (is_unasked)
+	else if (is_unasked)
 		handle_end_failed(
 		    guest, -ECONNABORTED, "the agent let go of the session: %s", report->why);
 	else
 		handle_end(guest, VMM_GUEST_EVENT_LEFT, 0);
-	return true;
 }
 
 static bool
@@ -98,7 +94,8 @@ answer_durable_status(struct vmm_guest *guest, const struct piece *piece)
 		guest->session.wants_input = false;
 		return true;
 	case REPORT_DETACHED:
-		return answer_durable_detached(guest, &report);
+		answer_durable_detached(guest, &report);
+		return true;
 	default:
 		return true;
 	}

@@ -33,8 +33,9 @@ begin_bad(struct vmm_guest *guest, const struct json_error *error)
 	return handle_fail(guest, error->code, "bad %s: %s", guest->operation->name, error->text);
 }
 
-/* What this host has to know of a START. */
-static int
+/* What this host has to know of a START. Whether its members are right is the agent's to say, who
+ * may be newer. */
+static void
 begin_look_at_start(struct vmm_guest *guest, const char *json, size_t len)
 {
 	struct durable *session = &guest->session;
@@ -42,28 +43,27 @@ begin_look_at_start(struct vmm_guest *guest, const char *json, size_t len)
 	struct json_error error;
 
 	if (start_parse(json, len, &request, &error) < 0)
-		return begin_bad(guest, &error);
+		return;
 	guest->is_durable = request.is_durable;
 	(void)strlcpy(session->name, request.name, sizeof(session->name));
 	session->wants_input = request.stdin_open;
 	session->wants_report = request.report;
 	session->tty = request.tty;
 	start_done(&request);
-	return 0;
 }
 
 /* The same of an ATTACH. */
-static int
+static void
 begin_look_at_attach(struct vmm_guest *guest, const char *json, size_t len)
 {
 	struct durable *session = &guest->session;
 	struct attach_request request;
 	struct json_error error;
 
-	if (attach_request_parse(VMM_GUEST_ATTACH, json, len, &request, &error) < 0)
-		return begin_bad(guest, &error);
 	guest->is_durable = true;
 	guest->awaits_attached = true;
+	if (attach_request_parse(VMM_GUEST_ATTACH, json, len, &request, &error) < 0)
+		return;
 	session->session = request.has_session ? request.session : 0;
 	if (request.name != NULL)
 		(void)strlcpy(session->name, request.name, sizeof(session->name));
@@ -72,7 +72,6 @@ begin_look_at_attach(struct vmm_guest *guest, const char *json, size_t len)
 	session->wants_input = request.input;
 	session->wants_report = request.report;
 	attach_request_done(&request);
-	return 0;
 }
 
 static int
@@ -86,12 +85,12 @@ begin_look(struct vmm_guest *guest)
 	if (len > VMM_GUEST_JSON_MAX)
 		return handle_fail(guest, -EMSGSIZE, "the JSON of %s is longer than %u bytes",
 		    guest->operation->name, VMM_GUEST_JSON_MAX);
-	if (guest->operation->type == VMM_GUEST_START)
-		return begin_look_at_start(guest, json, len);
-	if (guest->operation->type == VMM_GUEST_ATTACH)
-		return begin_look_at_attach(guest, json, len);
 	if (len > 0 && json_parse_object(json, len, &object, &error) < 0)
 		return begin_bad(guest, &error);
+	if (guest->operation->type == VMM_GUEST_START)
+		begin_look_at_start(guest, json, len);
+	else if (guest->operation->type == VMM_GUEST_ATTACH)
+		begin_look_at_attach(guest, json, len);
 	return 0;
 }
 

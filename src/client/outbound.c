@@ -292,9 +292,10 @@ vmm_guest_write(struct vmm_guest *guest, const void *data, size_t len)
 	len = len < room ? len : room;
 	if (len == 0)
 		return 0;
-	if (guest->is_durable)
-		r = resend_put(&guest->session.input, data, len);
-	else
+	/* What was said before it stands in front of it, too. */
+	r = guest->is_durable ? resend_put(&guest->session.input, data, len)
+			      : outbound_put_signals(guest);
+	if (r == 0 && !guest->is_durable)
 		r = outbound_put(guest,
 		    outbound_is_upload(guest) ? VMM_GUEST_FILE_DATA : VMM_GUEST_STDIN, data, len);
 	return r < 0 ? handle_fail(guest, r, "out of memory") : (int)len;

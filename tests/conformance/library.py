@@ -60,6 +60,10 @@ def load():
     return library
 
 
+def dump(value):
+    return json.dumps(value, separators=(",", ":"))
+
+
 class Failed(Exception):
     """-errno, and the library's words."""
 
@@ -101,17 +105,17 @@ class Guest:
     # ---- whole operations
 
     def run(self, start, data=b""):
-        return self.call("run", json.dumps(start).encode(), data, len(data))
+        return self.call("run", dump(start).encode(), data, len(data))
 
     def put(self, request, data):
-        return self.call("put", json.dumps(request).encode(), data, len(data))
+        return self.call("put", dump(request).encode(), data, len(data))
 
     def get(self, **request):
-        self.call("get", json.dumps(request).encode())
+        self.call("get", dump(request).encode())
         return self.output(DATA)
 
     def request(self, frame, request=None):
-        self.call("request", frame.encode(), None if request is None else json.dumps(request).encode())
+        self.call("request", frame.encode(), None if request is None else dump(request).encode())
         return self.answer
 
     @property
@@ -126,7 +130,7 @@ class Guest:
     # ---- step by step
 
     def begin(self, frame, request=None):
-        self.call("begin", frame.encode(), None if request is None else json.dumps(request).encode())
+        self.call("begin", frame.encode(), None if request is None else dump(request).encode())
 
     def next(self):
         """(event, bytes)."""
@@ -139,14 +143,13 @@ class Guest:
 
     def step(self, seconds):
         """One turn of an event loop, in which it waits for at most so long."""
-        self.call("step")
         events, due = self.call("events"), self.call("timeout_ms")
         wait = seconds * 1000 if due < 0 else min(due, seconds * 1000)
         poll = select.poll()
         if events:
             poll.register(self.call("fd"), events)
-        if poll.poll(wait):
-            self.call("step")
+        poll.poll(wait)
+        self.call("step")
 
     def talk(self, data):
         """Writes DATA, and its end, while it reads. Returns all that comes."""
