@@ -645,7 +645,11 @@ def test_an_interrupted_tree_leaves_whole_files_and_no_others(tmp_path):
 
 def test_an_upload_that_is_refused_early_says_why(tmp_path):
     def script(peer):
-        if peer.recv().type == codec.FILE_STAT_REQ:
+        asked = peer.recv().type
+        if asked == codec.STATUS_REQ:   # an agent that does not tell its limit
+            peer.exit(-1)
+            return
+        if asked == codec.FILE_STAT_REQ:
             peer.send(codec.FILE_ERR, b"ENOENT: /x")
             return
         peer.send(codec.FILE_ERR, b"EFBIG: file too large (>268435456 bytes)")
