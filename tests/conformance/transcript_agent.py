@@ -42,6 +42,7 @@ FRAMES = {
     "STATUS_REQ": 0x40, "SHUTDOWN": 0x41, "CONNECT": 0x42, "RESTORED": 0x43, "KILL": 0x44, "ATTACH": 0x45,
     "DETACH": 0x46, "FORGET": 0x47, "QUIESCE": 0x48, "THAW": 0x49, "OUTPUT_ACK": 0x4b, "STATUS": 0x50,
     "FILE_SYMLINK_REQ": 0x60, "FILE_SET_REQ": 0x61, "FILE_TREE_REQ": 0x62,
+    "FILE_LINK_REQ": 0x63,
 }
 NAMES = {number: name for name, number in FRAMES.items()}
 
@@ -76,6 +77,7 @@ DEFAULTS = {
     "FILE_MKDIR_REQ": {"mode": 0, "user": "", "more": False},
     "FILE_REMOVE_REQ": {"recursive": False, "user": "", "more": False},
     "FILE_MOVE_REQ": {"user": "", "more": False},
+    "FILE_LINK_REQ": {"user": "", "more": False},
     "FILE_WATCH_REQ": {"recursive": False, "gaps": False, "user": ""},
     "FILE_SYMLINK_REQ": {"user": "", "more": False},
     "FILE_SET_REQ": {"user": "", "more": False},

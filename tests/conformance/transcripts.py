@@ -289,7 +289,7 @@ class Recorder:
         if isinstance(payload, dict):
             noted = dict(payload)
             for member in ("session", "instance"):
-                if member in noted:
+                if member in noted and noted[member] == self.known.get(member):
                     noted[member] = MASKS[member]
                     masked.append(member)
             noted, payload = codec.to_json(noted), codec.to_json(payload)

@@ -159,10 +159,7 @@ def _(t):
 
 @transcript("kill-unknown", "KILL of a session that is not there: EXIT 1.", host="H3", about=["failed request"])
 def _(t):
-    t.given(do="request", frame="KILL", json={"session": 999999, "signal": 15})
-    t.send_raw(codec.encode(codec.KILL, {"session": 999999, "signal": 15}))
-    t.rest()
-    t.outcome(error="failed")
+    request(t, codec.KILL, {"session": 999999, "signal": 15}, error="failed")
 
 
 @transcript("shutdown", "The agent ends its sessions and the guest: EXIT 0 before the end.", host="H3", options=ENDING,

@@ -77,6 +77,16 @@ def _(t):
     t.rest()
 
 
+@file("file-write-hole", "Zeros that are not sent: FILE_STAT says how many stand there.", host="H3", client=False)
+def _(t):
+    t.send(codec.FILE_WRITE_REQ, {"path": PLACE + "/hello"})
+    t.send(codec.FILE_DATA, b"hello\n")
+    t.send(codec.FILE_STAT, {"hole": 1048576})
+    t.send(codec.FILE_DATA, b"end\n")
+    t.send(codec.FILE_DONE)
+    t.rest()
+
+
 @file("file-write-attributes", "With owner, time of modification, and flushed before ACK.", host="H3")
 def _(t):
     put(t, b"hello\n", mode=0o600, fsync=True, uid=1000, gid=1000, mtime_secs=1500000000, mtime_nanos=5)
@@ -280,6 +290,12 @@ def _(t):
 def _(t):
     t.guest(HELLO)
     request(t, codec.FILE_MOVE_REQ, **{"from": PLACE + "/hello", "to": PLACE + "/world"})
+
+
+@file("file-link", "A file gets a second name.", host="H3")
+def _(t):
+    t.guest(HELLO)
+    request(t, codec.FILE_LINK_REQ, **{"from": PLACE + "/hello", "to": PLACE + "/world"})
 
 
 @file("file-symlink", "A link is made.", host="H3")
