@@ -104,7 +104,7 @@ vmm_guest_set(struct vmm_guest *guest, const char *option, int64_t value)
 
 /* ---- errors ---------------------------------------------------------------- */
 
-static int
+static int __attribute__((format(printf, 3, 0)))
 handle_fail_args(struct vmm_guest *guest, int r, const char *format, va_list args)
 {
 	(void)text_format_args(guest->error_text, sizeof(guest->error_text), format, args);
