@@ -13,7 +13,7 @@
         agent.file_request(codec.FILE_STAT_REQ, {"path": "/tmp/x"})
 
 Every wait has an end: what does not come within the connection's timeout
-raises TimeoutError, which fails the test.
+raises TimedOut, which fails the test.
 """
 
 import fcntl
@@ -73,6 +73,10 @@ def is_sanitized(path=None):
     """Whether the agent was built with the address sanitizer."""
     with open(path or agent_binary(), "rb") as f:
         return b"__asan_init" in f.read()
+
+
+# What a socket raises whose time is up; before Python 3.10 that is no TimeoutError.
+TimedOut = socket.timeout
 
 
 class Refused(Exception):
@@ -165,7 +169,7 @@ class Connection:
         while sent < len(view) and not self.closed:
             r, w, _ = select.select([self.sock], [self.sock], [], max(0.0, deadline - time.monotonic()))
             if not r and not w:
-                raise TimeoutError("sent %d of %d bytes" % (sent, len(view)))
+                raise TimedOut("sent %d of %d bytes" % (sent, len(view)))
             if r:
                 self._receive()
             if w and not self.closed:
@@ -213,7 +217,7 @@ class Connection:
         while not self._unread and not self.closed:
             left = deadline - time.monotonic()
             if left <= 0 or not self.wait_readable(left):
-                raise TimeoutError("no frame; so far %r" % (self.frames[-8:],))
+                raise TimedOut("no frame; so far %r" % (self.frames[-8:],))
             self._receive()
         return self._unread.pop(0) if self._unread else None
 
@@ -341,7 +345,7 @@ class Agent:
             except (OSError, Refused):
                 pass
             if time.monotonic() > deadline:
-                raise TimeoutError("the agent does not answer:\n" + self.log())
+                raise TimedOut("the agent does not answer:\n" + self.log())
             time.sleep(0.005)
 
     def _wait_workers(self, options):
@@ -377,7 +381,7 @@ class Agent:
         deadline = time.monotonic() + timeout
         while text not in self.log()[start:]:
             if time.monotonic() > deadline:
-                raise TimeoutError("%r is not in the log:\n%s" % (text, self.log()[start:]))
+                raise TimedOut("%r is not in the log:\n%s" % (text, self.log()[start:]))
             time.sleep(0.01)
 
     def is_alive(self):

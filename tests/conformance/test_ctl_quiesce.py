@@ -15,7 +15,7 @@ import threading
 import pytest
 
 import codec
-from agent import children, kill_hard, stat_of, wait_until
+from agent import TimedOut, children, kill_hard, stat_of, wait_until
 from client import Ctl, FakeAgent, Terminal, ctl_binary
 
 STEPS = ("rest", "sessions", "sync", "fsfreeze")
@@ -152,7 +152,7 @@ def test_nothing_is_sent_before_the_command_has_ended(tmp_path):
         peer.sock.settimeout(0.3)
         try:
             seen.append(peer.sock.recv(1))
-        except TimeoutError:
+        except TimedOut:
             pass
         peer.sock.settimeout(20)
         (tmp_path / "end").touch()

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import codec
-from agent import is_running, stat_of, together, wait_until
+from agent import TimedOut, is_running, stat_of, together, wait_until
 
 LEAVE = pytest.mark.parametrize("leave", ["close", "half_close"])
 SCRIPTS = {
@@ -150,7 +150,7 @@ def test_the_hosts_going_is_noticed_though_1_mib_of_its_input_is_undelivered(age
     while sent < 16 << 20 and refused < (1 if sent >= 1 << 20 else 40):
         try:
             sent += conn.sock.send(frame[sent % len(frame):])
-        except TimeoutError:
+        except TimedOut:
             refused += 1
     assert 1 << 20 <= sent < 16 << 20, "%d bytes were taken" % sent
     getattr(conn, leave)()
@@ -167,7 +167,7 @@ def test_a_host_that_writes_without_ever_reading_is_held_and_its_going_ends_it(a
     try:
         conn.sock.sendall(data)
         raise AssertionError("26 MB were taken though nobody reads the output")
-    except TimeoutError:
+    except TimedOut:
         pass
     wait_until(lambda: note.exists() and note.read_text().endswith("\n"), message="the program runs")
     pid = int(note.read_text())

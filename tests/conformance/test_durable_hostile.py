@@ -11,7 +11,7 @@ import pytest
 
 import codec
 import durable
-from agent import descriptors, kill_hard, together, wait_until
+from agent import TimedOut, descriptors, kill_hard, together, wait_until
 from test_scribbled_scoreboard import scribble
 
 AGENT_OPTIONS = ("--workers=16", "--log=debug")
@@ -174,7 +174,7 @@ def test_a_host_that_floods_the_input_of_a_program_that_reads_nothing_holds_up_n
     try:
         reader.conn.sock.sendall(data)
         raise AssertionError("4 MiB were taken")
-    except TimeoutError:
+    except TimedOut:
         pass
     at = start.offset
     start.read_to(at + 100)

@@ -10,7 +10,7 @@ import time
 import codec
 import durable
 import pytest
-from agent import Agent, wait_until
+from agent import Agent, TimedOut, wait_until
 from durable import sh, start
 
 FORGETS_DURABLE = True
@@ -98,7 +98,7 @@ def test_what_came_before_the_close_is_acted_on(agent, name, tmp_path):
     sent = os.urandom(8 * MIB)
     count = reader.conn.sock.send(codec.encode(codec.STDIN, sent)[:5])
     reader.conn.sock.settimeout(2)
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimedOut):
         for at in range(0, len(sent), 4096):
             count = at + reader.conn.sock.send(sent[at:at + 4096])
     sent = sent[:count]

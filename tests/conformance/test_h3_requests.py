@@ -13,7 +13,7 @@ import pytest
 
 import codec
 import durable
-from agent import is_running, kill_hard, together, wait_until
+from agent import TimedOut, is_running, kill_hard, together, wait_until
 from answers import control_failed
 from faults import Fault
 from traces import Trace, timed_out
@@ -88,7 +88,7 @@ def test_wait_port_finds_who_listens_and_never_connects(agent, bound):
     assert wait_port(agent, bound.getsockname()[1], 0).code == 0
     assert wait_port(agent, bound.getsockname()[1], 5000).code == 0
     bound.settimeout(0.2)
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimedOut):
         bound.accept()
 
 

@@ -13,7 +13,8 @@ import pytest
 
 import codec
 import durable
-from agent import TRACED, Refused, agent_binary, children, descriptors, is_running, kill_hard, together, wait_until
+from agent import (
+    TRACED, Refused, TimedOut, agent_binary, children, descriptors, is_running, kill_hard, together, wait_until)
 from traces import Trace, name_of, timed_out
 
 
@@ -149,7 +150,7 @@ def test_connections_beyond_the_pool_wait_in_the_queue(start_agent):
     sock = agent.dial()
     sock.sendall(b"CONNECT 52\n")
     sock.settimeout(0.3)
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimedOut):
         sock.recv(10)
     conn.send(codec.EOF)
     assert conn.result().code == 0

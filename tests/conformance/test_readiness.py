@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from agent import agent_binary, children, kill_hard
+from agent import TimedOut, agent_binary, children, kill_hard
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_ready_is_said_once_a_first_worker_is_there(start_with_forks, manager):
 def test_ready_is_not_said_before_there_is_a_worker(start_with_forks, manager):
     start_with_forks(0)
     manager.settimeout(1)
-    with pytest.raises(socket.timeout):
+    with pytest.raises(TimedOut):
         manager.recv(100)
 
 
