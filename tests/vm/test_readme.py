@@ -27,7 +27,7 @@ RUN_HERE = {
 }  # fmt: skip
 RUN_ELSEWHERE = {
     "": "test_demo.py, and whoever runs these tests",
-    "As a service": "test_systemd.py, whose guest is made without mounting",
+    "As a service": "test_systemd.py, whose guest is made without mounting; and tests/packages",
     "ssh, VS Code, rsync, git.": "tests/conformance/test_real_clients.py",
 }
 NOT_COMMANDS = {"The processes"}
