@@ -546,7 +546,8 @@ def raise_error(frame):
 
 
 # A program in Python that has 1 MiB in its pipe at once: more than a socket to the host takes.
-FILL_PIPE = "import fcntl, os; fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, 1 << 20); os.write(1, bytes(1 << 20))"
+# Python's fcntl has no F_SETPIPE_SZ before 3.10: see linux/fcntl.h.
+FILL_PIPE = "import fcntl, os; fcntl.fcntl(1, 1031, 1 << 20); os.write(1, bytes(1 << 20))"
 
 
 # ---- looking at processes ---------------------------------------------------

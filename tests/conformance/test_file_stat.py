@@ -127,10 +127,11 @@ def test_a_name_that_cannot_be_looked_at_hides_none_of_the_others(start_agent, t
     for name in "abc":
         (tmp_path / name).touch()
     agent = start_agent("--workers=1", "--reserved=0")
-    # The first looks at the directory itself.
+    # The first may look at the directory itself: by which call fstat() does that is the C library's.
     with Fault(agent.worker_pids()[0], "newfstatat", "error=ENOTCONN", 3):
         found = listing(agent, tmp_path)
-    assert [(e["name"], e["kind"]) for e in found] == [("a", "file"), ("b", "other"), ("c", "file")]
+    assert [e["name"] for e in found] == ["a", "b", "c"]
+    assert sorted(e["kind"] for e in found) == ["file", "file", "other"]
 
 
 def test_a_directory_may_be_listed_by_a_link_to_it(agent, tmp_path):
