@@ -1,0 +1,3 @@
+module vmmguest
+
+go 1.19
