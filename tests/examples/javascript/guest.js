@@ -10,8 +10,8 @@
  * out as they come, and what has to be held is refused above a limit. For how long a request may
  * take is its AbortSignal's to say: a guest can hang.
  *
- * Node has no vsock: Firecracker and Cloud Hypervisor give a Unix socket; of another VMM
- * `socat UNIX-LISTEN:PATH,fork VSOCK-CONNECT:CID:PORT` makes one for each port, which says no OK.
+ * Node has no vsock: an agent is reached by the Unix socket of a Firecracker or Cloud Hypervisor
+ * device, or of an agent that listens on one.
  */
 import net from 'node:net';
 import { Writable } from 'node:stream';
