@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <cmocka.h>
 
+#include "platform/compat.h"
 #include "platform/fd.h"
 #include "supervisor/switch_files.h"
 
