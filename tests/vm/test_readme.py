@@ -28,6 +28,7 @@ RUN_HERE = {
 RUN_ELSEWHERE = {
     "": "test_demo.py, and whoever runs these tests",
     "As a service": "test_systemd.py, whose guest is made without mounting; and tests/packages",
+    "For those who build hosts": "code, not commands: tests/library and test_example_python.py run the examples",
     "ssh, VS Code, rsync, git.": "tests/conformance/test_real_clients.py",
 }
 NOT_COMMANDS = {"The processes"}
@@ -129,14 +130,6 @@ def test_guest_is_quiesced_and_restored_as_is_shown(hosted):
     assert json.loads((hosted.folder / "status").read_text())["quiesce"]
     assert "quiesce" not in hosted.status()
     assert hosted.ctl("exec", "--", "hostname").stdout == "web-2\n"
-
-
-def test_guest_goes_down_as_is_shown(hosted):
-    """The last one of this guest."""
-    ends = {readme_blocks.client_lines(name)[-1].split(" ", 3)[3] for name in ("Cloud Hypervisor", "QEMU")}
-    assert ends == {"shutdown"}
-    assert hosted.ctl("shutdown").returncode == 0
-    hosted.guest.wait_end(120)
 
 
 def test_initramfs_that_holds_nothing_else_boots(start_hosted, pytestconfig, tmp_path):
@@ -302,6 +295,14 @@ def test_names_are_resolved_by_the_server_that_the_file_shows(hosted, late):
     assert late.ctl(*show.split()[1:]).stdout == "nameserver 127.0.0.1\n"
     assert late.ctl("exec", "--", "name-server", "192.0.2.7").returncode == 0
     assert "192.0.2.7" in late.ctl("exec", "--", "nslookup", "web.test").stdout
+
+
+def test_guest_goes_down_as_is_shown(hosted):
+    """The last one of this guest."""
+    ends = {readme_blocks.client_lines(name)[-1].split(" ", 3)[3] for name in ("Cloud Hypervisor", "QEMU")}
+    assert ends == {"shutdown"}
+    assert hosted.ctl("shutdown").returncode == 0
+    hosted.guest.wait_end(120)
 
 
 def test_busy_is_said_in_the_words_that_are_shown(start_hosted):
