@@ -8,7 +8,9 @@ import errno
 import glob
 import importlib
 import os
+import re
 import sys
+import textwrap
 
 import pytest
 
@@ -36,6 +38,21 @@ def example():
 
 def in_loop(coroutine, timeout=TIMEOUT):
     return asyncio.run(asyncio.wait_for(coroutine, timeout))
+
+
+def test_the_lines_that_the_readme_shows_do_what_they_say(example, agent, tmp_path, capsys):
+    with open(os.path.join(HERE, "../../README.md"), encoding="utf-8") as readme:
+        lines = re.search(r"^```python\n(.*?)^```", readme.read(), re.MULTILINE | re.DOTALL)[1]
+    own = {"unix:/run/vm/v.sock": "unix:" + agent.path, "/etc/motd": str(tmp_path / "motd")}
+    for shown, value in own.items():
+        assert shown in lines
+        lines = lines.replace(shown, value)
+    names = {}
+    exec("async def shown():\n" + textwrap.indent(lines, "    "), names)
+    in_loop(names["shown"]())
+    said = capsys.readouterr().out
+    assert (tmp_path / "motd").read_bytes() == b"hello\n"
+    assert all(word in said for word in (os.uname().release, "hello", "configured")), said
 
 
 # ---- transcripts -------------------------------------------------------------------

@@ -28,7 +28,7 @@ RUN_HERE = {
 RUN_ELSEWHERE = {
     "": "test_demo.py, and whoever runs these tests",
     "As a service": "test_systemd.py, whose guest is made without mounting; and tests/packages",
-    "For those who build hosts": "code, not commands: tests/library and test_example_python.py run the examples",
+    "For those who build hosts": "code, not commands: tests/library, test_example_python.py, tests/readme",
     "ssh, VS Code, rsync, git.": "tests/conformance/test_real_clients.py",
 }
 NOT_COMMANDS = {"The processes"}
