@@ -82,6 +82,7 @@ def test_the_program_and_its_input_outlive_a_connection_that_closes(agent, name)
     reader = sh(agent, "read a; read b; echo $a$b; exit 5", name)
     reader.stdin(b"one\n")
     reader.close()
+    durable.wait_alone(agent, name)
     with durable.attach(agent, name) as back:
         assert back.attached["stdin_bytes"] == 4 and back.attached["stdin_open"] and back.attached["running"]
         back.stdin(b"two\n")
