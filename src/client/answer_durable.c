@@ -121,7 +121,7 @@ answer_durable_refused(struct vmm_guest *guest)
 {
 	struct durable *session = &guest->session;
 	enum durable_refusal refusal = durable_read_refusal(session);
-	int error = errno_name_parse(session->words);
+	int error = errno_name_parse_refusal(session->words);
 	bool may_come_back = refusal == DURABLE_BUSY || refusal == DURABLE_BEYOND;
 
 	/* Without a word: the worker was lost before it had read the request. */

@@ -56,7 +56,7 @@ answer_exec_words(struct vmm_guest *guest)
 static int
 answer_exec_error(const struct operation *operation, const char *words, int32_t code)
 {
-	int error = errno_name_parse(words);
+	int error = errno_name_parse_refusal(words);
 
 	if (error != 0)
 		return -error;

@@ -13,7 +13,7 @@ static void
 answer_file_refused(struct vmm_guest *guest, const struct piece *piece)
 {
 	const char *words = (const char *)piece->data;
-	int error = errno_name_parse(words);
+	int error = errno_name_parse_refusal(words);
 
 	handle_end_failed(guest, error != 0 ? -error : -EREMOTEIO, "%s", words);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/handle.h"
+#include "client/hint.h"
 #include "platform/clock.h"
 
 #define DUE_MS_PER_S 1000
@@ -107,26 +108,6 @@ due_seconds(const struct vmm_guest *guest, enum handle_option option)
 	return (double)guest->options[option] / DUE_MS_PER_S;
 }
 
-/* What a person can do about it. */
-static const char *
-due_hint(int error)
-{
-	switch (error) {
-	case ENOENT:
-	case ECONNREFUSED:
-		return "; is the VM running?";
-	case ENODEV:
-		return "; is a VM with this CID running?";
-	case EACCES:
-	case EPERM:
-		return "; may this user open it?";
-	case EAFNOSUPPORT:
-		return "; this kernel has no vsock (modprobe vhost_vsock)";
-	default:
-		return "";
-	}
-}
-
 static void
 due_unreached(struct vmm_guest *guest, int error)
 {
@@ -139,7 +120,7 @@ due_unreached(struct vmm_guest *guest, int error)
 		    due_who(guest), vmm_guest_port(guest), due_seconds(guest, OPTION_CONNECT_MS));
 	else
 		handle_end_failed(guest, -error, "can't reach the agent at %s, port %u: %s%s",
-		    due_who(guest), vmm_guest_port(guest), strerror(error), due_hint(error));
+		    due_who(guest), vmm_guest_port(guest), strerror(error), hint_unreached(error));
 }
 
 /* Without an address the caller makes the connections: he is told when. */

@@ -4,6 +4,7 @@
 #include "client/errno_name.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "platform/compat.h"
@@ -22,12 +23,21 @@ errno_name_parse(const char *words)
 
 	(void)strlcpy(name, words, sizeof(name));
 	name[strcspn(name, ":")] = '\0';
-	if (strcmp(name, ERRNO_NAME_BUSY) == 0)
-		return EBUSY;
 	for (int error = 1; error < ERRNO_NAME_MAX; error++) {
 		known = strerrorname_np(error);
 		if (known != NULL && strcmp(known, name) == 0)
 			return error;
 	}
 	return 0;
+}
+
+int
+errno_name_parse_refusal(const char *words)
+{
+	bool is_busy = strncmp(words, ERRNO_NAME_BUSY, strlen(ERRNO_NAME_BUSY)) == 0;
+	char behind = is_busy ? words[strlen(ERRNO_NAME_BUSY)] : '\0';
+
+	if (is_busy && (behind == '\0' || behind == ':'))
+		return EBUSY;
+	return errno_name_parse(words);
 }

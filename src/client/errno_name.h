@@ -6,7 +6,10 @@
 #ifndef CLIENT_ERRNO_NAME_H
 #define CLIENT_ERRNO_NAME_H
 
-/* ENOENT of "ENOENT: /x", EBUSY of "busy: quiesced" too; 0 where they begin with none. */
+/* ENOENT of "ENOENT: /x"; 0 where they begin with none. */
 int errno_name_parse(const char *words);
+
+/* The same of a refusal: EBUSY of "busy: quiesced" too. */
+int errno_name_parse_refusal(const char *words);
 
 #endif

@@ -10,6 +10,24 @@
 #include "client/handle.h"
 #include "platform/clock.h"
 
+/* Whether the connection goes on, and the next step tries again, where a send(2) or recv(2)
+ * failed with ERROR. */
+static bool
+step_bears(struct vmm_guest *guest, int error)
+{
+	switch (io_error_read(IO_CONNECTION, error)) {
+	case IO_AGAIN:
+	case IO_NOT_NOW:
+		return true;
+	case IO_NO_MEMORY:
+		return io_lack_bear(&guest->lack);
+	case IO_GONE:
+	case IO_BROKEN:
+		return false;
+	}
+	return false;
+}
+
 /* Sends what waits. What the agent said before it stopped listening is still to be read. */
 static void
 step_send(struct vmm_guest *guest)
@@ -24,19 +42,8 @@ step_send(struct vmm_guest *guest)
 			vmm_guest_sent(guest, (size_t)n);
 			continue;
 		}
-		switch (io_error_read(IO_CONNECTION, errno)) {
-		case IO_AGAIN:
-			continue;
-		case IO_NOT_NOW:
+		if (step_bears(guest, errno))
 			return;
-		case IO_NO_MEMORY:
-			if (io_lack_bear(&guest->lack))
-				return;
-			break;
-		case IO_GONE:
-		case IO_BROKEN:
-			break;
-		}
 		guest->out.is_deaf = true;
 		/* We come back to what is left. */
 		if (guest->is_durable)
@@ -51,6 +58,7 @@ step_receive(struct vmm_guest *guest)
 	uint8_t *place;
 	size_t room = inbound_room(guest, &place);
 	ssize_t n;
+	int error;
 
 	if (room == 0)
 		return;
@@ -64,19 +72,9 @@ step_receive(struct vmm_guest *guest)
 		vmm_guest_hangup(guest, 0);
 		return;
 	}
-	switch (io_error_read(IO_CONNECTION, errno)) {
-	case IO_AGAIN:
-	case IO_NOT_NOW:
-		return;
-	case IO_NO_MEMORY:
-		if (io_lack_bear(&guest->lack))
-			return;
-		break;
-	case IO_GONE:
-	case IO_BROKEN:
-		break;
-	}
-	vmm_guest_hangup(guest, errno);
+	error = errno;
+	if (!step_bears(guest, error))
+		vmm_guest_hangup(guest, error);
 }
 
 void

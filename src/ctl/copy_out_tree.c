@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "ctl/copy_out.h"
+#include "client/errno_name.h"
 #include "ctl/copy_out_ahead.h"
 #include "ctl/copy_out_links.h"
 #include "ctl/core/guest_entry.h"
@@ -360,7 +361,7 @@ static int
 copy_out_tree_failed(struct copy_out_tree *tree, struct client_error *error)
 {
 	const struct file_tree_entry *entry = &tree->item->entry;
-	int number = guest_file_errno(entry->error);
+	int number = errno_name_parse(entry->error);
 	struct client_error words;
 	int r = copy_out_count_entry(tree->copy, error);
 

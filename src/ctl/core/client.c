@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <linux/vm_sockets.h>
 
+#include "client/hint.h"
 #include "platform/address.h"
 #include "platform/clock.h"
 #include "platform/dial.h"
@@ -78,26 +79,12 @@ client_check_target(const struct client_target *target, struct client_error *err
 	return client_parse_address(target, &address, error);
 }
 
-/* What a person can do about an address that can't be reached. */
 static const char *
 client_hint(enum address_kind kind, int error)
 {
-	switch (error) {
-	case ENOENT:
-	case ECONNREFUSED:
-		return "; is the VM running?";
-	case ENODEV:
-		return "; is a VM with this CID running?";
-	case ECONNRESET:
-		return kind == ADDRESS_VSOCK ? "; the VM runs, but no agent listens (yet?)" : "";
-	case EACCES:
-	case EPERM:
-		return "; may this user open it?";
-	case EAFNOSUPPORT:
-		return "; this kernel has no vsock (modprobe vhost_vsock)";
-	default:
-		return "";
-	}
+	if (kind == ADDRESS_VSOCK && error == ECONNRESET)
+		return "; the VM runs, but no agent listens (yet?)";
+	return hint_unreached(error);
 }
 
 static int

@@ -12,28 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "platform/compat.h"
+#include "client/errno_name.h"
 #include "protocol/file_entry.h"
 #include "protocol/utf8.h"
-
-#define GUEST_FILE_ERRNO_MAX 134
-#define GUEST_FILE_NAME_MAX 32
-
-int
-guest_file_errno(const char *text)
-{
-	char name[GUEST_FILE_NAME_MAX];
-	const char *known;
-
-	(void)strlcpy(name, text, sizeof(name));
-	name[strcspn(name, ":")] = '\0';
-	for (int error = 1; error < GUEST_FILE_ERRNO_MAX; error++) {
-		known = strerrorname_np(error);
-		if (known != NULL && strcmp(known, name) == 0)
-			return error;
-	}
-	return 0;
-}
 
 /* The largest file that the agent takes, of "file too large (>268435456 bytes)"; 0: it does not
  * tell. */
@@ -59,7 +40,7 @@ guest_file_too_large(const char *path, uint64_t limit, struct client_error *erro
 static int
 guest_file_refused(const struct file_request *request, const char *text, struct client_error *error)
 {
-	int number = guest_file_errno(text);
+	int number = errno_name_parse(text);
 	const char *more = strchr(text, ':');
 	size_t len = strlen(request->path);
 

@@ -27,9 +27,6 @@ int guest_file_format(uint8_t type, const struct file_request *request, char **r
 int guest_file_refused_piece(const struct file_request *request, const struct client_piece *piece,
     struct client_error *error);
 
-/* The errno that TEXT begins with ("ENOENT: /x"); 0: none. */
-int guest_file_errno(const char *text);
-
 /* ERROR says that the file for PATH is larger than the LIMIT of the agent. */
 void guest_file_too_large(const char *path, uint64_t limit, struct client_error *error);
 

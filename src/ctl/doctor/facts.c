@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/errno_name.h"
 #include "ctl/core/control.h"
 #include "ctl/core/guest_file.h"
 #include "ctl/doctor/gunzip.h"
@@ -114,8 +115,8 @@ facts_receive_names(struct client *client, struct facts_text *file)
 	if (type == VMM_GUEST_FILE_LIST)
 		r = file_listing_parse(text, len, &listing, &error);
 	else
-		r = type == VMM_GUEST_FILE_ERR && guest_file_errno(text) > 0
-			? -guest_file_errno(text)
+		r = type == VMM_GUEST_FILE_ERR && errno_name_parse(text) > 0
+			? -errno_name_parse(text)
 			: -EREMOTEIO;
 	free(text);
 	if (r == 0)
