@@ -56,6 +56,10 @@ def pytest_collection_modifyitems(config, items):
     plain_build.leave_out(config, items)
 
 
+def pytest_sessionfinish(session, exitstatus):
+    plain_build.succeed_if_all_were_left_out(session, exitstatus)
+
+
 def pytest_make_parametrize_id(config, val):
     """Short names for long values."""
     if isinstance(val, (bytes, str, int, float, dict, list, tuple)) or val is None:
