@@ -83,6 +83,15 @@ enum vmm_guest_event {
 	VMM_GUEST_EVENT_CHANGE = 8, /* the JSON of a FILE_EVENT */
 	VMM_GUEST_EVENT_LEFT = 9,   /* last: the durable session goes on without us, as asked */
 	VMM_GUEST_EVENT_END = 10,   /* last: vmm_guest_result() says how it ended */
+	VMM_GUEST_EVENT_QUIET = 11, /* nothing of an answer for "quiet_ms"; it is gone on with */
+};
+
+/* How far an operation has come. */
+enum vmm_guest_reached {
+	VMM_GUEST_REACHED_NOTHING = 0, /* there was no connection */
+	VMM_GUEST_REACHED_DEVICE = 1,  /* a Unix socket has taken it */
+	VMM_GUEST_REACHED_AGENT = 2,   /* the connection is one into the guest: it is being asked */
+	VMM_GUEST_REACHED_ANSWER = 3,  /* something has come of an answer */
 };
 
 /* ---- the handle ------------------------------------------------------------ */
@@ -105,6 +114,10 @@ VMM_GUEST_API void vmm_guest_free(struct vmm_guest *guest);
  *   answer_ms     how long the agent may be silent, and take nothing, where it owes an answer
  *                 that takes no time of the guest's programs; 120000, which is more than any
  *                 limit of the agent's own. 0: for ever
+ *   first_ms      how long the agent may be silent, and take nothing, before it begins to answer,
+ *                 whatever it was asked; 0: for ever
+ *   quiet_ms      after how much of such a silence VMM_GUEST_EVENT_QUIET tells of it, once an
+ *                 operation: the guest may be paused, or busy; 0: never
  *   timeout_ms    how long the whole operation may take; 0: as long as it does
  *   reconnect_ms  for how long a durable session is come back to when its connection is lost;
  *                 60000. 0: not
@@ -125,6 +138,26 @@ VMM_GUEST_API int vmm_guest_set(struct vmm_guest *guest, const char *option, int
 VMM_GUEST_API int vmm_guest_error(const struct vmm_guest *guest);
 VMM_GUEST_API const char *vmm_guest_error_text(const struct vmm_guest *guest);
 
+/* The agent's own words where it has refused the operation; NULL: it has not, or said none. And:
+ * the code and the signal of the EXIT that the operation has ended with, whoever's they are;
+ * returns 0, or -ENODATA where none came. They stand until an operation begins. */
+VMM_GUEST_API const char *vmm_guest_refusal(const struct vmm_guest *guest);
+VMM_GUEST_API int vmm_guest_exit(const struct vmm_guest *guest, int *ret_code, int *ret_signal);
+
+/* How far the operation has come, or had before it failed: what was asked of nobody may be asked
+ * again. */
+VMM_GUEST_API enum vmm_guest_reached vmm_guest_reached(const struct vmm_guest *guest);
+
+/* Has OBSERVER told of each frame, with CONTEXT; NULL: of none. TYPE and LEN are what its header
+ * says, DATA_LEN bytes at DATA the beginning of its payload: all of it, or
+ * VMM_GUEST_OBSERVED bytes and more. It is called by whatever takes or makes the frame, and calls
+ * nothing with that handle. */
+#define VMM_GUEST_OBSERVED 1024
+typedef void (*vmm_guest_observer)(
+    void *context, int is_out, uint8_t type, size_t len, const void *data, size_t data_len);
+VMM_GUEST_API void vmm_guest_observe(
+    struct vmm_guest *guest, vmm_guest_observer observer, void *context);
+
 /* The library's version. */
 VMM_GUEST_API const char *vmm_guest_version(void);
 
@@ -141,8 +174,8 @@ VMM_GUEST_API const char *vmm_guest_version(void);
  *   -EIO       the agent's worker was lost over it
  *   -ECONNREFUSED, -ENOENT, -ECONNRESET, -ENODEV of connect(2): no agent is there
  *   -ECONNRESET  the connection was lost, and the agent has not said how the program ended
- *   -ETIMEDOUT by one of the options; -ECANCELED; -EMSGSIZE: more than "output_max"; -EPROTO:
- *              no agent answers; -ENOMEM
+ *   -ETIMEDOUT by one of the options, -ETIME by "first_ms"; -ECANCELED; -EMSGSIZE: more than
+ * "output_max"; -EPROTO: no agent answers; -ENOMEM
  *
  * Unless the session is durable, the agent ends the program when this fails. */
 VMM_GUEST_API int vmm_guest_run(

@@ -128,7 +128,7 @@ answer_durable_refused(struct vmm_guest *guest)
 	if ((may_come_back && session->is_known) || session->words[0] == '\0')
 		vmm_guest_hangup(guest, ECONNREFUSED);
 	else
-		handle_end_failed(guest, error != 0 ? -error : -EREMOTEIO, "%s", session->words);
+		handle_end_refused(guest, error != 0 ? -error : -EREMOTEIO, session->words);
 }
 
 /* ---- coming back ------------------------------------------------------------- */

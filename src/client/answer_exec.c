@@ -108,7 +108,11 @@ answer_exec_refused(struct vmm_guest *guest, int32_t code)
 	char words[HANDLE_ERROR_MAX];
 
 	(void)strlcpy(words, answer_exec_words(guest), sizeof(words));
-	if (words[0] == '\0' && guest->operation->kind == OPERATION_CONTROL)
+	if (words[0] != '\0') {
+		handle_end_refused(guest, answer_exec_error(guest->operation, words, code), words);
+		return;
+	}
+	if (guest->operation->kind == OPERATION_CONTROL)
 		answer_exec_status_words(guest, words);
 	if (words[0] != '\0')
 		handle_end_failed(
@@ -150,17 +154,21 @@ answer_exec_is_agents(const struct vmm_guest *guest, const struct frame_exit *en
 static enum vmm_guest_event
 answer_exec_exit(struct vmm_guest *guest, const struct piece *piece)
 {
-	struct frame_exit end;
+	const struct frame_exit *end = &guest->exit;
 
-	if (frame_exit_parse(piece->data, piece->len, &end) < 0)
+	if (frame_exit_parse(piece->data, piece->len, &guest->exit) < 0) {
 		handle_end_failed(
 		    guest, -EPROTO, "what answers does not speak the agent's protocol");
-	else if (guest->awaits_attached)
+		return VMM_GUEST_EVENT_NONE;
+	}
+	if (guest->awaits_attached)
 		answer_durable_refused(guest);
-	else if (answer_exec_is_agents(guest, &end))
-		answer_exec_refused(guest, end.code);
+	else if (answer_exec_is_agents(guest, end))
+		answer_exec_refused(guest, end->code);
 	else
-		handle_end(guest, VMM_GUEST_EVENT_END, end.code);
+		handle_end(guest, VMM_GUEST_EVENT_END, end->code);
+	/* Or another connection is made. */
+	guest->has_exit = !handle_is_busy(guest);
 	return VMM_GUEST_EVENT_NONE;
 }
 

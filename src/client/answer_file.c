@@ -15,7 +15,7 @@ answer_file_refused(struct vmm_guest *guest, const struct piece *piece)
 	const char *words = (const char *)piece->data;
 	int error = errno_name_parse_refusal(words);
 
-	handle_end_failed(guest, error != 0 ? -error : -EREMOTEIO, "%s", words);
+	handle_end_refused(guest, error != 0 ? -error : -EREMOTEIO, words);
 }
 
 /* One entry is the answer of STAT, one of many of TREE. */

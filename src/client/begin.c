@@ -210,6 +210,12 @@ begin_reset(struct vmm_guest *guest, const struct operation *operation)
 	guest->has_exited = false;
 	guest->is_durable = false;
 	guest->leaves = false;
+	guest->quiet_is_due = false;
+	guest->quiet_is_told = false;
+	guest->is_refusal = false;
+	guest->has_exit = false;
+	guest->exit = (struct frame_exit){ 0 };
+	guest->reached = VMM_GUEST_REACHED_NOTHING;
 	guest->has_size = false;
 	guest->attached_ms = 0;
 	guest->is_answered = (operation->flags & OPERATION_PROMPT) == 0;

@@ -52,6 +52,22 @@ due_answer_ms(const struct vmm_guest *guest)
 	return guest->progress_ms + limit_ms;
 }
 
+/* Whether nothing has come of an answer so far: since when that is so is PROGRESS_MS. */
+static bool
+due_is_quiet(const struct vmm_guest *guest)
+{
+	return (guest->state == HANDLE_SHAKES || guest->state == HANDLE_TALKS) &&
+	       !guest->has_ended && guest->reached < VMM_GUEST_REACHED_ANSWER;
+}
+
+static uint64_t
+due_quiet_ms(const struct vmm_guest *guest, enum handle_option option)
+{
+	uint64_t limit_ms = (uint64_t)guest->options[option];
+
+	return limit_ms == 0 || !due_is_quiet(guest) ? CLOCK_NEVER : guest->progress_ms + limit_ms;
+}
+
 /* The same of an ATTACH by which a session is come back to. */
 static uint64_t
 due_attach_ms(const struct vmm_guest *guest)
@@ -84,6 +100,9 @@ due_ms(const struct vmm_guest *guest)
 		return CLOCK_NEVER;
 	due = clock_sooner(due, due_connect_ms(guest));
 	due = clock_sooner(due, due_answer_ms(guest));
+	due = clock_sooner(due, due_quiet_ms(guest, OPTION_FIRST_MS));
+	if (!guest->quiet_is_told)
+		due = clock_sooner(due, due_quiet_ms(guest, OPTION_QUIET_MS));
 	due = clock_sooner(due, due_attach_ms(guest));
 	return clock_sooner(due, guest->words_ms);
 }
@@ -111,16 +130,22 @@ due_seconds(const struct vmm_guest *guest, enum handle_option option)
 static void
 due_unreached(struct vmm_guest *guest, int error)
 {
-	if (error == 0)
+	bool is_device = guest->state == HANDLE_SHAKES;
+
+	/* A device that closes with bytes unread resets the connection, unix(7). */
+	if (error == 0 || (is_device && (error == ECONNRESET || error == EPIPE)))
 		handle_end_failed(guest, -ECONNREFUSED,
 		    "nobody answers at %s, port %u, in the guest; has the agent started?",
 		    due_who(guest), vmm_guest_port(guest));
 	else if (error == ETIMEDOUT)
-		handle_end_failed(guest, -error, "%s, port %u, did not answer within %g s",
-		    due_who(guest), vmm_guest_port(guest), due_seconds(guest, OPTION_CONNECT_MS));
+		handle_end_failed(guest, -error,
+		    "the agent at %s, port %u, did not answer within %g s", due_who(guest),
+		    vmm_guest_port(guest), due_seconds(guest, OPTION_CONNECT_MS));
 	else
 		handle_end_failed(guest, -error, "can't reach the agent at %s, port %u: %s%s",
-		    due_who(guest), vmm_guest_port(guest), strerror(error), hint_unreached(error));
+		    due_who(guest), vmm_guest_port(guest), strerror(error),
+		    hint_unreached(error,
+			guest->address_text != NULL && guest->address.kind == ADDRESS_VSOCK));
 }
 
 /* Without an address the caller makes the connections: he is told when. */
@@ -160,6 +185,16 @@ due_act(struct vmm_guest *guest)
 		    "the agent at %s, port %u, was silent for %g s; does the guest hang?",
 		    due_who(guest), vmm_guest_port(guest), due_seconds(guest, OPTION_ANSWER_MS));
 		return;
+	}
+	if (now >= due_quiet_ms(guest, OPTION_FIRST_MS)) {
+		handle_end_failed(guest, -ETIME,
+		    "the agent at %s, port %u, did not answer within %g s", due_who(guest),
+		    vmm_guest_port(guest), due_seconds(guest, OPTION_FIRST_MS));
+		return;
+	}
+	if (!guest->quiet_is_told && now >= due_quiet_ms(guest, OPTION_QUIET_MS)) {
+		guest->quiet_is_told = true;
+		guest->quiet_is_due = true;
 	}
 	if (now >= guest->words_ms) {
 		guest->words_ms = CLOCK_NEVER;

@@ -31,6 +31,8 @@ static const struct option options[OPTION_COUNT] = {
 	[OPTION_CONNECT_MS] = { "connect_ms", 10000, 1, INT_MAX },
 	[OPTION_RETRY_MS] = { "retry_ms", 0, 0, INT_MAX },
 	[OPTION_ANSWER_MS] = { "answer_ms", 120000, 0, INT_MAX },
+	[OPTION_FIRST_MS] = { "first_ms", 0, 0, INT_MAX },
+	[OPTION_QUIET_MS] = { "quiet_ms", 0, 0, INT_MAX },
 	[OPTION_TIMEOUT_MS] = { "timeout_ms", 0, 0, INT_MAX },
 	[OPTION_RECONNECT_MS] = { "reconnect_ms", 60000, 0, INT_MAX },
 	[OPTION_JSON_MAX] = { "json_max", VMM_GUEST_FRAME_MAX, 1024, VMM_GUEST_FRAME_MAX },
@@ -136,6 +138,20 @@ vmm_guest_error_text(const struct vmm_guest *guest)
 }
 
 const char *
+vmm_guest_refusal(const struct vmm_guest *guest)
+{
+	return guest->is_refusal ? guest->error_text : NULL;
+}
+
+int
+vmm_guest_exit(const struct vmm_guest *guest, int *ret_code, int *ret_signal)
+{
+	*ret_code = guest->exit.code;
+	*ret_signal = guest->exit.signal;
+	return guest->has_exit ? 0 : -ENODATA;
+}
+
+const char *
 vmm_guest_version(void)
 {
 	return PACKAGE_VERSION;
@@ -174,6 +190,13 @@ handle_end_failed(struct vmm_guest *guest, int r, const char *format, ...)
 }
 
 void
+handle_end_refused(struct vmm_guest *guest, int r, const char *words)
+{
+	guest->is_refusal = handle_is_busy(guest);
+	handle_end_failed(guest, r, "%s", words);
+}
+
+void
 handle_connect_at(struct vmm_guest *guest, uint64_t try_ms)
 {
 	fd_close(&guest->fd);
@@ -204,6 +227,7 @@ handle_connected(struct vmm_guest *guest)
 	guest->state = guest->handshake ? HANDLE_SHAKES : HANDLE_TALKS;
 	if (!guest->handshake)
 		guest->try_until_ms = CLOCK_NEVER;
+	handle_reach(guest, guest->handshake ? VMM_GUEST_REACHED_DEVICE : VMM_GUEST_REACHED_AGENT);
 	guest->progress_ms = clock_mono_ms();
 	if (outbound_begin(guest) < 0)
 		handle_end_failed(guest, -ENOMEM, "out of memory");
@@ -243,4 +267,35 @@ uint64_t
 vmm_guest_offset(const struct vmm_guest *guest)
 {
 	return guest->session.offset;
+}
+
+/* ---- for who looks on --------------------------------------------------------- */
+
+void
+handle_reach(struct vmm_guest *guest, enum vmm_guest_reached reached)
+{
+	if (guest->reached < reached)
+		guest->reached = reached;
+}
+
+enum vmm_guest_reached
+vmm_guest_reached(const struct vmm_guest *guest)
+{
+	return guest->reached;
+}
+
+void
+handle_observe(struct vmm_guest *guest, bool is_out, const struct frame_header *frame,
+    const void *data, size_t data_len)
+{
+	if (guest->observer != NULL)
+		guest->observer(
+		    guest->observer_context, is_out, frame->type, frame->len, data, data_len);
+}
+
+void
+vmm_guest_observe(struct vmm_guest *guest, vmm_guest_observer observer, void *context)
+{
+	guest->observer = observer;
+	guest->observer_context = context;
 }

@@ -34,6 +34,8 @@ enum handle_option {
 	OPTION_CONNECT_MS = 0,
 	OPTION_RETRY_MS,
 	OPTION_ANSWER_MS,
+	OPTION_FIRST_MS,
+	OPTION_QUIET_MS,
 	OPTION_TIMEOUT_MS,
 	OPTION_RECONNECT_MS,
 	OPTION_JSON_MAX,
@@ -87,6 +89,8 @@ struct vmm_guest {
 	int64_t options[OPTION_COUNT];
 	int error; /* -errno */
 	char error_text[HANDLE_ERROR_MAX];
+	vmm_guest_observer observer; /* NULL: there is none */
+	void *observer_context;
 
 	/* ---- of the operation */
 	const struct operation *operation;
@@ -105,6 +109,12 @@ struct vmm_guest {
 	bool has_size;	  /* vmm_guest_resize() was called */
 	bool is_answered; /* the agent owes no answer (right now) */
 	bool handshake;
+	bool quiet_is_due;
+	bool quiet_is_told;
+	bool is_refusal; /* ERROR_TEXT is the agent's own */
+	bool has_exit;
+	struct frame_exit exit;
+	enum vmm_guest_reached reached;
 	struct durable session;
 	struct buffer answer;	 /* the last JSON */
 	struct buffer kept[3];	 /* STDOUT, STDERR, DATA of the blocking functions */
@@ -144,6 +154,16 @@ int handle_fail(struct vmm_guest *guest, int r, const char *format, ...)
 void handle_end(struct vmm_guest *guest, enum vmm_guest_event end, int result);
 void handle_end_failed(struct vmm_guest *guest, int r, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* The same by the agent's own WORDS. */
+void handle_end_refused(struct vmm_guest *guest, int r, const char *words);
+
+/* Tells the observer, if there is one, of a frame. */
+void handle_observe(struct vmm_guest *guest, bool is_out, const struct frame_header *frame,
+    const void *data, size_t data_len);
+
+/* The operation has come as far as REACHED. */
+void handle_reach(struct vmm_guest *guest, enum vmm_guest_reached reached);
 
 /* Forgets the connection, if there is one, and has another made at TRY_MS. */
 void handle_connect_at(struct vmm_guest *guest, uint64_t try_ms);

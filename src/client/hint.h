@@ -6,8 +6,10 @@
 #ifndef CLIENT_HINT_H
 #define CLIENT_HINT_H
 
-/* What stands behind the words of ERROR, an errno of connect(2): a question or an advice; "":
- * there is none. */
-const char *hint_unreached(int error);
+#include <stdbool.h>
+
+/* What stands behind the words of ERROR, an errno of connect(2) to a vsock or a Unix socket: a
+ * question or an advice; "": there is none. */
+const char *hint_unreached(int error, bool is_vsock);
 
 #endif

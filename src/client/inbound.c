@@ -42,6 +42,8 @@ void
 inbound_received(struct vmm_guest *guest, size_t len)
 {
 	frame_reader_received(&guest->reader, len);
+	if (guest->state == HANDLE_TALKS)
+		handle_reach(guest, VMM_GUEST_REACHED_ANSWER);
 	guest->progress_ms = clock_mono_ms();
 }
 
@@ -90,6 +92,8 @@ inbound_shake(struct vmm_guest *guest)
 	frame_reader_skip(&guest->reader, (size_t)(newline - answer) + 1);
 	guest->state = HANDLE_TALKS;
 	guest->try_until_ms = CLOCK_NEVER;
+	handle_reach(guest, guest->reader.tail > guest->reader.head ? VMM_GUEST_REACHED_ANSWER
+								    : VMM_GUEST_REACHED_AGENT);
 	if (outbound_begin(guest) < 0)
 		handle_end_failed(guest, -ENOMEM, "out of memory");
 }
@@ -136,6 +140,20 @@ inbound_gather(struct vmm_guest *guest, struct piece *piece)
 	return 0;
 }
 
+/* Whether as much of the frame has come as its observer is to see. */
+static bool
+inbound_may_begin(const struct vmm_guest *guest)
+{
+	const struct frame_reader *reader = &guest->reader;
+	struct frame_header next;
+	size_t shown;
+
+	if (guest->observer == NULL || guest->has_ended || frame_reader_look(reader, &next) < 0)
+		return true;
+	shown = next.len < VMM_GUEST_OBSERVED ? next.len : VMM_GUEST_OBSERVED;
+	return reader->tail - reader->head >= VMM_GUEST_HEADER_LEN + shown;
+}
+
 /* The next piece. Returns 0; -EAGAIN: more has to come first; or another -errno. */
 static int
 inbound_take(struct vmm_guest *guest, struct piece *ret)
@@ -146,7 +164,7 @@ inbound_take(struct vmm_guest *guest, struct piece *ret)
 	for (;;) {
 		bool is_new = reader->payload_left == 0;
 
-		if (reader->buffer == NULL)
+		if (reader->buffer == NULL || (is_new && !inbound_may_begin(guest)))
 			return -EAGAIN;
 		if (is_new)
 			guest->text.len = 0;
@@ -156,6 +174,8 @@ inbound_take(struct vmm_guest *guest, struct piece *ret)
 		*ret = (struct piece){ .type = guest->frame.type, .is_first = is_new };
 		ret->len = frame_reader_take(reader, SIZE_MAX, &ret->data);
 		ret->is_last = reader->payload_left == 0;
+		if (is_new)
+			handle_observe(guest, false, &guest->frame, ret->data, ret->len);
 		if (ret->len == 0 && !ret->is_last)
 			return -EAGAIN;
 		if (inbound_is_stream(ret->type))
@@ -231,6 +251,10 @@ inbound_next(struct vmm_guest *guest, struct piece *ret)
 		}
 		if (guest->state == HANDLE_TALKS && answer_exec_words_are_due(guest))
 			guest->words_are_due = true;
+		if (guest->quiet_is_due) {
+			guest->quiet_is_due = false;
+			return VMM_GUEST_EVENT_QUIET;
+		}
 		if (guest->words_are_due)
 			return inbound_release_words(guest, ret);
 		if (guest->state == HANDLE_TALKS)
@@ -251,8 +275,8 @@ static bool
 inbound_has_bytes(enum vmm_guest_event event)
 {
 	return event != VMM_GUEST_EVENT_NONE && event != VMM_GUEST_EVENT_CONNECT &&
-	       event != VMM_GUEST_EVENT_READY && event != VMM_GUEST_EVENT_LEFT &&
-	       event != VMM_GUEST_EVENT_END;
+	       event != VMM_GUEST_EVENT_READY && event != VMM_GUEST_EVENT_QUIET &&
+	       event != VMM_GUEST_EVENT_LEFT && event != VMM_GUEST_EVENT_END;
 }
 
 enum vmm_guest_event

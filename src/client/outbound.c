@@ -70,6 +70,17 @@ outbound_put_bytes(struct outbound *out, const void *data, size_t len)
 	return r;
 }
 
+/* The frame at BYTES, header and all, is to go out. */
+static void
+outbound_observe(struct vmm_guest *guest, const void *bytes, size_t len)
+{
+	const uint8_t *frame = bytes;
+	const struct frame_header header = { .type = frame[0],
+		.len = (uint32_t)(len - VMM_GUEST_HEADER_LEN) };
+
+	handle_observe(guest, true, &header, frame + VMM_GUEST_HEADER_LEN, header.len);
+}
+
 int
 outbound_put(struct vmm_guest *guest, uint8_t type, const void *payload, size_t len)
 {
@@ -81,6 +92,7 @@ outbound_put(struct vmm_guest *guest, uint8_t type, const void *payload, size_t 
 	frame_header_format(out->data + out->len, type, (uint32_t)len);
 	if (len > 0)
 		memcpy(out->data + out->len + VMM_GUEST_HEADER_LEN, payload, len);
+	outbound_observe(guest, out->data + out->len, VMM_GUEST_HEADER_LEN + len);
 	out->len += VMM_GUEST_HEADER_LEN + len;
 	return 0;
 }
@@ -105,6 +117,7 @@ outbound_begin(struct vmm_guest *guest)
 	if (guest->state == HANDLE_SHAKES)
 		return outbound_put_bytes(
 		    out, line, handshake_format_connect(line, sizeof(line), vmm_guest_port(guest)));
+	outbound_observe(guest, guest->first.data, guest->first.len);
 	return outbound_put_bytes(out, guest->first.data, guest->first.len);
 }
 
@@ -176,6 +189,7 @@ outbound_put_kept(struct vmm_guest *guest)
 		place = guest->out.data + guest->out.len;
 		len = resend_take(&session->input, place + VMM_GUEST_HEADER_LEN, space);
 		frame_header_format(place, VMM_GUEST_STDIN, (uint32_t)len);
+		outbound_observe(guest, place, VMM_GUEST_HEADER_LEN + len);
 		guest->out.len += VMM_GUEST_HEADER_LEN + len;
 	}
 	if (!resend_has_end(&session->input))

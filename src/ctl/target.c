@@ -23,12 +23,11 @@
 
 /* Once, however many connections there are. A terminal may be raw, or have a line of progress. */
 static void
-target_tell_quiet(const struct client *client)
+target_tell_quiet(void)
 {
 	static atomic_flag is_told = ATOMIC_FLAG_INIT;
 	bool is_terminal = isatty(STDERR_FILENO);
 
-	(void)client;
 	if (!atomic_flag_test_and_set(&is_told))
 		(void)fprintf(stderr,
 		    "%s" COMMAND_PROGRAM ": connected, no answer yet: the guest may be paused, "

@@ -96,6 +96,7 @@ static const char *const names[] = {
 	[VMM_GUEST_EVENT_CHANGE] = "CHANGE",
 	[VMM_GUEST_EVENT_LEFT] = "LEFT",
 	[VMM_GUEST_EVENT_END] = "END",
+	[VMM_GUEST_EVENT_QUIET] = "QUIET",
 };
 
 /* Pieces of one stream are one, however they came. */
@@ -805,6 +806,117 @@ test_a_program_that_is_silent_is_waited_for(void **state)
 }
 
 static void
+test_silence_before_an_answer_is_told_once_and_ends_it_in_time(void **state)
+{
+	struct vmm_guest *guest = shake();
+
+	(void)state;
+	say_bytes("OK 1073741824\n", 14);
+	hear_all(guest);
+	vmm_guest_abort(guest);
+	assert_int_equal(vmm_guest_set(guest, "quiet_ms", 1), 0);
+	assert_int_equal(vmm_guest_set(guest, "first_ms", 20), 0);
+	assert_int_equal(vmm_guest_begin(guest, "WAIT_PORT", "{\"port\":80}"), 0);
+	events[0] = '\0';
+	while (vmm_guest_result(guest) == -EALREADY)
+		go_on(guest);
+	assert_string_equal(events, "QUIET|END -62|");
+	assert_int_equal(vmm_guest_reached(guest), VMM_GUEST_REACHED_DEVICE);
+	vmm_guest_free(guest);
+}
+
+static void
+test_silence_amid_an_answer_is_not_looked_at(void **state)
+{
+	struct vmm_guest *guest = vmm_guest_new(NULL);
+
+	(void)state;
+	assert_int_equal(vmm_guest_set(guest, "quiet_ms", 600000), 0);
+	assert_int_equal(vmm_guest_set(guest, "first_ms", 600000), 0);
+	assert_int_equal(vmm_guest_begin(guest, "QUIESCE", "{}"), 0);
+	go_on(guest);
+	assert_true(vmm_guest_timeout_ms(guest) >= 0);
+	say(VMM_GUEST_STATUS, "{}");
+	hear_all(guest);
+	assert_int_equal(vmm_guest_timeout_ms(guest), -1);
+	assert_int_equal(vmm_guest_reached(guest), VMM_GUEST_REACHED_ANSWER);
+	vmm_guest_free(guest);
+}
+
+static void
+test_how_far_it_came_and_what_the_agent_said_can_be_asked(void **state)
+{
+	struct vmm_guest *guest = vmm_guest_new(NULL);
+	int code;
+	int signal;
+
+	(void)state;
+	assert_int_equal(vmm_guest_reached(guest), VMM_GUEST_REACHED_NOTHING);
+	vmm_guest_free(guest);
+	guest = shake();
+	assert_int_equal(vmm_guest_reached(guest), VMM_GUEST_REACHED_DEVICE);
+	say_bytes("OK 1073741824\n", 14);
+	hear_all(guest);
+	assert_int_equal(vmm_guest_reached(guest), VMM_GUEST_REACHED_AGENT);
+	assert_int_equal(vmm_guest_exit(guest, &code, &signal), -ENODATA);
+	say(VMM_GUEST_STDERR, "busy: 1 of 1\n");
+	say_exit(VMM_GUEST_EXIT_CONTROL_FAILED, 0);
+	hear_all(guest);
+	assert_int_equal(vmm_guest_reached(guest), VMM_GUEST_REACHED_ANSWER);
+	assert_int_equal(vmm_guest_result(guest), -EBUSY);
+	assert_string_equal(vmm_guest_refusal(guest), "busy: 1 of 1");
+	assert_int_equal(vmm_guest_exit(guest, &code, &signal), 0);
+	assert_int_equal(code, VMM_GUEST_EXIT_CONTROL_FAILED);
+	assert_int_equal(vmm_guest_begin(guest, "STATUS_REQ", NULL), 0);
+	assert_int_equal(vmm_guest_exit(guest, &code, &signal), -ENODATA);
+	assert_null(vmm_guest_refusal(guest));
+	vmm_guest_free(guest);
+}
+
+/* ---- frames that are looked at --------------------------------------------------- */
+
+static void
+observe(void *context, int is_out, uint8_t type, size_t len, const void *data, size_t data_len)
+{
+	char *seen = context;
+	size_t used = strlen(seen);
+
+	(void)snprintf(seen + used, SCRIPT_MAX - used, "%s%02x %zu %.*s|", is_out ? ">" : "<", type,
+	    len, data_len < 8 ? (int)data_len : 8, (const char *)data);
+}
+
+static void
+test_each_frame_is_seen_once_however_it_is_cut(void **state)
+{
+	static const char expected[] = ">01 27 {\"report|>02 2 in|>04 0 |<5f 4 what|"
+				       "<50 27 {\"event\"|<10 6 abcdef|<12 8 |";
+	char seen[SCRIPT_MAX];
+	struct vmm_guest *guest;
+	const void *data;
+	size_t len;
+
+	(void)state;
+	say(0x5f, "what");
+	say(VMM_GUEST_STATUS, STARTED);
+	say(VMM_GUEST_STDOUT, "abcdef");
+	say_exit(0, 0);
+	for (size_t cut = 0; cut <= script_len; cut++) {
+		seen[0] = '\0';
+		guest = vmm_guest_new(NULL);
+		vmm_guest_observe(guest, observe, seen);
+		assert_int_equal(vmm_guest_begin(guest, "START", "{\"cmd\":[\"x\"]}"), 0);
+		assert_int_equal(vmm_guest_next(guest, &data, &len), VMM_GUEST_EVENT_CONNECT);
+		assert_int_equal(vmm_guest_write(guest, "in", 2), 2);
+		assert_int_equal(vmm_guest_eof(guest), 0);
+		go_on(guest);
+		hear(guest, 0, cut);
+		hear(guest, cut, script_len - cut);
+		assert_string_equal(seen, expected);
+		vmm_guest_free(guest);
+	}
+}
+
+static void
 test_misuse_is_refused_in_words(void **state)
 {
 	struct vmm_guest *guest = vmm_guest_new("host:80");
@@ -875,6 +987,12 @@ main(void)
 		    test_a_session_that_is_not_known_to_run_is_not_come_back_to, begin),
 		cmocka_unit_test_setup(test_an_agent_that_hangs_is_not_waited_for, begin),
 		cmocka_unit_test_setup(test_a_program_that_is_silent_is_waited_for, begin),
+		cmocka_unit_test_setup(
+		    test_silence_before_an_answer_is_told_once_and_ends_it_in_time, begin),
+		cmocka_unit_test_setup(test_silence_amid_an_answer_is_not_looked_at, begin),
+		cmocka_unit_test_setup(
+		    test_how_far_it_came_and_what_the_agent_said_can_be_asked, begin),
+		cmocka_unit_test_setup(test_each_frame_is_seen_once_however_it_is_cut, begin),
 		cmocka_unit_test_setup(test_misuse_is_refused_in_words, begin),
 	};
 

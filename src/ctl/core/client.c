@@ -79,14 +79,6 @@ client_check_target(const struct client_target *target, struct client_error *err
 	return client_parse_address(target, &address, error);
 }
 
-static const char *
-client_hint(enum address_kind kind, int error)
-{
-	if (kind == ADDRESS_VSOCK && error == ECONNRESET)
-		return "; the VM runs, but no agent listens (yet?)";
-	return hint_unreached(error);
-}
-
 static int
 client_unreached(const struct client *client, int error, enum address_kind kind, int timeout_ms,
     struct client_error *ret)
@@ -97,7 +89,7 @@ client_unreached(const struct client *client, int error, enum address_kind kind,
 	else
 		client_fail(ret, "can't reach the agent at %s, port %u: %s%s",
 		    client->target->address, client->port, strerror(error),
-		    client_hint(kind, error));
+		    hint_unreached(error, kind == ADDRESS_VSOCK));
 	return -error;
 }
 
@@ -129,7 +121,7 @@ client_check_quiet(struct client *client)
 	if (target->quiet != NULL && !client->quiet_is_told &&
 	    now >= client->quiet_ms + CLIENT_QUIET_MS + client->patience_ms) {
 		client->quiet_is_told = true;
-		target->quiet(client);
+		target->quiet();
 	}
 	return 0;
 }

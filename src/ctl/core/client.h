@@ -70,7 +70,7 @@ struct client_target {
 	int tick_ms;
 	/* Called by any thread when a connection is made, and for CLIENT_QUIET_MS nothing came
 	 * of the agent's answer, nor could anything be sent; NULL: nothing is. */
-	void (*quiet)(const struct client *client);
+	void (*quiet)(void);
 	int answer_ms; /* how long that may last at most; 0: for ever */
 };
 
