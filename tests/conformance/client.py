@@ -209,11 +209,12 @@ class Peer:
 class FakeAgent(LocalServer):
     """Listens as a vsock device does, and runs SCRIPT(peer) in a thread for each
     connection. What a script raises is raised at the end. HANDSHAKE: what is
-    answered to CONNECT, None for a close."""
+    answered to CONNECT, None for a close. TIMEOUT: of one send or receive."""
 
-    def __init__(self, script, handshake=b"OK 7\n"):
+    def __init__(self, script, handshake=b"OK 7\n", timeout=TIMEOUT):
         super().__init__("vga-fake-")
         self.script = script
+        self.timeout = timeout
         self.handshake = handshake
         self.errors = []
         self.ports = []
@@ -227,7 +228,7 @@ class FakeAgent(LocalServer):
 
     def serve(self, sock):
         with sock:
-            sock.settimeout(TIMEOUT)
+            sock.settimeout(self.timeout)
             try:
                 port = self._shake_hands(sock)
                 if port is not None:

@@ -262,7 +262,8 @@ def test_clock_sync_sends_the_time_and_64_bytes_of_entropy():
     for _ in range(2):
         assert run(script, "clock-sync").code == 0
     seconds, nanoseconds = struct.unpack_from("<qI", seen[0])
-    assert begun - 1 < seconds + nanoseconds / 1e9 < time.time() + 1
+    # Others set this machine's clock, to what it was when they asked for that.
+    assert begun - 60 < seconds + nanoseconds / 1e9 < time.time() + 60
     assert [len(payload) for payload in seen] == [76, 76]
     assert seen[0][12:] != seen[1][12:]
 
@@ -285,7 +286,7 @@ def test_restored_sends_all_and_tells_what_failed():
         peer.exit(-1)
     done = run(script, "restored", "--net", "10.0.3.7/20,10.0.3.1")
     assert seen[0]["net"] == {"ip": "10.0.3.7", "netmask": "255.255.240.0", "gateway": "10.0.3.1"}
-    assert abs(seen[0]["unix_ns"] / 1e9 - time.time()) < 5 and len(seen[0]["entropy"]) == 88
+    assert abs(seen[0]["unix_ns"] / 1e9 - time.time()) < 60 and len(seen[0]["entropy"]) == 88
     assert done.code == 1 and "net: no ?[31mcard" in done.text
 
 

@@ -182,13 +182,13 @@ def test_logs_end_where_it_was_though_much_comes(ctl):
 
 
 def test_signals_of_ours_reach_it_and_the_second_leaves_it(ctl):
-    script = "trap 'echo got it' INT; echo ready; while :; do sleep 0.05; done"
+    script = "trap 'echo got it' INT; trap '' TERM; echo ready; while :; do sleep 0.05; done"
     with ctl.start("exec", "--durable", "--name", "x", *sh(script)) as process:
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == b"got it\n"
-        process.send_signal(signal.SIGTERM)
-        process.send_signal(signal.SIGTERM)
+        # Of two within 2 s, which a busy machine may let pass between any two.
+        wait_until(lambda: process.poll() is not None or process.send_signal(signal.SIGTERM), message="it leaves")
         assert process.wait(30) == -signal.SIGTERM
         assert b"session 'x' goes on" in process.stderr.read()
     assert sessions(ctl)["x"]["running"]

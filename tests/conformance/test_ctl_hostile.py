@@ -192,6 +192,10 @@ print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
 """
 
 
+# Frames of 16 MiB take long to make, and to read, where the machine has much else to do.
+PATIENCE = 300
+
+
 class MeasuredCtl(Ctl):
     def argv(self, *args):
         return [sys.executable, "-I", "-S", "-c", LAUNCHER, *super().argv(*args)]
@@ -200,8 +204,8 @@ class MeasuredCtl(Ctl):
 def run_measured(script, *args):
     """The exit status, and the most memory that the client had, in MiB; 0 where that is a
     sanitizer's."""
-    with FakeAgent(script) as fake:
-        code, kib = map(int, MeasuredCtl(fake.path).ok(*args).split())
+    with FakeAgent(script, timeout=PATIENCE) as fake:
+        code, kib = map(int, MeasuredCtl(fake.path).ok(*args, timeout=PATIENCE).split())
     return code, 0 if is_sanitized(ctl_binary()) else kib >> 10
 
 

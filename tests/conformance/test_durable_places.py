@@ -166,11 +166,12 @@ def test_who_ignores_that_is_killed_with_all_that_it_started(agent):
 
 
 def test_a_spectator_is_company_too_and_time_begins_anew_when_it_goes(agent):
-    durable.sh(agent, "exec sleep 600", "company", alone_seconds=2).close()
+    start = durable.sh(agent, "exec sleep 600", "company", alone_seconds=2)
     with durable.attach(agent, "company", input=False):
+        start.close()           # not before: it would be alone for as long as an ATTACH takes
         time.sleep(3)
         assert durable.sessions(agent)["company"]["running"]
-    begun = time.monotonic()
+        begun = time.monotonic()
     durable.wait_ended(agent, "company")
     assert time.monotonic() - begun > 1.5
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import codec
-from agent import FILL_PIPE, is_running, kill_hard, wait_until
+from agent import FILL_PIPE, is_running, kill_hard, stat_of, wait_until
 from answers import refused
 from faults import Fault, mounted
 
@@ -114,11 +114,17 @@ def test_a_detached_program_outlives_its_worker(start_agent):
         kill_hard(pid)
 
 
+def kill_detached(agent, session, pid):
+    """By KILL, which waits for 2 s: not while it is still the child of a worker that leaves."""
+    wait_until(lambda: stat_of(pid)[1] == agent.pid, message="it is the supervisor's child")
+    assert agent.request(codec.KILL, {"session": session, "signal": 9}).code == 0
+    wait_until(lambda: not is_running(pid), message="it is killed")
+
+
 def test_a_detached_session_can_be_killed_by_its_number(agent):
     pid = agent.run(["sleep", "60"], detach=True, report=True).event("started")["pid"]
     session = [s["session"] for s in agent.status()["slots"] if s.get("pid") == pid][0]
-    assert agent.request(codec.KILL, {"session": session, "signal": 9}).code == 0
-    wait_until(lambda: not is_running(pid), message="it is killed")
+    kill_detached(agent, session, pid)
 
 
 # Once it is the agent's child it has it trace itself, and stops.
@@ -363,10 +369,10 @@ def test_a_plain_name_need_not_be_the_only_one(agent):
 
 
 def test_a_detached_program_keeps_its_name(agent):
-    assert agent.run(["sleep", "64"], detach=True, name="far").code == 0
-    session = [s for s in agent.status()["slots"] if s["kind"] == "detached"]
-    assert [s["name"] for s in session] == ["far"]
-    assert agent.request(codec.KILL, {"session": session[0]["session"], "signal": 9}).code == 0
+    pid = agent.run(["sleep", "64"], detach=True, report=True, name="far").event("started")["pid"]
+    slots = [s for s in agent.status()["slots"] if s["kind"] == "detached" and s["pid"] == pid]
+    assert [s["name"] for s in slots] == ["far"]
+    kill_detached(agent, slots[0]["session"], pid)
 
 
 # ---- streams that can't be had --------------------------------------------------

@@ -207,8 +207,12 @@ def test_a_detached_program_is_killed_by_number_while_its_worker_sees_the_host_o
     def once(_):
         pid = agent.run(["sleep", "60"], detach=True, report=True).event("started")["pid"]
         session = [s["session"] for s in agent.status()["slots"] if s.get("pid") == pid][0]
+        def is_killed():
+            return agent.request(codec.KILL, {"session": session, "signal": 9}).code == 0 or not is_running(pid)
+
         try:
-            assert agent.request(codec.KILL, {"session": session, "signal": 9}).code == 0
+            # Again where the worker takes more than KILL's 2 s to leave, on a busy machine.
+            wait_until(is_killed, message="it is signalled")
             wait_until(lambda: not is_running(pid), message="it is killed")
         finally:
             if is_running(pid):

@@ -7,10 +7,13 @@ machine, where nothing is said by how long it takes.
     trace.calls()       {pid: its calls, as strace(1) writes them}
     name_of(call)       which of them it was
     timed_out(call)     whether it was a wait that ended as its time was up
+    times_set(trace)    [(seconds, nanoseconds), …] to which they have set the clock, which
+                        others on this machine may set as well
 """
 
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -64,3 +67,9 @@ def name_of(call):
 
 def timed_out(call):
     return call.endswith("= 0 (Timeout)")
+
+
+def times_set(trace):
+    said = r"clock_settime\(CLOCK_REALTIME, \{tv_sec=(-?\d+), tv_nsec=(\d+)\}\) += 0"
+    found = [re.match(said, call) for calls in trace.calls().values() for call in calls]
+    return [(int(match[1]), int(match[2])) for match in found if match]
