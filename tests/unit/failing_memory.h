@@ -28,7 +28,7 @@ static struct {
 	size_t live; /* blocks taken while it watched, and not given back */
 	struct {
 		const void *block;
-		bool is_ours; /* and not a library's */
+		bool is_ours; /* and not a library's; of a static program nobody can say */
 	} blocks[MEMORY_BLOCKS_MAX];
 	size_t bytes; /* that are taken, watched or not */
 	size_t most;
@@ -43,29 +43,35 @@ static _Alignas(16) char memory_first[256 * 1024];
 static size_t memory_first_used;
 
 /* Those that we stand in front of. */
-static void *(*memory_malloc)(size_t);
-static void *(*memory_calloc)(size_t, size_t);
-static void *(*memory_realloc)(void *, size_t);
-static void (*memory_free)(void *);
+static __typeof__(malloc) *memory_malloc;
+static __typeof__(realloc) *memory_realloc;
+static __typeof__(free) *memory_free;
+static bool memory_is_static;
+
+/* What a musl calls them that is linked statically, where nothing can be looked for;
+ * tests/builds/musl has the linker take them. */
+extern __typeof__(malloc) __libc_malloc_impl __attribute__((weak));
+extern __typeof__(realloc) __libc_realloc __attribute__((weak));
+extern __typeof__(free) __libc_free __attribute__((weak));
 
 static void *
-memory_find(const char *name)
+memory_find(const char *name, void *of_musl)
 {
 	void *found = dlsym(RTLD_NEXT, name);
 
-	if (found == NULL)
+	if (found == NULL && of_musl == NULL)
 		abort();
-	return found;
+	return found != NULL ? found : of_musl;
 }
 
 static void
 memory_begin(void)
 {
-	void *(*found)(size_t) = (void *(*)(size_t))memory_find("malloc");
+	__typeof__(malloc) *found = memory_find("malloc", __libc_malloc_impl);
 
-	memory_calloc = (void *(*)(size_t, size_t))memory_find("calloc");
-	memory_realloc = (void *(*)(void *, size_t))memory_find("realloc");
-	memory_free = (void (*)(void *))memory_find("free");
+	memory_is_static = found == __libc_malloc_impl;
+	memory_realloc = memory_find("realloc", __libc_realloc);
+	memory_free = memory_find("free", __libc_free);
 	memory_malloc = found;
 }
 
@@ -113,7 +119,8 @@ memory_took(void *block, const char *caller)
 	if (memory.live == MEMORY_BLOCKS_MAX)
 		abort();
 	memory.blocks[memory.live].block = block;
-	memory.blocks[memory.live++].is_ours = caller >= __executable_start && caller < etext;
+	memory.blocks[memory.live++].is_ours =
+	    !memory_is_static && caller >= __executable_start && caller < etext;
 }
 
 static void
@@ -161,11 +168,12 @@ calloc(size_t count, size_t size)
 {
 	void *block;
 
-	if (memory_malloc == NULL)
-		return memory_take_first(count * size);
-	block = memory_fails() ? NULL : memory_calloc(count, size);
-	memory_took(block, __builtin_return_address(0));
-	return block;
+	if (count > 0 && size > SIZE_MAX / count) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	block = memory_take(count * size, __builtin_return_address(0));
+	return block != NULL ? memset(block, 0, count * size) : NULL;
 }
 
 void *
