@@ -33,6 +33,7 @@
  *   as soon as the last frame is there, so that no worker of the agent lingers for it.
  * - A terminal: START's "tty", vmm_guest_resize(); its one stream is STDOUT.
  * - FILE_ERR amid an upload ends the operation with the agent's reason at once.
+ * - Many files on one connection: "more".
  * - A guest that hangs: "answer_ms" and "timeout_ms" of vmm_guest_set().
  * - The agent's own refusal is an error (-EBUSY: it may be tried again), a program's exit code
  *   is not, be it 125: the two are told apart by STATUS `started`, which is always asked for.
@@ -191,6 +192,13 @@ VMM_GUEST_API int vmm_guest_put(
  * vmm_guest_output() as VMM_GUEST_EVENT_DATA. Returns 0, or -errno as vmm_guest_put(). */
 VMM_GUEST_API int vmm_guest_get(struct vmm_guest *guest, const char *json);
 
+/* The same with a file of this host, of any size: what is read from FD, from where it stands to its
+ * end, and what comes, written to FD. With HOLES zeros that take no room are told in a few bytes,
+ * which an agent has to know: `hole` in STATUS's features. Where FD can't be read or written that
+ * is the error, as read(2) or write(2) tells it. */
+VMM_GUEST_API int vmm_guest_put_fd(struct vmm_guest *guest, const char *json, int fd, int holes);
+VMM_GUEST_API int vmm_guest_get_fd(struct vmm_guest *guest, const char *json, int fd);
+
 /* Any other request that ends by itself, such as "STATUS_REQ", "RESTORED", "FILE_LIST_REQ". JSON
  * may be NULL or "" where the request has no payload; of CLOCK_SYNC it is {"unix_ns":i64}, and
  * this host's time without it. The answer is kept for vmm_guest_answer(), also where it is that
@@ -223,7 +231,21 @@ VMM_GUEST_API int vmm_guest_wait(
  * Nothing is sent before the first step. Returns 0, and then vmm_guest_next() ends with
  * VMM_GUEST_EVENT_END or _LEFT; or -errno: -EINVAL for a frame that no request has, what is no
  * JSON object, or no address; -EMSGSIZE for JSON above 1 MiB; -EALREADY while another operation is
- * under way. Whether the members are right is the agent's to say. */
+ * under way. Whether the members are right is the agent's to say.
+ *
+ * A request of files with "more":true leaves its connection to the next one, of files again, which
+ * is begun upon it: another round trip, and another of the agent's workers, is saved. That goes for
+ * the blocking functions too. An older agent ignores it; then there is a connection each. The agent
+ * gives one that is not used back after 50 ms; the handle does with vmm_guest_abort(), with a
+ * request without "more", and where the next one is not of files.
+ *
+ * The next one may be begun before this one has ended, once all of an upload and
+ * vmm_guest_eof() are in the handle: it is sent ahead, and vmm_guest_write() is then about that
+ * one. Answers come in order, each with an END, behind which vmm_guest_result(), _answer() and
+ * _error_text() are about the one that has ended. -EAGAIN: there is no room for another yet; step
+ * until there is. The result -ECONNABORTED: the agent closed the connection before it began this
+ * request, which may be begun again; one that is alone and without input is, by the handle. Of an
+ * agent that has no `more` in STATUS's features all that were sent ahead end so. */
 VMM_GUEST_API int vmm_guest_begin(struct vmm_guest *guest, const char *frame, const char *json);
 
 /* The next of what has happened, with its bytes, or its JSON with a NUL behind it. Call it until
@@ -241,6 +263,12 @@ VMM_GUEST_API int vmm_guest_result(const struct vmm_guest *guest);
  * -EINVAL where the operation has no such thing or vmm_guest_eof() was called, -EPIPE where
  * nobody reads it any more, -ENOMEM. */
 VMM_GUEST_API int vmm_guest_write(struct vmm_guest *guest, const void *data, size_t len);
+
+/* The same of an upload from a descriptor: what one read(2) of FD gives, without a copy of it in
+ * between. HOLES as in vmm_guest_put_fd(). Returns how many bytes of the file were taken, holes
+ * too; 0 at the end, which vmm_guest_eof() is still to tell; or -errno: as vmm_guest_write(),
+ * -EAGAIN where there is no room or FD has nothing yet, or of read(2). */
+VMM_GUEST_API int64_t vmm_guest_write_fd(struct vmm_guest *guest, int fd, int holes);
 
 /* How many bytes vmm_guest_write() would take now. */
 VMM_GUEST_API size_t vmm_guest_room(const struct vmm_guest *guest);

@@ -15,7 +15,9 @@ answer_file_refused(struct vmm_guest *guest, const struct piece *piece)
 	const char *words = (const char *)piece->data;
 	int error = errno_name_parse_refusal(words);
 
-	handle_end_refused(guest, error != 0 ? -error : -EREMOTEIO, words);
+	guest->is_refusal = true;
+	handle_end_answered(
+	    guest, handle_fail(guest, error != 0 ? -error : -EREMOTEIO, "%s", words));
 }
 
 /* One entry is the answer of STAT, one of many of TREE. */
@@ -27,7 +29,7 @@ answer_file_entry(struct vmm_guest *guest, struct piece *piece)
 
 	answer_keep(guest, piece);
 	if (is_whole)
-		handle_end(guest, VMM_GUEST_EVENT_END, 0);
+		handle_end_answered(guest, 0);
 	return VMM_GUEST_EVENT_ENTRY;
 }
 
@@ -38,7 +40,7 @@ answer_file_done(struct vmm_guest *guest, struct piece *piece)
 	piece->len = 0;
 	if (guest->operation->type != VMM_GUEST_FILE_READ_REQ)
 		return VMM_GUEST_EVENT_DATA;
-	handle_end(guest, VMM_GUEST_EVENT_END, 0);
+	handle_end_answered(guest, 0);
 	return VMM_GUEST_EVENT_NONE;
 }
 
@@ -48,13 +50,14 @@ answer_file_ack(struct vmm_guest *guest, struct piece *piece)
 	piece->len = 0;
 	if (guest->operation->kind == OPERATION_WATCH)
 		return VMM_GUEST_EVENT_READY;
-	handle_end(guest, VMM_GUEST_EVENT_END, 0);
+	handle_end_answered(guest, 0);
 	return VMM_GUEST_EVENT_NONE;
 }
 
 enum vmm_guest_event
 answer_file_take(struct vmm_guest *guest, struct piece *piece)
 {
+	guest->has_begun = true;
 	switch (piece->type) {
 	case VMM_GUEST_FILE_DATA:
 		return piece->len > 0 ? VMM_GUEST_EVENT_DATA : VMM_GUEST_EVENT_NONE;

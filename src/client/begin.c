@@ -10,6 +10,7 @@
 #include "platform/clock.h"
 #include "protocol/attach_request.h"
 #include "protocol/base64.h"
+#include "protocol/file_request.h"
 #include "protocol/frame.h"
 #include "protocol/restored_request.h"
 #include "protocol/start.h"
@@ -74,6 +75,23 @@ begin_look_at_attach(struct vmm_guest *guest, const char *json, size_t len)
 	attach_request_done(&request);
 }
 
+/* Whether a request of port 53 says that others are to come on its connection. */
+static bool
+begin_look_for_more(const struct vmm_guest *guest, const char *json, size_t len)
+{
+	struct file_request request;
+	struct json_error error;
+	bool has_more;
+
+	if (guest->operation->kind != OPERATION_FILE || strstr(json, "\"more\"") == NULL)
+		return false;
+	if (file_request_parse(guest->operation->type, json, len, &request, &error) < 0)
+		return request.more;
+	has_more = request.more;
+	file_request_done(&request);
+	return has_more;
+}
+
 static int
 begin_look(struct vmm_guest *guest)
 {
@@ -91,6 +109,7 @@ begin_look(struct vmm_guest *guest)
 		begin_look_at_start(guest, json, len);
 	else if (guest->operation->type == VMM_GUEST_ATTACH)
 		begin_look_at_attach(guest, json, len);
+	guest->has_more = begin_look_for_more(guest, json, len);
 	return 0;
 }
 
@@ -188,18 +207,26 @@ begin_look_at_address(struct vmm_guest *guest)
 	return 0;
 }
 
-/* Nothing of the operation before is left. */
+/* Nothing of the operation before is left, but for its connection where that GOES_ON. */
 static void
-begin_reset(struct vmm_guest *guest, const struct operation *operation)
+begin_reset(struct vmm_guest *guest, const struct operation *operation, bool goes_on)
 {
 	const uint64_t now = clock_mono_ms();
 	const int64_t timeout_ms = guest->options[OPTION_TIMEOUT_MS];
 	const int64_t retry_ms = guest->options[OPTION_RETRY_MS];
 
-	vmm_guest_abort(guest);
+	if (!goes_on)
+		vmm_guest_abort(guest);
+	buffer_done(&guest->first);
+	guest->out.has_eof = false;
 	guest->error = 0;
 	guest->error_text[0] = '\0';
 	guest->operation = operation;
+	guest->has_more = false;
+	guest->has_result = false;
+	guest->is_skipped = false;
+	guest->is_answer_old = false;
+	guest->has_input = false;
 	guest->state = HANDLE_IDLE;
 	guest->end = VMM_GUEST_EVENT_END;
 	guest->result = 0;
@@ -230,24 +257,69 @@ begin_reset(struct vmm_guest *guest, const struct operation *operation)
 		buffer_done(&guest->kept[i]);
 }
 
+/* Begins an operation behind those that are under way. */
+static int
+begin_behind(struct vmm_guest *guest, const struct operation *operation, const char *json)
+{
+	const struct turn now = { .operation = guest->operation, .has_more = guest->has_more };
+	struct buffer first = guest->first;
+	int r = more_check(guest, operation);
+
+	if (r < 0)
+		return handle_fail(guest, r, "%s: %s", operation->name,
+		    r == -EAGAIN ? "there is no room for it yet"
+				 : "another operation is under way");
+	guest->first = (struct buffer){ 0 };
+	guest->operation = operation;
+	r = begin_put_first(guest, json);
+	if (r == 0 && more_put(guest, (struct turn){ operation, guest->has_more }) < 0)
+		r = handle_fail(guest, -ENOMEM, "out of memory");
+	buffer_done(&guest->first);
+	guest->first = first;
+	guest->operation = now.operation;
+	guest->has_more = now.has_more;
+	return r;
+}
+
+static void
+begin_go_on(struct vmm_guest *guest)
+{
+	guest->state = HANDLE_TALKS;
+	handle_reach(guest, VMM_GUEST_REACHED_AGENT);
+	guest->progress_ms = clock_mono_ms();
+}
+
+/* Begins one that is under way alone. */
+static int
+begin_alone(struct vmm_guest *guest, const struct operation *operation, const char *json)
+{
+	bool goes_on = more_goes_on(guest, operation);
+	int r;
+
+	begin_reset(guest, operation, goes_on);
+	r = begin_look_at_address(guest);
+	if (r == 0)
+		r = begin_put_first(guest, json);
+	if (r == 0 && goes_on && outbound_put_first(guest) < 0)
+		r = handle_fail(guest, -ENOMEM, "out of memory");
+	guest->last = (struct turn){ operation, guest->has_more };
+	if (r < 0)
+		buffer_done(&guest->first);
+	else if (goes_on)
+		begin_go_on(guest);
+	else
+		handle_connect_at(guest, 0);
+	return r;
+}
+
 int
 vmm_guest_begin(struct vmm_guest *guest, const char *frame, const char *json)
 {
 	const struct operation *operation = operation_find(frame);
-	int r;
 
-	if (handle_is_busy(guest))
-		return handle_fail(guest, -EALREADY, "%s: another operation is under way", frame);
 	if (operation == NULL)
 		return handle_fail(guest, -EINVAL, "no request has a frame '%s'", frame);
-	begin_reset(guest, operation);
-	r = begin_look_at_address(guest);
-	if (r == 0)
-		r = begin_put_first(guest, json);
-	if (r < 0) {
-		buffer_done(&guest->first);
-		return r;
-	}
-	handle_connect_at(guest, 0);
-	return 0;
+	if (handle_is_busy(guest) || guest->turns_count > 0)
+		return begin_behind(guest, operation, json);
+	return begin_alone(guest, operation, json);
 }

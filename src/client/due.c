@@ -37,8 +37,9 @@ due_is_agents_turn(const struct vmm_guest *guest)
 
 	if (!due_has_connection(guest) || guest->reader.tail != guest->reader.head)
 		return false;
+	/* What is behind it has to wait for its turn. */
 	if (is_upload)
-		return !outbound_is_empty(guest);
+		return guest->turns_count == 0 && !outbound_is_empty(guest);
 	return !guest->is_answered;
 }
 
@@ -94,10 +95,12 @@ due_ms(const struct vmm_guest *guest)
 {
 	uint64_t due = guest->deadline_ms;
 
-	if (guest->state == HANDLE_OVER || guest->has_ended)
+	if (guest->state == HANDLE_OVER)
 		return 0;
 	if (!handle_is_busy(guest))
 		return CLOCK_NEVER;
+	if (guest->has_ended)
+		return 0;
 	due = clock_sooner(due, due_connect_ms(guest));
 	due = clock_sooner(due, due_answer_ms(guest));
 	due = clock_sooner(due, due_quiet_ms(guest, OPTION_FIRST_MS));
@@ -236,11 +239,11 @@ due_lose(struct vmm_guest *guest)
 	int error = guest->end_error;
 	uint64_t now = clock_mono_ms();
 
-	if (guest->is_durable && answer_durable_lose(guest))
+	if (guest->is_durable ? answer_durable_lose(guest) : more_lose(guest))
 		return;
 	if (is_unasked)
 		guest->unreached = error;
-	if (is_unasked && due_may_pass(error) && now < guest->give_up_ms)
+	if (is_unasked && due_may_pass(error) && now < guest->give_up_ms && !guest->has_input)
 		handle_connect_at(
 		    guest, now + backoff_next_ms(&guest->backoff, DUE_FIRST_MS, DUE_MAX_MS));
 	else if (is_unasked && guest->reconnect_ms == CLOCK_NEVER)

@@ -66,6 +66,8 @@ static void
 handle_drop(struct vmm_guest *guest)
 {
 	fd_close(&guest->fd);
+	guest->is_kept = false;
+	guest->has_answered = false;
 	free(guest->out.data);
 	free(guest->reader.buffer);
 	guest->out = (struct outbound){ 0 };
@@ -85,6 +87,7 @@ vmm_guest_free(struct vmm_guest *guest)
 	buffer_done(&guest->answer);
 	for (size_t i = 0; i < sizeof(guest->kept) / sizeof(guest->kept[0]); i++)
 		buffer_done(&guest->kept[i]);
+	free(guest->turns);
 	free(guest->address_text);
 	free(guest);
 }
@@ -159,21 +162,43 @@ vmm_guest_version(void)
 
 /* ---- ends ------------------------------------------------------------------ */
 
-void
-handle_end(struct vmm_guest *guest, enum vmm_guest_event end, int result)
+/* Returns whether there was one under way. */
+static bool
+handle_set_end(struct vmm_guest *guest, enum vmm_guest_event end, int result)
 {
 	if (!handle_is_busy(guest))
-		return;
+		return false;
 	guest->state = HANDLE_OVER;
 	guest->end = end;
 	guest->result = result;
+	guest->has_result = true;
 	/* What was wrong on the way, as input that nobody read, has not kept it from its end. */
 	if (result >= 0)
 		guest->error = 0;
 	if (result >= 0)
 		guest->error_text[0] = '\0';
 	guest->connect_is_due = false;
-	handle_drop(guest);
+	return true;
+}
+
+void
+handle_end(struct vmm_guest *guest, enum vmm_guest_event end, int result)
+{
+	if (handle_set_end(guest, end, result))
+		handle_drop(guest);
+}
+
+void
+handle_end_answered(struct vmm_guest *guest, int result)
+{
+	bool keeps = more_keeps(guest);
+
+	if (!handle_set_end(guest, VMM_GUEST_EVENT_END, result))
+		return;
+	if (!keeps)
+		handle_drop(guest);
+	guest->is_kept = keeps;
+	guest->has_answered = keeps;
 }
 
 void
@@ -186,6 +211,8 @@ handle_end_failed(struct vmm_guest *guest, int r, const char *format, ...)
 	va_start(args, format);
 	(void)handle_fail_args(guest, r, format, args);
 	va_end(args);
+	/* Where the agent has closed the connection it has begun nothing else. */
+	guest->skipped = guest->has_ended ? -ECONNABORTED : r;
 	handle_end(guest, VMM_GUEST_EVENT_END, r);
 }
 
@@ -204,6 +231,8 @@ handle_connect_at(struct vmm_guest *guest, uint64_t try_ms)
 	guest->is_connecting = false;
 	guest->try_ms = try_ms;
 	guest->try_until_ms = CLOCK_NEVER;
+	guest->is_kept = false;
+	guest->has_answered = false;
 	guest->has_sent = false;
 	guest->has_ended = false;
 	guest->end_error = 0;
@@ -211,6 +240,7 @@ handle_connect_at(struct vmm_guest *guest, uint64_t try_ms)
 	guest->words_ms = CLOCK_NEVER;
 	guest->words_are_due = false;
 	guest->out.is_deaf = false;
+	guest->out.eof_is_due = guest->out.has_eof && !guest->is_durable;
 	guest->reader.head = 0;
 	guest->reader.tail = 0;
 	guest->reader.payload_left = 0;
@@ -237,6 +267,7 @@ void
 vmm_guest_abort(struct vmm_guest *guest)
 {
 	handle_drop(guest);
+	guest->turns_count = 0;
 	if (handle_is_busy(guest))
 		guest->result = handle_fail(guest, -ECANCELED, "the operation was called off");
 	if (guest->state != HANDLE_IDLE)
@@ -248,7 +279,7 @@ vmm_guest_result(const struct vmm_guest *guest)
 {
 	if (guest->state == HANDLE_IDLE)
 		return -EINVAL;
-	return handle_is_busy(guest) ? -EALREADY : guest->result;
+	return handle_is_busy(guest) && !guest->has_result ? -EALREADY : guest->result;
 }
 
 uint32_t

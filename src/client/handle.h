@@ -24,11 +24,20 @@
 #include "vmm-guest/client.h"
 #include "vmm-guest/protocol.h"
 
-/* What is received at once, and what waits to be sent but for a first frame. */
+/* What is received at once, and what waits to be sent but for a first frame; of an upload that is
+ * a frame of the largest size. */
 #define HANDLE_READ_MAX (64u * 1024)
 #define HANDLE_SEND_MAX (64u * 1024)
+#define HANDLE_UPLOAD_MAX (VMM_GUEST_HEADER_LEN + VMM_GUEST_DATA_MAX + HANDLE_SPARE)
+
+/* What is left free of input for the frames that overtake it, each of at most 13 bytes. */
+#define HANDLE_SPARE 256
 #define HANDLE_ERROR_MAX 512
 #define HANDLE_SIGNALS_MAX 16
+#define HANDLE_TURNS_MAX 1024
+
+#define HANDLE_NOT_BEGUN                                                                           \
+	"the agent closed the connection before it began this request, which may be begun again"
 
 enum handle_option {
 	OPTION_CONNECT_MS = 0,
@@ -74,6 +83,12 @@ struct outbound {
 	uint8_t signals[HANDLE_SIGNALS_MAX];
 };
 
+/* An operation that was begun while another one is under way, on the same connection. */
+struct turn {
+	const struct operation *operation;
+	bool has_more;
+};
+
 /* A piece of a frame that has come: all of it, for what is no stream of bytes. */
 struct piece {
 	uint8_t type;
@@ -93,16 +108,26 @@ struct vmm_guest {
 	void *observer_context;
 
 	/* ---- of the operation */
-	const struct operation *operation;
+	const struct operation *operation; /* whose answer comes */
+	bool has_more;			   /* others are to come on its connection */
+	struct turn last;		   /* that was begun last, whose input it is */
+	struct turn *turns; /* begun behind OPERATION: a ring of HANDLE_TURNS_MAX, or NULL */
+	size_t turns_first;
+	size_t turns_count;
 	enum handle_state state;
 	enum vmm_guest_event end; /* of HANDLE_OVER */
 	int result;
+	bool has_result; /* an operation has ended since one was begun that was under way alone */
+	bool is_skipped; /* of HANDLE_OVER: its turn did not come, as SKIPPED says: an -errno */
+	int skipped;
+	bool is_answer_old; /* the last JSON is of an operation whose end was told */
 	struct address address;
 	struct buffer first; /* the first frame, header and all */
 	uint64_t deadline_ms;
 	uint64_t give_up_ms; /* that nobody listens is borne until then */
 	int unreached;	     /* why the last try to connect failed, as END_ERROR; -1: none did */
-	bool has_begun;	     /* of a program: it runs, or has run */
+	bool has_begun;	     /* of a program: it runs, or has run; of a file: an answer has */
+	bool has_input;	     /* bytes were written */
 	bool has_exited;     /* STATUS `exited` has come */
 	bool is_durable;
 	bool leaves;	  /* vmm_guest_detach() was called */
@@ -125,6 +150,8 @@ struct vmm_guest {
 
 	/* ---- of the connection */
 	int fd;
+	bool is_kept;	     /* for the next operation, though none is under way */
+	bool has_answered;   /* an operation has ended on it */
 	bool connect_is_due; /* VMM_GUEST_EVENT_CONNECT */
 	bool is_connecting;  /* connect(2) is under way */
 	uint64_t try_ms;     /* when to make it; CLOCK_NEVER: not by time */
@@ -165,6 +192,10 @@ void handle_observe(struct vmm_guest *guest, bool is_out, const struct frame_hea
 /* The operation has come as far as REACHED. */
 void handle_reach(struct vmm_guest *guest, enum vmm_guest_reached reached);
 
+/* The same with RESULT, 0 or the error that is set, where the answer has come whole: the
+ * connection stays for other operations, if it may. */
+void handle_end_answered(struct vmm_guest *guest, int result);
+
 /* Forgets the connection, if there is one, and has another made at TRY_MS. */
 void handle_connect_at(struct vmm_guest *guest, uint64_t try_ms);
 
@@ -179,6 +210,28 @@ handle_is_busy(const struct vmm_guest *guest)
 	       guest->state != HANDLE_TOLD;
 }
 
+/* ---- more.c: several requests on one connection */
+
+/* Whether the connection stays, now that the answer has come whole. */
+bool more_keeps(const struct vmm_guest *guest);
+
+/* Whether OPERATION can go on upon a connection that was kept. */
+bool more_goes_on(struct vmm_guest *guest, const struct operation *operation);
+
+/* Whether OPERATION can be begun behind what is under way: 0, -EALREADY or -EAGAIN. And: it is
+ * begun, its first frame is in the handle. Returns 0 or -ENOMEM. */
+int more_check(const struct vmm_guest *guest, const struct operation *operation);
+int more_put(struct vmm_guest *guest, struct turn turn);
+
+/* The end was told, and others are under way: it is the next one's turn. And: who was told has
+ * looked at what there is to know of the one that has ended. */
+void more_advance(struct vmm_guest *guest);
+void more_begin_turn(struct vmm_guest *guest);
+
+/* The connection was lost. Returns whether that is not the end: between two requests an agent may
+ * close it, and has begun none of those that are not answered. */
+bool more_lose(struct vmm_guest *guest);
+
 /* ---- outbound.c */
 
 /* Empties it. */
@@ -190,6 +243,13 @@ int outbound_begin(struct vmm_guest *guest);
 
 /* Adds a frame. Returns 0 or -ENOMEM; a frame of a type that is no first one fits always. */
 int outbound_put(struct vmm_guest *guest, uint8_t type, const void *payload, size_t len);
+
+/* The same of the first frame of an operation that is begun on a connection that there is, behind
+ * what is due of the operation before. */
+int outbound_put_first(struct vmm_guest *guest);
+
+/* How much input there is room for, of one frame. */
+size_t outbound_space(const struct vmm_guest *guest);
 
 /* Whether all was sent that there is. */
 bool outbound_is_empty(const struct vmm_guest *guest);

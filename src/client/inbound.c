@@ -64,7 +64,7 @@ vmm_guest_feed(struct vmm_guest *guest, const void *data, size_t len)
 void
 vmm_guest_hangup(struct vmm_guest *guest, int error)
 {
-	if (!handle_is_busy(guest))
+	if (!handle_is_busy(guest) && !guest->is_kept)
 		return;
 	guest->has_ended = true;
 	guest->end_error = error;
@@ -206,7 +206,13 @@ inbound_release_words(struct vmm_guest *guest, struct piece *ret)
 static enum vmm_guest_event
 inbound_end(struct vmm_guest *guest)
 {
+	if (guest->is_skipped)
+		guest->result = guest->skipped == -ECONNABORTED
+				    ? handle_fail(guest, guest->skipped, HANDLE_NOT_BEGUN)
+				    : guest->skipped;
 	guest->state = HANDLE_TOLD;
+	if (guest->turns_count > 0)
+		more_advance(guest);
 	return guest->end;
 }
 
@@ -237,6 +243,8 @@ inbound_next(struct vmm_guest *guest, struct piece *ret)
 {
 	enum vmm_guest_event event = VMM_GUEST_EVENT_NONE;
 
+	if (guest->is_answer_old)
+		more_begin_turn(guest);
 	due_act(guest);
 	while (event == VMM_GUEST_EVENT_NONE) {
 		bool is_dry = true;

@@ -11,16 +11,18 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/handle.h"
 #include "platform/clock.h"
+#include "protocol/file_entry.h"
 #include "protocol/frame.h"
 #include "protocol/handshake.h"
 
-/* What is left free of input for the frames that overtake it, each of at most 13 bytes. */
-#define OUTBOUND_SPARE 256
-
 #define OUTBOUND_SIGNAL_MAX 64
+
+/* Where in the block the payload of a frame stands that is read from a file. */
+#define OUTBOUND_PAYLOAD_OFFSET 64
 
 /* ---- the block ------------------------------------------------------------- */
 
@@ -97,14 +99,21 @@ outbound_put(struct vmm_guest *guest, uint8_t type, const void *payload, size_t 
 	return 0;
 }
 
-/* How much input there is room for, of one frame. */
-static size_t
-outbound_space(const struct outbound *out)
+static bool
+outbound_is_upload(const struct vmm_guest *guest)
 {
-	size_t used = out->sent == out->len ? 0 : out->len;
-	size_t taken = used + OUTBOUND_SPARE + VMM_GUEST_HEADER_LEN;
+	return guest->last.operation->kind == OPERATION_FILE;
+}
 
-	return taken < HANDLE_SEND_MAX ? HANDLE_SEND_MAX - taken : 0;
+size_t
+outbound_space(const struct vmm_guest *guest)
+{
+	const struct outbound *out = &guest->out;
+	size_t max = outbound_is_upload(guest) ? HANDLE_UPLOAD_MAX : HANDLE_SEND_MAX;
+	size_t used = out->sent == out->len ? 0 : out->len;
+	size_t taken = used + HANDLE_SPARE + VMM_GUEST_HEADER_LEN;
+
+	return taken < max ? max - taken : 0;
 }
 
 int
@@ -126,13 +135,7 @@ outbound_begin(struct vmm_guest *guest)
 static bool
 outbound_has_input(const struct vmm_guest *guest)
 {
-	return guest->operation != NULL && (guest->operation->flags & OPERATION_INPUT) != 0;
-}
-
-static bool
-outbound_is_upload(const struct vmm_guest *guest)
-{
-	return guest->operation->kind == OPERATION_FILE;
+	return guest->operation != NULL && (guest->last.operation->flags & OPERATION_INPUT) != 0;
 }
 
 /* Signals and the size go first. */
@@ -175,7 +178,7 @@ static int
 outbound_put_kept(struct vmm_guest *guest)
 {
 	struct durable *session = &guest->session;
-	size_t space = outbound_space(&guest->out);
+	size_t space = outbound_space(guest);
 	uint8_t *place;
 	size_t len;
 	int r;
@@ -229,7 +232,7 @@ outbound_fill(struct vmm_guest *guest)
 	if (guest->awaits_attached)
 		return 0;
 	/* Of these alone there might be more than there is room for. */
-	if (outbound_space(&guest->out) == 0)
+	if (outbound_space(guest) == 0)
 		return 0;
 	r = outbound_put_signals(guest);
 	if (r == 0 && guest->is_durable)
@@ -237,6 +240,18 @@ outbound_fill(struct vmm_guest *guest)
 	if (r == 0 && guest->is_durable)
 		r = outbound_put_kept(guest);
 	return r < 0 ? r : outbound_put_ends(guest);
+}
+
+int
+outbound_put_first(struct vmm_guest *guest)
+{
+	int r = outbound_put_ends(guest);
+
+	if (r == 0)
+		r = outbound_put_bytes(&guest->out, guest->first.data, guest->first.len);
+	if (r == 0)
+		outbound_observe(guest, guest->first.data, guest->first.len);
+	return r;
 }
 
 /* ---- for who sends --------------------------------------------------------- */
@@ -280,7 +295,7 @@ vmm_guest_room(const struct vmm_guest *guest)
 	/* Behind the handshake nothing else goes. */
 	if (guest->state != HANDLE_TALKS)
 		return 0;
-	return outbound_space(&guest->out);
+	return outbound_space(guest);
 }
 
 /* Whether somebody still reads what is written. Of a durable session a connection that is about
@@ -312,7 +327,85 @@ vmm_guest_write(struct vmm_guest *guest, const void *data, size_t len)
 	if (r == 0 && !guest->is_durable)
 		r = outbound_put(guest,
 		    outbound_is_upload(guest) ? VMM_GUEST_FILE_DATA : VMM_GUEST_STDIN, data, len);
+	guest->has_input |= r == 0;
 	return r < 0 ? handle_fail(guest, r, "out of memory") : (int)len;
+}
+
+/* Goes to the next data of the file FD, *RET_HOLE bytes further on, or to its end; *LEN is made no
+ * more than there is of it: lseek(2). */
+static int
+outbound_skip_hole(int fd, uint64_t *ret_hole, size_t *len)
+{
+	off_t at = lseek(fd, 0, SEEK_CUR);
+	off_t begin = at < 0 ? -1 : lseek(fd, at, SEEK_DATA);
+	off_t end;
+
+	/* Behind the last data is the end. What can't tell has data alone. */
+	if (at >= 0 && begin < 0)
+		begin = errno == ENXIO ? lseek(fd, 0, SEEK_END) : at;
+	if (begin < 0)
+		return -errno;
+	if (begin < at)
+		begin = at;
+	end = lseek(fd, begin, SEEK_HOLE);
+	if (end > begin && (uint64_t)(end - begin) < *len)
+		*len = (size_t)(end - begin);
+	*ret_hole = (uint64_t)(begin - at);
+	return lseek(fd, begin, SEEK_SET) < 0 ? -errno : 0;
+}
+
+/* Reads the next of FD to where it is sent from, behind the hole that is in front of it. Returns
+ * how many bytes of the file these are, or -errno. */
+static int64_t
+outbound_read(struct vmm_guest *guest, int fd, bool tells_holes)
+{
+	struct outbound *out = &guest->out;
+	size_t len = outbound_space(guest);
+	char text[FILE_HOLE_TEXT_MAX];
+	uint64_t hole = 0;
+	ssize_t n;
+	int r = tells_holes ? outbound_skip_hole(fd, &hole, &len) : 0;
+
+	if (r == 0 && hole > 0)
+		r = outbound_put(guest, VMM_GUEST_FILE_STAT, text, file_hole_format(hole, text));
+	if (r == 0)
+		r = outbound_reserve(out, OUTBOUND_PAYLOAD_OFFSET + VMM_GUEST_HEADER_LEN + len);
+	if (r < 0)
+		return r;
+	/* Of a frame that is alone the payload is where the kernel copies it fastest. */
+	if (out->len == 0)
+		out->sent = out->len = OUTBOUND_PAYLOAD_OFFSET - VMM_GUEST_HEADER_LEN;
+	do
+		n = read(fd, out->data + out->len + VMM_GUEST_HEADER_LEN, len);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && hole == 0)
+		return -errno;
+	if (n > 0) {
+		frame_header_format(out->data + out->len, VMM_GUEST_FILE_DATA, (uint32_t)n);
+		outbound_observe(guest, out->data + out->len, VMM_GUEST_HEADER_LEN + (size_t)n);
+		out->len += VMM_GUEST_HEADER_LEN + (size_t)n;
+	}
+	return (int64_t)hole + (n > 0 ? n : 0);
+}
+
+int64_t
+vmm_guest_write_fd(struct vmm_guest *guest, int fd, int holes)
+{
+	int64_t n;
+
+	if (!outbound_has_input(guest) || !outbound_is_upload(guest) || guest->out.has_eof)
+		return handle_fail(guest, -EINVAL, "there is no upload that takes input");
+	if (!handle_is_busy(guest) || !outbound_is_read(guest))
+		return handle_fail(guest, -EPIPE, "nobody reads the input any more");
+	if (vmm_guest_room(guest) == 0)
+		return -EAGAIN;
+	n = outbound_read(guest, fd, holes != 0);
+	if (n == -EAGAIN)
+		return n;
+	if (n < 0)
+		return handle_fail(guest, (int)n, "can't read the input: %s", strerror((int)-n));
+	guest->has_input |= n > 0;
+	return n;
 }
 
 int

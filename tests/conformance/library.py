@@ -26,6 +26,8 @@ SIGNATURES = {
     "run": (ctypes.c_int, [POINTER, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t]),
     "put": (ctypes.c_int, [POINTER, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t]),
     "get": (ctypes.c_int, [POINTER, ctypes.c_char_p]),
+    "put_fd": (ctypes.c_int, [POINTER, ctypes.c_char_p, ctypes.c_int, ctypes.c_int]),
+    "get_fd": (ctypes.c_int, [POINTER, ctypes.c_char_p, ctypes.c_int]),
     "request": (ctypes.c_int, [POINTER, ctypes.c_char_p, ctypes.c_char_p]),
     "wait_ready": (ctypes.c_int, [POINTER, ctypes.c_int]),
     "output": (POINTER, [POINTER, ctypes.c_int, ctypes.POINTER(ctypes.c_size_t)]),
@@ -109,6 +111,12 @@ class Guest:
 
     def put(self, request, data):
         return self.call("put", dump(request).encode(), data, len(data))
+
+    def put_fd(self, request, fd, holes=False):
+        return self.call("put_fd", dump(request).encode(), fd, holes)
+
+    def get_fd(self, request, fd):
+        return self.call("get_fd", dump(request).encode(), fd)
 
     def get(self, **request):
         self.call("get", dump(request).encode())

@@ -4,6 +4,7 @@
 import errno
 import fcntl
 import os
+import select
 import signal
 import threading
 
@@ -86,6 +87,138 @@ def test_a_file_goes_in_and_comes_out(guest, tmp_path):
     with pytest.raises(Failed) as failed:
         guest.get(path=path)
     assert failed.value.errno == errno.ENOENT and failed.value.words == "ENOENT: " + path
+
+
+def test_a_file_of_any_size_goes_by_its_descriptor(agent, tmp_path):
+    here, there, back = tmp_path / "here", str(tmp_path / "there"), tmp_path / "back"
+    here.write_bytes(os.urandom(1 << 20))
+    os.truncate(here, 3 << 20)
+    with Guest("unix:" + agent.path, output_max=0) as guest:
+        for holes in (False, True):
+            with open(here, "rb") as source:
+                source.seek(1000)
+                guest.put_fd({"path": there}, source.fileno(), holes)
+            with open(back, "wb") as target:
+                guest.get_fd({"path": there}, target.fileno())
+            assert back.read_bytes() == here.read_bytes()[1000:]
+        assert os.stat(there).st_blocks * 512 <= 1 << 21
+        with open("/dev/full", "wb") as full, pytest.raises(Failed) as failed:
+            guest.get_fd({"path": there}, full.fileno())
+        assert failed.value.errno == errno.ENOSPC and "write" in failed.value.words
+        with open("/proc/self/mem", "rb") as bad, pytest.raises(Failed) as failed:
+            guest.put_fd({"path": there}, bad.fileno())
+        assert failed.value.errno == errno.EIO and "read" in failed.value.words
+        # What was to be replaced by that is as it was.
+        assert guest.request("FILE_STAT_REQ", {"path": there})["size"] == (3 << 20) - 1000
+
+
+def test_what_comes_by_a_pipe_is_waited_for_and_can_be_called_off(agent, tmp_path):
+    there = tmp_path / "there"
+    ours, theirs = os.pipe()
+    stop, stops = os.pipe()
+    with Guest("unix:" + agent.path, cancel_fd=stop) as guest:
+        done = []
+        waiting = threading.Thread(target=lambda: done.append(guest.put_fd({"path": str(there)}, ours)))
+        waiting.start()
+        for piece in (b"one", b"two"):
+            os.write(theirs, piece)
+            while select.select([ours], [], [], 0)[0]:
+                pass
+        os.close(theirs)
+        waiting.join()
+        assert done == [0] and there.read_bytes() == b"onetwo"
+        os.close(ours)
+        ours, theirs = os.pipe()
+        os.write(stops, b"x")
+        with pytest.raises(Failed) as failed:
+            guest.put_fd({"path": str(there)}, ours)
+        assert failed.value.errno == errno.ECANCELED and there.read_bytes() == b"onetwo"
+    for fd in (ours, theirs, stop, stops):
+        os.close(fd)
+
+
+# ---- several requests on one connection -------------------------------------------
+
+
+class Counting(Relay):
+    """How often it was connected to."""
+
+    connections = 0
+
+    def serve(self, host):
+        self.connections += 1
+        super().serve(host)
+
+
+def test_many_files_go_on_one_connection(agent, tmp_path):
+    with Counting(agent.path) as relay, Guest("unix:" + relay.path) as guest:
+        for number in range(20):
+            path = str(tmp_path / str(number % 3))
+            data = os.urandom(5000 * number)
+            # What took longer in between than the agent waits is made anew, which nobody sees.
+            guest.put({"path": path, "more": True}, data)
+            assert guest.request("FILE_STAT_REQ", {"path": path, "more": True})["size"] == len(data)
+            with pytest.raises(Failed) as failed:
+                guest.get(path=path + "x", more=True)
+            assert failed.value.errno == errno.ENOENT
+            assert guest.get(path=path, more=True) == data
+        assert relay.connections < 40
+        # One that is kept is no matter to other requests.
+        guest.request("STATUS_REQ")
+
+
+def test_a_connection_that_the_agent_has_given_back_is_not_tried(agent, tmp_path):
+    here = tmp_path / "here"
+    here.write_bytes(b"new")
+    with Counting(agent.path) as relay, Guest("unix:" + relay.path) as guest:
+        for number in range(1, 4):
+            guest.request("FILE_STAT_REQ", {"path": "/", "more": True})
+            assert relay.connections == number
+            ended = select.poll()
+            ended.register(guest.call("fd"), select.POLLIN)
+            assert ended.poll(60000)
+        with open(here, "rb") as source:
+            guest.put_fd({"path": str(tmp_path / "there")}, source.fileno())
+        assert (tmp_path / "there").read_bytes() == b"new"
+
+
+def test_files_are_sent_ahead_of_their_answers(agent, tmp_path):
+    count = 300
+    with Counting(agent.path) as relay, Guest("unix:" + relay.path) as guest:
+        ended = begun = 0
+        results = {}
+        # What the agent has not begun is begun again.
+        due = list(range(count))
+        under_way = []
+        while len(results) < count:
+            while due:
+                number = due[0]
+                path = str(tmp_path / (str(number) if number % 10 else "no/such"))
+                try:
+                    guest.begin("FILE_WRITE_REQ" if number % 10 else "FILE_REMOVE_REQ", {"path": path, "more": True})
+                except Failed as failed:
+                    assert failed.errno in (errno.EAGAIN, errno.EALREADY)
+                    break
+                if number % 10:
+                    assert guest.write(b"%d" % number) in range(0, 4)
+                    guest.call("eof")
+                under_way.append(due.pop(0))
+                begun += 1
+            event, _ = guest.next()
+            if event == library.NONE:
+                guest.step(1)
+            elif event == library.END:
+                number = under_way.pop(0)
+                ended += 1
+                if guest.result == -errno.ECONNABORTED:
+                    due.append(number)
+                else:
+                    results[number] = guest.result
+        assert begun == ended >= count
+        assert {number: result for number, result in results.items() if result} == {
+            number: -errno.ENOENT for number in range(0, count, 10)}
+        assert relay.connections < count / 4
+    assert len(list(tmp_path.iterdir())) == count - count // 10
 
 
 def test_an_upload_that_is_refused_ends_with_the_agent_s_reason(start_agent, tmp_path):

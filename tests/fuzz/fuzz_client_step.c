@@ -12,14 +12,16 @@
 #include <errno.h>
 #include <sanitizer/allocator_interface.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "vmm-guest/client.h"
 
 #define JSON_LIMIT 4096
+#define MORE "{\"path\":\"/x\",\"more\":true}"
 
-/* What a handle has: what is received and what is sent (64 KiB each), two answers and words, each
- * grown to twice what it holds, what is parsed of JSON (each two bytes are some 800 in memory),
- * and of a durable session its ring. */
+/* What a handle has: what is received and what is sent (64 and 256 KiB), its line, two answers and
+ * words, each grown to twice what it holds, what is parsed of JSON (each two bytes are some 800 in
+ * memory), and of a durable session its ring. */
 #define MEMORY_MAX (3u * 1024 * 1024)
 #define RING_MAX (5u * 1024 * 1024)
 
@@ -42,10 +44,12 @@ static const struct {
 	{ "FILE_LIST_REQ", "{\"path\":\"/x\"}", false, false, false },
 	{ "FILE_TREE_REQ", "{\"path\":\"/x\"}", false, false, false },
 	{ "FILE_WATCH_REQ", "{\"path\":\"/x\"}", false, false, false },
+	{ "FILE_WRITE_REQ", MORE, true, false, false },
 };
 
 static size_t base;
 static size_t limit;
+static unsigned ends; /* that are still to come */
 
 /* Reads all bytes of what is given out, sends what is to be sent. Returns whether it is over. */
 static bool
@@ -64,7 +68,8 @@ go_on(struct vmm_guest *guest)
 		if (event == VMM_GUEST_EVENT_STATUS || event == VMM_GUEST_EVENT_ENTRY ||
 		    event == VMM_GUEST_EVENT_CHANGE)
 			FUZZ_CHECK(len <= JSON_LIMIT && ((const char *)data)[len] == '\0');
-		is_over = event == VMM_GUEST_EVENT_END || event == VMM_GUEST_EVENT_LEFT;
+		if (event == VMM_GUEST_EVENT_END || event == VMM_GUEST_EVENT_LEFT)
+			is_over = --ends == 0;
 		FUZZ_CHECK(__sanitizer_get_current_allocated_bytes() < base + limit);
 	}
 	while ((len = vmm_guest_pending(guest, &data)) > 0)
@@ -101,6 +106,17 @@ feed(struct vmm_guest *guest, const uint8_t *data, size_t size)
 	FUZZ_CHECK(!is_over || vmm_guest_result(guest) != -EALREADY);
 }
 
+static void
+send_ahead(struct vmm_guest *guest)
+{
+	static const char *const frames[] = { "FILE_READ_REQ", "FILE_LIST_REQ", "FILE_TREE_REQ" };
+
+	for (size_t i = 0; i < sizeof(frames) / sizeof(frames[0]); i++) {
+		FUZZ_CHECK(vmm_guest_begin(guest, frames[i], MORE) == 0);
+		ends++;
+	}
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -117,10 +133,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_CHECK(vmm_guest_set(guest, "json_max", JSON_LIMIT) == 0);
 	FUZZ_CHECK(vmm_guest_set(guest, "handshake", kinds[kind].shakes) == 0);
 	FUZZ_CHECK(vmm_guest_begin(guest, kinds[kind].frame, kinds[kind].json) == 0);
+	ends = 1;
 	if (kinds[kind].has_input && (data[0] & 0x80) != 0) {
 		(void)go_on(guest);
 		FUZZ_CHECK(vmm_guest_write(guest, "input", 5) >= 0);
 		FUZZ_CHECK(vmm_guest_eof(guest) == 0);
+		/* Others go behind it. */
+		if (strcmp(kinds[kind].json, MORE) == 0)
+			send_ahead(guest);
 	}
 	feed(guest, data + 1, size - 1);
 	vmm_guest_free(guest);

@@ -20,7 +20,7 @@
 #include "vmm-guest/protocol.h"
 
 #define SCRIPT_MAX 8192
-#define ASKED_MAX (256 * 1024)
+#define ASKED_MAX (512 * 1024)
 
 #define STARTED "{\"event\":\"started\",\"pid\":7}"
 #define EXITED                                                                                     \
@@ -43,6 +43,7 @@ static size_t script_len;
 static char events[SCRIPT_MAX];
 static uint8_t asked[ASKED_MAX];
 static size_t asked_len;
+static unsigned connects;
 
 static void
 say_bytes(const void *data, size_t len)
@@ -80,6 +81,7 @@ begin(void **state)
 	script_len = 0;
 	events[0] = '\0';
 	asked_len = 0;
+	connects = 0;
 	return 0;
 }
 
@@ -132,7 +134,9 @@ go_on(struct vmm_guest *guest)
 
 			(void)snprintf(text, sizeof(text), "%d", vmm_guest_result(guest));
 			note(event, text, strlen(text));
-		} else if (event != VMM_GUEST_EVENT_CONNECT) {
+		} else if (event == VMM_GUEST_EVENT_CONNECT) {
+			connects++;
+		} else {
 			note(event, data, len);
 		}
 	}
@@ -500,6 +504,233 @@ test_an_upload_is_data_and_done(void **state)
 	say(VMM_GUEST_FILE_ACK, "");
 	hear_all(guest);
 	assert_string_equal(events, "END 0|");
+	vmm_guest_free(guest);
+}
+
+/* ---- several requests on one connection ----------------------------------------- */
+
+#define STAT_MORE "{\"path\":\"/x\",\"more\":true}"
+
+static void
+test_a_connection_is_kept_for_the_next_request(void **state)
+{
+	struct vmm_guest *guest = ask("FILE_STAT_REQ", STAT_MORE);
+
+	(void)state;
+	say(VMM_GUEST_FILE_STAT, "{\"name\":\"x\"}");
+	hear_all(guest);
+	assert_int_equal(vmm_guest_timeout_ms(guest), -1);
+	asked_len = 0;
+	assert_int_equal(vmm_guest_begin(guest, "FILE_REMOVE_REQ", "{\"path\":\"/x\"}"), 0);
+	assert_null(vmm_guest_answer(guest));
+	go_on(guest);
+	assert_memory_equal(asked, "\x27\x0d\0\0\0{\"path\":\"/x\"}", 18);
+	say(VMM_GUEST_FILE_ACK, "");
+	hear_all(guest);
+	assert_int_equal(connects, 1);
+	/* That one said nothing of others. */
+	assert_int_equal(vmm_guest_begin(guest, "FILE_STAT_REQ", "{\"path\":\"/x\"}"), 0);
+	go_on(guest);
+	assert_int_equal(connects, 2);
+	assert_string_equal(events, "ENTRY {\"name\":\"x\"}|END 0|END 0|");
+	vmm_guest_free(guest);
+}
+
+/* An upload, a removal and a download, sent ahead. */
+static struct vmm_guest *
+send_ahead(void)
+{
+	struct vmm_guest *guest = ask("FILE_WRITE_REQ", STAT_MORE);
+
+	assert_int_equal(vmm_guest_write(guest, "some", 4), 4);
+	assert_int_equal(vmm_guest_begin(guest, "FILE_REMOVE_REQ", STAT_MORE), -EALREADY);
+	assert_int_equal(vmm_guest_eof(guest), 0);
+	asked_len = 0;
+	assert_int_equal(vmm_guest_begin(guest, "FILE_REMOVE_REQ", STAT_MORE), 0);
+	assert_int_equal(vmm_guest_write(guest, "more", 4), -EINVAL);
+	assert_int_equal(vmm_guest_begin(guest, "FILE_READ_REQ", "{\"path\":\"/y\"}"), 0);
+	go_on(guest);
+	return guest;
+}
+
+static void
+test_requests_that_are_sent_ahead_are_answered_in_order(void **state)
+{
+	(void)state;
+	say(VMM_GUEST_FILE_ACK, "");
+	say(VMM_GUEST_FILE_ERR, "ENOENT: /x");
+	say(VMM_GUEST_FILE_DATA, "bytes");
+	say(VMM_GUEST_FILE_DONE, "");
+	for (size_t cut = 0; cut <= script_len; cut++) {
+		struct vmm_guest *guest;
+
+		asked_len = 0;
+		events[0] = '\0';
+		connects = 0;
+		guest = send_ahead();
+		assert_int_equal(asked_len, 9 + 5 + 5 + 25 + 5 + 13);
+		assert_memory_equal(asked, "\x21\4\0\0\0some\x22\0\0\0\0\x27\x19\0\0\0", 19);
+		hear(guest, 0, cut);
+		hear(guest, cut, script_len - cut);
+		assert_string_equal(events, "END 0|END -2|DATA bytes|END 0|");
+		assert_int_equal(connects, 1);
+		vmm_guest_free(guest);
+	}
+}
+
+static void
+test_what_was_sent_ahead_and_not_begun_ends_so(void **state)
+{
+	struct vmm_guest *guest = send_ahead();
+
+	(void)state;
+	say(VMM_GUEST_FILE_ACK, "");
+	hear_all(guest);
+	assert_int_equal(vmm_guest_result(guest), 0);
+	vmm_guest_hangup(guest, 0);
+	go_on(guest);
+	assert_string_equal(events, "END 0|END -103|END -103|");
+	assert_int_equal(vmm_guest_error(guest), -ECONNABORTED);
+	/* Amid an answer: that one may have been carried out. */
+	begin(NULL);
+	vmm_guest_free(guest);
+	guest = send_ahead();
+	say(VMM_GUEST_FILE_ACK, "");
+	say(VMM_GUEST_FILE_ERR, "ENOENT: /x");
+	hear(guest, 0, script_len - 1);
+	vmm_guest_hangup(guest, 0);
+	go_on(guest);
+	assert_string_equal(events, "END 0|END -104|END -103|");
+	vmm_guest_free(guest);
+	/* A part of the file has come. */
+	begin(NULL);
+	guest = ask("FILE_STAT_REQ", STAT_MORE);
+	assert_int_equal(vmm_guest_begin(guest, "FILE_READ_REQ", STAT_MORE), 0);
+	say(VMM_GUEST_FILE_STAT, "{}");
+	say(VMM_GUEST_FILE_DATA, "half");
+	hear_all(guest);
+	vmm_guest_hangup(guest, ECONNRESET);
+	go_on(guest);
+	assert_string_equal(events, "ENTRY {}|END 0|DATA half|END -104|");
+	vmm_guest_free(guest);
+}
+
+static void
+test_a_request_whose_connection_was_just_given_back_is_made_again(void **state)
+{
+	struct vmm_guest *guest = ask("FILE_STAT_REQ", STAT_MORE);
+
+	(void)state;
+	say(VMM_GUEST_FILE_STAT, "{}");
+	hear_all(guest);
+	assert_int_equal(vmm_guest_begin(guest, "FILE_REMOVE_REQ", STAT_MORE), 0);
+	go_on(guest);
+	asked_len = 0;
+	vmm_guest_hangup(guest, ECONNRESET);
+	go_on(guest);
+	assert_int_equal(connects, 2);
+	assert_int_equal(asked_len, 5 + 25);
+	/* Of one that has not answered yet nobody knows. */
+	vmm_guest_hangup(guest, ECONNRESET);
+	go_on(guest);
+	assert_string_equal(events, "ENTRY {}|END 0|END -104|");
+	/* One that was given back while nothing was under way is not tried. */
+	script_len = 0;
+	assert_int_equal(vmm_guest_begin(guest, "FILE_STAT_REQ", STAT_MORE), 0);
+	go_on(guest);
+	say(VMM_GUEST_FILE_STAT, "{}");
+	hear_all(guest);
+	vmm_guest_hangup(guest, 0);
+	assert_int_equal(vmm_guest_timeout_ms(guest), -1);
+	assert_int_equal(vmm_guest_begin(guest, "FILE_WRITE_REQ", STAT_MORE), 0);
+	go_on(guest);
+	assert_int_equal(connects, 4);
+	vmm_guest_free(guest);
+}
+
+static void
+test_an_upload_that_is_refused_on_its_way_takes_its_connection_with_it(void **state)
+{
+	struct vmm_guest *guest = ask("FILE_WRITE_REQ", STAT_MORE);
+
+	(void)state;
+	assert_int_equal(vmm_guest_write(guest, "some", 4), 4);
+	go_on(guest);
+	say(VMM_GUEST_FILE_ERR, "ENOSPC: /x");
+	hear_all(guest);
+	assert_int_equal(vmm_guest_begin(guest, "FILE_STAT_REQ", STAT_MORE), 0);
+	go_on(guest);
+	assert_string_equal(events, "END -28|");
+	assert_int_equal(connects, 2);
+	vmm_guest_free(guest);
+}
+
+static void
+test_no_more_is_sent_ahead_than_there_is_room_for(void **state)
+{
+	struct vmm_guest *guest = vmm_guest_new(NULL);
+	int begun = 0;
+	int r;
+
+	(void)state;
+	assert_int_equal(vmm_guest_begin(guest, "FILE_STAT_REQ", STAT_MORE), 0);
+	assert_int_equal(vmm_guest_begin(guest, "FILE_STAT_REQ", STAT_MORE), -EAGAIN);
+	go_on(guest);
+	/* There are as many as fit, and then again; but the handle does not take all of them. */
+	for (int i = 0; i < 2; i++) {
+		while ((r = vmm_guest_begin(guest, "FILE_STAT_REQ", STAT_MORE)) == 0)
+			begun++;
+		assert_int_equal(r, -EAGAIN);
+		asked_len = 0;
+		go_on(guest);
+	}
+	assert_in_range(begun, 1000, 2000);
+	assert_int_equal(vmm_guest_begin(guest, "FILE_WATCH_REQ", "{\"path\":\"/x\"}"), -EALREADY);
+	assert_int_equal(vmm_guest_begin(guest, "STATUS_REQ", NULL), -EALREADY);
+	vmm_guest_abort(guest);
+	assert_int_equal(vmm_guest_result(guest), -ECANCELED);
+	go_on(guest);
+	assert_string_equal(events, "");
+	assert_int_equal(vmm_guest_begin(guest, "STATUS_REQ", NULL), 0);
+	vmm_guest_free(guest);
+}
+
+static void
+test_a_file_is_read_to_where_it_is_sent_from_and_its_holes_are_told(void **state)
+{
+	static const char expected[] = "\x32\x0e\0\0\0{\"hole\":65536}\x21\3\0\0\0end";
+	struct vmm_guest *guest = ask("FILE_WRITE_REQ", "{\"path\":\"/x\"}");
+	char path[] = "/tmp/library.XXXXXX";
+	int fd = mkstemp(path);
+	int64_t n;
+	int64_t total = 0;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(pwrite(fd, "end", 3, 65536), 3);
+	asked_len = 0;
+	while ((n = vmm_guest_write_fd(guest, fd, 1)) > 0)
+		total += n;
+	assert_int_equal(n, 0);
+	assert_int_equal(total, 65539);
+	go_on(guest);
+	/* A file system that tells of no holes has data alone. */
+	if (asked_len < 65536)
+		assert_memory_equal(asked, expected, sizeof(expected) - 1);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	asked_len = 0;
+	assert_int_equal(pwrite(fd, "end", 3, 300000), 3);
+	assert_int_equal(vmm_guest_write_fd(guest, fd, 0), VMM_GUEST_DATA_MAX);
+	assert_int_equal(vmm_guest_write_fd(guest, fd, 0), -EAGAIN);
+	go_on(guest);
+	assert_memory_equal(asked, "\x21\0\0\4\0", 5);
+	assert_int_equal(asked_len, 5 + VMM_GUEST_DATA_MAX);
+	assert_int_equal(vmm_guest_write_fd(guest, -1, 0), -EBADF);
+	assert_int_equal(close(fd), 0);
+	vmm_guest_free(guest);
+	guest = ask("START", "{\"cmd\":[\"x\"]}");
+	assert_int_equal(vmm_guest_write_fd(guest, 0, 0), -EINVAL);
 	vmm_guest_free(guest);
 }
 
@@ -971,6 +1202,17 @@ main(void)
 		cmocka_unit_test_setup(test_a_watch_stands_and_tells, begin),
 		cmocka_unit_test_setup(test_file_err_amid_an_upload_ends_it_at_once, begin),
 		cmocka_unit_test_setup(test_an_upload_is_data_and_done, begin),
+		cmocka_unit_test_setup(test_a_connection_is_kept_for_the_next_request, begin),
+		cmocka_unit_test_setup(
+		    test_requests_that_are_sent_ahead_are_answered_in_order, begin),
+		cmocka_unit_test_setup(test_what_was_sent_ahead_and_not_begun_ends_so, begin),
+		cmocka_unit_test_setup(
+		    test_a_request_whose_connection_was_just_given_back_is_made_again, begin),
+		cmocka_unit_test_setup(
+		    test_an_upload_that_is_refused_on_its_way_takes_its_connection_with_it, begin),
+		cmocka_unit_test_setup(test_no_more_is_sent_ahead_than_there_is_room_for, begin),
+		cmocka_unit_test_setup(
+		    test_a_file_is_read_to_where_it_is_sent_from_and_its_holes_are_told, begin),
 		cmocka_unit_test_setup(test_nothing_is_sent_before_the_device_has_answered, begin),
 		cmocka_unit_test_setup(test_a_device_in_whose_guest_nobody_listens_hangs_up, begin),
 		cmocka_unit_test_setup(test_it_is_tried_again_while_nobody_listens, begin),
