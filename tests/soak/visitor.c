@@ -19,7 +19,8 @@
 /* The contract's: who is lost within a call that sends more leaves its host in doubt. */
 #define VISITOR_DOUBT_LEN 32768
 
-static const struct kind *const visitor_kinds[] = { kinds_exec, kinds_file, kinds_rude };
+static const struct kind *const visitor_kinds[] = { kinds_exec, kinds_durable, kinds_file,
+	kinds_rude };
 
 #define VISITOR_TABLES (sizeof(visitor_kinds) / sizeof(visitor_kinds[0]))
 

@@ -82,6 +82,7 @@ struct kind {
 	enum outcome (*visit)(struct visitor *visitor);
 };
 
+extern const struct kind kinds_durable[];
 extern const struct kind kinds_exec[];
 extern const struct kind kinds_file[];
 extern const struct kind kinds_rude[];
