@@ -3,6 +3,7 @@
 several, what it keeps while nobody is there, and how the session ends."""
 
 import os
+import re
 import signal
 import socket
 import time
@@ -260,3 +261,27 @@ def test_a_host_that_takes_nothing_more_is_read_for_what_it_had_sent(agent, name
         back.stdin(b"two\n")
         assert back.finish().exit == (2, 0) and back.out == b"x\nonetwo\n"
     reader.close()
+
+
+# ---- whose memory it is ---------------------------------------------------------------------
+
+
+def journals_in_memory(pid):
+    """[(rights, flags)] of what PID has mapped of journals."""
+    with open("/proc/%d/smaps" % pid) as smaps:
+        return re.findall(r"^\S+ (\S+) \S+ \S+ \d+ +/memfd:journal[^\n]*$.*?^VmFlags: ([^\n]*)$", smaps.read(), re.M | re.S)
+
+
+def test_a_sessions_output_is_in_the_memory_of_its_worker_alone_and_in_no_core_dump(agent, name):
+    with sh(agent, "echo out; cat", name) as holder, durable.attach(agent, name, input=False) as reader:
+        holder.read_until(b"out\n")
+        reader.read_until(b"out\n")
+        owner = durable.owner_pid(agent, name)
+        (rights, flags), = journals_in_memory(owner)
+        assert rights == "rw-s" and "dd" in flags.split(), (rights, flags)
+        others = [agent.pid, *agent.worker_pids()]
+        others.remove(owner)
+        assert [pid for pid in others if journals_in_memory(pid)] == []
+        holder.eof()
+        assert holder.finish().exit == reader.finish().exit == (0, 0)
+    wait_until(lambda: not journals_in_memory(owner), message="it is given back")

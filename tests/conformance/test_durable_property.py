@@ -8,6 +8,7 @@ continued. How the streams interleave is not known beforehand, but all readers m
 one and the same order, and of each stream its own bytes.
 """
 
+import collections
 import json
 import os
 import random
@@ -401,11 +402,18 @@ def proportional_kib(pid):
         return int(re.search(r"^Pss:\s+(\d+)", rollup.read(), re.M)[1])
 
 
+def kinds_open(pid):
+    """{kind of descriptor, bells among them: how many PID has}."""
+    return collections.Counter(re.sub(r"\d+", "", name) for name in descriptors(pid).values())
+
+
 def state(agent):
-    """Places, pages, and slots that are in use."""
+    """Places, pages, slots that are in use, and what the supervisor and all workers have open."""
     status = agent.status()
-    workers = {name: status["workers"][name] for name in ("exec", "file", "configured")}
-    return workers, journal_blocks(agent), [slot["kind"] for slot in status["slots"]]
+    workers = {name: status["workers"][name] for name in ("exec", "look", "file", "configured")}
+    opened = [kinds_open(pid) for pid in (agent.pid, *agent.worker_pids())]
+    return (workers, journal_blocks(agent), [slot["kind"] for slot in status["slots"]], opened[0],
+            {tuple(sorted(kinds.items())) for kinds in opened[1:]})
 
 
 def wait_workers(agent):
