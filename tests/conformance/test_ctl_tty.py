@@ -2,6 +2,7 @@
 """vmm-guest-ctl exec -t and shell, on a pseudo-terminal, against the real agent."""
 
 import os
+import select
 import signal
 import time
 
@@ -98,6 +99,7 @@ def test_three_escapes_leave_a_guest_that_hangs(ctl):
     with Terminal(ctl, "exec", "-t", *sh("trap '' HUP; stty raw; echo ready; sleep 60")) as term:
         term.read_until(b"ready")
         term.type(b"\x1d\x1d")
+        wait_until(lambda: not select.select([term.slave], [], [], 0)[0], message="they are read")
         time.sleep(2)                           # too long ago to count
         term.type(b"\x1d")
         time.sleep(0.3)
