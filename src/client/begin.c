@@ -243,6 +243,7 @@ begin_reset(struct vmm_guest *guest, const struct operation *operation, bool goe
 	guest->has_exit = false;
 	guest->exit = (struct frame_exit){ 0 };
 	guest->reached = VMM_GUEST_REACHED_NOTHING;
+	guest->said = 0;
 	guest->has_size = false;
 	guest->attached_ms = 0;
 	guest->is_answered = (operation->flags & OPERATION_PROMPT) == 0;

@@ -140,6 +140,7 @@ struct vmm_guest {
 	bool has_exit;
 	struct frame_exit exit;
 	enum vmm_guest_reached reached;
+	size_t said; /* in all frames of an OPERATION_CONTROL's answer */
 	struct durable session;
 	struct buffer answer;	 /* the last JSON */
 	struct buffer kept[3];	 /* STDOUT, STDERR, DATA of the blocking functions */

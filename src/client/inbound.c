@@ -16,6 +16,9 @@
 #include "platform/clock.h"
 #include "protocol/handshake.h"
 
+/* An answer is a STATUS and words; a guest that goes on for ever is not listened to. */
+#define INBOUND_SAID_MAX (2ul * VMM_GUEST_FRAME_MAX)
+
 #define INBOUND_SIZE (FRAME_READER_PAYLOAD_OFFSET + HANDLE_READ_MAX)
 
 /* ---- bytes ----------------------------------------------------------------- */
@@ -140,6 +143,16 @@ inbound_gather(struct vmm_guest *guest, struct piece *piece)
 	return 0;
 }
 
+/* Whether an answer that ends by itself has gone on for too long, with the frame that begins. */
+static bool
+inbound_is_endless(struct vmm_guest *guest)
+{
+	if (guest->operation->kind != OPERATION_CONTROL)
+		return false;
+	guest->said += VMM_GUEST_HEADER_LEN + guest->frame.len;
+	return guest->said > INBOUND_SAID_MAX;
+}
+
 /* Whether as much of the frame has come as its observer is to see. */
 static bool
 inbound_may_begin(const struct vmm_guest *guest)
@@ -171,6 +184,8 @@ inbound_take(struct vmm_guest *guest, struct piece *ret)
 		r = is_new ? frame_reader_next(reader, &guest->frame) : 0;
 		if (r < 0)
 			return r == -EMSGSIZE ? -EPROTO : r;
+		if (is_new && inbound_is_endless(guest))
+			return -E2BIG;
 		*ret = (struct piece){ .type = guest->frame.type, .is_first = is_new };
 		ret->len = frame_reader_take(reader, SIZE_MAX, &ret->data);
 		ret->is_last = reader->payload_left == 0;
@@ -232,6 +247,8 @@ inbound_event(struct vmm_guest *guest, struct piece *ret, bool *ret_is_dry)
 	else if (r == -EMSGSIZE)
 		handle_end_failed(guest, r, "the agent's answer is longer than %lld bytes",
 		    (long long)guest->options[OPTION_JSON_MAX]);
+	else if (r == -E2BIG)
+		handle_end_failed(guest, -EMSGSIZE, "the agent says more than any answer takes");
 	else if (r != -EAGAIN)
 		handle_end_failed(
 		    guest, -EPROTO, "what answers does not speak the agent's protocol");

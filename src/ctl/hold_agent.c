@@ -179,12 +179,12 @@ hold_receive(struct hold *hold)
 /* Who made the Unix socket that we are connected to, unix(7); 0: it is none, or that is
  * hidden. */
 static pid_t
-hold_find_peer(const struct client *client)
+hold_find_peer(int fd)
 {
 	struct ucred peer = { 0 };
 	socklen_t len = sizeof(peer);
 
-	return getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? peer.pid : 0;
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? peer.pid : 0;
 }
 
 int
@@ -198,7 +198,7 @@ hold_open(struct hold *hold)
 
 	if (r < 0)
 		return r;
-	hold->peer = hold_find_peer(&hold->client);
+	hold->peer = hold_find_peer(hold->client.fd);
 	json = quiesce_request_format(request, &len);
 	if (json == NULL) {
 		client_fail(&hold->error, "out of memory");
@@ -223,17 +223,17 @@ hold_open(struct hold *hold)
 void
 hold_come_back(struct hold *hold)
 {
-	struct client CLEANUP_CLIENT client = CLIENT_INIT;
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
 	struct client_error ignored;
 
 	if (hold->end != HOLD_LOST || !hold->is_snapshot || hold->peer == 0 ||
-	    client_open(&client, target_agent(), VMM_GUEST_EXEC_PORT, HOLD_THAW_SNAPSHOT_MS,
-		&ignored) < 0 ||
-	    hold_find_peer(&client) != hold->peer)
+	    guest_open(&answer.guest, target_agent(), &ignored) < 0)
 		return;
-	client.deadline_ms = clock_mono_ms() + HOLD_THAW_SNAPSHOT_MS;
-	if (control_ask_on(&client, VMM_GUEST_THAW, NULL, 0, &answer, &ignored) < 0)
+	guest_limit(&answer.guest, HOLD_THAW_SNAPSHOT_MS);
+	if (guest_begin(&answer.guest, "THAW", NULL, &ignored) < 0 ||
+	    guest_reach(&answer.guest, VMM_GUEST_REACHED_AGENT, &ignored) < 0 ||
+	    hold_find_peer(vmm_guest_fd(answer.guest.handle)) != hold->peer ||
+	    control_finish(&answer, &ignored) < 0)
 		return;
 	if (answer.exit.code == VMM_GUEST_EXIT_OK) {
 		hold->end = HOLD_THAWED;

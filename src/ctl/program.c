@@ -135,8 +135,8 @@ program_forget(const struct durable *session)
 	char *json = durable_format_forget(session, &len);
 
 	if (json != NULL)
-		(void)control_ask(target_agent(), VMM_GUEST_FORGET, json, len, PROGRAM_FORGET_MS,
-		    &answer, &ignored);
+		(void)control_ask(
+		    target_agent(), "FORGET", json, PROGRAM_FORGET_MS, &answer, &ignored);
 	free(json);
 }
 

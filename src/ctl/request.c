@@ -18,7 +18,7 @@ request_run(const struct request *request, struct control_answer *ret)
 {
 	struct client_error error = { "" };
 	int status = 0;
-	int r = control_ask(target_agent(), request->type, request->payload, request->len,
+	int r = control_ask(target_agent(), request->frame, request->json,
 	    request->timeout_ms > 0 ? request->timeout_ms : -1, ret, &error);
 
 	if (r == -ETIMEDOUT && request->no_time != NULL)
@@ -45,7 +45,7 @@ request_run_json(struct request *request, char *json, struct control_answer *ret
 
 	if (json == NULL)
 		return command_fail("out of memory");
-	request->payload = json;
+	request->json = json;
 	status = request_run(request, ret);
 	free(json);
 	return status;

@@ -7,17 +7,13 @@
 #ifndef CTL_REQUEST_H
 #define CTL_REQUEST_H
 
-#include <stddef.h>
-#include <stdint.h>
-
 #include "ctl/core/control.h"
 #include "protocol/file_request.h"
 
 /* A request of port 52 that is one frame, and how it is said that it failed. */
 struct request {
-	uint8_t type;
-	const void *payload;
-	size_t len;
+	const char *frame;    /* its name */
+	const char *json;     /* NULL: there is none */
 	const char *refused;  /* before the agent's own words, if it has any */
 	int timeout_ms;	      /* how long it may take; 0: as long as it likes */
 	const char *no_time;  /* what is said when that is over; NULL: as it is */

@@ -49,7 +49,7 @@ session_find_end(const struct durable *which)
 	struct client_error ignored;
 	struct json_error json_error = { 0 };
 
-	if (control_ask(target_agent(), VMM_GUEST_STATUS_REQ, NULL, 0, -1, &answer, &ignored) < 0 ||
+	if (control_ask(target_agent(), "STATUS_REQ", NULL, -1, &answer, &ignored) < 0 ||
 	    answer.status == NULL ||
 	    status_parse(answer.status, answer.status_len, &status, &json_error) < 0)
 		return 0;

@@ -35,11 +35,12 @@ static int
 status_text_ask_for(bool has_figures, struct control_answer *ret)
 {
 	const struct control_status wanted = { .guest = true };
-	struct request request = { .type = VMM_GUEST_STATUS_REQ,
+	struct request request = { .frame = "STATUS_REQ",
 		.refused = "the agent would not tell its status" };
-	int status = has_figures ? request_run_json(
-				       &request, control_status_format(&wanted, &request.len), ret)
-				 : request_run(&request, ret);
+	size_t len;
+	int status = has_figures
+			 ? request_run_json(&request, control_status_format(&wanted, &len), ret)
+			 : request_run(&request, ret);
 
 	if (status == 0 && ret->status == NULL)
 		return command_fail("the agent is too old to tell its status");

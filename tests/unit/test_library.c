@@ -395,6 +395,25 @@ test_a_request_that_fails_says_why(void **state)
 }
 
 static void
+test_a_request_s_answer_that_has_no_end_is_not_listened_to(void **state)
+{
+	static const uint8_t header[] = { 0x5f, 0, 0, 0, 1 };
+	static uint8_t passed_over[64 * 1024];
+	struct vmm_guest *guest = ask("STATUS_REQ", NULL);
+
+	(void)state;
+	assert_int_equal(vmm_guest_feed(guest, header, sizeof(header)), sizeof(header));
+	for (size_t left = VMM_GUEST_FRAME_MAX; left > 0; go_on(guest))
+		left -= vmm_guest_feed(
+		    guest, passed_over, left < sizeof(passed_over) ? left : sizeof(passed_over));
+	assert_int_equal(vmm_guest_result(guest), -EALREADY);
+	assert_int_equal(vmm_guest_feed(guest, header, sizeof(header)), sizeof(header));
+	go_on(guest);
+	assert_int_equal(vmm_guest_result(guest), -EMSGSIZE);
+	vmm_guest_free(guest);
+}
+
+static void
 test_a_connection_into_the_guest_ends_one_way_at_a_time(void **state)
 {
 	(void)state;
@@ -1194,6 +1213,8 @@ main(void)
 		cmocka_unit_test_setup(test_an_answer_that_is_too_long_is_not_kept, begin),
 		cmocka_unit_test_setup(test_a_request_is_answered_by_its_status, begin),
 		cmocka_unit_test_setup(test_a_request_that_fails_says_why, begin),
+		cmocka_unit_test_setup(
+		    test_a_request_s_answer_that_has_no_end_is_not_listened_to, begin),
 		cmocka_unit_test_setup(
 		    test_a_connection_into_the_guest_ends_one_way_at_a_time, begin),
 		cmocka_unit_test_setup(test_the_clock_is_set_with_entropy_behind_it, begin),

@@ -11,8 +11,10 @@
 
 #include "ctl/command.h"
 #include "ctl/request.h"
+#include "protocol/restored_request.h"
 
 #define CLOCK_SYNC_ENTROPY_LEN 64
+#define CLOCK_SYNC_NS_PER_S 1000000000ll
 
 static const struct options_row clock_sync_options[] = { OPTIONS_END };
 
@@ -20,23 +22,22 @@ static int
 clock_sync_run(int count, char **operands)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
-	uint8_t payload[VMM_GUEST_CLOCK_SYNC_LEN + CLOCK_SYNC_ENTROPY_LEN];
-	const struct request request = {
-		.type = VMM_GUEST_CLOCK_SYNC,
-		.payload = payload,
-		.len = sizeof(payload),
+	uint8_t entropy[CLOCK_SYNC_ENTROPY_LEN];
+	struct restored_format format = { .entropy = entropy, .entropy_len = sizeof(entropy) };
+	struct request request = {
+		.frame = "CLOCK_SYNC",
 		.refused = "the guest's clock could not be set; the agent's log there says why",
 	};
 	struct timespec now;
+	size_t len;
 
 	(void)count;
 	(void)operands;
-	if (getrandom(payload + VMM_GUEST_CLOCK_SYNC_LEN, CLOCK_SYNC_ENTROPY_LEN, 0) !=
-	    CLOCK_SYNC_ENTROPY_LEN)
+	if (getrandom(entropy, sizeof(entropy), 0) != (ssize_t)sizeof(entropy))
 		return command_fail("can't get random bytes: %s", strerror(errno));
 	(void)clock_gettime(CLOCK_REALTIME, &now);
-	frame_clock_sync_format(payload, now.tv_sec, (uint32_t)now.tv_nsec);
-	return request_run(&request, &answer);
+	format.unix_ns = now.tv_sec * CLOCK_SYNC_NS_PER_S + now.tv_nsec;
+	return request_run_json(&request, restored_request_format(&format, &len), &answer);
 }
 
 const struct command clock_sync_command = {

@@ -21,17 +21,18 @@ forget_one(const char *text)
 	struct durable which = { 0 };
 	char not_made[128];
 	struct request request = {
-		.type = VMM_GUEST_FORGET,
+		.frame = "FORGET",
 		.refused = "the agent would not do it",
 		.not_made = not_made,
 	};
+	size_t len;
 
 	if (durable_options_parse_which(text, &which) < 0)
 		return command_misuse(
 		    &forget_command, "'%s' is neither the name nor the number of a session", text);
 	(void)snprintf(not_made, sizeof(not_made),
 	    "no durable session '%s' has ended (see 'vmm-guest-ctl sessions')", text);
-	return request_run_json(&request, durable_format_forget(&which, &request.len), &answer);
+	return request_run_json(&request, durable_format_forget(&which, &len), &answer);
 }
 
 static int

@@ -57,10 +57,11 @@ kill_send(struct durable *which)
 	char not_made[128];
 	int status = 0;
 	struct request request = {
-		.type = VMM_GUEST_KILL,
+		.frame = "KILL",
 		.refused = "the agent would not do it; its log in the guest says why",
 		.not_made = not_made,
 	};
+	size_t len;
 
 	if (which->session == 0)
 		status = session_find_number(which->name, &which->session);
@@ -70,7 +71,7 @@ kill_send(struct durable *which)
 	(void)snprintf(not_made, sizeof(not_made),
 	    "no program runs in a session %llu (see 'vmm-guest-ctl ps')",
 	    (unsigned long long)kill.session);
-	return request_run_json(&request, control_kill_format(&kill, &request.len), &answer);
+	return request_run_json(&request, control_kill_format(&kill, &len), &answer);
 }
 
 /* All are looked at before one is sent to. */

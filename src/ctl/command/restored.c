@@ -200,10 +200,11 @@ restored_run(int count, char **operands)
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
 	uint8_t entropy[RESTORED_ENTROPY_LEN];
 	struct request request = {
-		.type = VMM_GUEST_RESTORED,
+		.frame = "RESTORED",
 		.refused = "the agent could not do it; its log in the guest says why",
 		.complain = restored_complain,
 	};
+	size_t len;
 	int status;
 
 	(void)count;
@@ -213,8 +214,8 @@ restored_run(int count, char **operands)
 	restored_fill(entropy, sizeof(entropy));
 	if (!restored_is_utf8())
 		return command_fail("an argument is not UTF-8");
-	status = request_run_json(
-	    &request, restored_request_format(&restored_format, &request.len), &answer);
+	status =
+	    request_run_json(&request, restored_request_format(&restored_format, &len), &answer);
 	free(restored_env.env);
 	if (status == 0)
 		status = restored_check(&answer);

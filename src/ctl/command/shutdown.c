@@ -37,22 +37,22 @@ static const struct options_row shutdown_options[] = {
 static int
 shutdown_ask(struct control_answer *ret, struct client_error *error)
 {
-	struct client CLEANUP_CLIENT client = CLIENT_INIT;
 	size_t len;
 	char *json = control_shutdown_format(&shutdown_request, &len);
 	int r;
 
 	*ret = (struct control_answer){ 0 };
-
 	if (json == NULL) {
 		client_fail(error, "out of memory");
 		return -ENOMEM;
 	}
-	r = client_open(&client, target_agent(), VMM_GUEST_EXEC_PORT, CLIENT_CONNECT_MS, error);
-	/* The answer comes when the sessions have ended, for which they have the grace. */
-	client.patience_ms = (uint64_t)shutdown_request.grace_seconds * SHUTDOWN_MS_PER_S;
-	if (r == 0)
-		r = control_ask_on(&client, VMM_GUEST_SHUTDOWN, json, len, ret, error);
+	r = guest_open(&ret->guest, target_agent(), error);
+	if (r == 0) {
+		/* The answer comes when the sessions have ended, for which they have the grace. */
+		guest_bear(
+		    &ret->guest, (uint64_t)shutdown_request.grace_seconds * SHUTDOWN_MS_PER_S);
+		r = control_ask_guest(ret, "SHUTDOWN", json, error);
+	}
 	free(json);
 	return r;
 }

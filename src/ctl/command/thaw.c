@@ -28,7 +28,7 @@ thaw_run(int count, char **operands)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
 	const struct request request = {
-		.type = VMM_GUEST_THAW,
+		.frame = "THAW",
 		.refused = "not all is thawed yet; the agent goes on trying, its log in the guest "
 			   "says why",
 		.not_made = "the guest does not stand still",

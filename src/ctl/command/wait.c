@@ -59,7 +59,7 @@ wait_try(struct client_error *error)
 		left = WAIT_TRY_MAX_MS;
 	if (left < WAIT_TRY_MIN_MS)
 		left = WAIT_TRY_MIN_MS;
-	r = control_ask(target_agent(), VMM_GUEST_STATUS_REQ, NULL, 0, left, &answer, error);
+	r = control_ask(target_agent(), "STATUS_REQ", NULL, left, &answer, error);
 	return r == -ENODATA ? 0 : r;
 }
 

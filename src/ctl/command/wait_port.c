@@ -43,12 +43,13 @@ wait_port_run(int count, char **operands)
 	char no_time[128];
 	struct port_wait wait = { .timeout_ms = wait_port_ms };
 	struct request request = {
-		.type = VMM_GUEST_WAIT_PORT,
+		.frame = "WAIT_PORT",
 		.refused = "the agent would not wait; its log in the guest says why",
 		.timeout_ms = wait_port_limit(),
 		.no_time = no_time,
 		.not_made = not_made,
 	};
+	size_t len;
 	uint64_t port;
 
 	(void)count;
@@ -62,7 +63,7 @@ wait_port_run(int count, char **operands)
 	    "whether something listens on port %u is not known: the agent did not answer within "
 	    "%g s",
 	    wait.port, (double)request.timeout_ms / WAIT_PORT_MS_PER_S);
-	return request_run_json(&request, port_wait_format(&wait, &request.len), &answer);
+	return request_run_json(&request, port_wait_format(&wait, &len), &answer);
 }
 
 const struct command wait_port_command = {

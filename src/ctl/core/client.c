@@ -102,7 +102,7 @@ client_quiet_due_ms(const struct client *client)
 	if (client->quiet_ms == 0)
 		return CLOCK_NEVER;
 	if (target->quiet != NULL && !client->quiet_is_told)
-		due_ms = client->quiet_ms + CLIENT_QUIET_MS + client->patience_ms;
+		due_ms = client->quiet_ms + CLIENT_QUIET_MS;
 	if (target->answer_ms > 0)
 		due_ms = clock_sooner(due_ms, client->quiet_ms + (uint64_t)target->answer_ms);
 	return due_ms;
@@ -119,7 +119,7 @@ client_check_quiet(struct client *client)
 	if (target->answer_ms > 0 && now >= client->quiet_ms + (uint64_t)target->answer_ms)
 		return -ETIME;
 	if (target->quiet != NULL && !client->quiet_is_told &&
-	    now >= client->quiet_ms + CLIENT_QUIET_MS + client->patience_ms) {
+	    now >= client->quiet_ms + CLIENT_QUIET_MS) {
 		client->quiet_is_told = true;
 		target->quiet();
 	}

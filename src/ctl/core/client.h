@@ -80,7 +80,6 @@ struct client {
 	uint32_t port;
 	uint64_t quiet_ms; /* since when nothing came of an answer or went; 0: that is no matter */
 	bool quiet_is_told;
-	uint64_t patience_ms;	    /* that the target's QUIET is called later, as by a request */
 	uint64_t deadline_ms;	    /* of every wait, CLOCK_MONOTONIC; CLOCK_NEVER at first */
 	struct io_lack lack;	    /* of the kernel's memory */
 	uint64_t short_until_ms;    /* pieces are small until then; 0: they are not */

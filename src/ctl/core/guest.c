@@ -4,6 +4,7 @@
 #include "ctl/core/guest.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #define GUEST_MS_PER_S 1000
@@ -94,6 +95,41 @@ guest_begin(struct guest *guest, const char *frame, const char *json, struct cli
 
 	if (r < 0)
 		client_fail(error, "%s", vmm_guest_error_text(guest->handle));
+	return r;
+}
+
+/* Waits for what the handle waits for. Returns 0 or -ECANCELED. */
+static int
+guest_poll(struct guest *guest)
+{
+	int events = vmm_guest_events(guest->handle);
+	struct pollfd polls[2] = {
+		{ .fd = events != 0 ? vmm_guest_fd(guest->handle) : -1, .events = (short)events },
+		{ .fd = guest->target->cancel_fd, .events = POLLIN },
+	};
+
+	/* Where that fails, what comes of the next try says why. */
+	if (poll(polls, 2, vmm_guest_timeout_ms(guest->handle)) < 0 && errno == ENOMEM)
+		io_error_pause();
+	return polls[1].revents != 0 ? -ECANCELED : 0;
+}
+
+int
+guest_reach(struct guest *guest, enum vmm_guest_reached reached, struct client_error *error)
+{
+	const void *data;
+	size_t len;
+	int r = 0;
+
+	while (r == 0 && vmm_guest_reached(guest->handle) < reached) {
+		vmm_guest_step(guest->handle);
+		if (guest_next(guest, &data, &len) == VMM_GUEST_EVENT_END)
+			r = guest_error(guest);
+		else if (vmm_guest_reached(guest->handle) < reached)
+			r = guest_poll(guest);
+	}
+	if (r < 0)
+		guest_explain(guest, r, error);
 	return r;
 }
 

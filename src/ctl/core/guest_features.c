@@ -41,7 +41,7 @@ guest_features_among(const struct client_target *target, const char *const *feat
     unsigned count, unsigned *ret, struct guest_limits *ret_limits, struct client_error *error)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
-	int r = control_ask(target, VMM_GUEST_STATUS_REQ, NULL, 0, -1, &answer, error);
+	int r = control_ask(target, "STATUS_REQ", NULL, -1, &answer, error);
 
 	*ret = 0;
 	if (ret_limits != NULL)

@@ -276,7 +276,7 @@ facts_ask_status(const struct client_target *target, int timeout_ms, struct fact
 		client_fail(error, "out of memory");
 		return -ENOMEM;
 	}
-	r = control_ask(target, VMM_GUEST_STATUS_REQ, json, len, timeout_ms, &answer, error);
+	r = control_ask(target, "STATUS_REQ", json, timeout_ms, &answer, error);
 	free(json);
 	if (r < 0)
 		return r == -ENODATA ? 0 : r;
