@@ -290,12 +290,8 @@ ending_begin(struct supervisor *supervisor)
 	bool is_init = supervisor->settings->is_init;
 	uint32_t grace_ms = SCOREBOARD_GRACE_MS;
 
-	if (supervisor->stop_signal == SUPERVISOR_IS_ASKED) {
-		log_info("shutting down: the host asked for it");
+	if (supervisor->stop_signal == SUPERVISOR_IS_ASKED)
 		grace_ms = supervisor->end_grace_ms;
-	} else {
-		log_info("shutting down: %s", strsignal(supervisor->stop_signal));
-	}
 	supervisor->ending.grace_ms = grace_ms;
 	supervisor->ending.ends_guest = !is_init && ending_ends_guest(supervisor);
 	if (is_init || supervisor->ending.ends_guest)
@@ -305,6 +301,10 @@ ending_begin(struct supervisor *supervisor)
 		(void)readiness_notify(supervisor->settings->notify_socket, "STOPPING=1");
 	atomic_store(&shutdown->grace_ms, grace_ms);
 	atomic_store(&shutdown->stage, SCOREBOARD_ENDING);
+	/* Once it is said, nobody is served who comes. */
+	log_info("shutting down: %s", supervisor->stop_signal == SUPERVISOR_IS_ASKED
+					  ? "the host asked for it"
+					  : strsignal(supervisor->stop_signal));
 	pool_close(&supervisor->pool);
 	parked_end(&supervisor->parked);
 	ending_enter(supervisor, is_init ? ending_of_machine : ending_of_service);

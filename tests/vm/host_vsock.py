@@ -147,6 +147,10 @@ class HostVsock:
         """Looks at nothing that the guest sends for so long, as a monitor that is busy."""
         self._held_until = time.monotonic() + seconds
 
+    def is_up(self):
+        """Whether the guest's driver has given us its queues; connections are refused until then."""
+        return all(queue.addresses is not None for queue in self._queues)
+
     def has_sent_all(self):
         """Whether no packet waits for a buffer of the guest's."""
         return not self._packets

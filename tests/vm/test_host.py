@@ -84,6 +84,8 @@ def reset_transport(hosted):
     device = guest.output(f"cd {DRIVER} && ls -d virtio*")
     guest.output(f"echo {device} >{DRIVER}/unbind")
     guest.output(f"echo {device} >{DRIVER}/bind")
+    # QEMU waits for no answer of ours when it tells us of the queues.
+    state.wait_until(hosted.host.is_up)
 
 
 def test_sessions_whose_connections_were_reset_end_and_free_their_workers_at_once(hosted):
@@ -270,7 +272,6 @@ def test_connection_that_comes_during_the_end_is_not_served(hosted):
     ending.send(codec.SHUTDOWN, {"action": "reboot", "grace_seconds": 8})
     hosted.guest.wait_console("shutting down")
     late = hosted.start("echo served")
-    assert not late.wait_readable(1), "nobody accepts any more"
     assert ending.result().code == 0
     assert late.result().frames == []
     hosted.guest.wait_end(60)
