@@ -57,13 +57,19 @@ command_misuse(const struct command *command, const char *format, ...)
 	return command->misused != 0 ? command->misused : COMMAND_MISUSED;
 }
 
+bool
+command_is_address(const char *text)
+{
+	struct address address;
+
+	return (text[0] == '/' && strstr(text, ".sock") != NULL) ||
+	       address_parse(text, &address) == 0;
+}
+
 void
 command_hint_address(const struct command *command, const char *text)
 {
-	struct address address;
-	bool is_path = text[0] == '/' && strstr(text, ".sock") != NULL;
-
-	if (is_path || address_parse(text, &address) == 0)
+	if (command_is_address(text))
 		(void)fprintf(
 		    stderr, "The agent's address, -a ADDRESS, goes before '%s'. ", command->name);
 }

@@ -74,6 +74,9 @@ extern const struct command watch_command;
 /* Prints the help, and returns the exit status for that. */
 int command_help(const struct command *command);
 
+/* Whether TEXT looks like an agent's address, by which it was meant for -a. */
+bool command_is_address(const char *text);
+
 /* Says where the agent's address goes, if TEXT looks like one, in front of where help is. */
 void command_hint_address(const struct command *command, const char *text);
 

@@ -113,6 +113,11 @@ main_unknown_command(const char *name)
 	const char *names[MAIN_COMMANDS];
 	const char *nearest;
 
+	if (command_is_address(name)) {
+		(void)fprintf(
+		    stderr, COMMAND_PROGRAM ": '%s' is an address: -a goes in front of it\n", name);
+		return COMMAND_MISUSED;
+	}
 	for (int i = 0; i < MAIN_COMMANDS; i++)
 		names[i] = main_commands[i]->name;
 	nearest = command_word_meant(name, names, MAIN_COMMANDS);

@@ -68,6 +68,12 @@ def test_an_address_behind_the_command_is_told_where_it_goes(address):
         assert done.code == 2 and "goes before '%s'" % args[0] in done.text, done
 
 
+@pytest.mark.parametrize("address", ["unix:/run/vm/1.vsock", "vsock:3", "/run/vm/1.sock"])
+def test_an_address_in_place_of_the_command_is_told_what_goes_in_front_of_it(address):
+    done = Ctl("/nowhere").run(address, "status")
+    assert done.code == 2 and "'%s' is an address: -a goes in front of it" % address in done.text, done
+
+
 def test_no_address_is_seen_where_none_is():
     done = Ctl("/nowhere").run("mkdir", "-a", "/x")
     assert done.code == 2 and "address" not in done.text, done
