@@ -13,7 +13,7 @@
 #include "session/stop.h"
 
 /* So many requests that stand in the buffer are read without another look. */
-#define NEXT_FRAME_REQUESTS 8
+#define NEXT_FRAME_REQUESTS 32
 
 /* Drops what is left of the last request: DONE may have a payload. */
 static int
@@ -117,6 +117,9 @@ next_frame_read(struct session *session, const struct worker_settings *settings,
 	if (!conn_has_answer_room(&session->conn) || next_frame_skip_rest(session) < 0)
 		return -EAGAIN;
 	is_there = conn_peek(&session->conn, &bytes) > 0;
+	/* What the host has sent ahead it would send again. */
+	if (next->is_due && !is_there && conn_fill(&session->conn) <= 0)
+		return -EAGAIN;
 	if (!next_frame_has_looked(next, session, is_there)) {
 		watchdog_set(0);
 		if (next_frame_await_room(session, next->listeners_fd) < 0)

@@ -11,7 +11,8 @@
 
 struct next_frame {
 	int listeners_fd; /* it shows events where somebody has connected; borrowed */
-	bool is_last; /* the worker is to be given back: nothing is begun that is not there whole */
+	bool is_due;	  /* the worker is to be given back where no other request has come */
+	bool is_last;	  /* at once: nothing is begun that is not there whole */
 	/* Since room for answers, signals and who has connected were last looked for: */
 	uint8_t requests;
 	uint64_t looked_ms;
@@ -20,7 +21,7 @@ struct next_frame {
 
 /* Reads the first frame of the next request of SESSION. In the time until its first byte the
  * slot is in phase SLOT_LAST_SENT, as nothing is owed. NEXT is cleared at first, but for its
- * first two members; IS_LAST is set where others wait for a worker and none is idle, where this
+ * first three members; IS_LAST is set where others wait for a worker and none is idle, where this
  * one is told to leave, where the guest is quiesced, and where nothing comes for
  * VMM_GUEST_MORE_MS.
  *

@@ -54,6 +54,9 @@
  * worker may be the last one. */
 #define WORKER_DISCARD_BUSY_MS 1000
 
+/* Who sends ahead without a pause has so many times as many requests served as others. */
+#define WORKER_RECYCLE_AHEAD 16
+
 /* A request that has the guest thawed is served after that, or after this. */
 #define WORKER_THAW_MS 10000
 
@@ -87,13 +90,13 @@ worker_collect(struct worker *worker)
 	file_temporary_collect(board, worker->options->index);
 }
 
-/* Whether it has served as many requests as it may. */
-static bool
-worker_has_served(const struct worker *worker)
+/* How many times it has served as many requests as it may. */
+static uint32_t
+worker_rounds_served(const struct worker *worker)
 {
 	uint32_t recycle = worker->options->settings->recycle;
 
-	return recycle > 0 && worker->served >= recycle;
+	return recycle > 0 ? worker->served / recycle : 0;
 }
 
 /* ---- one session ------------------------------------------------------- */
@@ -229,7 +232,9 @@ worker_go_on(struct worker *worker, struct session *session)
 		atomic_store(&session->slot->sessions_served, ++worker->served);
 		session_describe(session, "", "");
 		session->slot->kind[0] = '\0';
-		next.is_last = session->is_last || worker_has_served(worker);
+		next.is_due = worker_rounds_served(worker) > 0;
+		next.is_last =
+		    session->is_last || worker_rounds_served(worker) >= WORKER_RECYCLE_AHEAD;
 		r = next_frame_read(session, worker->options->settings, &next, &frame);
 		if (worker_has_request(&frame, r))
 			worker_answer(worker, session, &frame, r);
@@ -415,7 +420,7 @@ worker_has_children(void)
 static bool
 worker_is_due(const struct worker *worker)
 {
-	return worker->is_used_up || worker_has_children() || worker_has_served(worker);
+	return worker->is_used_up || worker_has_children() || worker_rounds_served(worker) > 0;
 }
 
 static void

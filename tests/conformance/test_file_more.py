@@ -2,8 +2,10 @@
 """Several requests on one connection: `"more":true`. All of them are sent before an answer is
 read, so that no silence of the host's comes between them."""
 
+import json
 import os
 import random
+import re
 import signal
 
 import pytest
@@ -13,6 +15,7 @@ from agent import Refused, untaken, wait_until, wait_until_waiting
 from codec import encode
 from faults import Fault
 from quiescing import Quiesce
+from traces import Trace, name_of, timed_out
 
 # What a Unix socket takes by one call.
 TOGETHER = 16384
@@ -255,6 +258,7 @@ def begin_upload(agent, path, **members):
 BEFORE = "delay_enter=3600000000"
 
 RECVFROM = {"x86_64": "45", "aarch64": "207"}[os.uname().machine]
+POLL, POLL_NUMBER = {"x86_64": ("poll", "7"), "aarch64": ("ppoll", "73")}[os.uname().machine]
 SENDFILE = {"x86_64": "40", "aarch64": "71"}[os.uname().machine]
 
 
@@ -322,13 +326,89 @@ def test_an_upload_that_the_end_of_the_agent_meets_is_the_last(start_agent, tmp_
     assert not was_begun(tmp_path) and not (tmp_path / "x").exists()
 
 
-def test_each_request_counts_for_a_worker_that_serves_so_many(start_agent, tmp_path):
-    agent = start_agent("--workers=1", "--reserved=0", "--recycle=3")
-    pid = wait_until(agent.worker_pids, message="a worker that has served little")[0]
-    frames = converse(agent, *[ask(codec.FILE_STAT_REQ, tmp_path)] * 9, mark(tmp_path))
-    assert 1 <= len(frames) <= 4 and set(kinds(frames)) == {codec.FILE_STAT}
+RECYCLE = 20
+
+# So short that all come by one call.
+LOOK = ask(codec.FILE_STAT_REQ, "/")
+
+
+@pytest.fixture
+def recycled(start_agent):
+    """An agent whose one worker leaves after RECYCLE requests, and the worker: to look whether
+    the agent runs is fewer."""
+    agent = start_agent("--workers=1", "--reserved=0", "--recycle=%d" % RECYCLE)
+    return agent, wait_until(agent.worker_pids, message="a worker that has served little")[0]
+
+
+def test_a_worker_that_has_served_enough_carries_out_what_was_sent_ahead(recycled, tmp_path):
+    agent, pid = recycled
+    frames = converse(agent, *[LOOK] * 2 * RECYCLE, mark(tmp_path))
+    assert kinds(frames) == 2 * RECYCLE * [codec.FILE_STAT] + [codec.FILE_ACK]
+    assert was_begun(tmp_path)
+    wait_until(lambda: pid not in agent.worker_pids(), message="it has left")
+
+
+def waits_before_the_end(agent, pid, *requests):
+    """How PID has waited behind the last of its answers, up to its end of the connection."""
+    conn = agent.connect(codec.FILE_PORT)
+    with Trace(pid, "sendmsg,ppoll,shutdown") as trace:
+        conn.send_raw(b"".join(requests))
+        assert kinds(conn.result().frames) == len(requests) * [codec.FILE_STAT]
+    calls = trace.calls()[pid]
+    calls = calls[:next(i for i, call in enumerate(calls) if name_of(call) == "shutdown")]
+    last = max(i for i, call in enumerate(calls) if name_of(call) == "sendmsg")
+    # Others are looks, which wait for nothing.
+    return [call for call in calls[last:] if name_of(call) == "ppoll" and "tv_nsec=0}" not in call]
+
+
+def test_a_worker_that_has_served_enough_waits_for_no_silence(recycled):
+    assert waits_before_the_end(*recycled, *[LOOK] * RECYCLE) == []
+
+
+def test_a_connection_is_given_back_after_50_ms_of_silence(start_agent, tmp_path):
+    agent = start_agent("--workers=1", "--reserved=0")
+    pid, = wait_until(agent.worker_pids, message="a worker")
+
+    def waited_ms():
+        wait, = waits_before_the_end(agent, pid, ask(codec.FILE_STAT_REQ, tmp_path))
+        assert timed_out(wait), wait
+        seconds, nanos = re.search(r"tv_sec=(\d+), tv_nsec=(\d+)", wait).groups()
+        assert int(seconds) == 0 and int(nanos) <= 50000000, wait
+        return int(nanos) // 1000000
+
+    # Where the worker was held up in front of the wait, what is left is less.
+    wait_until(lambda: waited_ms() >= 49, message="the whole of it")
+
+
+def test_a_worker_does_not_serve_one_host_for_ever(recycled, tmp_path):
+    agent, pid = recycled
+    frames = converse(agent, *[LOOK] * 17 * RECYCLE, mark(tmp_path))
+    # It had served some, and one more is there whole.
+    assert 15 * RECYCLE < len(frames) <= 16 * RECYCLE + 1 and set(kinds(frames)) == {codec.FILE_STAT}
     assert not was_begun(tmp_path)
     wait_until(lambda: pid not in agent.worker_pids(), message="it has left")
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["nothing-there", "one-there"])
+def test_a_quiesce_ends_the_connection_between_two_requests(start_agent, tmp_path, is_there):
+    agent = start_agent("--workers=4")
+    conn, pid = begin_upload(agent, tmp_path / "x")
+    with Fault(pid, POLL, BEFORE):
+        conn.send_raw(encode(codec.FILE_DONE))
+        conn.expect(codec.FILE_ACK)
+        wait_until(lambda: stands_before(pid, POLL_NUMBER), message="it looks for the next one")
+        if is_there:
+            conn.send_raw(ask(codec.FILE_STAT_REQ, tmp_path) + mark(tmp_path))
+        quiesce = Quiesce(agent)
+        host = agent.connect()
+        host.send(codec.QUIESCE, json.dumps(quiesce.order).encode())
+        wait_until(lambda: agent.status().get("quiesce", {}).get("phase") == "resting", message="all are to rest")
+    assert host.expect(codec.STATUS).json()["event"] == "quiesced"
+    if not is_there:
+        assert conn.recv() is None
+    host.send(codec.THAW)
+    assert kinds(conn.result().frames) == [codec.FILE_ACK] + is_there * [codec.FILE_STAT]
+    assert not was_begun(tmp_path)
 
 
 def test_requests_wait_while_the_guest_is_quiesced(agent, tmp_path):
