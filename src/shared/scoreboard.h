@@ -62,6 +62,9 @@ struct slot_last {
 	uint8_t bytes[SLOT_LAST_MAX];
 };
 
+/* So many times as long as for others a file system may take for what it flushes. */
+#define SLOT_FLUSH_TIMES 10
+
 /* How far the start of a session's program is. */
 enum slot_spawning {
 	SLOT_SPAWN_NONE = 0,
@@ -79,6 +82,7 @@ struct slot {
 	_Atomic uint8_t has_to_rest;	  /* a quiesce waits until it rests, or is over */
 	_Atomic uint8_t is_silent;	  /* its host has said nothing, and it can be parked */
 	_Atomic int32_t child_pid;	  /* main process of the session, or 0 */
+	_Atomic uint8_t is_flushing;	  /* its watchdog has SLOT_FLUSH_TIMES the time */
 	_Atomic uint64_t session;	  /* number, from 1; 0: none */
 	_Atomic uint64_t started_ms;	  /* CLOCK_MONOTONIC, when it was accepted */
 	_Atomic uint64_t bytes_in;	  /* payload bytes from the host */

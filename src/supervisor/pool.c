@@ -16,6 +16,7 @@
 #include "platform/fdpass.h"
 #include "platform/log.h"
 #include "platform/text.h"
+#include "platform/watchdog.h"
 #include "shared/cgroup_number.h"
 #include "shared/generation.h"
 #include "shared/given_env.h"
@@ -35,9 +36,16 @@ pool_spare(void *context, uint32_t index, int timer_fd)
 {
 	struct pool *pool = context;
 	struct pool_worker *worker = &pool->workers[index];
+	struct slot *slot = &pool->board->slots[index];
 
-	return cut_start(&pool->board->slots[index], worker->pid, timer_fd, WATCHDOGS_DEATH_MS,
-	    &worker->cut_session);
+	/* One of the times is over. */
+	if (atomic_exchange(&slot->is_flushing, 0) != 0) {
+		watchdog_set_other(
+		    timer_fd, (uint32_t)pool->options.settings->session.stall_timeout_ms *
+				  (SLOT_FLUSH_TIMES - 1));
+		return true;
+	}
+	return cut_start(slot, worker->pid, timer_fd, WATCHDOGS_DEATH_MS, &worker->cut_session);
 }
 
 int

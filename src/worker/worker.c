@@ -232,6 +232,7 @@ worker_go_on(struct worker *worker, struct session *session)
 		atomic_store(&session->slot->sessions_served, ++worker->served);
 		session_describe(session, "", "");
 		session->slot->kind[0] = '\0';
+		atomic_store(&session->slot->is_flushing, 0);
 		next.is_due = worker_rounds_served(worker) > 0;
 		next.is_last =
 		    session->is_last || worker_rounds_served(worker) >= WORKER_RECYCLE_AHEAD;

@@ -304,6 +304,17 @@ def test_a_file_that_is_slow_but_moves_is_read_and_written_whole(fuse_file):
     assert agent.status()["worker_deaths"]["total"] == 0
 
 
+def test_what_is_flushed_may_take_ten_times_as_long(start_agent, tmp_path):
+    agent = start_agent("--workers=2", "--reserved=1", "--stall-timeout=1", env=TRACED)
+    pids = agent.worker_pids()
+    with Fault(pids, "fsync", "delay_enter=2500000"), Trace(agent.pid, "timerfd_settime") as trace:
+        agent.write_file(str(tmp_path / "x"), b"1", fsync=True)
+        # One second is over, and nine stand.
+        assert [call for call in trace.calls()[agent.pid] if "tv_sec=9," in call]
+    see_that_no_worker_was_lost(agent, pids, 0)
+    assert (tmp_path / "x").read_bytes() == b"1"
+
+
 def test_who_waits_for_the_host_or_for_events_is_not_given_up(start_agent, tmp_path):
     agent = start_agent("--workers=2", "--reserved=1", "--stall-timeout=1")
     watch = agent.file_connect(codec.FILE_WATCH_REQ, {"path": str(tmp_path)})

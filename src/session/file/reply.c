@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -23,20 +24,10 @@
 /* A path, and what is said of it. */
 #define FILE_REPLY_TEXT_MAX (PATH_MAX + 256)
 
-/* A file system may take TIMES the stall timeout for one thing. */
-static void
-file_reply_limit(const struct session *session, uint32_t times)
-{
-	int stall_ms = session->settings->stall_timeout_ms;
-
-	if (stall_ms > 0)
-		watchdog_set((uint32_t)stall_ms * times);
-}
-
 void
 file_reply_begin_flush(const struct session *session)
 {
-	file_reply_limit(session, FILE_REPLY_FLUSH);
+	atomic_store(&session->slot->is_flushing, 1);
 }
 
 void
@@ -92,7 +83,8 @@ file_reply_parse(struct session *session, uint8_t type, const uint8_t *payload, 
 
 	session->has_more = ret->more;
 	if (r == 0) {
-		file_reply_limit(session, 1);
+		if (session->settings->stall_timeout_ms > 0)
+			watchdog_set((uint32_t)session->settings->stall_timeout_ms);
 		return 0;
 	}
 	session_refuse(session, &session->board->counts.bad_requests, r, "%s", error.text);

@@ -30,9 +30,9 @@ void file_reply_text(struct session *session, int error, const char *format, ...
 int file_reply_parse(struct session *session, uint8_t type, const uint8_t *payload, size_t len,
     struct file_request *ret);
 
-/* What comes up to the session's end may flush to the disk, as fsync(2), rename(2) and
- * close(2) do, which may take FILE_REPLY_FLUSH times as long. */
-#define FILE_REPLY_FLUSH 10
+/* What comes up to the request's end may flush to the disk, as fsync(2), rename(2) and
+ * close(2) do, which may take SLOT_FLUSH_TIMES times as long. It is said in the slot: to set the
+ * timer anew would be two system calls more for each file. */
 void file_reply_begin_flush(const struct session *session);
 
 /* Turns a path of a request into an absolute one; see file_path_parse(). Where
