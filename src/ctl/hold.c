@@ -122,28 +122,34 @@ hold_read_input(struct hold *hold)
 static void
 hold_step(struct hold *hold)
 {
+	struct vmm_guest *handle = hold->guest.handle;
+	bool goes_on = hold->end == HOLD_GOES_ON;
+	int events = goes_on ? vmm_guest_events(handle) : 0;
 	struct pollfd polls[HOLD_POLLS] = {
 		[HOLD_POLL_SIGNALS] = { .fd = signals_fd(), .events = POLLIN },
-		[HOLD_POLL_CONN] = { .fd = hold->end == HOLD_GOES_ON ? hold->client.fd : -1,
-		    .events = POLLIN },
+		[HOLD_POLL_CONN] = { .fd = events != 0 ? vmm_guest_fd(handle) : -1,
+		    .events = (short)events },
 		[HOLD_POLL_INPUT] = { .fd = hold_may_read(hold) ? STDIN_FILENO : -1,
 		    .events = POLLIN },
 	};
-	uint64_t due_ms = clock_sooner(hold->deadline_ms, client_quiet_due_ms(&hold->client));
+	uint64_t due_ms =
+	    goes_on ? clock_sooner(hold->deadline_ms, guest_due_ms(&hold->guest)) : CLOCK_NEVER;
 	int n = poll(polls, HOLD_POLLS, clock_poll_timeout(clock_mono_ms(), due_ms));
 
-	(void)client_check_quiet(&hold->client); /* who says it; the deadline is ours */
 	if (n < 0 && errno == ENOMEM)
 		io_error_pause();
 	if (n == 0 && clock_mono_ms() >= hold->deadline_ms)
 		hold_expire(hold);
-	if (n > 0 && polls[HOLD_POLL_CONN].revents != 0)
-		hold_receive(hold);
+	if (hold->end == HOLD_GOES_ON)
+		vmm_guest_step(handle);
+	hold_take_all(hold);
 	if (n > 0 && polls[HOLD_POLL_INPUT].revents != 0)
 		hold_read_input(hold);
 	/* A signal may be seen after the program has ended by it: it is still the program's. */
 	hold_take_signals(hold);
 	hold_take_child(hold);
+	/* What has come with the THAW that was sent meanwhile. */
+	hold_take_all(hold);
 }
 
 /* Whether the guest stood still until we were through. Where a snapshot was taken, the end
@@ -175,7 +181,7 @@ hold_finish(struct hold *hold)
 int
 hold_run(struct hold_options *options)
 {
-	static struct hold hold = { .client = CLIENT_INIT };
+	static struct hold hold;
 
 	hold.options = options;
 	hold.is_snapshot = options->request.on_gone == QUIESCE_ON_GONE_HOLD;
@@ -194,6 +200,6 @@ hold_run(struct hold_options *options)
 		hold_step(&hold);
 	hold_come_back(&hold);
 	hold_take_signals(&hold);
-	client_close(&hold.client);
+	guest_close(&hold.guest);
 	return hold_finish(&hold);
 }

@@ -51,6 +51,14 @@ hold_lose(struct hold *hold)
 		hold_text_lost(hold);
 }
 
+/* At once: the next signal may be our end. Where it can't be sent, reading says why. */
+static void
+hold_send_thaw(struct hold *hold)
+{
+	if (vmm_guest_thaw(hold->guest.handle) == 0)
+		vmm_guest_step(hold->guest.handle);
+}
+
 void
 hold_thaw(struct hold *hold)
 {
@@ -70,8 +78,7 @@ hold_thaw(struct hold *hold)
 	if (!is_early)
 		hold->deadline_ms =
 		    clock_mono_ms() + (hold->is_snapshot ? HOLD_THAW_SNAPSHOT_MS : HOLD_THAW_MS);
-	/* Where it can't be sent, reading says why. */
-	(void)client_send(&hold->client, VMM_GUEST_THAW, NULL, 0);
+	hold_send_thaw(hold);
 }
 
 void
@@ -81,7 +88,7 @@ hold_expire(struct hold *hold)
 		client_fail(&hold->error, "the agent at %s did not answer in time",
 		    target_agent()->address);
 	if (hold->phase == HOLD_ASKED && hold->is_snapshot)
-		(void)client_send(&hold->client, VMM_GUEST_THAW, NULL, 0);
+		hold_send_thaw(hold);
 	if (hold->has_thawed)
 		hold_set_end(hold, HOLD_THAWED);
 	else
@@ -144,34 +151,45 @@ hold_take_exit(struct hold *hold)
 	hold_lose(hold);
 }
 
+/* The connection has ended without an EXIT. */
 static void
-hold_take(struct hold *hold, const struct client_piece *piece)
+hold_take_loss(struct hold *hold)
 {
-	if (piece->type == VMM_GUEST_EXIT)
-		hold_take_exit(hold);
-	else if (piece->type == VMM_GUEST_STATUS && piece->first && piece->last)
-		hold_take_status(hold, (const char *)piece->data, piece->len);
-}
+	int r = guest_error(&hold->guest);
 
-void
-hold_receive(struct hold *hold)
-{
-	struct client_piece piece;
-	int r = client_fill(&hold->client);
-
-	while (r == 0 && hold->end == HOLD_GOES_ON) {
-		r = client_take(&hold->client, &piece);
-		if (r == 0)
-			hold_take(hold, &piece);
-	}
-	if (r == -EAGAIN || hold->end != HOLD_GOES_ON)
-		return;
-	client_explain(
-	    &hold->client, hold->was_held && r == -ENODATA ? -ECONNRESET : r, &hold->error);
+	guest_explain(
+	    &hold->guest, hold->was_held && r == -ENODATA ? -ECONNRESET : r, &hold->error);
 	if (hold->was_held && !hold->is_snapshot)
 		(void)strlcat(hold->error.text, " (--snapshot is for what resets connections)",
 		    sizeof(hold->error.text));
 	hold_lose(hold);
+}
+
+static void
+hold_take_end(struct hold *hold)
+{
+	int ignored;
+
+	if (vmm_guest_exit(hold->guest.handle, &ignored, &ignored) == 0)
+		hold_take_exit(hold);
+	else
+		hold_take_loss(hold);
+}
+
+void
+hold_take_all(struct hold *hold)
+{
+	enum vmm_guest_event event;
+	const void *data;
+	size_t len;
+
+	while (hold->end == HOLD_GOES_ON &&
+	       (event = guest_next(&hold->guest, &data, &len)) != VMM_GUEST_EVENT_NONE) {
+		if (event == VMM_GUEST_EVENT_STATUS)
+			hold_take_status(hold, data, len);
+		else if (event == VMM_GUEST_EVENT_END)
+			hold_take_end(hold);
+	}
 }
 
 /* ---- connections -------------------------------------------------------------- */
@@ -187,34 +205,42 @@ hold_find_peer(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? peer.pid : 0;
 }
 
-int
-hold_open(struct hold *hold)
+/* Begins to ask. Whether the answer comes in time is seen here: silence alone is no end. */
+static int
+hold_ask(struct hold *hold)
 {
-	const struct quiesce_request *request = &hold->options->request;
 	size_t len;
-	char *json;
-	int r = client_open(
-	    &hold->client, target_agent(), VMM_GUEST_EXEC_PORT, CLIENT_CONNECT_MS, &hold->error);
+	char *json = quiesce_request_format(&hold->options->request, &len);
+	int r;
 
-	if (r < 0)
-		return r;
-	hold->peer = hold_find_peer(hold->client.fd);
-	json = quiesce_request_format(request, &len);
 	if (json == NULL) {
 		client_fail(&hold->error, "out of memory");
 		return -ENOMEM;
 	}
-	r = client_send(&hold->client, VMM_GUEST_QUIESCE, json, len);
+	(void)vmm_guest_set(hold->guest.handle, "first_ms", 0);
+	r = guest_begin(&hold->guest, "QUIESCE", json, &hold->error);
 	free(json);
-	hold->deadline_ms = clock_mono_ms() + request->within_ms + HOLD_LATE_MS;
-	if (target_agent()->answer_ms > 0)
-		hold->deadline_ms = clock_sooner(
-		    hold->deadline_ms, clock_mono_ms() + (uint64_t)target_agent()->answer_ms);
-	/* What the agent says before it closes is still to be read. */
-	if (r == 0 || client_is_gone(r))
-		return 0;
-	client_explain(&hold->client, r, &hold->error);
 	return r;
+}
+
+int
+hold_open(struct hold *hold)
+{
+	int answer_ms = target_agent()->answer_ms;
+	int r = guest_open(&hold->guest, target_agent(), &hold->error);
+
+	if (r == 0)
+		r = hold_ask(hold);
+	if (r == 0)
+		r = guest_reach(&hold->guest, VMM_GUEST_REACHED_AGENT, &hold->error);
+	if (r < 0)
+		return r;
+	hold->peer = hold_find_peer(vmm_guest_fd(hold->guest.handle));
+	hold->deadline_ms = clock_mono_ms() + hold->options->request.within_ms + HOLD_LATE_MS;
+	if (answer_ms > 0)
+		hold->deadline_ms =
+		    clock_sooner(hold->deadline_ms, clock_mono_ms() + (uint64_t)answer_ms);
+	return 0;
 }
 
 /* A snapshot may reset the connections of the machine that it is taken of, and that may go on
@@ -230,6 +256,8 @@ hold_come_back(struct hold *hold)
 	    guest_open(&answer.guest, target_agent(), &ignored) < 0)
 		return;
 	guest_limit(&answer.guest, HOLD_THAW_SNAPSHOT_MS);
+	/* By which nothing of it goes ahead of the handshake. */
+	(void)vmm_guest_set(answer.guest.handle, "retry_ms", 1);
 	if (guest_begin(&answer.guest, "THAW", NULL, &ignored) < 0 ||
 	    guest_reach(&answer.guest, VMM_GUEST_REACHED_AGENT, &ignored) < 0 ||
 	    hold_find_peer(vmm_guest_fd(answer.guest.handle)) != hold->peer ||

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "ctl/core/client.h"
+#include "ctl/core/guest.h"
 #include "ctl/hold.h"
 #include "protocol/quiesce_status.h"
 
@@ -31,7 +31,7 @@ enum hold_end {
 
 struct hold {
 	struct hold_options *options;
-	struct client client;
+	struct guest guest;
 	struct client_error error;
 	enum hold_phase phase;
 	enum hold_end end;
@@ -54,8 +54,8 @@ struct hold {
 /* Asks for it. Returns 0, or -errno with hold.ERROR filled in. */
 int hold_open(struct hold *hold);
 
-/* Something can be read. Begins the program when the guest is held. */
-void hold_receive(struct hold *hold);
+/* Takes what has come. Begins the program when the guest is held. */
+void hold_take_all(struct hold *hold);
 
 /* The deadline is past. */
 void hold_expire(struct hold *hold);

@@ -7,6 +7,9 @@
 #include <poll.h>
 #include <string.h>
 
+#include "platform/clock.h"
+#include "platform/io_error.h"
+
 #define GUEST_MS_PER_S 1000
 
 /* ---- the handle ------------------------------------------------------------ */
@@ -159,6 +162,14 @@ guest_next(struct guest *guest, const void **ret_data, size_t *ret_len)
 	while ((event = vmm_guest_next(guest->handle, ret_data, ret_len)) == VMM_GUEST_EVENT_QUIET)
 		guest->target->quiet();
 	return event;
+}
+
+uint64_t
+guest_due_ms(const struct guest *guest)
+{
+	int timeout_ms = vmm_guest_timeout_ms(guest->handle);
+
+	return timeout_ms < 0 ? CLOCK_NEVER : clock_mono_ms() + (uint64_t)timeout_ms;
 }
 
 /* ---- what went wrong -------------------------------------------------------- */

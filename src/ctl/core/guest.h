@@ -51,6 +51,9 @@ enum vmm_guest_event guest_wait(struct guest *guest, const void **ret_data, size
 /* The same without a wait, as vmm_guest_next(), for who waits by a poll(2) of his own. */
 enum vmm_guest_event guest_next(struct guest *guest, const void **ret_data, size_t *ret_len);
 
+/* And: when vmm_guest_step() is to be called though nothing has come; CLOCK_NEVER: it is not. */
+uint64_t guest_due_ms(const struct guest *guest);
+
 /* Why the operation has failed, other than by the agent's refusal: -ENODATA where the agent has
  * closed the connection without an (entire) answer, -ECONNREFUSED where nobody listens,
  * -ETIMEDOUT by guest_limit(), -ETIME by the target's ANSWER_MS, -EMSGSIZE for what no agent
