@@ -39,6 +39,8 @@
  *   is not, be it 125: the two are told apart by STATUS `started`, which is always asked for.
  * - While the VM boots nobody answers: "retry_ms", vmm_guest_wait_ready().
  * - The handshake of a Firecracker or Cloud Hypervisor device on `unix:`, and none on `vsock:`.
+ *   The request goes with it, which saves a way there and back; with "retry_ms" it waits for the
+ *   answer, so that no program is started twice.
  * - A durable session is come back to when its connection is lost, without a byte of input or
  *   output lost or doubled: "reconnect_ms".
  * - Whatever a guest sends, a handle takes no more memory than the limits of vmm_guest_set()

@@ -174,17 +174,36 @@ answer_exec_exit(struct vmm_guest *guest, const struct piece *piece)
 
 /* ---- STATUS ---------------------------------------------------------------- */
 
-static void
-answer_exec_look(struct vmm_guest *guest, const struct piece *piece)
+static bool
+answer_exec_begins(const struct piece *piece, const char *front)
+{
+	return piece->len >= strlen(front) && memcmp(piece->data, front, strlen(front)) == 0;
+}
+
+/* Which event it is. The agent writes it first: then the rest need not be read for that. */
+static enum report_event
+answer_exec_event(const struct piece *piece)
 {
 	struct report CLEANUP_REPORT report = { 0 };
 	struct json_error error;
 
+	if (answer_exec_begins(piece, "{\"event\":\"started\","))
+		return REPORT_STARTED;
+	if (answer_exec_begins(piece, "{\"event\":\"exited\","))
+		return REPORT_EXITED;
 	if (report_parse((const char *)piece->data, piece->len, &report, &error) < 0)
-		return;
-	if (report.event == REPORT_STARTED)
+		return REPORT_OTHER;
+	return report.event;
+}
+
+static void
+answer_exec_look(struct vmm_guest *guest, const struct piece *piece)
+{
+	enum report_event event = answer_exec_event(piece);
+
+	if (event == REPORT_STARTED)
 		guest->has_begun = true;
-	else if (report.event == REPORT_EXITED)
+	else if (event == REPORT_EXITED)
 		guest->has_exited = true;
 }
 

@@ -34,6 +34,15 @@ begin_bad(struct vmm_guest *guest, const struct json_error *error)
 	return handle_fail(guest, error->code, "bad %s: %s", guest->operation->name, error->text);
 }
 
+/* Whether the JSON may have the member "durable", be it written with \u: of all others there is
+ * nothing to be known, and a START is read but once. */
+static bool
+begin_may_be_durable(const char *json, size_t len)
+{
+	return memmem(json, len, "durable", strlen("durable")) != NULL ||
+	       memmem(json, len, "\\u", strlen("\\u")) != NULL;
+}
+
 /* What this host has to know of a START. Whether its members are right is the agent's to say, who
  * may be newer. */
 static void
@@ -43,7 +52,7 @@ begin_look_at_start(struct vmm_guest *guest, const char *json, size_t len)
 	struct start_request request;
 	struct json_error error;
 
-	if (start_parse(json, len, &request, &error) < 0)
+	if (!begin_may_be_durable(json, len) || start_parse(json, len, &request, &error) < 0)
 		return;
 	guest->is_durable = request.is_durable;
 	(void)strlcpy(session->name, request.name, sizeof(session->name));
@@ -232,6 +241,7 @@ begin_reset(struct vmm_guest *guest, const struct operation *operation, bool goe
 	guest->result = 0;
 	guest->deadline_ms = timeout_ms > 0 ? now + (uint64_t)timeout_ms : CLOCK_NEVER;
 	guest->give_up_ms = now + (uint64_t)retry_ms;
+	guest->sends_ahead = retry_ms == 0;
 	guest->unreached = -1;
 	guest->has_begun = false;
 	guest->has_exited = false;

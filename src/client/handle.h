@@ -141,6 +141,10 @@ struct vmm_guest {
 	struct frame_exit exit;
 	enum vmm_guest_reached reached;
 	size_t said; /* in all frames of an OPERATION_CONTROL's answer */
+	/* The first frame goes with the handshake, without a wait for its answer: a device reads
+	 * its own line alone, and the rest once the guest is there. Not where it is said again if
+	 * no answer comes: something else between us may have passed it on. */
+	bool sends_ahead;
 	struct durable session;
 	struct buffer answer;	 /* the last JSON */
 	struct buffer kept[3];	 /* STDOUT, STDERR, DATA of the blocking functions */
@@ -238,7 +242,7 @@ bool more_lose(struct vmm_guest *guest);
 /* Empties it. */
 void outbound_clear(struct vmm_guest *guest);
 
-/* What a connection begins with, as its state says: the handshake, or the first frame. Returns 0
+/* What a connection begins with, as its state says: the handshake, and the first frame. Returns 0
  * or -ENOMEM. */
 int outbound_begin(struct vmm_guest *guest);
 

@@ -97,7 +97,8 @@ inbound_shake(struct vmm_guest *guest)
 	guest->try_until_ms = CLOCK_NEVER;
 	handle_reach(guest, guest->reader.tail > guest->reader.head ? VMM_GUEST_REACHED_ANSWER
 								    : VMM_GUEST_REACHED_AGENT);
-	if (outbound_begin(guest) < 0)
+	guest->has_sent = guest->sends_ahead;
+	if (!guest->has_sent && outbound_begin(guest) < 0)
 		handle_end_failed(guest, -ENOMEM, "out of memory");
 }
 

@@ -116,18 +116,35 @@ outbound_space(const struct vmm_guest *guest)
 	return taken < max ? max - taken : 0;
 }
 
+/* The end of what is not durable. */
+static int
+outbound_put_eof(struct vmm_guest *guest)
+{
+	const uint8_t type = outbound_is_upload(guest) ? VMM_GUEST_FILE_DONE : VMM_GUEST_EOF;
+	bool is_due = guest->out.eof_is_due;
+
+	guest->out.eof_is_due = false;
+	return is_due ? outbound_put(guest, type, NULL, 0) : 0;
+}
+
 int
 outbound_begin(struct vmm_guest *guest)
 {
 	char line[HANDSHAKE_LINE_MAX];
 	struct outbound *out = &guest->out;
+	size_t len = handshake_format_connect(line, sizeof(line), vmm_guest_port(guest));
+	int r = 0;
 
 	outbound_clear(guest);
+	/* Of a connection that came to nothing all is said again; input it has had none. */
+	out->eof_is_due = out->has_eof && !guest->is_durable;
 	if (guest->state == HANDLE_SHAKES)
-		return outbound_put_bytes(
-		    out, line, handshake_format_connect(line, sizeof(line), vmm_guest_port(guest)));
+		r = outbound_put_bytes(out, line, len);
+	if (r < 0 || (guest->state == HANDLE_SHAKES && !guest->sends_ahead))
+		return r;
 	outbound_observe(guest, guest->first.data, guest->first.len);
-	return outbound_put_bytes(out, guest->first.data, guest->first.len);
+	r = outbound_put_bytes(out, guest->first.data, guest->first.len);
+	return r < 0 ? r : outbound_put_eof(guest);
 }
 
 /* ---- what is due ----------------------------------------------------------- */
@@ -208,12 +225,8 @@ outbound_put_ends(struct vmm_guest *guest)
 	struct outbound *out = &guest->out;
 	bool waits = guest->is_durable && guest->session.wants_input &&
 		     !guest->session.stdin_closed && resend_has_bytes(&guest->session.input);
-	int r = 0;
+	int r = outbound_put_eof(guest);
 
-	if (out->eof_is_due)
-		r = outbound_put(guest,
-		    outbound_is_upload(guest) ? VMM_GUEST_FILE_DONE : VMM_GUEST_EOF, NULL, 0);
-	out->eof_is_due = false;
 	if (r == 0 && out->thaw_is_due)
 		r = outbound_put(guest, VMM_GUEST_THAW, NULL, 0);
 	out->thaw_is_due = false;
@@ -292,8 +305,8 @@ vmm_guest_room(const struct vmm_guest *guest)
 		return 0;
 	if (guest->is_durable)
 		return resend_room(&guest->session.input);
-	/* Behind the handshake nothing else goes. */
-	if (guest->state != HANDLE_TALKS)
+	/* What is told a connection that comes to nothing would be lost with it. */
+	if (!guest->has_sent)
 		return 0;
 	return outbound_space(guest);
 }

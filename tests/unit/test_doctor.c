@@ -400,7 +400,9 @@ test_serve_once(int listener)
 		len += (size_t)n;
 	}
 	(void)!write(conn, "OK 1\n", 5);
-	(void)!read(conn, bytes, sizeof(bytes));
+	/* The request may have come with the handshake. */
+	if (bytes[len - 1] == '\n')
+		(void)!read(conn, bytes, sizeof(bytes));
 	frame_header_format(bytes, VMM_GUEST_EXIT, VMM_GUEST_EXIT_LEN);
 	frame_exit_format(bytes + VMM_GUEST_HEADER_LEN, (struct frame_exit){ .code = -1 });
 	(void)!write(conn, bytes, VMM_GUEST_HEADER_LEN + VMM_GUEST_EXIT_LEN);

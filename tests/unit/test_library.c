@@ -755,24 +755,28 @@ test_a_file_is_read_to_where_it_is_sent_from_and_its_holes_are_told(void **state
 
 /* ---- the handshake ------------------------------------------------------------ */
 
+static const char shaken[] = "CONNECT 52\n\x40\0\0\0\0";
+
+/* LEN: how much of that goes before the answer. */
 static struct vmm_guest *
-shake(void)
+shake(int retry_ms, size_t len)
 {
 	struct vmm_guest *guest = vmm_guest_new(NULL);
 
 	assert_non_null(guest);
 	assert_int_equal(vmm_guest_set(guest, "handshake", 1), 0);
+	assert_int_equal(vmm_guest_set(guest, "retry_ms", retry_ms), 0);
 	assert_int_equal(vmm_guest_begin(guest, "STATUS_REQ", NULL), 0);
 	go_on(guest);
-	assert_int_equal(asked_len, 11);
-	assert_memory_equal(asked, "CONNECT 52\n", 11);
+	assert_int_equal(asked_len, len);
+	assert_memory_equal(asked, shaken, len);
 	return guest;
 }
 
+/* Its answer may be cut anywhere; all that is sent is sent once. */
 static void
-test_nothing_is_sent_before_the_device_has_answered(void **state)
+check_shakes(int retry_ms, size_t ahead)
 {
-	(void)state;
 	say_bytes("OK 1073741824\n", 14);
 	say(VMM_GUEST_STATUS, "{}");
 	say_exit(0, 0);
@@ -781,10 +785,10 @@ test_nothing_is_sent_before_the_device_has_answered(void **state)
 
 		asked_len = 0;
 		events[0] = '\0';
-		guest = shake();
+		guest = shake(retry_ms, ahead);
 		hear(guest, 0, cut);
 		if (cut < 14)
-			assert_int_equal(asked_len, 11);
+			assert_int_equal(asked_len, ahead);
 		hear(guest, cut, script_len - cut);
 		assert_string_equal(events, "STATUS {}|END 0|");
 		vmm_guest_free(guest);
@@ -792,17 +796,55 @@ test_nothing_is_sent_before_the_device_has_answered(void **state)
 }
 
 static void
-test_a_device_in_whose_guest_nobody_listens_hangs_up(void **state)
+test_the_request_goes_with_the_handshake(void **state)
 {
-	struct vmm_guest *guest = shake();
+	(void)state;
+	check_shakes(0, sizeof(shaken) - 1);
+}
+
+static void
+test_what_may_be_tried_again_waits_for_the_devices_answer(void **state)
+{
+	(void)state;
+	check_shakes(600000, 11);
+}
+
+/* Also of what was held for it: as yet nobody has it. */
+static void
+test_input_waits_for_the_device(void **state)
+{
+	struct vmm_guest *guest = vmm_guest_new(NULL);
 
 	(void)state;
-	vmm_guest_hangup(guest, 0);
+	assert_int_equal(vmm_guest_set(guest, "handshake", 1), 0);
+	assert_int_equal(vmm_guest_begin(guest, "START", "{\"cmd\":[\"x\"]}"), 0);
+	assert_int_equal(vmm_guest_room(guest), 0);
 	go_on(guest);
-	assert_string_equal(events, "END -111|");
+	assert_int_equal(vmm_guest_write(guest, "in", 2), 0);
+	say_bytes("OK 1\n", 5);
+	hear_all(guest);
+	assert_int_equal(vmm_guest_write(guest, "in", 2), 2);
 	vmm_guest_free(guest);
+}
+
+static void
+test_a_device_in_whose_guest_nobody_listens_hangs_up(void **state)
+{
+	static const int errors[] = { 0, ECONNRESET, EPIPE };
+	struct vmm_guest *guest;
+
+	(void)state;
+	/* A request that it has not read is what resets the connection. */
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		begin(NULL);
+		guest = shake(0, sizeof(shaken) - 1);
+		vmm_guest_hangup(guest, errors[i]);
+		go_on(guest);
+		assert_string_equal(events, "END -111|");
+		vmm_guest_free(guest);
+	}
 	begin(NULL);
-	guest = shake();
+	guest = shake(0, sizeof(shaken) - 1);
 	say_bytes("220 mail ready\n", 15);
 	hear_all(guest);
 	assert_string_equal(events, "END -71|");
@@ -1058,7 +1100,7 @@ test_a_program_that_is_silent_is_waited_for(void **state)
 static void
 test_silence_before_an_answer_is_told_once_and_ends_it_in_time(void **state)
 {
-	struct vmm_guest *guest = shake();
+	struct vmm_guest *guest = shake(0, sizeof(shaken) - 1);
 
 	(void)state;
 	say_bytes("OK 1073741824\n", 14);
@@ -1103,7 +1145,7 @@ test_how_far_it_came_and_what_the_agent_said_can_be_asked(void **state)
 	(void)state;
 	assert_int_equal(vmm_guest_reached(guest), VMM_GUEST_REACHED_NOTHING);
 	vmm_guest_free(guest);
-	guest = shake();
+	guest = shake(0, sizeof(shaken) - 1);
 	assert_int_equal(vmm_guest_reached(guest), VMM_GUEST_REACHED_DEVICE);
 	say_bytes("OK 1073741824\n", 14);
 	hear_all(guest);
@@ -1142,8 +1184,6 @@ test_each_frame_is_seen_once_however_it_is_cut(void **state)
 				       "<50 27 {\"event\"|<10 6 abcdef|<12 8 |";
 	char seen[SCRIPT_MAX];
 	struct vmm_guest *guest;
-	const void *data;
-	size_t len;
 
 	(void)state;
 	say(0x5f, "what");
@@ -1155,7 +1195,7 @@ test_each_frame_is_seen_once_however_it_is_cut(void **state)
 		guest = vmm_guest_new(NULL);
 		vmm_guest_observe(guest, observe, seen);
 		assert_int_equal(vmm_guest_begin(guest, "START", "{\"cmd\":[\"x\"]}"), 0);
-		assert_int_equal(vmm_guest_next(guest, &data, &len), VMM_GUEST_EVENT_CONNECT);
+		go_on(guest);
 		assert_int_equal(vmm_guest_write(guest, "in", 2), 2);
 		assert_int_equal(vmm_guest_eof(guest), 0);
 		go_on(guest);
@@ -1234,7 +1274,10 @@ main(void)
 		cmocka_unit_test_setup(test_no_more_is_sent_ahead_than_there_is_room_for, begin),
 		cmocka_unit_test_setup(
 		    test_a_file_is_read_to_where_it_is_sent_from_and_its_holes_are_told, begin),
-		cmocka_unit_test_setup(test_nothing_is_sent_before_the_device_has_answered, begin),
+		cmocka_unit_test_setup(test_the_request_goes_with_the_handshake, begin),
+		cmocka_unit_test_setup(
+		    test_what_may_be_tried_again_waits_for_the_devices_answer, begin),
+		cmocka_unit_test_setup(test_input_waits_for_the_device, begin),
 		cmocka_unit_test_setup(test_a_device_in_whose_guest_nobody_listens_hangs_up, begin),
 		cmocka_unit_test_setup(test_it_is_tried_again_while_nobody_listens, begin),
 		cmocka_unit_test_setup(
