@@ -7,8 +7,8 @@
  * Everything is measured beside its floor, in turn, so that only the ratio is to
  * be compared between machines. With an ADDRESS (an agent that stands on this
  * same machine, with 64 workers) what needs a start of its own is left out.
- * PART is sessions, streams, durable, files, trees, silent, cpu, start or worker; --quick is a
- * tenth of the rounds.
+ * PART is sessions, library, streams, durable, files, trees, silent, cpu, start or worker; --quick
+ * is a tenth of the rounds.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -40,8 +40,8 @@ struct bench_options {
 static bool
 bench_is_part(const char *name)
 {
-	static const char *const parts[] = { "sessions", "streams", "durable", "files", "trees",
-		"silent", "cpu", "start", "worker" };
+	static const char *const parts[] = { "sessions", "library", "streams", "durable", "files",
+		"trees", "silent", "cpu", "start", "worker" };
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		if (strcmp(parts[i], name) == 0)
@@ -85,10 +85,11 @@ bench_parse(int argc, char **argv, struct bench_options *ret)
 		else if (option == 'o' && bench_is_part(optarg))
 			ret->only = optarg;
 		else
-			errx(2, "usage: bench [--json] [--quick] "
-				"[--only=sessions|streams|durable|files|trees|silent|cpu|start|"
-				"worker]"
-				" [--agent=PROGRAM | --address=ADDRESS] [--client=PROGRAM]");
+			errx(2,
+			    "usage: bench [--json] [--quick] "
+			    "[--only=sessions|library|streams|durable|files|trees|silent|cpu|start|"
+			    "worker]"
+			    " [--agent=PROGRAM | --address=ADDRESS] [--client=PROGRAM]");
 	}
 }
 
@@ -133,6 +134,8 @@ main(int argc, char **argv)
 		(void)target_start(&target, options.agent, folder, BENCH_WORKERS);
 	if (bench_wants(&options, "sessions"))
 		measure_sessions(&target, folder);
+	if (bench_wants(&options, "library"))
+		measure_library(&target);
 	if (bench_wants(&options, "streams"))
 		measure_streams(&target);
 	if (bench_wants(&options, "durable"))

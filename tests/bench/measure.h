@@ -12,6 +12,9 @@
  * trip of a control request. FOLDER: for a socket. */
 void measure_sessions(const struct target *target, const char *folder);
 
+/* A program run through libvmmguest. */
+void measure_library(const struct target *target);
+
 /* Bytes of standard output and input, of both at once, and of a terminal. */
 void measure_streams(const struct target *target);
 

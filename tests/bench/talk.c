@@ -74,8 +74,10 @@ talk_dial(const struct target *target, uint32_t port)
 	return fd;
 }
 
-int
-talk_open(const struct target *target, uint32_t port, uint8_t type, const void *payload, size_t len)
+/* BEHIND of BEHIND_LEN bytes goes with it. */
+static int
+talk_open_with(const struct target *target, uint32_t port, uint8_t type, const void *payload,
+    size_t len, const void *behind, size_t behind_len)
 {
 	char line[HANDSHAKE_LINE_MAX];
 	uint8_t header[VMM_GUEST_HEADER_LEN];
@@ -83,14 +85,21 @@ talk_open(const struct target *target, uint32_t port, uint8_t type, const void *
 		{ .iov_base = line },
 		{ .iov_base = header, .iov_len = sizeof(header) },
 		{ .iov_base = (void *)(uintptr_t)payload, .iov_len = len },
+		{ .iov_base = (void *)(uintptr_t)behind, .iov_len = behind_len },
 	};
 	int fd = talk_dial(target, port);
 
 	if (target->address.kind == ADDRESS_UNIX)
 		pieces[0].iov_len = handshake_format_connect(line, sizeof(line), port);
 	frame_header_format(header, type, (uint32_t)len);
-	talk_write(fd, pieces, 3);
+	talk_write(fd, pieces, 4);
 	return fd;
+}
+
+int
+talk_open(const struct target *target, uint32_t port, uint8_t type, const void *payload, size_t len)
+{
+	return talk_open_with(target, port, type, payload, len, NULL, 0);
 }
 
 /* Reads the answer to the CONNECT line, byte by byte: what may follow it stays. */
@@ -138,6 +147,18 @@ talk_start(const struct target *target, const char *command, bool tty)
 	size_t len = talk_format_start(start, command, tty);
 
 	return talk_open(target, VMM_GUEST_EXEC_PORT, VMM_GUEST_START, start, len);
+}
+
+int
+talk_start_careful(const struct target *target, const char *command)
+{
+	char start[TALK_COMMAND_MAX];
+	uint8_t eof[VMM_GUEST_HEADER_LEN];
+	int len = snprintf(start, sizeof(start), "{\"cmd\":[%s],\"report\":true}", command);
+
+	frame_header_format(eof, VMM_GUEST_EOF, 0);
+	return talk_open_with(
+	    target, VMM_GUEST_EXEC_PORT, VMM_GUEST_START, start, (size_t)len, eof, sizeof(eof));
 }
 
 int

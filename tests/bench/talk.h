@@ -26,6 +26,7 @@ int talk_open_waiting(
 
 /* talk_open() for START of a command line of JSON strings, such as "\"/bin/true\"". */
 int talk_start(const struct target *target, const char *command, bool tty);
+int talk_start_careful(const struct target *target, const char *command); /* reports, and EOF */
 int talk_start_waiting(const struct target *target, const char *command);
 
 /* Sends a frame whole. */
