@@ -17,8 +17,8 @@
  *
  * 2. In an event loop: vmm_guest_begin(), then vmm_guest_step() whenever poll(2) finds what
  *    vmm_guest_events() asks of vmm_guest_fd(), or vmm_guest_timeout_ms() is over, and
- *    vmm_guest_next() until there is no more. Who has input writes as much as there is room for
- *    before he waits. None of these waits.
+ *    vmm_guest_next() until there is no more. A caller that has input writes as much as there is
+ *    room for before it waits. None of these waits.
  *
  * 3. With bytes that the caller carries himself: a handle without an address opens nothing.
  *    What vmm_guest_pending() shows goes out, what comes in is given to vmm_guest_feed(), the

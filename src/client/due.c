@@ -27,7 +27,7 @@ due_has_connection(const struct vmm_guest *guest)
 	return guest->state == HANDLE_TALKS && !guest->has_ended;
 }
 
-/* Whether it is the agent who has to do something: to take what waits, or to answer. What waits
+/* Whether it is the agent that has to do something: to take what waits, or to answer. What waits
  * for the host, or for a program that does not read, is not its fault. */
 static bool
 due_is_agents_turn(const struct vmm_guest *guest)

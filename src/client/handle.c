@@ -300,7 +300,7 @@ vmm_guest_offset(const struct vmm_guest *guest)
 	return guest->session.offset;
 }
 
-/* ---- for who looks on --------------------------------------------------------- */
+/* ---- for callers that look on --------------------------------------------------------- */
 
 void
 handle_reach(struct vmm_guest *guest, enum vmm_guest_reached reached)

@@ -267,7 +267,7 @@ outbound_put_first(struct vmm_guest *guest)
 	return r;
 }
 
-/* ---- for who sends --------------------------------------------------------- */
+/* ---- for senders --------------------------------------------------------- */
 
 size_t
 vmm_guest_pending(struct vmm_guest *guest, const void **ret_data)
@@ -296,7 +296,7 @@ vmm_guest_sent(struct vmm_guest *guest, size_t len)
 	guest->progress_ms = clock_mono_ms();
 }
 
-/* ---- for who has something to send ------------------------------------------ */
+/* ---- for callers that have something to send ------------------------------------------ */
 
 size_t
 vmm_guest_room(const struct vmm_guest *guest)

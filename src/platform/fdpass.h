@@ -17,8 +17,8 @@
 int fdpass_open(int *ret_read_fd, int *ret_write_fd);
 
 /* Puts a duplicate of FD into the queue, with the LEN bytes of NOTE (0: none); FD stays the
- * caller's. Who does not wait for the queue is not woken. Returns 0, -EAGAIN if the queue is full,
- * or -errno. */
+ * caller's. A process that does not wait for the queue is not woken. Returns 0, -EAGAIN if the
+ * queue is full, or -errno. */
 int fdpass_put(int write_fd, int fd, const void *note, size_t len);
 
 /* Takes one out: close-on-exec, the caller's; and its note. Returns 0, -EAGAIN if the queue is

@@ -81,7 +81,7 @@ struct figures {
 	uint64_t cpu_ms[FIGURES_CPU_COUNT];
 	uint64_t memory[FIGURES_MEMORY_COUNT]; /* bytes */
 	struct {
-		uint64_t bytes, free_bytes, inodes, free_inodes; /* free for who is not root */
+		uint64_t bytes, free_bytes, inodes, free_inodes; /* free for users but root */
 	} root;							 /* the file system of / */
 	const struct figures_disk *disks;
 	size_t disks_count;

@@ -13,8 +13,8 @@
 
 #include "platform/mountinfo.h"
 
-/* Lines are held one against each other, and file systems by who reads the list: with so many
- * that takes 3 s, and 16 MiB where each has a byte for each. */
+/* Lines are held one against each other, and file systems by the reader of the list: with this
+ * many that takes 3 s, and 16 MiB where each has a byte for each. */
 #define MOUNT_LIST_LINES_MAX 8192
 #define MOUNT_LIST_FILE_SYSTEMS_MAX 4096
 

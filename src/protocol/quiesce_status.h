@@ -21,7 +21,7 @@ enum quiesce_event {
 /* What ended it. */
 enum quiesce_thaw_why {
 	QUIESCE_THAW_HOST = 0, /* the host's own THAW, on the same connection */
-	QUIESCE_THAW_GONE,     /* that host has gone, or who served it */
+	QUIESCE_THAW_GONE,     /* that host has gone, or the worker that served it */
 	QUIESCE_THAW_EXPIRED,
 	QUIESCE_THAW_THAW, /* THAW on another connection */
 	QUIESCE_THAW_RESTORED,

@@ -42,7 +42,7 @@ const char *start_limit_name(enum start_limit limit);
 
 /* Whose bytes are overwritten where there is no room for new ones. */
 enum start_when_full {
-	START_FULL_ATTACHED = 0, /* none that were not sent to who holds the input */
+	START_FULL_ATTACHED = 0, /* none that were not sent to the holder of the input */
 	START_FULL_DROP,	 /* the oldest: the program never waits */
 	START_FULL_WAIT,	 /* none that no OUTPUT_ACK has covered */
 };

@@ -28,7 +28,7 @@ static struct rest {
 	bool is_gone; /* the host has, which shows all the time */
 } rest;
 
-/* Whoever rests or not: the log's own disk may be frozen. */
+/* Whether this worker rests or not: the log's own disk may be frozen. */
 static bool
 rest_is_quiet(void)
 {

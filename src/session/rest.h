@@ -5,7 +5,7 @@
  * (clock_skip()), and so do all deadlines of the session.
  *
  * Every loop of a session has a point at which it rests; those of the waits that conn makes
- * are conn's. What a wake-up of that time was for is still to be seen: who sleeps looks
+ * are conn's. What a wake-up of that time was for is still to be seen: a sleeper looks
  * again after his rest and before he sleeps.
  *
  * SPDX-License-Identifier: MIT
@@ -47,8 +47,8 @@ void rest_leave(void);
 /* The session is over, and its connection closed. Time goes on as for others. */
 void rest_end(void);
 
-/* Whether it is time to rest: never for who was told to stop. For hot paths: one load while
- * nothing is quiesced, and no call at any size. */
+/* Whether it is time to rest: never, once this worker was told to stop. For hot paths: one load
+ * while nothing is quiesced, and no call at any size. */
 static inline __attribute__((always_inline)) bool
 rest_is_due(void)
 {
@@ -60,12 +60,12 @@ rest_is_due(void)
  * of ours it does nothing: that goes to its end first, and no other is begun. */
 void rest_point(void);
 
-/* The same for who is to look at something whenever he is woken: returns true then, to be
- * called again, and false when he need not rest any more. */
+/* The same for a caller that is to look at something whenever it is woken: returns true then,
+ * to be called again, and false when it need not rest any more. */
 bool rest_turn(void);
 
-/* For who has just made known what the quiesce waits for: whether it is raised, so that one of
- * the two has seen the other. */
+/* For a caller that has just made known what the quiesce waits for: whether it is raised, so
+ * that one of the two has seen the other. */
 bool rest_is_due_now(void);
 
 #endif

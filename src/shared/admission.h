@@ -7,10 +7,10 @@
  * compare-and-swap. So a count is always true, and the supervisor can free the places of
  * a dead worker.
  *
- * Who only looks on (WATCH, a reader of a durable session) holds a place of those besides,
- * and must leave room: of the N - 1 there are some that only programs and files take, as many
- * as half of the workers. Programs take those first. So no program is refused for lookers while
- * fewer than half of N run, and nobody has to count for that.
+ * A session that only looks on (WATCH, a reader of a durable session) holds a look place
+ * besides, and must leave room: of the N - 1 there are some that only programs and files take, as
+ * many as half of the workers. Programs take those first. So no program is refused for lookers
+ * while fewer than half of N run, and nobody has to count for that.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -3,9 +3,9 @@
  * in the reader's slot: how far the reader is, the input that it brings, and who sleeps.
  * The connection that started the session is such a reader too, in the owner's own slot.
  *
- * A bell is SIGUSR1 (slot_wake.h), and is rung for sleepers alone. Who is about to sleep
- * says so, and for what (attachment_sleep()), looks once more whether that is there, and
- * waits with the mask that lets SIGUSR1 through. The functions here that change what
+ * A bell is SIGUSR1 (slot_wake.h), and is rung for sleepers alone. A process that is about
+ * to sleep says so, and for what (attachment_sleep()), looks once more whether that is there,
+ * and waits with the mask that lets SIGUSR1 through. The functions here that change what
  * another waits for wake that one.
  *
  * STDIN goes through the reader's slot's own area of the journal's memfd, a ring by the
@@ -44,7 +44,7 @@ struct attachment {
 	_Atomic uint32_t generation;	/* of the journal */
 	_Atomic uint32_t epoch;		/* of the input that it holds, or held; 0: never */
 	_Atomic uint32_t wants_input;	/* is about to hold it */
-	_Atomic uint32_t sleeps;	/* reasons to wake it, and a number; cleared by who does */
+	_Atomic uint32_t sleeps;	/* reasons to wake it, and a number; the waker clears it */
 	_Atomic uint32_t eof;		/* its epoch: EOF follows the bytes; the owner clears it */
 	_Atomic uint64_t sent;		/* output was sent up to this offset */
 	_Atomic uint64_t input_written; /* input stands in the area up to this offset */
@@ -126,7 +126,7 @@ uint32_t attachment_count(const struct scoreboard *board, const struct journal *
 bool attachment_is_of(
     const struct scoreboard *board, uint32_t index, const struct journal *journal);
 
-/* Up to which offset everybody was sent the output who holds the input or is about to;
+/* Up to which offset the output was sent to everybody who holds the input or is about to;
  * UINT64_MAX: nobody does. */
 uint64_t attachment_holder_sent(const struct scoreboard *board, const struct journal *journal);
 

@@ -26,7 +26,7 @@ bool holder_place_lay_by(struct scoreboard *board, const struct journal *journal
  * it. */
 void holder_place_settle(struct scoreboard *board, const struct journal *journal);
 
-/* The slot of INDEX uses the place from now on, and who did so before does not. Returns false if
+/* The slot of INDEX uses the place from now on, and no other slot does. Returns false if
  * it has been given back. */
 bool holder_place_take(const struct journal *journal, uint32_t index);
 

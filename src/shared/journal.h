@@ -315,8 +315,8 @@ uint64_t journal_oldest_offset(const struct journal *journal);
 
 /* ---- the input's word ---------------------------------------------------- */
 
-/* {epoch: 16 bits, is closed: 1 bit, published bytes: 47 bits}. Who raises the epoch holds
- * the input; bytes, and EOF, are the session's by a swap under their holder's epoch alone. */
+/* {epoch: 16 bits, is closed: 1 bit, published bytes: 47 bits}. The slot that raised the epoch
+ * holds the input; bytes, and EOF, are the session's by a swap under their holder's epoch alone. */
 #define JOURNAL_EPOCH_SHIFT 48
 #define JOURNAL_INPUT_CLOSED (UINT64_C(1) << 47)
 #define JOURNAL_INPUT_MAX (JOURNAL_INPUT_CLOSED - 1)

@@ -117,8 +117,8 @@ journal_room(const struct scoreboard *board, const struct journal *journal, bool
 	uint64_t limit;
 	uint64_t floor;
 
-	/* Said first, and then looked who is there: whoever has attached by then is seen, and
-	 * who comes later sees the floor. */
+	/* Said first, and then looked which readers are there: one that has attached by then
+	 * is seen, and one that comes later sees the floor. */
 	atomic_thread_fence(memory_order_seq_cst);
 	for (int i = 0;; i++) {
 		limit = journal_round_down(journal_limit(board, journal));

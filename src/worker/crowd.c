@@ -23,8 +23,8 @@ crowd_first_look_ms(const struct scoreboard *board)
 	return now + CROWD_PATIENCE_MS;
 }
 
-/* Who begins to wait writes this, then looks for idle ones; who stops being idle looks at this
- * afterwards: so that one of the two sees the other. */
+/* A worker that begins to wait writes this, then looks for idle ones; one that stops being idle
+ * looks at this afterwards: so that one of the two sees the other. */
 bool
 crowd_is_in_the_way(struct session *session)
 {

@@ -13,7 +13,7 @@ struct next_frame {
 	int listeners_fd; /* it shows events where somebody has connected; borrowed */
 	bool is_due;	  /* the worker is to be given back where no other request has come */
 	bool is_last;	  /* at once: nothing is begun that is not there whole */
-	/* Since room for answers, signals and who has connected were last looked for: */
+	/* Since room for answers, signals and new connections were last looked for: */
 	uint8_t requests;
 	uint64_t looked_ms;
 	uint64_t bytes_out;

@@ -128,7 +128,7 @@ restored_thaw_sessions(void)
 	return restored_ask(QUIESCE_ASK_THAW);
 }
 
-/* Whether a step that writes files can do that: who writes where nothing can be written
+/* Whether a step that writes files can do that: a worker that writes where nothing can be written
  * stands still, too. Returns 0 or -EBUSY. */
 static int
 restored_may_write(void)

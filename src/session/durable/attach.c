@@ -80,8 +80,8 @@ attach_say_attached(struct attach *attach, uint64_t input)
 	follow_say(&attach->follow, &report);
 }
 
-/* Who takes the input has the place that the session has laid by, from whoever had it until
- * now; when that was given back, as the session is over, it looks on like others. */
+/* The host that takes the input has the place that the session has laid by, from whoever had
+ * it until now; when that was given back, as the session is over, it looks on like others. */
 static bool
 attach_take_place(struct attach *attach, bool input)
 {

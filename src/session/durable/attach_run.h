@@ -30,7 +30,7 @@ struct attach_run {
 	bool has_host_left;    /* it sends no more */
 	bool is_read_out;      /* and all that it did send was received */
 	bool is_deaf;	       /* nothing can be sent to it */
-	bool has_holder_place; /* the place of who holds the input */
+	bool has_holder_place; /* that of the input's holder */
 	bool is_over;
 	uint64_t stop_at_ms;  /* CLOCK_NEVER: not told to */
 	uint64_t stall_at_ms; /* CLOCK_NEVER: it may pause for as long as it likes */

@@ -62,7 +62,7 @@ follow_init(struct follow *follow, struct session *session, const struct journal
 		.sent = offset,
 		.report = report,
 	};
-	/* Who has taken it, and lost it by now, is told so like any other. */
+	/* A host that has taken it, and lost it by now, is told so like any other. */
 	follow->is_holder = atomic_load(&attachment->epoch) != 0;
 }
 
@@ -202,8 +202,8 @@ follow_is_waited_for(const struct follow *follow)
 	return follow->is_holder && follow->journal->settings.when_full != JOURNAL_FULL_DROP;
 }
 
-/* What is at OLDEST may be gone before it is read, and again after that: who was overtaken
- * twice goes on in the middle of what there is, unless it is waited for. */
+/* What is at OLDEST may be gone before it is read, and again after that: a reader that was
+ * overtaken twice goes on in the middle of what there is, unless it is waited for. */
 static int
 follow_begin_lost(struct follow *follow, uint64_t oldest)
 {
@@ -325,7 +325,7 @@ follow_begin_next(struct follow *follow)
 	follow->waits = false;
 	if (follow->notes_count > 0)
 		return follow_begin_note(follow);
-	/* Who has come while the guest is quiesced is told so. */
+	/* A host that has come while the guest is quiesced is told so. */
 	if (rest_is_due())
 		return 0;
 	if (follow->detaches)

@@ -1,5 +1,5 @@
 /*
- * forget: FORGET. Who is still attached goes on to EXIT; see attach_run.h.
+ * forget: FORGET. Hosts that are still attached go on to EXIT; see attach_run.h.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -44,7 +44,7 @@ struct owner {
 	bool has_changed;     /* somebody came or went since the last look */
 	bool has_appended;    /* since the last look */
 	size_t untold;	      /* bytes that were appended since readers were last woken */
-	uint32_t others;      /* who are attached, besides that connection */
+	uint32_t others;      /* that are attached, besides that connection */
 	bool is_alone;	      /* nobody is attached */
 	size_t room;	      /* to read from the program, when last looked at */
 	uint32_t changes;     /* of the record, when last looked at */
@@ -67,8 +67,8 @@ struct owner_start {
  * session's connection is the first, and holds the input. It is told `started`. */
 void owner_begin(struct owner *owner, const struct owner_start *start);
 
-/* Right before a wait: says that this worker sleeps, and looks who is attached, who holds the
- * input, and what may be read from the program; owner_rise() after it. */
+/* Right before a wait: says that this worker sleeps, and looks which hosts are attached,
+ * which holds the input, and what may be read from the program; owner_rise() after it. */
 void owner_look(struct owner *owner);
 void owner_rise(struct owner *owner);
 

@@ -8,7 +8,7 @@
 
 #include "session/durable/owner.h"
 
-/* Looks who is attached, and who of them holds the input. */
+/* Looks which hosts are attached, and which of them holds the input. */
 void owner_look_who_is_there(struct owner *owner);
 
 /* Sends LEN bytes that were appended and stand in the connection's buffer. */

@@ -32,7 +32,7 @@ struct file_work {
 typedef int file_serve_fn(struct file_work *work);
 
 /* Serves a request of TYPE: takes on the rights of its "user", calls DO_IT, gives the
- * rights back, and only then answers: who has the answer finds no file of ours open. */
+ * rights back, and only then answers: a host that has the answer finds no file of ours open. */
 void file_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len,
     file_serve_fn *do_it);
 

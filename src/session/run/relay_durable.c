@@ -72,7 +72,7 @@ relay_durable_look_alone(struct relay *relay)
 
 	if (alone_ms == 0 || relay->end.is_gone)
 		return;
-	/* Who came and went between two looks was there all the same. */
+	/* A host that came and went between two looks was there all the same. */
 	if (!relay->owner->is_alone || relay->owner->has_changed)
 		relay_stop_timer(relay, RELAY_TIMER_ALONE);
 	if (relay->owner->is_alone && relay->at_ms[RELAY_TIMER_ALONE] == CLOCK_NEVER)

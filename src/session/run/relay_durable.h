@@ -14,7 +14,7 @@
 
 #include "session/run/relay.h"
 
-/* Right before a wait: takes what readers have left, and looks who is there. owner_rise()
+/* Right before a wait: takes what readers have left, and looks which are there. owner_rise()
  * after the wait. */
 void relay_durable_look(struct relay *relay);
 
