@@ -72,63 +72,60 @@ facts_take(struct facts_text *file, const uint8_t *data, size_t len, size_t max)
 	return taken < len ? -EFBIG : 0;
 }
 
+/* The names of a listing, a line each; those that have a line end in them are nobody we look
+ * for. */
 static int
-facts_receive(
-    struct client *client, const struct file_request *request, struct facts_text *file, size_t max)
+facts_take_names(struct facts_text *file, const char *text, size_t len, size_t max)
 {
-	struct client_error error = { "" };
-	struct client_piece piece;
-	int r = facts_take(file, (const uint8_t *)"", 0, max);
+	struct file_listing CLEANUP_LISTING listing = { 0 };
+	struct json_error error = { 0 };
+	int r = file_listing_parse(text, len, &listing, &error);
 
-	while (r == 0) {
-		r = client_receive(client, &piece);
-		if (r < 0)
-			return r;
-		switch (piece.type) {
-		case VMM_GUEST_FILE_DATA:
-			r = facts_take(file, piece.data, piece.len, max);
-			break;
-		case VMM_GUEST_FILE_DONE:
-			return 0;
-		case VMM_GUEST_FILE_ERR:
-			return guest_file_refused_piece(request, &piece, &error);
-		default:
-			return -EMSGSIZE;
-		}
+	for (size_t i = 0; r == 0 && i < listing.count; i++) {
+		const char *name = listing.entries[i].name;
+
+		r = facts_take(file, (const uint8_t *)name, strlen(name), max);
+		if (r == 0)
+			r = facts_take(file, (const uint8_t *)"\n", 1, max);
 	}
 	return r;
 }
 
-/* The names, a line each; those that have a line end in them are nobody we look for. */
+/* What came of the operation in the end. */
 static int
-facts_receive_names(struct client *client, struct facts_text *file)
+facts_result(const struct guest *guest)
 {
-	struct file_listing CLEANUP_LISTING listing = { 0 };
-	struct json_error error = { 0 };
-	uint8_t type;
+	const char *words = vmm_guest_refusal(guest->handle);
+	int error = words != NULL ? errno_name_parse(words) : 0;
+
+	if (words == NULL)
+		return guest_error(guest);
+	return error > 0 ? -error : -EREMOTEIO;
+}
+
+/* Takes the answer, of no more than MAX bytes. */
+static int
+facts_receive(struct guest *guest, struct facts_text *file, size_t max)
+{
+	int r = facts_take(file, (const uint8_t *)"", 0, max);
+	const void *data;
 	size_t len;
-	char *text;
-	int r = client_receive_whole(client, &type, &text, &len);
 
-	if (r < 0)
-		return r;
-	if (type == VMM_GUEST_FILE_LIST)
-		r = file_listing_parse(text, len, &listing, &error);
-	else
-		r = type == VMM_GUEST_FILE_ERR && errno_name_parse(text) > 0
-			? -errno_name_parse(text)
-			: -EREMOTEIO;
-	free(text);
-	if (r == 0)
-		r = facts_take(file, (const uint8_t *)"", 0, FACTS_TEXT_MAX);
-	for (size_t i = 0; r == 0 && i < listing.count; i++) {
-		const char *name = listing.entries[i].name;
-
-		r = facts_take(file, (const uint8_t *)name, strlen(name), FACTS_TEXT_MAX);
-		if (r == 0)
-			r = facts_take(file, (const uint8_t *)"\n", 1, FACTS_TEXT_MAX);
+	while (r == 0) {
+		switch (guest_wait(guest, &data, &len)) {
+		case VMM_GUEST_EVENT_DATA:
+			r = facts_take(file, data, len, max);
+			break;
+		case VMM_GUEST_EVENT_ENTRY:
+			r = facts_take_names(file, data, len, max);
+			break;
+		case VMM_GUEST_EVENT_END:
+			return facts_result(guest);
+		default:
+			break;
+		}
 	}
-	return r == -EFBIG ? 0 : r;
+	return r;
 }
 
 static void
@@ -139,37 +136,48 @@ facts_forget(struct facts_text *file)
 	file->len = 0;
 }
 
-/* Whether there is time for one more question, of which TARGET then has no more than is left. */
-static bool
-facts_has_time(struct client_target *target, uint64_t deadline_ms)
+/* Asks TARGET for it, which has LEFT_MS to answer. */
+static int
+facts_ask_file(const struct client_target *target, int left_ms, struct facts_text *file,
+    bool is_directory, size_t max)
 {
-	int left = clock_poll_timeout(clock_mono_ms(), deadline_ms);
+	const struct file_request request = {
+		.path = file->path, .user = "", .length = UINT64_MAX
+	};
+	struct client_target within = *target;
+	struct guest CLEANUP_GUEST guest = { 0 };
+	struct client_error error = { "" };
+	size_t len;
+	char *json;
+	int r;
 
-	if (target->answer_ms == 0 || target->answer_ms > left)
-		target->answer_ms = left;
-	return left > 0;
+	if (within.answer_ms == 0 || within.answer_ms > left_ms)
+		within.answer_ms = left_ms;
+	r = guest_file_format(is_directory ? VMM_GUEST_FILE_LIST_REQ : VMM_GUEST_FILE_READ_REQ,
+	    &request, &json, &len, &error);
+	if (r < 0)
+		return r;
+	r = guest_open(&guest, &within, &error);
+	if (r == 0)
+		r = vmm_guest_set(guest.handle, "timeout_ms", left_ms);
+	if (r == 0)
+		r = guest_begin(
+		    &guest, is_directory ? "FILE_LIST_REQ" : "FILE_READ_REQ", json, &error);
+	free(json);
+	return r < 0 ? r : facts_receive(&guest, file, max);
 }
 
-/* Of a file that is longer than MAX its beginning is taken where IS_CUT, and else nothing. */
+/* Of what is longer than MAX the beginning is taken where IS_CUT, and else nothing. */
 static void
 facts_read(const struct client_target *target, uint64_t deadline_ms, struct facts_text *file,
     bool is_directory, size_t max, bool is_cut)
 {
-	struct file_request request = { .path = file->path, .user = "", .length = UINT64_MAX };
-	struct client_target within = *target;
-	struct client CLEANUP_CLIENT client = CLIENT_INIT;
-	struct client_error error = { "" };
+	int left_ms = clock_poll_timeout(clock_mono_ms(), deadline_ms);
 	int r = -ETIMEDOUT;
 
 	file->asked_ms = clock_wall_ms();
-	if (facts_has_time(&within, deadline_ms))
-		r = guest_file_open(&within,
-		    is_directory ? VMM_GUEST_FILE_LIST_REQ : VMM_GUEST_FILE_READ_REQ, &request,
-		    &client, &error);
-	client.deadline_ms = deadline_ms;
-	if (r == 0)
-		r = is_directory ? facts_receive_names(&client, file)
-				 : facts_receive(&client, &request, file, max);
+	if (left_ms > 0)
+		r = facts_ask_file(target, left_ms, file, is_directory, max);
 	file->told_ms = clock_wall_ms();
 	if (r == -EFBIG && is_cut)
 		r = 0;
