@@ -57,6 +57,13 @@ due_answer_ms(const struct vmm_guest *guest)
 static bool
 due_is_quiet(const struct vmm_guest *guest)
 {
+	bool is_upload = guest->state == HANDLE_TALKS &&
+			 (guest->operation->flags & OPERATION_INPUT) != 0 &&
+			 guest->operation->kind == OPERATION_FILE;
+
+	/* That the host has nothing to send yet is its own matter. */
+	if (is_upload && guest->turns_count == 0 && !guest->out.has_eof && outbound_is_empty(guest))
+		return false;
 	return (guest->state == HANDLE_SHAKES || guest->state == HANDLE_TALKS) &&
 	       !guest->has_ended && guest->reached < VMM_GUEST_REACHED_ANSWER;
 }

@@ -32,7 +32,7 @@
 
 /* What is left free of input for the frames that overtake it, each of at most 13 bytes. */
 #define HANDLE_SPARE 256
-#define HANDLE_ERROR_MAX 512
+#define HANDLE_ERROR_MAX (5u * 1024) /* the agent's words have paths in them */
 #define HANDLE_SIGNALS_MAX 16
 #define HANDLE_TURNS_MAX 1024
 

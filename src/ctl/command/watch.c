@@ -5,7 +5,6 @@
  */
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "ctl/command.h"
 #include "ctl/core/guest_entry.h"
@@ -55,27 +54,26 @@ watch_print(const char *text, size_t len)
 static int
 watch_run(int count, char **operands)
 {
-	struct client CLEANUP_CLIENT client = CLIENT_INIT;
+	struct guest CLEANUP_GUEST guest = { 0 };
 	struct client_error error = { "" };
 	int status = 0;
 	size_t len;
-	char *text;
+	const char *text;
 
 	(void)count;
 	watch_request.path = guest_entry_path(operands[0]);
 	if (guest_features_check_user(
 		target_agent(), watch_request.user, GUEST_FEATURES_SET, &error) < 0)
 		return command_fail("%s", error.text);
-	if (guest_file_watch(target_agent(), &watch_request, &client, &error) < 0)
+	if (guest_file_watch(target_agent(), &watch_request, &guest, &error) < 0)
 		return command_fail("%s", error.text);
 	while (status == 0) {
-		if (guest_file_next_event(&client, &watch_request, &text, &len, &error) < 0)
+		if (guest_file_next_event(&guest, &watch_request, &text, &len, &error) < 0)
 			return command_fail("%s", error.text);
 		if (watch_is_json)
 			command_print_json(stdout, text, len);
 		else
 			status = watch_print(text, len);
-		free(text);
 		if (fflush(stdout) != 0)
 			return COMMAND_FAILED;
 	}

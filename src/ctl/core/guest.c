@@ -101,20 +101,28 @@ guest_begin(struct guest *guest, const char *frame, const char *json, struct cli
 	return r;
 }
 
-/* Waits for what the handle waits for. Returns 0 or -ECANCELED. */
-static int
-guest_poll(struct guest *guest)
+int
+guest_poll(const struct guest *guest, int fd)
 {
+	const struct client_target *target = guest->target;
 	int events = vmm_guest_events(guest->handle);
-	struct pollfd polls[2] = {
+	struct pollfd polls[3] = {
 		{ .fd = events != 0 ? vmm_guest_fd(guest->handle) : -1, .events = (short)events },
-		{ .fd = guest->target->cancel_fd, .events = POLLIN },
+		{ .fd = target->cancel_fd, .events = POLLIN },
+		{ .fd = fd, .events = POLLIN },
 	};
+	int due = vmm_guest_timeout_ms(guest->handle);
+	bool ticks = target->tick != NULL && (due < 0 || due > target->tick_ms);
+	int n = poll(polls, 3, ticks ? target->tick_ms : due);
 
 	/* Where that fails, what comes of the next try says why. */
-	if (poll(polls, 2, vmm_guest_timeout_ms(guest->handle)) < 0 && errno == ENOMEM)
+	if (n < 0 && errno == ENOMEM)
 		io_error_pause();
-	return polls[1].revents != 0 ? -ECANCELED : 0;
+	if (n == 0 && ticks)
+		target->tick();
+	if (polls[1].revents != 0)
+		return -ECANCELED;
+	return n > 0 && polls[2].revents != 0;
 }
 
 int
@@ -129,7 +137,7 @@ guest_reach(struct guest *guest, enum vmm_guest_reached reached, struct client_e
 		if (guest_next(guest, &data, &len) == VMM_GUEST_EVENT_END)
 			r = guest_error(guest);
 		else if (vmm_guest_reached(guest->handle) < reached)
-			r = guest_poll(guest);
+			r = guest_poll(guest, -1);
 	}
 	if (r < 0)
 		guest_explain(guest, r, error);

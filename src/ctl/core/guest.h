@@ -54,6 +54,10 @@ enum vmm_guest_event guest_next(struct guest *guest, const void **ret_data, size
 /* And: when vmm_guest_step() is to be called though nothing has come; CLOCK_NEVER: it is not. */
 uint64_t guest_due_ms(const struct guest *guest);
 
+/* Waits by poll(2) until the handle is to be stepped, or FD, if that is not -1, can be read, or the
+ * target's tick, which it calls, is due. Returns 1 where FD can, else 0; or -ECANCELED. */
+int guest_poll(const struct guest *guest, int fd);
+
 /* Why the operation has failed, other than by the agent's refusal: -ENODATA where the agent has
  * closed the connection without an (entire) answer, -ECONNREFUSED where nobody listens,
  * -ETIMEDOUT by guest_limit(), -ETIME by the target's ANSWER_MS, -EMSGSIZE for what no agent

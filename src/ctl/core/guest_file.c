@@ -63,13 +63,6 @@ guest_file_refused(const struct file_request *request, const char *text, struct 
 	return number == 0 ? -EREMOTEIO : -number;
 }
 
-static int
-guest_file_lost(struct client *client, int r, struct client_error *error)
-{
-	client_explain(client, r, error);
-	return r;
-}
-
 int
 guest_file_format(uint8_t type, const struct file_request *request, char **ret, size_t *ret_len,
     struct client_error *error)
@@ -111,28 +104,91 @@ guest_file_open(const struct client_target *target, uint8_t type,
 	return r;
 }
 
-/* Waits for a frame of type ANSWER. */
-static int
-guest_file_expect(struct client *client, const struct file_request *request, uint8_t answer,
-    char **ret_text, size_t *ret_len, struct client_error *error)
+static const char *
+guest_file_frame(uint8_t type)
 {
-	uint8_t type;
-	char *text;
+	static const char *const frames[] = {
+		[VMM_GUEST_FILE_WRITE_REQ] = "FILE_WRITE_REQ",
+		[VMM_GUEST_FILE_READ_REQ] = "FILE_READ_REQ",
+		[VMM_GUEST_FILE_STAT_REQ] = "FILE_STAT_REQ",
+		[VMM_GUEST_FILE_LIST_REQ] = "FILE_LIST_REQ",
+		[VMM_GUEST_FILE_MKDIR_REQ] = "FILE_MKDIR_REQ",
+		[VMM_GUEST_FILE_REMOVE_REQ] = "FILE_REMOVE_REQ",
+		[VMM_GUEST_FILE_MOVE_REQ] = "FILE_MOVE_REQ",
+		[VMM_GUEST_FILE_WATCH_REQ] = "FILE_WATCH_REQ",
+		[VMM_GUEST_FILE_SYMLINK_REQ] = "FILE_SYMLINK_REQ",
+		[VMM_GUEST_FILE_SET_REQ] = "FILE_SET_REQ",
+		[VMM_GUEST_FILE_LINK_REQ] = "FILE_LINK_REQ",
+	};
+
+	return frames[type];
+}
+
+/* Begins a request of TYPE. */
+static int
+guest_file_begin(struct guest *ret, const struct client_target *target, uint8_t type,
+    const struct file_request *request, struct client_error *error)
+{
 	size_t len;
-	int r = client_receive_whole(client, &type, &text, &len);
+	char *json;
+	int r = guest_file_format(type, request, &json, &len, error);
 
 	if (r < 0)
-		return guest_file_lost(client, r, error);
-	if (type == VMM_GUEST_FILE_ERR)
-		r = guest_file_refused(request, text, error);
-	else if (type != answer)
-		r = guest_file_lost(client, -EMSGSIZE, error);
-	if (r < 0 || ret_text == NULL) {
-		free(text);
 		return r;
+	r = guest_open(ret, target, error);
+	if (r == 0)
+		r = guest_begin(ret, guest_file_frame(type), json, error);
+	free(json);
+	return r;
+}
+
+/* How it has ended. */
+static int
+guest_file_end(struct guest *guest, const struct file_request *request, struct client_error *error)
+{
+	const char *words = vmm_guest_refusal(guest->handle);
+	int r = vmm_guest_result(guest->handle);
+
+	if (r >= 0)
+		return r;
+	if (words != NULL)
+		return guest_file_refused(request, words, error);
+	r = guest_error(guest);
+	guest_explain(guest, r, error);
+	return r;
+}
+
+/* What came is not what was asked for. */
+static int
+guest_file_break(struct guest *guest, struct client_error *error)
+{
+	guest_explain(guest, -EMSGSIZE, error);
+	return -EMSGSIZE;
+}
+
+/* Waits for EVENT, _END or one in front of it, with its JSON. */
+static int
+guest_file_expect(struct guest *guest, const struct file_request *request,
+    enum vmm_guest_event event, const char **ret_text, size_t *ret_len, struct client_error *error)
+{
+	const void *data;
+	enum vmm_guest_event found = guest_wait(guest, &data, ret_len);
+	int r = found == VMM_GUEST_EVENT_END ? guest_file_end(guest, request, error) : 0;
+
+	*ret_text = data;
+	return r == 0 && found != event ? guest_file_break(guest, error) : r;
+}
+
+/* TEXT in a new block, a NUL behind it. */
+static int
+guest_file_keep(const char *text, size_t len, char **ret, struct client_error *error)
+{
+	*ret = malloc(len + 1);
+	if (*ret == NULL) {
+		client_fail(error, "out of memory");
+		return -ENOMEM;
 	}
-	*ret_text = text;
-	*ret_len = len;
+	memcpy(*ret, text, len + 1);
 	return 0;
 }
 
@@ -140,30 +196,39 @@ int
 guest_file_ask(const struct client_target *target, uint8_t type, const struct file_request *request,
     uint8_t answer, char **ret_text, size_t *ret_len, struct client_error *error)
 {
-	struct client CLEANUP_CLIENT client = CLIENT_INIT;
-	int r = guest_file_open(target, type, request, &client, error);
+	struct guest CLEANUP_GUEST guest = { 0 };
+	const char *text;
+	size_t len;
+	int r = guest_file_begin(&guest, target, type, request, error);
 
-	if (r < 0)
+	if (r == 0)
+		r = guest_file_expect(&guest, request,
+		    answer == VMM_GUEST_FILE_ACK ? VMM_GUEST_EVENT_END : VMM_GUEST_EVENT_ENTRY,
+		    &text, &len, error);
+	if (r < 0 || ret_text == NULL)
 		return r;
-	return guest_file_expect(&client, request, answer, ret_text, ret_len, error);
+	*ret_len = len;
+	return guest_file_keep(text, len, ret_text, error);
 }
 
 int
 guest_file_watch(const struct client_target *target, const struct file_request *request,
-    struct client *ret, struct client_error *error)
+    struct guest *ret, struct client_error *error)
 {
-	int r = guest_file_open(target, VMM_GUEST_FILE_WATCH_REQ, request, ret, error);
+	const char *text;
+	size_t len;
+	int r = guest_file_begin(ret, target, VMM_GUEST_FILE_WATCH_REQ, request, error);
 
 	if (r < 0)
 		return r;
-	return guest_file_expect(ret, request, VMM_GUEST_FILE_ACK, NULL, NULL, error);
+	return guest_file_expect(ret, request, VMM_GUEST_EVENT_READY, &text, &len, error);
 }
 
 int
-guest_file_next_event(struct client *client, const struct file_request *request, char **ret_text,
-    size_t *ret_len, struct client_error *error)
+guest_file_next_event(struct guest *guest, const struct file_request *request,
+    const char **ret_text, size_t *ret_len, struct client_error *error)
 {
-	return guest_file_expect(client, request, VMM_GUEST_FILE_EVENT, ret_text, ret_len, error);
+	return guest_file_expect(guest, request, VMM_GUEST_EVENT_CHANGE, ret_text, ret_len, error);
 }
 
 int
@@ -193,51 +258,25 @@ int
 guest_file_read(const struct client_target *target, const struct file_request *request,
     const struct guest_file_reader *reader, struct client_error *error)
 {
-	struct client CLEANUP_CLIENT client = CLIENT_INIT;
-	struct client_piece piece;
-	int r = guest_file_open(target, VMM_GUEST_FILE_READ_REQ, request, &client, error);
+	struct guest CLEANUP_GUEST guest = { 0 };
+	enum vmm_guest_event event = VMM_GUEST_EVENT_DATA;
+	const void *data;
+	size_t len;
+	int r = guest_file_begin(&guest, target, VMM_GUEST_FILE_READ_REQ, request, error);
 
 	while (r == 0) {
-		r = client_receive(&client, &piece);
-		if (r < 0)
-			return guest_file_lost(&client, r, error);
-		switch (piece.type) {
-		case VMM_GUEST_FILE_DATA:
-			r = reader->write(reader->argument, piece.data, piece.len, error);
+		event = guest_wait(&guest, &data, &len);
+		if (event != VMM_GUEST_EVENT_DATA)
 			break;
-		case VMM_GUEST_FILE_DONE:
-			return 0;
-		case VMM_GUEST_FILE_ERR:
-			r = guest_file_refused_piece(request, &piece, error);
-			guest_file_reword(request, r, error);
-			return r;
-		default:
-			return guest_file_lost(&client, -EMSGSIZE, error);
-		}
+		r = reader->write(reader->argument, data, len, error);
 	}
+	if (r == 0 && event != VMM_GUEST_EVENT_END)
+		return guest_file_break(&guest, error);
+	if (r == 0)
+		r = guest_file_end(&guest, request, error);
+	if (r < 0 && event == VMM_GUEST_EVENT_END)
+		guest_file_reword(request, r, error);
 	return r;
-}
-
-/* Waits until there is something to read at SOURCE_FD. Returns 0; 1 if the agent has
- * something to say first, which can only be a refusal; or -errno. */
-static int
-guest_file_wait_source(struct client *client, int source_fd)
-{
-	struct pollfd polls[3] = {
-		{ .fd = source_fd, .events = POLLIN },
-		{ .fd = client->fd, .events = POLLIN },
-		{ .fd = client->target->cancel_fd, .events = POLLIN },
-	};
-	int r;
-
-	client_expect_nothing(client);
-	r = client_poll(client, polls, 3);
-	client_expect_answer(client);
-	if (r < 0)
-		return r;
-	if (polls[2].revents != 0)
-		return -ECANCELED;
-	return polls[1].revents != 0 ? 1 : 0;
 }
 
 /* Goes to the next data of the file FD, *RET_HOLE bytes further on, or to its end; *LEN is made no
@@ -283,66 +322,74 @@ guest_file_read_source(const struct guest_file_source *source, uint8_t *buffer, 
 	return n;
 }
 
+/* Writes what SOURCE has now. Returns 0; 1 where nothing else is to be written; or -errno. */
 static int
-guest_file_send_hole(struct client *client, uint64_t hole)
+guest_file_send(struct guest *guest, const struct guest_file_source *source, int64_t *sent,
+    struct client_error *error)
 {
-	char text[FILE_HOLE_TEXT_MAX];
-	size_t len = file_hole_format(hole, text);
+	int64_t n = vmm_guest_write_fd(guest->handle, source->fd, source->tells_holes);
 
-	return hole > 0 ? client_send(client, VMM_GUEST_FILE_STAT, text, len) : 0;
+	if (n == -EAGAIN)
+		return 0;
+	/* The agent has refused it: why is still to be read. */
+	if (n == -EPIPE)
+		return 1;
+	if (n < 0) {
+		client_fail(error, "can't read %s: %s", source->name, strerror((int)-n));
+		return (int)n;
+	}
+	*sent += n;
+	source->count(source->argument, n);
+	if (n == 0)
+		(void)vmm_guest_eof(guest->handle);
+	return n == 0;
 }
 
-/* Sends DATA frames until the end of the source, then DONE. Returns 0 when it is
- * time to read the answer. */
+/* Sends all that SOURCE has, until there is an end. Returns 0; or -errno where that is this side's.
+ */
 static int
-guest_file_send_all(struct client *client, const struct guest_file_source *source, uint8_t *buffer,
-    int64_t *sent, struct client_error *error)
+guest_file_send_all(struct guest *guest, const struct guest_file_source *source, int64_t *sent,
+    struct client_error *error)
 {
-	uint64_t hole;
-	ssize_t n = 1;
+	enum vmm_guest_event event;
+	bool is_over = false;
+	const void *data;
+	size_t len;
 	int r = 0;
 
-	while (r == 0 && n > 0) {
-		r = guest_file_wait_source(client, source->fd);
-		if (r != 0)
-			break;
-		n = guest_file_read_source(source, buffer, &hole, error);
-		if (n < 0)
-			return (int)n;
-		r = guest_file_send_hole(client, hole);
-		if (r == 0)
-			r = client_send(client, n > 0 ? VMM_GUEST_FILE_DATA : VMM_GUEST_FILE_DONE,
-			    buffer, (size_t)n);
-		if (r == 0) {
-			*sent += (int64_t)hole + n;
-			source->count(source->argument, (int64_t)hole + n);
+	while ((event = guest_next(guest, &data, &len)) != VMM_GUEST_EVENT_END) {
+		if (event != VMM_GUEST_EVENT_NONE)
+			return guest_file_break(guest, error);
+		if (r > 0 && !is_over) {
+			r = guest_file_send(guest, source, sent, error);
+			if (r < 0)
+				return r;
+			is_over = r > 0;
+		}
+		vmm_guest_step(guest->handle);
+		r = guest_poll(
+		    guest, !is_over && vmm_guest_room(guest->handle) > 0 ? source->fd : -1);
+		if (r < 0) {
+			guest_explain(guest, r, error);
+			return r;
 		}
 	}
-	if (r == 1 || client_is_gone(r))
-		return 0;
-	return r < 0 ? guest_file_lost(client, r, error) : 0;
+	return 0;
 }
 
 int
 guest_file_write(const struct client_target *target, const struct file_request *request,
     const struct guest_file_source *source, struct client_error *error)
 {
-	struct client CLEANUP_CLIENT client = CLIENT_INIT;
-	uint8_t *buffer;
+	struct guest CLEANUP_GUEST guest = { 0 };
 	int64_t sent = 0;
-	int r = guest_file_open(target, VMM_GUEST_FILE_WRITE_REQ, request, &client, error);
+	int r = guest_file_begin(&guest, target, VMM_GUEST_FILE_WRITE_REQ, request, error);
 
 	if (r < 0)
 		return r;
-	buffer = malloc(VMM_GUEST_DATA_MAX);
-	if (buffer == NULL) {
-		client_fail(error, "out of memory");
-		return -ENOMEM;
-	}
-	r = guest_file_send_all(&client, source, buffer, &sent, error);
-	free(buffer);
+	r = guest_file_send_all(&guest, source, &sent, error);
 	if (r == 0)
-		r = guest_file_expect(&client, request, VMM_GUEST_FILE_ACK, NULL, NULL, error);
+		r = guest_file_end(&guest, request, error);
 	if (r < 0) {
 		guest_file_reword(request, r, error);
 		source->count(source->argument, -sent);

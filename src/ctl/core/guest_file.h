@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "ctl/core/client.h"
+#include "ctl/core/guest.h"
 #include "protocol/file_request.h"
 
 /* The payload of a request of TYPE in a new block that the caller frees. Returns 0, -EILSEQ
@@ -34,19 +35,19 @@ void guest_file_too_large(const char *path, uint64_t limit, struct client_error 
 int guest_file_open(const struct client_target *target, uint8_t type,
     const struct file_request *request, struct client *client, struct client_error *error);
 
-/* Makes a request of TYPE that is answered by one frame of type ANSWER. Its payload
- * is in a new block that the caller frees, a NUL behind it; RET_TEXT may be NULL. */
+/* Makes a request of TYPE that is answered by one frame of type ANSWER. Its payload, where that
+ * is not ACK, is in a new block that the caller frees, a NUL behind it; else RET_TEXT is NULL. */
 int guest_file_ask(const struct client_target *target, uint8_t type,
     const struct file_request *request, uint8_t answer, char **ret_text, size_t *ret_len,
     struct client_error *error);
 
-/* WATCH: as guest_file_ask(), and leaves the connection open in *RET. */
+/* WATCH: *RET, for guest_close() in any case, is where its events come from. */
 int guest_file_watch(const struct client_target *target, const struct file_request *request,
-    struct client *ret, struct client_error *error);
+    struct guest *ret, struct client_error *error);
 
-/* The next FILE_EVENT of it, in a new block. */
-int guest_file_next_event(struct client *client, const struct file_request *request,
-    char **ret_text, size_t *ret_len, struct client_error *error);
+/* The next FILE_EVENT of it, good until the one behind it. */
+int guest_file_next_event(struct guest *guest, const struct file_request *request,
+    const char **ret_text, size_t *ret_len, struct client_error *error);
 
 /* READ: gives each piece to WRITE, with ARGUMENT, which returns 0 or -errno and then
  * fills in ERROR. */
