@@ -29,8 +29,8 @@
 #define TOP_PERCENT 100.0
 
 /* Lines above the sessions, and those of the table's head and of the cursor. */
-#define TOP_HEAD_LINES 6
-#define TOP_OTHER_LINES 2
+#define TOP_HEAD_LINES 6u
+#define TOP_OTHER_LINES 2u
 
 /* See console_codes(4). The ordinary screen is used, so that the last table stays, and below it
  * what is said of an error. Lines are cut by us: without wrapping (7l) all that is too long would
