@@ -12,7 +12,9 @@ EVERY_REQUEST = [
     ("exec", "true"), ("exec", "-d", "true"), ("shell",), ("attach", "x"), ("logs", "x"), ("sessions",),
     ("forget", "x"), ("kill", "1"), ("ps",), ("status",), ("cat", "/x"), ("ls", "/x"), ("stat", "/x"),
     ("mkdir", "/x"), ("mv", "/x", "/y"), ("rm", "/x"), ("watch", "/x"), ("cp", "vm:/x", "-"),
-    ("cp", "/etc/passwd", "vm:/x"), ("quiesce",), ("thaw",), ("clock-sync",), ("shutdown",),
+    ("cp", "/etc/passwd", "vm:/x"), ("quiesce",), ("thaw",), ("clock-sync",), ("shutdown",), ("restored",),
+    ("doctor",), ("top",), ("wait",), ("forward", "--stdio", "80"), ("ls", "-R", "/x"),
+    ("cp", "-r", "vm:/x", "/nowhere/x"), ("cp", "-r", "/etc/default", "vm:/x"), ("quiesce", "--", "true"),
 ]
 
 

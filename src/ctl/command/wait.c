@@ -69,10 +69,14 @@ wait_run(int count, char **operands)
 	struct client_error error = { "" };
 	uint64_t tell_ms = clock_mono_ms() + WAIT_TELL_MS;
 	struct backoff pause = { 0 };
+	int answer_ms = target_agent()->answer_ms;
 	int r;
 
 	(void)count;
 	(void)operands;
+	if (answer_ms > 0)
+		wait_deadline_ms =
+		    clock_sooner(wait_deadline_ms, clock_mono_ms() + (uint64_t)answer_ms);
 	while ((r = wait_try(&error)) < 0) {
 		int left = clock_poll_timeout(clock_mono_ms(), wait_deadline_ms);
 		int pause_ms;

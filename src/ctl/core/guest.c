@@ -83,6 +83,12 @@ guest_limit(struct guest *guest, int timeout_ms)
 }
 
 void
+guest_expect(struct guest *guest)
+{
+	guest_set(guest, "first_ms", guest->target->answer_ms);
+}
+
+void
 guest_bear(struct guest *guest, uint64_t ms)
 {
 	if (guest->target->quiet != NULL)
@@ -237,6 +243,9 @@ guest_explain(const struct guest *guest, int error, struct client_error *ret)
 	case ETIME:
 		client_fail(ret, "the agent at %s, port %u, did not answer within %g s (--wait)",
 		    address, port, (double)guest->target->answer_ms / GUEST_MS_PER_S);
+		break;
+	case ETIMEDOUT:
+		client_fail(ret, "the agent at %s, port %u, did not answer in time", address, port);
 		break;
 	case EPIPE:
 	case ECONNRESET:

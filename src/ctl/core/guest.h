@@ -32,6 +32,9 @@ void guest_close(struct guest *guest);
  * take so long: silence is not told, and does not end it. */
 void guest_limit(struct guest *guest, int timeout_ms);
 
+/* Silence ends it all the same, after the target's ANSWER_MS: where an answer takes no time. */
+void guest_expect(struct guest *guest);
+
 /* Silence is told MS later than it would be: the request takes its time. */
 void guest_bear(struct guest *guest, uint64_t ms);
 

@@ -284,7 +284,12 @@ facts_ask_status(const struct client_target *target, int timeout_ms, struct fact
 		client_fail(error, "out of memory");
 		return -ENOMEM;
 	}
-	r = control_ask(target, "STATUS_REQ", json, timeout_ms, &answer, error);
+	r = guest_open(&answer.guest, target, error);
+	if (r == 0) {
+		guest_limit(&answer.guest, timeout_ms);
+		guest_expect(&answer.guest);
+		r = control_ask_guest(&answer, "STATUS_REQ", json, error);
+	}
 	free(json);
 	if (r < 0)
 		return r == -ENODATA ? 0 : r;
