@@ -48,6 +48,7 @@ def test_parents_are_made_on_both_sides(ctl, sides):
     ctl.ok("cp", "vm:" + there + "/a/b/f", here + "/new/")
     ctl.ok("cp", "-r", "vm:" + there + "/a", here + "/x/y")
     assert read(here + "/c/d/f") == read(here + "/new/f") == read(here + "/x/y/b/f") == b"data"
+    assert b"what is missing of the way to TARGET is made" in ctl.ok("cp", "--help")
 
 
 def test_no_parent_is_made_for_what_is_not_there(ctl, sides):

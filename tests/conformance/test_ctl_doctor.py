@@ -5,6 +5,8 @@ kernel's configuration on the host."""
 import gzip
 import json
 import os
+import re
+import subprocess
 
 import codec
 from client import Ctl, FakeAgent
@@ -98,6 +100,16 @@ def test_an_agent_that_knows_none_of_it_is_unknown_and_not_wrong():
 def test_no_agent_is_an_error():
     done = Ctl("/nonexistent").run("doctor")
     assert done.code == 1 and not done.stdout and "can't reach" in done.text
+
+
+def test_all_its_questions_together_have_a_minute(tmp_path):
+    """Seen by what it waits for the answers; that none outlasts the whole is a unit's to see."""
+    with FakeAgent(lambda peer: peer.refuse(peer.recv())) as fake:
+        ctl = Ctl(fake.path)
+        trace = ["strace", "-qq", "-o", tmp_path / "trace", "-e", "trace=poll", *ctl.argv("doctor")]
+        subprocess.run(trace, env=ctl.env, stdout=subprocess.DEVNULL, timeout=120, check=False)
+    waits = [int(ms) for ms in re.findall(r"^poll\(.*, \d+, (-?\d+)\)", (tmp_path / "trace").read_text(), re.MULTILINE)]
+    assert min(waits) >= 0 and 30000 < max(waits) <= 60000, waits
 
 
 def test_a_clock_that_is_off_is_wrong_and_ends_with_1():

@@ -268,7 +268,7 @@ class Ending:
         self.wait_end()
 
 
-@pytest.mark.parametrize("action", ["reboot", "halt"])
+@pytest.mark.parametrize("action", ["reboot", "poweroff", "halt"])
 def test_shutdown_has_the_guests_init_end_the_guest_and_the_agent(unified, action):
     ending = Ending(unified, "--on-shutdown=guest")
     done = ending.shutdown(f"--{action}", "--grace", "1")
@@ -288,16 +288,17 @@ def test_shutdown_that_the_guests_init_refuses_is_told(unified):
 
 
 @pytest.mark.parametrize(
-    "options,addr",
+    "options,addr,action",
     [
-        ("--on-shutdown=guest --listen=unix:/agent.sock", "unix:/agent.sock"),
-        ("--on-shutdown=agent", "vsock:1"),
-        ("", "vsock:1"),
+        ("--on-shutdown=guest --listen=unix:/agent.sock", "unix:/agent.sock", "--poweroff"),
+        ("--on-shutdown=guest --listen=unix:/agent.sock", "unix:/agent.sock", ""),
+        ("--on-shutdown=agent", "vsock:1", "--reboot"),
+        ("", "vsock:1", "--poweroff"),
     ],
 )
-def test_shutdown_ends_the_agent_alone(unified, options, addr):
+def test_shutdown_ends_the_agent_alone(unified, options, addr, action):
     ending = Ending(unified, options)
-    assert ending.shutdown("--reboot", "--grace", "1", addr=addr).status == 0
+    assert ending.shutdown(action, "--grace", "1", addr=addr).status == 0
     ending.wait_end()
     assert ending.ran() == ""
 
