@@ -206,7 +206,7 @@ static const struct ending_stage ending_of_service[] = {
 	{ .begin = ending_kill_detached,
 	    .is_over = ending_has_program_ended,
 	    .max_ms = ENDING_PROGRAM_MS,
-	    .late = "who tells the guest's init hangs: going on without it" },
+	    .late = "the program that tells the guest's init hangs: going on without it" },
 	{ .begin = ending_allow_last_words,
 	    .is_over = ending_have_workers_left,
 	    .max_ms = ENDING_WORKERS_MS },
@@ -214,7 +214,9 @@ static const struct ending_stage ending_of_service[] = {
 	    .is_over = ending_have_workers_left,
 	    .max_ms = ENDING_WORKERS_MS },
 	/* A manager that saw us exit first would start us again. */
-	{ .is_over = ending_is_init_heard, .max_ms = ENDING_INIT_MS },
+	{ .is_over = ending_is_init_heard,
+	    .max_ms = ENDING_INIT_MS,
+	    .late = "the guest's init does not end us: going on without it" },
 	{ .begin = ending_exit },
 };
 

@@ -20,7 +20,7 @@ def files(pytestconfig, tmp_path_factory):
 @pytest.fixture(scope="module")
 def hosted(hosting, files):
     initrd, devices = files
-    with hosting("", initrd=initrd, devices=devices) as started:
+    with hosting("systemd.journald.forward_to_console=1", initrd=initrd, devices=devices) as started:
         wait_up(started)
         yield started
 
@@ -120,7 +120,10 @@ def test_stop_ends_the_sessions_and_leaves_nothing(hosted):
 
 def test_shutdown_ends_the_guest_by_systemd_which_ends_the_agent(hosted):
     """The last one: there is no guest behind it. An agent that systemd does not tell of the
-    end waits for 30 s."""
+    end waits for 30 s, and says so."""
     assert hosted.ctl("shutdown").returncode == 0
-    assert hosted.guest.wait_end(120) < 29
-    assert "Kernel panic" not in hosted.guest.console()
+    hosted.guest.wait_end(120)
+    console = hosted.guest.console()
+    assert "Kernel panic" not in console
+    assert "shutting down: the host asked for it" in console, "the journal is shown there"
+    assert "init does not end us" not in console
