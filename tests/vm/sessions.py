@@ -6,7 +6,7 @@ import struct
 
 import state
 
-START, KILL, STDOUT, STDERR, EXIT, STATUS = 0x01, 0x44, 0x10, 0x11, 0x12, 0x50
+START, KILL, ATTACH, STDOUT, STDERR, EXIT, STATUS = 0x01, 0x44, 0x45, 0x10, 0x11, 0x12, 0x50
 MIB = 1024 * 1024
 
 
@@ -32,6 +32,12 @@ def run(guest, *command, **members):
 
 def start(guest, script, **members):
     return run(guest, "sh", "-c", script, **members)
+
+
+def attach(guest, name):
+    """What a host gets that comes to the durable session NAME, up to its end."""
+    request = json.dumps({"name": name, "input": False, "report": True}).encode()
+    return Session(guest.frames(52, (ATTACH, request), seconds=60))
 
 
 def kill(guest, session, signal):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 import state
-from sessions import MIB, counts_peaks, is_running, kill, kill_all, run, start
+from sessions import MIB, attach, counts_peaks, is_running, kill, kill_all, run, start
 
 CGROUP = "/sys/fs/cgroup"
 
@@ -99,6 +99,14 @@ def test_oom_is_reported_and_agent_lives(guest):
     after = state.status(guest)
     assert after["sessions"]["oom"] == before["sessions"]["oom"] + 1
     assert after["worker_deaths"] == before["worker_deaths"]
+
+
+def test_oom_ends_a_durable_session_as_any_other(guest):
+    end = start(guest, "echo up; tail /dev/zero", name="oom", durable={}, limits={"memory_bytes": 16 * MIB})
+    assert (end.code, end.signal, end.out) == (137, 9, "up\n")
+    kept = attach(guest, "oom")
+    assert (kept.code, kept.signal, kept.out) == (137, 9, "up\n")
+    assert kept.exited["reason"] == "oom" and kept.exited["oom_kills"] >= 1
 
 
 def test_oom_of_the_whole_guest_takes_the_session_and_not_the_agent(guest):
