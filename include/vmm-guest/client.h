@@ -87,6 +87,8 @@ enum vmm_guest_event {
 	VMM_GUEST_EVENT_LEFT = 9,   /* last: the durable session goes on without us, as asked */
 	VMM_GUEST_EVENT_END = 10,   /* last: vmm_guest_result() says how it ended */
 	VMM_GUEST_EVENT_QUIET = 11, /* nothing of an answer for "quiet_ms"; it is gone on with */
+	VMM_GUEST_EVENT_LOST = 12,  /* a durable session's connection, why in words: another one is
+				     * made, and STATUS `attached` comes once it is there */
 };
 
 /* How far an operation has come. */
@@ -251,8 +253,10 @@ VMM_GUEST_API int vmm_guest_wait(
 VMM_GUEST_API int vmm_guest_begin(struct vmm_guest *guest, const char *frame, const char *json);
 
 /* The next of what has happened, with its bytes, or its JSON with a NUL behind it. Call it until
- * there is no more after whatever has brought bytes in: until then no further ones are taken,
- * by which a guest that writes faster than its host reads is slowed down. */
+ * there is no more after whatever has brought bytes in. What it gave out stands until it is called
+ * again, whatever else is called meanwhile but what begins, ends or frees; and until then nothing
+ * is received, by which a guest that writes faster than its host reads is slowed down. Of output,
+ * and of a file, a frame of up to 256 KiB is given out whole. */
 VMM_GUEST_API enum vmm_guest_event vmm_guest_next(
     struct vmm_guest *guest, const void **ret_data, size_t *ret_len);
 
@@ -266,8 +270,8 @@ VMM_GUEST_API int vmm_guest_result(const struct vmm_guest *guest);
  * nobody reads it any more, -ENOMEM. */
 VMM_GUEST_API int vmm_guest_write(struct vmm_guest *guest, const void *data, size_t len);
 
-/* The same of an upload from a descriptor: what one read(2) of FD gives, without a copy of it in
- * between. HOLES as in vmm_guest_put_fd(). Returns how many bytes of the file were taken, holes
+/* The same from a descriptor: what one read(2) of FD gives, without a copy of it in between. HOLES
+ * as in vmm_guest_put_fd(), of an upload. Returns how many bytes were taken, of a file the holes
  * too; 0 at the end, which vmm_guest_eof() is still to tell; or -errno: as vmm_guest_write(),
  * -EAGAIN where there is no room or FD has nothing yet, or of read(2). */
 VMM_GUEST_API int64_t vmm_guest_write_fd(struct vmm_guest *guest, int fd, int holes);
@@ -314,6 +318,10 @@ VMM_GUEST_API int vmm_guest_timeout_ms(const struct vmm_guest *guest);
 /* Connects, sends and receives as far as that goes without a wait, and sees to what is due. What
  * goes wrong is the operation's end. */
 VMM_GUEST_API void vmm_guest_step(struct vmm_guest *guest);
+
+/* The same where poll(2) has found REVENTS of the descriptor: what it has not found is not tried,
+ * but for what waits to be sent. */
+VMM_GUEST_API void vmm_guest_step_found(struct vmm_guest *guest, int revents);
 
 /* ---- with bytes that the caller carries ------------------------------------- */
 

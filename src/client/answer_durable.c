@@ -12,6 +12,7 @@
 #include "client/errno_name.h"
 #include "client/handle.h"
 #include "platform/clock.h"
+#include "platform/text.h"
 #include "protocol/frame.h"
 
 #define DURABLE_FIRST_MS 50
@@ -30,6 +31,7 @@ static bool
 answer_durable_rewind(struct vmm_guest *guest, const struct report *report)
 {
 	struct durable *session = &guest->session;
+	char text[TEXT_BYTES_MAX];
 	uint64_t missing;
 
 	if (!report->stdin_open) {
@@ -37,8 +39,9 @@ answer_durable_rewind(struct vmm_guest *guest, const struct report *report)
 		return true;
 	}
 	if (resend_rewind(&session->input, report->stdin_bytes, &missing) < 0) {
-		handle_end_failed(guest, -ENODATA,
-		    "%" PRIu64 " bytes of the input were lost with the connection", missing);
+		text_format_bytes(text, missing);
+		handle_end_failed(
+		    guest, -ENODATA, "%s of the input were lost with the connection", text);
 		return false;
 	}
 	/* A terminal has taken it for a key: one that was typed is not typed again. */
@@ -66,15 +69,14 @@ answer_durable_attached(struct vmm_guest *guest, const struct report *report)
 static void
 answer_durable_detached(struct vmm_guest *guest, const struct report *report)
 {
-	bool is_unasked = report->why != NULL && report->why[0] != '\0';
+	const char *why = report->why != NULL ? report->why : "";
 
-	if (is_unasked && strcmp(report->why, DURABLE_WORKER_LOST) == 0)
-		vmm_guest_hangup(guest, 0);
-	else if (is_unasked)
-		handle_end_failed(
-		    guest, -ECONNABORTED, "the agent let go of the session: %s", report->why);
-	else
+	if (guest->leaves)
 		handle_end(guest, VMM_GUEST_EVENT_LEFT, 0);
+	else if (why[0] == '\0' || strcmp(why, DURABLE_WORKER_LOST) == 0)
+		vmm_guest_hangup(guest, 0);
+	else
+		handle_end_failed(guest, -ECONNABORTED, "the agent let go of the session: %s", why);
 }
 
 static bool
@@ -179,6 +181,7 @@ answer_durable_lose(struct vmm_guest *guest)
 	if (answer_durable_ask(guest) < 0)
 		return false;
 	guest->awaits_attached = true;
+	guest->lost_is_due |= is_news;
 	guest->out.detach_is_due = guest->leaves;
 	handle_connect_at(
 	    guest, now + backoff_next_ms(&guest->backoff, DURABLE_FIRST_MS, DURABLE_MAX_MS));

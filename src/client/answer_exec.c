@@ -37,6 +37,13 @@ answer_keep(struct vmm_guest *guest, struct piece *piece)
 	piece->len = guest->answer.len;
 }
 
+/* Whether PIECE, the first of a frame, begins with FRONT. */
+static bool
+answer_exec_begins(const struct piece *piece, const char *front)
+{
+	return piece->len >= strlen(front) && memcmp(piece->data, front, strlen(front)) == 0;
+}
+
 /* ---- EXIT ------------------------------------------------------------------ */
 
 /* The words that the agent has said, without the last newline; "" where it said none. */
@@ -151,10 +158,27 @@ answer_exec_is_agents(const struct vmm_guest *guest, const struct frame_exit *en
 	return is_own_code;
 }
 
+/* The program has ended, and what it said last was held. */
 static enum vmm_guest_event
-answer_exec_exit(struct vmm_guest *guest, const struct piece *piece)
+answer_exec_ended(struct vmm_guest *guest, struct piece *piece)
+{
+	struct buffer words = guest->words;
+
+	guest->words = guest->text;
+	guest->text = words;
+	handle_end(guest, VMM_GUEST_EVENT_END, guest->exit.code);
+	if (words.len == 0 || guest->operation->kind != OPERATION_PROGRAM)
+		return VMM_GUEST_EVENT_NONE;
+	piece->data = (const uint8_t *)words.data;
+	piece->len = words.len;
+	return VMM_GUEST_EVENT_STDERR;
+}
+
+static enum vmm_guest_event
+answer_exec_exit(struct vmm_guest *guest, struct piece *piece)
 {
 	const struct frame_exit *end = &guest->exit;
+	enum vmm_guest_event event = VMM_GUEST_EVENT_NONE;
 
 	if (frame_exit_parse(piece->data, piece->len, &guest->exit) < 0) {
 		handle_end_failed(
@@ -166,19 +190,13 @@ answer_exec_exit(struct vmm_guest *guest, const struct piece *piece)
 	else if (answer_exec_is_agents(guest, end))
 		answer_exec_refused(guest, end->code);
 	else
-		handle_end(guest, VMM_GUEST_EVENT_END, end->code);
+		event = answer_exec_ended(guest, piece);
 	/* Or another connection is made. */
 	guest->has_exit = !handle_is_busy(guest);
-	return VMM_GUEST_EVENT_NONE;
+	return event;
 }
 
 /* ---- STATUS ---------------------------------------------------------------- */
-
-static bool
-answer_exec_begins(const struct piece *piece, const char *front)
-{
-	return piece->len >= strlen(front) && memcmp(piece->data, front, strlen(front)) == 0;
-}
 
 /* Which event it is. The agent writes it first: then the rest need not be read for that. */
 static enum report_event
@@ -224,34 +242,28 @@ answer_exec_status(struct vmm_guest *guest, struct piece *piece)
 
 /* ---- output ---------------------------------------------------------------- */
 
-/* Whether STDERR is the agent's own words, or may be. */
+/* Whether STDERR is the agent's own words, or may be: of a program that runs, that its worker was
+ * lost. */
 static bool
-answer_exec_holds(const struct vmm_guest *guest)
+answer_exec_holds(const struct vmm_guest *guest, const struct piece *piece)
 {
-	return guest->operation->kind != OPERATION_PROGRAM || !guest->has_begun;
+	return guest->operation->kind != OPERATION_PROGRAM || !guest->has_begun ||
+	       answer_exec_begins(piece, ANSWER_LOST ": ");
 }
 
-/* Keeps what may be the agent's words. Returns whether it does. */
+/* Keeps what may be the agent's words. Those on a program are one frame, and nothing but EXIT is
+ * behind it. Returns whether it does. */
 static bool
 answer_exec_hold(struct vmm_guest *guest, const struct piece *piece)
 {
-	if (guest->frame.len > ANSWER_WORDS_MAX ||
+	bool is_program = guest->operation->kind == OPERATION_PROGRAM;
+
+	if (piece->len == 0 || (is_program && !(piece->is_first && piece->is_last)) ||
 	    buffer_add(&guest->words, piece->data, piece->len, ANSWER_WORDS_MAX) < 0)
 		return false;
-	if (guest->operation->kind == OPERATION_PROGRAM && piece->is_last)
+	if (is_program)
 		guest->words_ms = clock_mono_ms() + ANSWER_WORDS_MS;
 	return true;
-}
-
-/* The agent's words on a program that ran are one frame, and nothing but EXIT is behind it: what
- * may be that is kept, though it is given out. */
-static void
-answer_exec_look_for_loss(struct vmm_guest *guest, const struct piece *piece)
-{
-	if (piece->is_first || piece->type != VMM_GUEST_STDERR)
-		guest->words.len = 0;
-	if (piece->type == VMM_GUEST_STDERR && guest->frame.len <= ANSWER_WORDS_MAX)
-		(void)buffer_add(&guest->words, piece->data, piece->len, ANSWER_WORDS_MAX);
 }
 
 static enum vmm_guest_event
@@ -263,11 +275,10 @@ answer_exec_output(struct vmm_guest *guest, struct piece *piece)
 		durable_take_words(&guest->session, piece->data, piece->len);
 		return VMM_GUEST_EVENT_NONE;
 	}
-	if (is_error && answer_exec_holds(guest) && answer_exec_hold(guest, piece))
+	if (is_error && answer_exec_holds(guest, piece) && answer_exec_hold(guest, piece))
 		return VMM_GUEST_EVENT_NONE;
 	guest->is_answered = true;
 	guest->has_begun = true;
-	answer_exec_look_for_loss(guest, piece);
 	if (guest->is_durable && !answer_durable_take(guest, piece))
 		return VMM_GUEST_EVENT_NONE;
 	if (is_error)
@@ -283,11 +294,14 @@ answer_exec_words_are_due(const struct vmm_guest *guest)
 {
 	struct frame_header next;
 
-	if (guest->words.len == 0 || guest->has_begun || guest->reader.payload_left > 0 ||
-	    guest->operation->kind != OPERATION_PROGRAM ||
-	    frame_reader_look(&guest->reader, &next) < 0 || next.type == VMM_GUEST_EXIT)
+	if (guest->words.len == 0 || guest->operation->kind != OPERATION_PROGRAM)
 		return false;
-	return next.type != VMM_GUEST_STDERR || next.len + guest->words.len > ANSWER_WORDS_MAX;
+	if (guest->reader.payload_left > 0)
+		return guest->frame.type != VMM_GUEST_EXIT;
+	/* Nothing comes any more. Of a session that goes on they come again. */
+	if (frame_reader_look(&guest->reader, &next) < 0)
+		return guest->has_ended && !guest->session.is_known;
+	return next.type != VMM_GUEST_EXIT;
 }
 
 enum vmm_guest_event

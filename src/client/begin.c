@@ -56,7 +56,9 @@ begin_look_at_start(struct vmm_guest *guest, const char *json, size_t len)
 		return;
 	guest->is_durable = request.is_durable;
 	(void)strlcpy(session->name, request.name, sizeof(session->name));
-	session->wants_input = request.stdin_open;
+	/* Who starts it holds the input, be there none. */
+	session->wants_input = true;
+	session->stdin_closed = !request.stdin_open;
 	session->wants_report = request.report;
 	session->tty = request.tty;
 	start_done(&request);
@@ -256,6 +258,9 @@ begin_reset(struct vmm_guest *guest, const struct operation *operation, bool goe
 	guest->said = 0;
 	guest->has_size = false;
 	guest->attached_ms = 0;
+	guest->lost_is_due = false;
+	guest->is_given = false;
+	guest->shown_later = 0;
 	guest->is_answered = (operation->flags & OPERATION_PROMPT) == 0;
 	guest->awaits_attached = false;
 	guest->session = (struct durable){ 0 };

@@ -4,11 +4,13 @@
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "client/handle.h"
 #include "client/hint.h"
 #include "platform/clock.h"
+#include "platform/text.h"
 
 #define DUE_MS_PER_S 1000
 
@@ -35,7 +37,7 @@ due_is_agents_turn(const struct vmm_guest *guest)
 	bool is_upload = guest->operation->kind == OPERATION_FILE &&
 			 (guest->operation->flags & OPERATION_INPUT) != 0;
 
-	if (!due_has_connection(guest) || guest->reader.tail != guest->reader.head)
+	if (!due_has_connection(guest) || !guest->is_dry)
 		return false;
 	/* What is behind it has to wait for its turn. */
 	if (is_upload)
@@ -65,7 +67,8 @@ due_is_quiet(const struct vmm_guest *guest)
 	if (is_upload && guest->turns_count == 0 && !guest->out.has_eof && outbound_is_empty(guest))
 		return false;
 	return (guest->state == HANDLE_SHAKES || guest->state == HANDLE_TALKS) &&
-	       !guest->has_ended && guest->reached < VMM_GUEST_REACHED_ANSWER;
+	       !guest->has_ended &&
+	       (guest->reached < VMM_GUEST_REACHED_ANSWER || guest->awaits_attached);
 }
 
 static uint64_t
@@ -108,6 +111,7 @@ due_ms(const struct vmm_guest *guest)
 		return CLOCK_NEVER;
 	if (guest->has_ended)
 		return 0;
+	due = clock_sooner(due, guest->reconnect_ms);
 	due = clock_sooner(due, due_connect_ms(guest));
 	due = clock_sooner(due, due_answer_ms(guest));
 	due = clock_sooner(due, due_quiet_ms(guest, OPTION_FIRST_MS));
@@ -137,25 +141,53 @@ due_seconds(const struct vmm_guest *guest, enum handle_option option)
 	return (double)guest->options[option] / DUE_MS_PER_S;
 }
 
-static void
-due_unreached(struct vmm_guest *guest, int error)
+/* Why nobody was reached, in words. Returns ERROR as the operation's result. */
+static int
+due_format_unreached(const struct vmm_guest *guest, int error, char *text, size_t size)
 {
 	bool is_device = guest->state == HANDLE_SHAKES;
+	bool is_vsock = guest->address_text != NULL && guest->address.kind == ADDRESS_VSOCK;
 
 	/* A device that closes with bytes unread resets the connection, unix(7). */
-	if (error == 0 || (is_device && (error == ECONNRESET || error == EPIPE)))
-		handle_end_failed(guest, -ECONNREFUSED,
+	if (error == 0 || (is_device && (error == ECONNRESET || error == EPIPE))) {
+		(void)text_format(text, size,
 		    "nobody answers at %s, port %u, in the guest; has the agent started?",
 		    due_who(guest), vmm_guest_port(guest));
-	else if (error == ETIMEDOUT)
-		handle_end_failed(guest, -error,
+		return -ECONNREFUSED;
+	}
+	if (error == ETIMEDOUT)
+		(void)text_format(text, size,
 		    "the agent at %s, port %u, did not answer within %g s", due_who(guest),
 		    vmm_guest_port(guest), due_seconds(guest, OPTION_CONNECT_MS));
 	else
-		handle_end_failed(guest, -error, "can't reach the agent at %s, port %u: %s%s",
+		(void)text_format(text, size, "can't reach the agent at %s, port %u: %s%s",
 		    due_who(guest), vmm_guest_port(guest), strerror(error),
-		    hint_unreached(error,
-			guest->address_text != NULL && guest->address.kind == ADDRESS_VSOCK));
+		    hint_unreached(error, is_vsock));
+	return -error;
+}
+
+static void
+due_unreached(struct vmm_guest *guest, int error)
+{
+	char text[HANDLE_ERROR_MAX];
+	int r = due_format_unreached(guest, error, text, sizeof(text));
+
+	handle_end_failed(guest, r, "%s", text);
+}
+
+/* The time in which a session may be come back to is over. */
+static void
+due_give_up(struct vmm_guest *guest)
+{
+	const struct durable *session = &guest->session;
+	char number[32];
+
+	(void)text_format(number, sizeof(number), "%" PRIu64, session->session);
+	handle_end_failed(guest, -ECONNRESET,
+	    "could not come back to session %s%s%s within %g s: %s",
+	    session->name[0] != '\0' ? "'" : "number ",
+	    session->name[0] != '\0' ? session->name : number, session->name[0] != '\0' ? "'" : "",
+	    due_seconds(guest, OPTION_RECONNECT_MS), guest->why);
 }
 
 /* Without an address the caller makes the connections: he is told when. */
@@ -188,6 +220,10 @@ due_act(struct vmm_guest *guest)
 		return;
 	if (now >= guest->deadline_ms) {
 		due_end(guest);
+		return;
+	}
+	if (now >= guest->reconnect_ms) {
+		due_give_up(guest);
 		return;
 	}
 	if (now >= due_answer_ms(guest)) {
@@ -239,6 +275,24 @@ due_may_pass(int error)
 	}
 }
 
+/* Why a durable session has no connection. */
+static void
+due_look_why(struct vmm_guest *guest, bool is_unasked)
+{
+	const char *words = guest->session.words;
+
+	if (is_unasked) {
+		(void)due_format_unreached(guest, guest->end_error, guest->why, sizeof(guest->why));
+		return;
+	}
+	if (words[0] == '\0' && guest->awaits_attached)
+		words = "the agent did not answer";
+	else if (words[0] == '\0')
+		words = guest->end_error != 0 ? strerror(guest->end_error)
+					      : "the agent closed the connection";
+	(void)strlcpy(guest->why, words, sizeof(guest->why));
+}
+
 void
 due_lose(struct vmm_guest *guest)
 {
@@ -249,6 +303,8 @@ due_lose(struct vmm_guest *guest)
 	/* A device whose guest nobody listens in hangs up, whatever waits there to be read. */
 	if (guest->state == HANDLE_SHAKES && (error == ECONNRESET || error == EPIPE))
 		error = 0;
+	if (guest->is_durable)
+		due_look_why(guest, is_unasked);
 	if (guest->is_durable ? answer_durable_lose(guest) : more_lose(guest))
 		return;
 	if (is_unasked)
@@ -259,9 +315,7 @@ due_lose(struct vmm_guest *guest)
 	else if (is_unasked && guest->reconnect_ms == CLOCK_NEVER)
 		due_unreached(guest, error);
 	else if (guest->reconnect_ms != CLOCK_NEVER)
-		handle_end_failed(guest, -ECONNRESET,
-		    "the connection was lost, and session %s could not be come back to within %g s",
-		    guest->session.name, due_seconds(guest, OPTION_RECONNECT_MS));
+		due_give_up(guest);
 	else
 		handle_end_failed(guest, -ECONNRESET,
 		    "the connection to the agent at %s, port %u, ended before the answer to %s was "

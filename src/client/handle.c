@@ -235,6 +235,7 @@ handle_connect_at(struct vmm_guest *guest, uint64_t try_ms)
 	guest->has_answered = false;
 	guest->has_sent = false;
 	guest->has_ended = false;
+	guest->is_dry = true;
 	guest->end_error = 0;
 	guest->lack = (struct io_lack){ .max_ms = HANDLE_LACK_MS };
 	guest->words_ms = CLOCK_NEVER;

@@ -24,15 +24,17 @@
 #include "vmm-guest/client.h"
 #include "vmm-guest/protocol.h"
 
-/* What is received at once, and what waits to be sent but for a first frame; of an upload that is
- * a frame of the largest size. */
-#define HANDLE_READ_MAX (64u * 1024)
-#define HANDLE_SEND_MAX (64u * 1024)
-#define HANDLE_UPLOAD_MAX (VMM_GUEST_HEADER_LEN + VMM_GUEST_DATA_MAX + HANDLE_SPARE)
-
 /* What is left free of input for the frames that overtake it, each of at most 13 bytes. */
 #define HANDLE_SPARE 256
+
+/* What is received at once: two frames of the largest size that an agent sends, as moving what is
+ * left of one to the front is then rare; and what waits to be sent but for a first frame: one of
+ * input, of an upload of the largest size. */
+#define HANDLE_READ_MAX (2 * (VMM_GUEST_HEADER_LEN + VMM_GUEST_DATA_MAX))
+#define HANDLE_SEND_MAX (VMM_GUEST_HEADER_LEN + 64u * 1024 + HANDLE_SPARE)
+#define HANDLE_UPLOAD_MAX (VMM_GUEST_HEADER_LEN + VMM_GUEST_DATA_MAX + HANDLE_SPARE)
 #define HANDLE_ERROR_MAX (5u * 1024) /* the agent's words have paths in them */
+#define HANDLE_WHY_MAX 512
 #define HANDLE_SIGNALS_MAX 16
 #define HANDLE_TURNS_MAX 1024
 
@@ -146,12 +148,14 @@ struct vmm_guest {
 	 * no answer comes: something else between us may have passed it on. */
 	bool sends_ahead;
 	struct durable session;
-	struct buffer answer;	 /* the last JSON */
-	struct buffer kept[3];	 /* STDOUT, STDERR, DATA of the blocking functions */
-	struct backoff backoff;	 /* of tries to connect */
-	uint64_t reconnect_ms;	 /* a durable session's connection is lost: until when to try */
-	uint64_t reconnect_mark; /* how far it had come when it was last attached to */
-	uint64_t attached_ms;	 /* and when that was; 0: never */
+	struct buffer answer;	  /* the last JSON */
+	struct buffer kept[3];	  /* STDOUT, STDERR, DATA of the blocking functions */
+	struct backoff backoff;	  /* of tries to connect */
+	uint64_t reconnect_ms;	  /* a durable session's connection is lost: until when to try */
+	uint64_t reconnect_mark;  /* how far it had come when it was last attached to */
+	uint64_t attached_ms;	  /* and when that was; 0: never */
+	bool lost_is_due;	  /* to be told */
+	char why[HANDLE_WHY_MAX]; /* there is no connection, in words */
 
 	/* ---- of the connection */
 	int fd;
@@ -164,12 +168,16 @@ struct vmm_guest {
 	bool has_sent;	/* something of the request */
 	bool has_ended; /* nothing more comes than what was received */
 	int end_error;
-	bool awaits_attached; /* ATTACH is not answered: nothing else goes out */
-	uint64_t progress_ms; /* when something came, or went, last */
-	uint64_t words_ms;    /* when words that are held are a program's after all */
-	struct io_lack lack;  /* of the kernel's memory */
-	struct buffer words;  /* of STDERR before it is known whose they are */
-	bool words_are_due;   /* they are a program's: to be given out */
+	bool is_dry;   /* vmm_guest_next() had nothing more to give out since bytes came last */
+	bool is_given; /* what it gave out last stands in the buffer, until it is called again */
+	size_t shown_later;	 /* so much of it is output */
+	bool awaits_attached;	 /* ATTACH is not answered: nothing else goes out */
+	uint64_t progress_ms;	 /* when something came, or went, last */
+	uint64_t words_ms;	 /* when words that are held are a program's after all */
+	struct io_lack lack;	 /* of the kernel's memory */
+	uint64_t short_until_ms; /* little is sent at once until then, for want of it */
+	struct buffer words;	 /* of STDERR before it is known whose they are */
+	bool words_are_due;	 /* they are a program's: to be given out */
 	struct outbound out;
 	struct frame_reader reader;
 	struct frame_header frame; /* that is being given out */

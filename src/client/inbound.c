@@ -30,6 +30,9 @@ inbound_room(struct vmm_guest *guest, uint8_t **ret)
 
 	if (!handle_is_busy(guest) || guest->has_ended || guest->state == HANDLE_CONNECTS)
 		return 0;
+	/* What was given out stands in the buffer. */
+	if (guest->is_given)
+		return 0;
 	if (reader->buffer == NULL) {
 		reader->buffer = malloc(INBOUND_SIZE);
 		reader->size = INBOUND_SIZE;
@@ -45,6 +48,7 @@ void
 inbound_received(struct vmm_guest *guest, size_t len)
 {
 	frame_reader_received(&guest->reader, len);
+	guest->is_dry = false;
 	if (guest->state == HANDLE_TALKS)
 		handle_reach(guest, VMM_GUEST_REACHED_ANSWER);
 	guest->progress_ms = clock_mono_ms();
@@ -154,7 +158,7 @@ inbound_is_endless(struct vmm_guest *guest)
 	return guest->said > INBOUND_SAID_MAX;
 }
 
-/* Whether as much of the frame has come as its observer is to see. */
+/* Whether as much of the frame has come as is given out at once, and as its observer is to see. */
 static bool
 inbound_may_begin(const struct vmm_guest *guest)
 {
@@ -162,7 +166,11 @@ inbound_may_begin(const struct vmm_guest *guest)
 	struct frame_header next;
 	size_t shown;
 
-	if (guest->observer == NULL || guest->has_ended || frame_reader_look(reader, &next) < 0)
+	if (frame_reader_look(reader, &next) < 0)
+		return true;
+	if (inbound_is_stream(next.type) && next.len <= VMM_GUEST_DATA_MAX)
+		return reader->tail - reader->head >= VMM_GUEST_HEADER_LEN + next.len;
+	if (guest->observer == NULL || guest->has_ended)
 		return true;
 	shown = next.len < VMM_GUEST_OBSERVED ? next.len : VMM_GUEST_OBSERVED;
 	return reader->tail - reader->head >= VMM_GUEST_HEADER_LEN + shown;
@@ -213,10 +221,23 @@ inbound_release_words(struct vmm_guest *guest, struct piece *ret)
 	guest->words_are_due = false;
 	guest->words_ms = CLOCK_NEVER;
 	guest->has_begun = true;
+	ret->type = VMM_GUEST_STDERR;
 	ret->data = (const uint8_t *)guest->words.data;
 	ret->len = guest->words.len;
 	guest->words.len = 0;
-	return VMM_GUEST_EVENT_STDERR;
+	if (guest->is_durable)
+		(void)answer_durable_take(guest, ret);
+	return ret->len > 0 ? VMM_GUEST_EVENT_STDERR : VMM_GUEST_EVENT_NONE;
+}
+
+/* The connection of a durable session was lost. */
+static enum vmm_guest_event
+inbound_tell_lost(struct vmm_guest *guest, struct piece *ret)
+{
+	guest->lost_is_due = false;
+	ret->data = (const uint8_t *)guest->why;
+	ret->len = strlen(guest->why);
+	return VMM_GUEST_EVENT_LOST;
 }
 
 static enum vmm_guest_event
@@ -281,17 +302,21 @@ inbound_next(struct vmm_guest *guest, struct piece *ret)
 			guest->quiet_is_due = false;
 			return VMM_GUEST_EVENT_QUIET;
 		}
+		if (guest->lost_is_due)
+			return inbound_tell_lost(guest, ret);
 		if (guest->words_are_due)
-			return inbound_release_words(guest, ret);
-		if (guest->state == HANDLE_TALKS)
+			event = inbound_release_words(guest, ret);
+		else if (guest->state == HANDLE_TALKS)
 			event = inbound_event(guest, ret, &is_dry);
-		if (!is_dry || !handle_is_busy(guest))
+		if (event != VMM_GUEST_EVENT_NONE || !is_dry || !handle_is_busy(guest))
 			continue;
+		guest->is_dry = true;
 		if (!guest->has_ended)
 			return VMM_GUEST_EVENT_NONE;
 		due_lose(guest);
 		due_act(guest);
-		if (guest->state == HANDLE_CONNECTS && !guest->connect_is_due)
+		if (guest->state == HANDLE_CONNECTS && !guest->connect_is_due &&
+		    !guest->lost_is_due)
 			return VMM_GUEST_EVENT_NONE;
 	}
 	return event;
@@ -311,12 +336,16 @@ vmm_guest_next(struct vmm_guest *guest, const void **ret_data, size_t *ret_len)
 	struct piece piece = { 0 };
 	enum vmm_guest_event event = VMM_GUEST_EVENT_NONE;
 
+	guest->is_given = false;
 	if (guest->state != HANDLE_IDLE && guest->state != HANDLE_TOLD)
 		event = inbound_next(guest, &piece);
 	/* What was taken on the way to an end went with it. */
 	if (!inbound_has_bytes(event))
 		piece.len = 0;
-	*ret_data = inbound_has_bytes(event) ? piece.data : NULL;
+	guest->is_given = inbound_has_bytes(event);
+	guest->shown_later =
+	    event == VMM_GUEST_EVENT_STDOUT || event == VMM_GUEST_EVENT_STDERR ? piece.len : 0;
+	*ret_data = guest->is_given ? piece.data : NULL;
 	*ret_len = piece.len;
 	return event;
 }

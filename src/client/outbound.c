@@ -176,17 +176,19 @@ outbound_put_signals(struct vmm_guest *guest)
 	return r;
 }
 
-/* All output below the session's offset was given out. */
+/* All output below the session's offset was given out, and the caller is done with it but for the
+ * last. */
 static int
 outbound_put_ack(struct vmm_guest *guest)
 {
 	struct durable *session = &guest->session;
+	uint64_t shown = session->offset - guest->shown_later;
 	uint8_t payload[VMM_GUEST_OUTPUT_ACK_LEN];
 
-	if (!session->holds || session->offset < session->ack_due)
+	if (!session->holds || shown < session->ack_due)
 		return 0;
-	session->ack_due = session->offset + DURABLE_ACK_EVERY;
-	frame_output_ack_format(payload, session->offset);
+	session->ack_due = shown + DURABLE_ACK_EVERY;
+	frame_output_ack_format(payload, shown);
 	return outbound_put(guest, VMM_GUEST_OUTPUT_ACK, payload, sizeof(payload));
 }
 
@@ -306,7 +308,7 @@ vmm_guest_room(const struct vmm_guest *guest)
 	if (guest->is_durable)
 		return resend_room(&guest->session.input);
 	/* What is told a connection that comes to nothing would be lost with it. */
-	if (!guest->has_sent)
+	if (!guest->has_sent || guest->out.is_deaf)
 		return 0;
 	return outbound_space(guest);
 }
@@ -373,6 +375,7 @@ static int64_t
 outbound_read(struct vmm_guest *guest, int fd, bool tells_holes)
 {
 	struct outbound *out = &guest->out;
+	uint8_t type = outbound_is_upload(guest) ? VMM_GUEST_FILE_DATA : VMM_GUEST_STDIN;
 	size_t len = outbound_space(guest);
 	char text[FILE_HOLE_TEXT_MAX];
 	uint64_t hole = 0;
@@ -394,11 +397,30 @@ outbound_read(struct vmm_guest *guest, int fd, bool tells_holes)
 	if (n < 0 && hole == 0)
 		return -errno;
 	if (n > 0) {
-		frame_header_format(out->data + out->len, VMM_GUEST_FILE_DATA, (uint32_t)n);
+		frame_header_format(out->data + out->len, type, (uint32_t)n);
 		outbound_observe(guest, out->data + out->len, VMM_GUEST_HEADER_LEN + (size_t)n);
 		out->len += VMM_GUEST_HEADER_LEN + (size_t)n;
 	}
 	return (int64_t)hole + (n > 0 ? n : 0);
+}
+
+/* The same of a durable session, to where it is kept. */
+static int64_t
+outbound_read_kept(struct vmm_guest *guest, int fd)
+{
+	size_t len;
+	uint8_t *place = resend_place(&guest->session.input, &len);
+	ssize_t n;
+
+	if (place == NULL)
+		return -ENOMEM;
+	do
+		n = read(fd, place, len);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	guest->session.input.end += (uint64_t)n;
+	return n;
 }
 
 int64_t
@@ -406,13 +428,17 @@ vmm_guest_write_fd(struct vmm_guest *guest, int fd, int holes)
 {
 	int64_t n;
 
-	if (!outbound_has_input(guest) || !outbound_is_upload(guest) || guest->out.has_eof)
-		return handle_fail(guest, -EINVAL, "there is no upload that takes input");
+	if (!outbound_has_input(guest) || (holes != 0 && !outbound_is_upload(guest)) ||
+	    guest->out.has_eof)
+		return handle_fail(guest, -EINVAL, "there is nothing that takes input");
 	if (!handle_is_busy(guest) || !outbound_is_read(guest))
 		return handle_fail(guest, -EPIPE, "nobody reads the input any more");
 	if (vmm_guest_room(guest) == 0)
 		return -EAGAIN;
-	n = outbound_read(guest, fd, holes != 0);
+	/* What was said before it stands in front of it, too. */
+	n = guest->is_durable ? outbound_read_kept(guest, fd) : outbound_put_signals(guest);
+	if (n == 0 && !guest->is_durable)
+		n = outbound_read(guest, fd, holes != 0);
 	if (n == -EAGAIN)
 		return n;
 	if (n < 0)

@@ -24,18 +24,31 @@ resend_room(const struct resend *resend)
 	return waits < RESEND_UNSENT_MAX ? RESEND_UNSENT_MAX - (size_t)waits : 0;
 }
 
-int
-resend_put(struct resend *resend, const uint8_t *data, size_t len)
+uint8_t *
+resend_place(struct resend *resend, size_t *ret_room)
 {
 	size_t place = resend->end % RESEND_SIZE;
-	size_t first = RESEND_SIZE - place;
+	size_t room = resend_room(resend);
 
 	if (resend->ring == NULL)
 		resend->ring = malloc(RESEND_SIZE);
 	if (resend->ring == NULL)
+		return NULL;
+	*ret_room = room < RESEND_SIZE - place ? room : RESEND_SIZE - place;
+	return resend->ring + place;
+}
+
+int
+resend_put(struct resend *resend, const uint8_t *data, size_t len)
+{
+	size_t first;
+	uint8_t *place = resend_place(resend, &first);
+
+	if (place == NULL)
 		return -ENOMEM;
+	first = RESEND_SIZE - (size_t)(place - resend->ring);
 	first = first < len ? first : len;
-	memcpy(resend->ring + place, data, first);
+	memcpy(place, data, first);
 	memcpy(resend->ring, data + first, len - first);
 	resend->end += len;
 	return 0;

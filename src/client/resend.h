@@ -41,6 +41,10 @@ size_t resend_room(const struct resend *resend);
 /* Puts LEN bytes in, for which there is room. Returns 0 or -ENOMEM. */
 int resend_put(struct resend *resend, const uint8_t *data, size_t len);
 
+/* Where the next bytes may be put, *RET_ROOM of them at most, of which END is then told; NULL: no
+ * memory. */
+uint8_t *resend_place(struct resend *resend, size_t *ret_room);
+
 /* Copies up to MAX of the next bytes to be sent to DATA; returns how many. They count as
  * sent from then on. */
 size_t resend_take(struct resend *resend, uint8_t *data, size_t max);

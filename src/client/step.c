@@ -10,6 +10,9 @@
 #include "client/handle.h"
 #include "platform/clock.h"
 
+/* Once memory was short, pieces stay small for this time. */
+#define STEP_SHORT_MS 1000
+
 /* Whether the connection goes on, and the next step tries again, where a send(2) or recv(2)
  * failed with ERROR. */
 static bool
@@ -20,12 +23,25 @@ step_bears(struct vmm_guest *guest, int error)
 	case IO_NOT_NOW:
 		return true;
 	case IO_NO_MEMORY:
+		guest->short_until_ms = clock_mono_ms() + STEP_SHORT_MS;
 		return io_lack_bear(&guest->lack);
 	case IO_GONE:
 	case IO_BROKEN:
 		return false;
 	}
 	return false;
+}
+
+/* How much of LEN bytes to send at once: little, for a while, where the kernel lacked memory. */
+static size_t
+step_piece_len(struct vmm_guest *guest, size_t len)
+{
+	if (guest->short_until_ms == 0 || len <= IO_NO_MEMORY_LEN)
+		return len;
+	if (clock_mono_ms() < guest->short_until_ms)
+		return IO_NO_MEMORY_LEN;
+	guest->short_until_ms = 0;
+	return len;
 }
 
 /* Sends what waits. What the agent said before it stopped listening is still to be read. */
@@ -36,9 +52,11 @@ step_send(struct vmm_guest *guest)
 	size_t len;
 
 	while ((len = vmm_guest_pending(guest, &data)) > 0) {
-		ssize_t n = send(guest->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n =
+		    send(guest->fd, data, step_piece_len(guest, len), MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n >= 0) {
+			guest->lack.since_ms = 0;
 			vmm_guest_sent(guest, (size_t)n);
 			continue;
 		}
@@ -96,6 +114,12 @@ void
 vmm_guest_step(struct vmm_guest *guest)
 {
 	step_io(guest, POLLIN);
+}
+
+void
+vmm_guest_step_found(struct vmm_guest *guest, int revents)
+{
+	step_io(guest, revents);
 }
 
 int

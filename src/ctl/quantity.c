@@ -17,23 +17,6 @@
 static const char quantity_units[] = "KMGTPE";
 
 void
-quantity_format_bytes(char *text, uint64_t bytes)
-{
-	double value = (double)bytes;
-	size_t unit = 0;
-
-	if (bytes < QUANTITY_STEP) {
-		(void)snprintf(text, QUANTITY_MAX, "%u B", (unsigned)bytes);
-		return;
-	}
-	/* 1023.6 KiB would be shown as 1024 KiB. */
-	for (value /= QUANTITY_STEP; value >= QUANTITY_STEP - 0.5; value /= QUANTITY_STEP)
-		unit++;
-	(void)snprintf(text, QUANTITY_MAX, value < 9.95 ? "%.1f %ciB" : "%.0f %ciB", value,
-	    quantity_units[unit]);
-}
-
-void
 quantity_format_ms(char *text, uint64_t ms)
 {
 	unsigned long long s = ms / QUANTITY_MS_PER_S;

@@ -8,10 +8,16 @@
 
 #include <stdint.h>
 
-#define QUANTITY_MAX 32
+#include "platform/text.h"
+
+#define QUANTITY_MAX TEXT_BYTES_MAX
 
 /* Writes "512 B", "1.5 KiB", "23 MiB" to TEXT of QUANTITY_MAX bytes. */
-void quantity_format_bytes(char *text, uint64_t bytes);
+static inline void
+quantity_format_bytes(char *text, uint64_t bytes)
+{
+	text_format_bytes(text, bytes);
+}
 
 /* Writes "250 ms", "12 s", "3m 05s", "2h 10m", "4d 03h" to TEXT of QUANTITY_MAX
  * bytes. */

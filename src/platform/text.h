@@ -8,6 +8,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* As snprintf(3), cut at SIZE, which is not 0. Returns the length of what stands in TEXT. */
 size_t text_format(char *text, size_t size, const char *format, ...)
@@ -15,5 +16,9 @@ size_t text_format(char *text, size_t size, const char *format, ...)
 
 size_t text_format_args(char *text, size_t size, const char *format, va_list args)
     __attribute__((format(printf, 3, 0)));
+
+/* Writes "512 B", "1.5 KiB", "23 MiB" to TEXT. */
+#define TEXT_BYTES_MAX 32
+void text_format_bytes(char text[TEXT_BYTES_MAX], uint64_t bytes);
 
 #endif

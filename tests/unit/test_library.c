@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +21,7 @@
 #include "vmm-guest/protocol.h"
 
 #define SCRIPT_MAX 8192
-#define ASKED_MAX (512 * 1024)
+#define ASKED_MAX (1024 * 1024)
 
 #define STARTED "{\"event\":\"started\",\"pid\":7}"
 #define EXITED                                                                                     \
@@ -98,6 +99,7 @@ static const char *const names[] = {
 	[VMM_GUEST_EVENT_CHANGE] = "CHANGE",
 	[VMM_GUEST_EVENT_LEFT] = "LEFT",
 	[VMM_GUEST_EVENT_END] = "END",
+	[VMM_GUEST_EVENT_LOST] = "LOST",
 	[VMM_GUEST_EVENT_QUIET] = "QUIET",
 };
 
@@ -279,9 +281,79 @@ test_a_worker_that_is_lost_amid_the_output_is_an_error(void **state)
 	say(VMM_GUEST_STDOUT, "half");
 	say(VMM_GUEST_STDERR, "worker lost: signal 9\n");
 	say_exit(125, 0);
-	guest = comes_to("START", "{\"cmd\":[\"x\"]}",
-	    "STATUS " STARTED "|STDOUT half|STDERR worker lost: signal 9\n|END -5|");
+	guest = comes_to("START", "{\"cmd\":[\"x\"]}", "STATUS " STARTED "|STDOUT half|END -5|");
 	assert_string_equal(vmm_guest_error_text(guest), "worker lost: signal 9");
+	vmm_guest_free(guest);
+}
+
+/* What is held for the agent's words is not lost where it turns out to be the program's. */
+static void
+test_what_a_program_says_last_comes_before_its_end(void **state)
+{
+	struct vmm_guest *guest;
+
+	(void)state;
+	say(VMM_GUEST_STDERR, "x\n");
+	say_exit(1, 0);
+	vmm_guest_free(comes_to("START", "{\"cmd\":[\"x\"]}", "STDERR x\n|END 1|"));
+	begin(NULL);
+	say(VMM_GUEST_STATUS, STARTED);
+	say(VMM_GUEST_STDERR, "worker lost: x");
+	say_exit(3, 0);
+	vmm_guest_free(comes_to(
+	    "START", "{\"cmd\":[\"x\"]}", "STATUS " STARTED "|STDERR worker lost: x|END 3|"));
+	begin(NULL);
+	say(VMM_GUEST_STDERR, "x");
+	say(VMM_GUEST_STDERR, "y");
+	say_exit(125, 0);
+	vmm_guest_free(comes_to("START", "{\"cmd\":[\"x\"]}", "STDERR xy|END 125|"));
+	begin(NULL);
+	say(VMM_GUEST_STDERR, "x");
+	guest = ask("START", "{\"cmd\":[\"x\"]}");
+	assert_int_equal(vmm_guest_feed(guest, script, script_len), script_len);
+	vmm_guest_hangup(guest, 0);
+	go_on(guest);
+	assert_string_equal(events, "STDERR x|END -104|");
+	vmm_guest_free(guest);
+}
+
+/* By which nothing is copied for who can't write on, and the guest waits. */
+static void
+test_nothing_is_received_while_what_was_given_out_is_in_use(void **state)
+{
+	struct vmm_guest *guest = ask("START", "{\"cmd\":[\"x\"]}");
+	const void *data;
+	size_t len;
+
+	(void)state;
+	say(VMM_GUEST_STDOUT, "one");
+	assert_int_equal(vmm_guest_feed(guest, script, script_len), script_len);
+	assert_int_equal(vmm_guest_next(guest, &data, &len), VMM_GUEST_EVENT_STDOUT);
+	assert_int_equal(vmm_guest_feed(guest, script, script_len), 0);
+	assert_int_equal(vmm_guest_write(guest, "x", 1), 1);
+	assert_int_equal(vmm_guest_signal(guest, 15), 0);
+	assert_true(vmm_guest_pending(guest, &data) > 0);
+	assert_int_equal(vmm_guest_next(guest, &data, &len), VMM_GUEST_EVENT_NONE);
+	assert_int_equal(vmm_guest_feed(guest, script, script_len), script_len);
+	vmm_guest_free(guest);
+}
+
+/* And the half of one that is lost with its connection was never counted. */
+static void
+test_a_frame_of_output_is_given_out_whole(void **state)
+{
+	struct vmm_guest *guest = ask("START", "{\"cmd\":[\"x\"]}");
+
+	(void)state;
+	say(VMM_GUEST_STATUS, STARTED);
+	say(VMM_GUEST_STDOUT, "whole");
+	assert_int_equal(vmm_guest_feed(guest, script, script_len - 1), script_len - 1);
+	go_on(guest);
+	assert_string_equal(events, "STATUS " STARTED "|");
+	/* And what the agent owes still counts. */
+	assert_int_equal(vmm_guest_feed(guest, script + script_len - 1, 1), 1);
+	go_on(guest);
+	assert_string_equal(events, "STATUS " STARTED "|STDOUT whole|");
 	vmm_guest_free(guest);
 }
 
@@ -748,7 +820,7 @@ test_a_file_is_read_to_where_it_is_sent_from_and_its_holes_are_told(void **state
 	assert_int_equal(vmm_guest_write_fd(guest, -1, 0), -EBADF);
 	assert_int_equal(close(fd), 0);
 	vmm_guest_free(guest);
-	guest = ask("START", "{\"cmd\":[\"x\"]}");
+	guest = ask("STATUS_REQ", "");
 	assert_int_equal(vmm_guest_write_fd(guest, 0, 0), -EINVAL);
 	vmm_guest_free(guest);
 }
@@ -875,12 +947,14 @@ test_it_is_tried_again_while_nobody_listens(void **state)
 	vmm_guest_free(guest);
 }
 
+#define DURABLE "{\"cmd\":[\"x\"],\"name\":\"s\",\"durable\":{}}"
+
 /* ---- input --------------------------------------------------------------------- */
 
 static void
 test_input_is_taken_as_far_as_there_is_room_and_signals_overtake_it(void **state)
 {
-	static uint8_t much[200000];
+	static uint8_t much[600000];
 	struct vmm_guest *guest = ask("START", "{\"cmd\":[\"x\"]}");
 	const void *data;
 	size_t len;
@@ -905,6 +979,42 @@ test_input_is_taken_as_far_as_there_is_room_and_signals_overtake_it(void **state
 	vmm_guest_free(guest);
 }
 
+/* Of a session that ends with its connection, and of one that has its input kept. */
+static void
+check_input_of_a_descriptor(const char *json, const char *started, size_t frame)
+{
+	struct vmm_guest *guest = ask("START", json);
+	int fds[2];
+
+	say(VMM_GUEST_STATUS, started);
+	hear_all(guest);
+	assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+	assert_int_equal(vmm_guest_write_fd(guest, fds[0], 0), -EAGAIN);
+	assert_int_equal(write(fds[1], "typed", 5), 5);
+	asked_len = 0;
+	assert_int_equal(vmm_guest_signal(guest, 15), 0);
+	assert_int_equal(vmm_guest_write_fd(guest, fds[0], 1), -EINVAL);
+	assert_int_equal(vmm_guest_write_fd(guest, fds[0], 0), 5);
+	go_on(guest);
+	assert_memory_equal(asked, "\x07\4\0\0\0\x0f\0\0\0\2\5\0\0\0typed", frame);
+	assert_int_equal(asked_len, frame);
+	assert_int_equal(close(fds[1]), 0);
+	assert_int_equal(vmm_guest_write_fd(guest, fds[0], 0), 0);
+	assert_int_equal(vmm_guest_eof(guest), 0);
+	assert_int_equal(vmm_guest_write_fd(guest, fds[0], 0), -EINVAL);
+	assert_int_equal(close(fds[0]), 0);
+	vmm_guest_free(guest);
+}
+
+static void
+test_a_program_s_input_may_be_read_from_a_descriptor(void **state)
+{
+	(void)state;
+	check_input_of_a_descriptor("{\"cmd\":[\"x\"]}", STARTED, 19);
+	begin(NULL);
+	check_input_of_a_descriptor(DURABLE, STARTED_DURABLE, 19);
+}
+
 static void
 test_an_end_of_input_goes_with_the_start(void **state)
 {
@@ -924,8 +1034,6 @@ test_an_end_of_input_goes_with_the_start(void **state)
 }
 
 /* ---- durable sessions ------------------------------------------------------------ */
-
-#define DURABLE "{\"cmd\":[\"x\"],\"name\":\"s\",\"durable\":{}}"
 
 /* One that has started, of which "hello" came and which was sent "0123456789". */
 static struct vmm_guest *
@@ -952,7 +1060,8 @@ come_back(struct vmm_guest *guest)
 
 	asked_len = 0;
 	vmm_guest_hangup(guest, ECONNRESET);
-	while ((event = vmm_guest_next(guest, &data, &len)) == VMM_GUEST_EVENT_NONE)
+	while ((event = vmm_guest_next(guest, &data, &len)) == VMM_GUEST_EVENT_NONE ||
+	       event == VMM_GUEST_EVENT_LOST)
 		assert_true(vmm_guest_timeout_ms(guest) >= 0);
 	assert_int_equal(event, VMM_GUEST_EVENT_CONNECT);
 	go_on(guest);
@@ -985,6 +1094,49 @@ test_a_durable_session_is_come_back_to_where_both_sides_were(void **state)
 }
 
 static void
+test_output_is_acknowledged_once_the_caller_is_done_with_it(void **state)
+{
+	static uint8_t much[VMM_GUEST_HEADER_LEN + 40000];
+	struct vmm_guest *guest = start_durable();
+	const void *data;
+	size_t len;
+
+	(void)state;
+	frame_header_format(much, VMM_GUEST_STDOUT, sizeof(much) - VMM_GUEST_HEADER_LEN);
+	asked_len = 0;
+	assert_int_equal(vmm_guest_feed(guest, much, sizeof(much)), sizeof(much));
+	assert_int_equal(vmm_guest_next(guest, &data, &len), VMM_GUEST_EVENT_STDOUT);
+	assert_int_equal(vmm_guest_pending(guest, &data), 0);
+	go_on(guest);
+	assert_memory_equal(asked, "\x4b\x08\0\0\0\x45\x9c\0\0\0\0\0\0", 13);
+	assert_int_equal(asked_len, 13);
+	vmm_guest_free(guest);
+}
+
+static void
+test_coming_back_is_given_up_in_time_and_in_words(void **state)
+{
+	struct vmm_guest *guest = vmm_guest_new(NULL);
+	const void *data;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(vmm_guest_set(guest, "reconnect_ms", 1), 0);
+	assert_int_equal(vmm_guest_begin(guest, "START", DURABLE), 0);
+	go_on(guest);
+	say(VMM_GUEST_STATUS, STARTED_DURABLE);
+	hear_all(guest);
+	vmm_guest_hangup(guest, ECONNRESET);
+	assert_int_equal(vmm_guest_next(guest, &data, &len), VMM_GUEST_EVENT_LOST);
+	while (vmm_guest_result(guest) == -EALREADY)
+		(void)vmm_guest_next(guest, &data, &len);
+	assert_int_equal(vmm_guest_result(guest), -ECONNRESET);
+	assert_string_equal(vmm_guest_error_text(guest),
+	    "could not come back to session 's' within 0.001 s: Connection reset by peer");
+	vmm_guest_free(guest);
+}
+
+static void
 test_a_lost_worker_of_a_durable_session_means_come_back(void **state)
 {
 	struct vmm_guest *guest = start_durable();
@@ -995,9 +1147,10 @@ test_a_lost_worker_of_a_durable_session_means_come_back(void **state)
 	say(VMM_GUEST_STATUS, "{\"event\":\"detached\",\"why\":\"worker lost\"}");
 	events[0] = '\0';
 	hear_all(guest);
-	assert_string_equal(
-	    events, "STATUS " ATTACHED(
-			5, 10, true) "|STATUS {\"event\":\"detached\",\"why\":\"worker lost\"}|");
+	assert_string_equal(events,
+	    "STATUS " ATTACHED(
+		5, 10, true) "|STATUS {\"event\":\"detached\",\"why\":\"worker lost\"}|LOST the "
+			     "agent closed the connection|");
 	assert_int_equal(vmm_guest_result(guest), -EALREADY);
 	come_back(guest);
 	say(VMM_GUEST_STDERR, "ESRCH: there is no session 3\n");
@@ -1247,6 +1400,14 @@ main(void)
 		    test_a_worker_that_is_lost_amid_the_output_is_an_error, begin),
 		cmocka_unit_test_setup(
 		    test_an_old_agent_s_program_may_write_to_stderr_first, begin),
+		cmocka_unit_test_setup(test_what_a_program_says_last_comes_before_its_end, begin),
+		cmocka_unit_test_setup(
+		    test_nothing_is_received_while_what_was_given_out_is_in_use, begin),
+		cmocka_unit_test_setup(test_a_frame_of_output_is_given_out_whole, begin),
+		cmocka_unit_test_setup(test_a_program_s_input_may_be_read_from_a_descriptor, begin),
+		cmocka_unit_test_setup(
+		    test_output_is_acknowledged_once_the_caller_is_done_with_it, begin),
+		cmocka_unit_test_setup(test_coming_back_is_given_up_in_time_and_in_words, begin),
 		cmocka_unit_test_setup(test_a_connection_that_ends_early_is_an_error, begin),
 		cmocka_unit_test_setup(test_frames_that_nobody_knows_are_passed_over, begin),
 		cmocka_unit_test_setup(test_what_is_no_agent_is_found_out, begin),

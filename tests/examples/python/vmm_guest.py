@@ -185,7 +185,9 @@ class Operation:
             self.ended = event in (LEFT, END)
             if not self.ended:
                 self._turn()
-                return NAMES[event], value
+                if event in NAMES:      # else one that says more than is needed here
+                    return NAMES[event], value
+                continue
             self._finish(event)
         raise StopAsyncIteration
 
