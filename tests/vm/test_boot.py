@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What the agent has made of the guest when it answers as PID 1."""
 
+import json
+
 import pytest
 import state
 
@@ -110,6 +112,16 @@ def test_ctrl_alt_del_is_the_agents_to_handle(guest):
 def test_nothing_the_kernel_handed_init_stands_on_the_console_as_an_error(guest):
     assert "Kernel panic" not in guest.console()
     assert "Attempted to kill init" not in guest.console()
+
+
+def test_doctor_finds_well_what_the_agent_has_made_and_changes_nothing(guest):
+    modules = guest.output("cut -d ' ' -f 1 /proc/modules")
+    lines = guest.run("vmm-guest-ctl doctor --json").output.splitlines()
+    found = {one["check"]: one["verdict"] for one in map(json.loads, lines)}
+    well = {"agent", "quiesce", "kernel", "cgroups", "clock", "freezing", "terminals", "/etc/hosts", "open files"}
+    assert {check for check, verdict in found.items() if verdict == "ok"} >= well, lines
+    assert [check for check, verdict in found.items() if verdict == "unknown"] in ([], ["kernel option"])
+    assert guest.output("cut -d ' ' -f 1 /proc/modules") == modules
 
 
 def test_shared_memory_has_a_quarter_and_what_is_left_there_is_shown(guest):
