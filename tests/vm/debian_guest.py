@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The initramfs and the disk of a guest that is a Debian (tests/vm/debian), whose systemd
-runs the agent as `make install` has it.
+"""The initramfs and the disk of a guest that is a Debian (tests/vm/debian), whose init
+runs the agent: systemd as `make install` has it, others by their files of src/packaging.
 
     initrd, devices = debian_guest.write(folder, build)
     start_hosted("", initrd=initrd, devices=devices)
@@ -17,10 +17,20 @@ from guest import kernel_folder
 HERE = pathlib.Path(__file__).resolve().parent
 UNITS = "/etc/systemd/system"
 
+# What is installed for other inits: the files of a build, or of the source.
+SERVICES = {
+    "systemd": {},
+    "openrc": {"/etc/init.d/vmm-guest-agent": "openrc/vmm-guest-agent"},
+    "runit": {
+        "/etc/sv/vmm-guest-agent/run": "runit/run",
+        "/etc/sv/vmm-guest-agent/log/run": "runit/log/run",
+    },
+}
 
-def disk():
+
+def disk(init):
     """The options of QEMU's for a disk that forgets what is written to it."""
-    found = subprocess.run([HERE / "debian", "path"], capture_output=True, text=True, check=False)
+    found = subprocess.run([HERE / "debian", "path", init], capture_output=True, text=True, check=False)
     if found.returncode:
         raise RuntimeError(found.stderr.strip())
     return (
@@ -46,7 +56,13 @@ def add_tree(archive, folder, top):
             archive.copy(path, f"{top}/{path.relative_to(folder)}", path.stat().st_mode & 0o777)
 
 
-def write(folder, build):
+def add_services(archive, build, init):
+    for path, name in SERVICES[init].items():
+        places = [top / "src/packaging" / name for top in (build, HERE.parent.parent)]
+        archive.copy(next(place for place in places if place.exists()), f"/payload{path}", 0o755)
+
+
+def write(folder, build, init="systemd"):
     """Writes the initramfs into FOLDER: returns its path and the options of the disk."""
     archive = initramfs.Archive()
     initramfs.add_busybox(archive)
@@ -54,8 +70,9 @@ def write(folder, build):
     archive.copy(HERE / "debian_guest/init", "/init")
     archive.device("/dev/null", 1, 3)
     add_tree(archive, install(build, folder), "/payload")
+    add_services(archive, build, init)
     archive.copy(HERE / "debian_guest/driver.service", f"/payload{UNITS}/driver.service", 0o644)
     archive.copy(HERE / "guest/driver", "/payload/driver")
     archive.copy(shutil.which("busybox"), "/payload/usr/bin/busybox")
     archive.write(pathlib.Path(folder, "initrd"))
-    return pathlib.Path(folder, "initrd"), disk()
+    return pathlib.Path(folder, "initrd"), disk(init)
