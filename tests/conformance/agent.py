@@ -611,6 +611,24 @@ def is_running(pid):
     return stat is not None and stat[0] not in "ZX"
 
 
+def birth_of(pid):
+    """When PID began, which tells it from a later process of its number; None: it is gone."""
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as f:
+            return int(f.read().rpartition(b")")[2].split()[19])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def births(pids):
+    return {pid: birth_of(pid) for pid in pids}
+
+
+def still_running(born):
+    """Those of BORN, by births(), that are there, and no zombies."""
+    return [pid for pid, birth in born.items() if birth is not None and is_running(pid) and birth_of(pid) == birth]
+
+
 def descriptors(pid):
     """{number: what it is} of the open descriptors of PID."""
     found = {}

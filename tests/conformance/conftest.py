@@ -148,7 +148,7 @@ def check_sanitizers(log):
 
 def end(agent):
     """SIGTERM must end it, with all that it had, and its log must be clean."""
-    family = descendants(agent.pid)
+    family = agent_module.births(descendants(agent.pid))
     try:
         status = agent.terminate()
         log = agent.log()
@@ -156,7 +156,7 @@ def end(agent):
         agent.kill()
     check_sanitizers(log)
     assert status == 0, "exit status %r\n%s" % (status, log[-4000:])
-    left = [p for p in family if agent_module.is_running(p)]
+    left = agent_module.still_running(family)
     assert not left, "left behind: %r\n%s" % ([(p, command(p)) for p in left], log[-4000:])
 
 

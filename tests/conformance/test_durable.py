@@ -11,7 +11,7 @@ import pytest
 
 import codec
 import durable
-from agent import Agent, descendants, descriptors, is_running, stat_of, together, wait_until
+from agent import Agent, births, descendants, descriptors, stat_of, still_running, together, wait_until
 
 AGENT_OPTIONS = ("--workers=24", "--log=debug")
 FORGETS_DURABLE = True
@@ -435,13 +435,13 @@ def test_a_shutdown_ends_a_durable_session_as_any_other(start_agent, number):
     durable.start(agent, ["sleep", "600"], "alone").close()
     holder = durable.start(agent, ["sleep", "600"], "held", report=True)
     watcher = durable.attach(agent, "held", input=False, report=True)
-    family = descendants(agent.pid)
+    family = births(descendants(agent.pid))
     os.kill(agent.pid, number)
     together([holder.finish, watcher.finish])
     for reader in (holder, watcher):
         assert reader.exit == (143, 15) and reader.event("exited")["reason"] == "shutdown", reader
     assert agent.terminate() == 0
-    assert not [pid for pid in family if is_running(pid)]
+    assert not still_running(family)
 
 
 def test_kill_and_timeout_end_a_durable_session_as_any_other(agent):

@@ -13,7 +13,7 @@ import pytest
 
 import codec
 import durable
-from agent import TimedOut, is_running, kill_hard, together, wait_until
+from agent import TimedOut, births, is_running, kill_hard, still_running, together, wait_until
 from answers import control_failed
 from faults import Fault
 from traces import Trace, timed_out, times_set
@@ -505,7 +505,7 @@ def test_shutdown_stops_the_sessions_answers_and_exits(start_agent, action):
     agent = start_agent("--workers=5")
     workers = agent.worker_pids()
     conn = agent.start(["sh", "-c", "trap 'echo term; exit 3' TERM; echo $$; while :; do sleep 0.05; done"], report=True)
-    pid = int(conn.read_output(b"\n"))
+    family = births([*workers, int(conn.read_output(b"\n"))])
     value = {"grace_seconds": 5}
     if action:
         value["action"] = action
@@ -515,7 +515,7 @@ def test_shutdown_stops_the_sessions_answers_and_exits(start_agent, action):
     assert result.code == 3 and result.stdout.endswith(b"term\n")
     assert result.event("exited")["reason"] == "shutdown"
     assert agent.process.wait(20) == 0
-    assert not [p for p in workers + [pid] if is_running(p)]
+    assert not still_running(family)
 
 
 @pytest.mark.ends_agent
