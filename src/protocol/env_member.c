@@ -48,18 +48,19 @@ env_member_count(const struct message_member *member, const void *base)
 	return *(const size_t *)message_at(base, member->offset + sizeof(struct start_env *));
 }
 
-static void
-env_member_write(const struct message_member *member, const void *base, struct json_text *text)
+static struct json_object *
+env_member_make(const struct message_member *member, const void *base)
 {
 	const struct start_env *entry =
 	    *(struct start_env *const *)message_at(base, member->offset);
+	struct json_object *env = json_object_new_object();
+	int r = env != NULL ? 0 : -ENOMEM;
 
-	json_text_open(text, '{');
-	for (size_t i = env_member_count(member, base); i > 0; i--, entry++) {
-		json_text_name(text, entry->name);
-		json_text_string(text, entry->value);
-	}
-	json_text_close(text, '}');
+	for (size_t i = env_member_count(member, base); r == 0 && i > 0; i--, entry++)
+		r = json_add(env, entry->name, json_object_new_string(entry->value));
+	if (r < 0)
+		json_put(&env);
+	return env;
 }
 
 static bool
@@ -68,4 +69,4 @@ env_member_is_empty(const struct message_member *member, const void *base)
 	return env_member_count(member, base) == 0;
 }
 
-const struct message_kind env_member = { env_member_read, env_member_write, env_member_is_empty };
+const struct message_kind env_member = { env_member_read, env_member_make, env_member_is_empty };

@@ -17,6 +17,7 @@
 #include "protocol/utf8.h"
 #include "vmm-guest/protocol.h"
 
+#define FILE_LIST_SIZE_FIRST 4096
 #define FILE_LISTING_COUNT_FIRST 16
 #define FILE_ENTRY_MODE_MAX 07777
 
@@ -234,42 +235,55 @@ file_hole_format(uint64_t hole, char ret[FILE_HOLE_TEXT_MAX])
 
 /* ---- a list that is made ------------------------------------------------- */
 
-static void
-file_list_begin(struct file_list *list)
+/* Puts LEN bytes at the end of LIST. */
+static int
+file_list_append(struct file_list *list, const char *text, size_t len)
 {
-	if (list->json.len == 0)
-		json_text_open(&list->json, '[');
+	size_t size = list->size > 0 ? list->size : FILE_LIST_SIZE_FIRST;
+
+	if (len > VMM_GUEST_FRAME_MAX - list->len)
+		return -EOVERFLOW;
+	while (size < list->len + len)
+		size *= 2;
+	if (size > list->size) {
+		char *grown = realloc(list->text, size);
+
+		if (grown == NULL)
+			return -ENOMEM;
+		list->text = grown;
+		list->size = size;
+	}
+	memcpy(list->text + list->len, text, len);
+	list->len += len;
+	return 0;
 }
 
 int
 file_list_add(struct file_list *list, const struct file_entry *entry)
 {
-	const struct message message = file_entry_message(NAMED);
-	size_t len = list->json.len;
+	size_t len;
+	char *text = file_entry_format(entry, &len);
+	int r;
 
-	file_list_begin(list);
-	message_write(&message, entry, &list->json);
-	if (list->json.is_broken)
+	if (text == NULL)
 		return -ENOMEM;
-	/* With the bracket that is still to come. */
-	if (list->json.len < VMM_GUEST_FRAME_MAX)
-		return 0;
-	list->json.len = len;
-	return -EOVERFLOW;
+	r = file_list_append(list, list->len == 0 ? "[" : ",", 1);
+	if (r == 0)
+		r = file_list_append(list, text, len);
+	free(text);
+	return r;
 }
 
 int
 file_list_finish(struct file_list *list)
 {
-	file_list_begin(list);
-	json_text_close(&list->json, ']');
-	return list->json.is_broken ? -ENOMEM : 0;
+	return list->len == 0 ? file_list_append(list, "[]", 2) : file_list_append(list, "]", 1);
 }
 
 void
 file_list_done(struct file_list *list)
 {
-	free(list->json.bytes);
+	free(list->text);
 	*list = (struct file_list){ 0 };
 }
 

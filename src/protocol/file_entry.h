@@ -14,8 +14,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "protocol/json_text.h"
-
 struct json_error;
 struct json_object;
 
@@ -96,14 +94,17 @@ size_t file_hole_format(uint64_t hole, char ret[FILE_HOLE_TEXT_MAX]);
 
 /* A list that is being made. Zero-initialised it is ready for use. */
 struct file_list {
-	struct json_text json;
+	char *text;
+	size_t len;
+	size_t size;
 };
 
 /* Puts ENTRY at the end. Returns 0, -ENOMEM, or -EOVERFLOW if the list would be
  * longer than VMM_GUEST_FRAME_MAX. */
 int file_list_add(struct file_list *list, const struct file_entry *entry);
 
-/* Makes it whole; its bytes are then the payload of FILE_LIST. Returns 0 or -ENOMEM. */
+/* Makes it whole; TEXT and LEN are then the payload of FILE_LIST. Returns as
+ * file_list_add(). */
 int file_list_finish(struct file_list *list);
 
 /* Frees it. */

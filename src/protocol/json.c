@@ -359,6 +359,8 @@ json_string_of(struct json_object *value, const char *name, struct json_error *e
 	return text;
 }
 
+/* ---- making -------------------------------------------------------------- */
+
 static void
 json_free_owned(struct json_object *value, void *block)
 {
@@ -370,4 +372,40 @@ void
 json_own(struct json_object *value, void *block)
 {
 	json_object_set_userdata(value, block, json_free_owned);
+}
+
+int
+json_add(struct json_object *object, const char *name, struct json_object *value)
+{
+	if (value != NULL &&
+	    json_object_object_add_ex(object, name, value, JSON_C_OBJECT_KEY_IS_CONSTANT) == 0)
+		return 0;
+	json_put(&value);
+	return -ENOMEM;
+}
+
+int
+json_append(struct json_object *array, struct json_object *value)
+{
+	if (value != NULL && json_object_array_add(array, value) == 0)
+		return 0;
+	json_put(&value);
+	return -ENOMEM;
+}
+
+/* json-c leaves out what it has no room for: told by errno, as in json.h. */
+char *
+json_to_text(struct json_object *object, size_t *ret_len)
+{
+	const char *text;
+	size_t len;
+	char *copy;
+
+	errno = 0;
+	text = json_object_to_json_string_length(
+	    object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
+	copy = text != NULL && errno != ENOMEM ? strdup(text) : NULL;
+	if (copy != NULL)
+		*ret_len = len;
+	return copy;
 }

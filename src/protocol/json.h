@@ -76,4 +76,15 @@ const char *json_string_of(struct json_object *value, const char *name, struct j
 /* Frees BLOCK, of malloc(3), when VALUE goes. Once for each VALUE. */
 void json_own(struct json_object *value, void *block);
 
+/* Adds the member NAME, which must outlive OBJECT, and takes over VALUE, which may be
+ * NULL where there was no memory for it. Returns 0 or -ENOMEM. */
+int json_add(struct json_object *object, const char *name, struct json_object *value);
+
+/* The same for an element at the end of ARRAY. */
+int json_append(struct json_object *array, struct json_object *value);
+
+/* The text of OBJECT without white space, in a new block that the caller frees;
+ * NULL where there is no memory. *RET_LEN is its length without the NUL. */
+char *json_to_text(struct json_object *object, size_t *ret_len);
+
 #endif

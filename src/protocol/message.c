@@ -11,22 +11,22 @@
 #include "protocol/message_kind.h"
 
 static message_read_fn message_read_object, message_read_array;
-static message_write_fn message_write_object, message_write_array;
+static message_make_fn message_make_object, message_make_array;
 static message_is_initial_fn message_is_initial_object, message_is_initial_array;
 
 /* clang-format off */
 static const struct message_kind message_kinds[] = {
-	[MESSAGE_FLAG] = { message_read_flag, message_write_flag, message_is_initial_number },
-	[MESSAGE_UNSIGNED] = { message_read_unsigned, message_write_number, message_is_initial_number },
-	[MESSAGE_SIGNED] = { message_read_signed, message_write_number, message_is_initial_number },
-	[MESSAGE_REAL] = { message_read_real, message_write_real, message_is_initial_number },
-	[MESSAGE_TEXT] = { message_read_text, message_write_text, message_is_initial_text },
-	[MESSAGE_NAME] = { message_read_name, message_write_text, message_is_initial_text },
-	[MESSAGE_BYTES] = { message_read_text, message_write_text, message_is_initial_text },
-	[MESSAGE_WORD] = { message_read_word, message_write_word, message_is_initial_number },
-	[MESSAGE_OBJECT] = { message_read_object, message_write_object, message_is_initial_object },
-	[MESSAGE_TEXTS] = { message_read_array, message_write_array, message_is_initial_array },
-	[MESSAGE_OBJECTS] = { message_read_array, message_write_array, message_is_initial_array },
+	[MESSAGE_FLAG] = { message_read_flag, message_make_flag, message_is_initial_number },
+	[MESSAGE_UNSIGNED] = { message_read_unsigned, message_make_unsigned, message_is_initial_number },
+	[MESSAGE_SIGNED] = { message_read_signed, message_make_signed, message_is_initial_number },
+	[MESSAGE_REAL] = { message_read_real, message_make_real, message_is_initial_number },
+	[MESSAGE_TEXT] = { message_read_text, message_make_text, message_is_initial_text },
+	[MESSAGE_NAME] = { message_read_name, message_make_text, message_is_initial_text },
+	[MESSAGE_BYTES] = { message_read_text, message_make_bytes, message_is_initial_text },
+	[MESSAGE_WORD] = { message_read_word, message_make_word, message_is_initial_number },
+	[MESSAGE_OBJECT] = { message_read_object, message_make_object, message_is_initial_object },
+	[MESSAGE_TEXTS] = { message_read_array, message_make_array, message_is_initial_array },
+	[MESSAGE_OBJECTS] = { message_read_array, message_make_array, message_is_initial_array },
 };
 /* clang-format on */
 
@@ -54,19 +54,25 @@ message_is_left_out(const struct message_member *member, const void *base)
 	return message_kind(member)->is_initial(member, base);
 }
 
-void
-message_write(const struct message *message, const void *base, struct json_text *text)
+static struct json_object *
+message_make(const struct message *message, const void *base)
 {
-	json_text_open(text, '{');
-	for (size_t i = 0; i < message->count; i++) {
+	struct json_object *CLEANUP_JSON object = json_object_new_object();
+	struct json_object *made;
+	int r = object != NULL ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < message->count; i++) {
 		const struct message_member *member = &message->members[i];
 
-		if (!message_is_in(message, member) || message_is_left_out(member, base))
-			continue;
-		json_text_name(text, member->name);
-		message_kind(member)->write(member, base, text);
+		if (message_is_in(message, member) && !message_is_left_out(member, base))
+			r = json_add(
+			    object, member->name, message_kind(member)->make(member, base));
 	}
-	json_text_close(text, '}');
+	if (r < 0)
+		return NULL;
+	made = object;
+	object = NULL;
+	return made;
 }
 
 static void
@@ -79,10 +85,10 @@ message_read_object(const struct message_member *member, struct json_object *val
 		json_fail_member(error, member->name, "an object is needed");
 }
 
-static void
-message_write_object(const struct message_member *member, const void *base, struct json_text *text)
+static struct json_object *
+message_make_object(const struct message_member *member, const void *base)
 {
-	message_write(member->more, base, text);
+	return message_make(member->more, base);
 }
 
 static bool
@@ -144,20 +150,23 @@ message_read_array(const struct message_member *member, struct json_object *valu
 		    member, json_object_array_get_idx(value, i), block + i * member->size, error);
 }
 
-static void
-message_write_array(const struct message_member *member, const void *base, struct json_text *text)
+static struct json_object *
+message_make_array(const struct message_member *member, const void *base)
 {
 	const char *element = *(const void *const *)message_at(base, member->offset);
+	struct json_object *array = json_object_new_array();
+	int r = array != NULL ? 0 : -ENOMEM;
 
-	json_text_open(text, '[');
-	for (size_t i = message_count(member, base); i > 0; i--) {
-		if (member->kind == MESSAGE_TEXTS)
-			json_text_string(text, *(const char *const *)(const void *)element);
-		else
-			message_write(member->more, element, text);
+	for (size_t i = message_count(member, base); r == 0 && i > 0; i--) {
+		r = json_append(
+		    array, member->kind == MESSAGE_TEXTS
+			       ? json_object_new_string(*(const char *const *)(const void *)element)
+			       : message_make(member->more, element));
 		element += member->size;
 	}
-	json_text_close(text, ']');
+	if (r < 0)
+		json_put(&array);
+	return array;
 }
 
 /* ---- messages ------------------------------------------------------------ */
@@ -210,8 +219,7 @@ message_parse(const struct message *message, const char *text, size_t len, void 
 char *
 message_format(const struct message *message, const void *base, size_t *ret_len)
 {
-	struct json_text text = { 0 };
+	struct json_object *CLEANUP_JSON object = message_make(message, base);
 
-	message_write(message, base, &text);
-	return json_text_take(&text, ret_len);
+	return object != NULL ? json_to_text(object, ret_len) : NULL;
 }

@@ -14,7 +14,6 @@
 #include <stdint.h>
 
 #include "protocol/json.h"
-#include "protocol/json_text.h"
 
 enum message_kind_name {
 	MESSAGE_FLAG,	  /* bool */
@@ -88,17 +87,16 @@ struct message {
 };
 
 /* What a kind is made of. The first reads VALUE into BASE, with ERROR filled in where it
- * can't. The second writes the value of what is in BASE. The third says whether that is what a
- * reader takes it for where it is not given. */
+ * can't. The second makes the value of what is in BASE; NULL: no memory. The third says
+ * whether that is what a reader takes it for where it is not given. */
 typedef void message_read_fn(const struct message_member *member, struct json_object *value,
     void *base, struct json_error *error);
-typedef void message_write_fn(
-    const struct message_member *member, const void *base, struct json_text *text);
+typedef struct json_object *message_make_fn(const struct message_member *member, const void *base);
 typedef bool message_is_initial_fn(const struct message_member *member, const void *base);
 
 struct message_kind {
 	message_read_fn *read;
-	message_write_fn *write;
+	message_make_fn *make;
 	message_is_initial_fn *is_initial;
 };
 
@@ -120,9 +118,6 @@ void message_read(const struct message *message, struct json_object *object, voi
  * -EINVAL, or -ENOMEM. */
 int message_parse(const struct message *message, const char *text, size_t len, void *base,
     struct json_object **ret_json, struct json_error *error);
-
-/* Writes BASE; what a needed string that is NULL breaks is the whole text. */
-void message_write(const struct message *message, const void *base, struct json_text *text);
 
 /* BASE as JSON in a new block that the caller frees; NULL: no memory, or a needed
  * string is NULL. *RET_LEN is the length without the NUL. */

@@ -1,5 +1,5 @@
 /*
- * message_kind: how members of one value are read and written. For message.c alone.
+ * message_kind: how members of one value are read and made. For message.c alone.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -25,8 +25,8 @@ void message_set_initial(const struct message_member *member, void *base);
 
 message_read_fn message_read_unsigned, message_read_signed, message_read_flag, message_read_real,
     message_read_text, message_read_name, message_read_word;
-message_write_fn message_write_number, message_write_flag, message_write_real, message_write_text,
-    message_write_word;
+message_make_fn message_make_unsigned, message_make_signed, message_make_flag, message_make_real,
+    message_make_text, message_make_bytes, message_make_word;
 message_is_initial_fn message_is_initial_number, message_is_initial_text;
 
 #endif

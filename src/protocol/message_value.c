@@ -6,10 +6,12 @@
 #include "protocol/message_kind.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "platform/text.h"
 #include "protocol/session_name.h"
+#include "protocol/utf8.h"
 #include "vmm-guest/protocol.h"
 
 #define MESSAGE_REAL_FORMAT "%.3f"
@@ -130,6 +132,12 @@ message_read_unsigned(const struct message_member *member, struct json_object *v
 	message_set_number(member, base, number);
 }
 
+struct json_object *
+message_make_unsigned(const struct message_member *member, const void *base)
+{
+	return json_object_new_uint64(message_number(member, base));
+}
+
 void
 message_read_signed(const struct message_member *member, struct json_object *value, void *base,
     struct json_error *error)
@@ -147,13 +155,10 @@ message_read_signed(const struct message_member *member, struct json_object *val
 	message_set_number(member, base, (uint64_t)number);
 }
 
-void
-message_write_number(const struct message_member *member, const void *base, struct json_text *text)
+struct json_object *
+message_make_signed(const struct message_member *member, const void *base)
 {
-	uint64_t number = message_number(member, base);
-	bool is_negative = member->kind == MESSAGE_SIGNED && (int64_t)number < 0;
-
-	json_text_number(text, is_negative ? 0 - number : number, is_negative);
+	return json_object_new_int64((int64_t)message_number(member, base));
 }
 
 void
@@ -166,10 +171,10 @@ message_read_flag(const struct message_member *member, struct json_object *value
 		json_fail_member(error, member->name, "true or false is needed");
 }
 
-void
-message_write_flag(const struct message_member *member, const void *base, struct json_text *text)
+struct json_object *
+message_make_flag(const struct message_member *member, const void *base)
 {
-	json_text_word(text, message_number(member, base) != 0 ? "true" : "false");
+	return json_object_new_boolean((json_bool)message_number(member, base));
 }
 
 void
@@ -185,14 +190,14 @@ message_read_real(const struct message_member *member, struct json_object *value
 	*(double *)message_place(base, member->offset) = number;
 }
 
-void
-message_write_real(const struct message_member *member, const void *base, struct json_text *text)
+struct json_object *
+message_make_real(const struct message_member *member, const void *base)
 {
 	double number = *(const double *)message_at(base, member->offset);
-	char word[32];
+	char text[32];
 
-	(void)text_format(word, sizeof(word), MESSAGE_REAL_FORMAT, number);
-	json_text_word(text, word);
+	(void)text_format(text, sizeof(text), MESSAGE_REAL_FORMAT, number);
+	return json_object_new_double_s(number, text);
 }
 
 /* ---- words --------------------------------------------------------------- */
@@ -238,19 +243,30 @@ message_is_initial_text(const struct message_member *member, const void *base)
 	return text == NULL || strcmp(text, message_initial_text(member)) == 0;
 }
 
-void
-message_write_text(const struct message_member *member, const void *base, struct json_text *text)
+struct json_object *
+message_make_text(const struct message_member *member, const void *base)
 {
-	const char *string = message_text(member, base);
+	const char *text = message_text(member, base);
 
-	if (string == NULL) {
-		text->is_broken |= (member->flags & MESSAGE_NEEDED) != 0;
-		string = message_initial_text(member);
-	}
-	if (member->kind == MESSAGE_BYTES)
-		json_text_bytes(text, string);
-	else
-		json_text_string(text, string);
+	if (text == NULL && (member->flags & MESSAGE_NEEDED))
+		return NULL;
+	return json_object_new_string(text != NULL ? text : message_initial_text(member));
+}
+
+struct json_object *
+message_make_bytes(const struct message_member *member, const void *base)
+{
+	const char *bytes = message_text(member, base);
+	size_t size = bytes != NULL ? strlen(bytes) * 3 + 1 : 0;
+	char *text = bytes != NULL ? malloc(size) : NULL;
+	struct json_object *made = NULL;
+
+	if (text == NULL)
+		return NULL;
+	(void)utf8_make_valid(bytes, text, size);
+	made = json_object_new_string(text);
+	free(text);
+	return made;
 }
 
 static void
@@ -284,12 +300,12 @@ message_read_word(const struct message_member *member, struct json_object *value
 	message_set_number(member, base, index);
 }
 
-void
-message_write_word(const struct message_member *member, const void *base, struct json_text *text)
+struct json_object *
+message_make_word(const struct message_member *member, const void *base)
 {
 	const char *const *words = member->more;
 
-	json_text_string(text, words[message_number(member, base)]);
+	return json_object_new_string(words[message_number(member, base)]);
 }
 
 void

@@ -25,9 +25,9 @@ static const char *const quiesce_on_gones[] = {
 };
 
 static message_read_fn quiesce_read_paths;
-static message_write_fn quiesce_write_paths;
+static message_make_fn quiesce_make_paths;
 static message_is_initial_fn quiesce_is_without_paths;
-static const struct message_kind quiesce_paths = { quiesce_read_paths, quiesce_write_paths,
+static const struct message_kind quiesce_paths = { quiesce_read_paths, quiesce_make_paths,
 	quiesce_is_without_paths };
 
 #define AT(member) MESSAGE_AT(struct quiesce_request, member)
@@ -95,20 +95,24 @@ quiesce_read_paths(const struct message_member *member, struct json_object *valu
 		    error, member->name, "an array of paths or \"" QUIESCE_ALL "\" is needed");
 }
 
-static void
-quiesce_write_paths(const struct message_member *member, const void *base, struct json_text *text)
+static struct json_object *
+quiesce_make_paths(const struct message_member *member, const void *base)
 {
 	const struct quiesce_request *request = base;
+	struct json_object *array;
+	int r = 0;
 
 	(void)member;
-	if (request->is_all) {
-		json_text_string(text, QUIESCE_ALL);
-		return;
-	}
-	json_text_open(text, '[');
-	for (size_t i = 0; i < request->paths_count; i++)
-		json_text_string(text, request->paths[i]);
-	json_text_close(text, ']');
+	if (request->is_all)
+		return json_object_new_string(QUIESCE_ALL);
+	array = json_object_new_array();
+	if (array == NULL)
+		return NULL;
+	for (size_t i = 0; r == 0 && i < request->paths_count; i++)
+		r = json_append(array, json_object_new_string(request->paths[i]));
+	if (r < 0)
+		json_put(&array);
+	return array;
 }
 
 static bool

@@ -34,9 +34,9 @@ static const struct message_member restored_net_table[] = {
 static const struct message restored_net = MESSAGE_OF(restored_net_table);
 
 static message_read_fn restored_read_machine_id;
-static message_write_fn restored_write_machine_id;
+static message_make_fn restored_make_machine_id;
 static const struct message_kind restored_machine_id = { restored_read_machine_id,
-	restored_write_machine_id, NULL };
+	restored_make_machine_id, NULL };
 
 ENV_MEMBER_ASSERT(struct restored_json, env, env_count);
 
@@ -123,17 +123,14 @@ restored_read_machine_id(const struct message_member *member, struct json_object
 		    member->name, VMM_GUEST_MACHINE_ID_LEN);
 }
 
-static void
-restored_write_machine_id(
-    const struct message_member *member, const void *base, struct json_text *text)
+static struct json_object *
+restored_make_machine_id(const struct message_member *member, const void *base)
 {
 	const struct restored_json *json = base;
 
 	(void)member;
-	if (json->machine_id[0] != '\0')
-		json_text_string(text, json->machine_id);
-	else
-		json_text_word(text, "true");
+	return json->machine_id[0] != '\0' ? json_object_new_string(json->machine_id)
+					   : json_object_new_boolean(true);
 }
 
 /* Whether STEP is asked for, and its member makes sense so far. */

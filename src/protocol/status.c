@@ -39,8 +39,8 @@ static const struct message_member status_sessions_table[] = {
 static const struct message status_sessions = MESSAGE_OF(status_sessions_table);
 
 static message_read_fn status_read_by_signal;
-static message_write_fn status_write_by_signal;
-static const struct message_kind status_by_signal = { status_read_by_signal, status_write_by_signal,
+static message_make_fn status_make_by_signal;
+static const struct message_kind status_by_signal = { status_read_by_signal, status_make_by_signal,
 	NULL };
 
 static const struct message_member status_deaths_table[] = {
@@ -236,23 +236,23 @@ status_read_by_signal(const struct message_member *member, struct json_object *v
 	}
 }
 
-static void
-status_write_by_signal(
-    const struct message_member *member, const void *base, struct json_text *text)
+static struct json_object *
+status_make_by_signal(const struct message_member *member, const void *base)
 {
 	const struct status *status = base;
+	struct json_object *made = json_object_new_object();
+	int r = made != NULL ? 0 : -ENOMEM;
 
 	(void)member;
-	json_text_open(text, '{');
-	for (int i = 0; i < STATUS_SIGNAL_MAX; i++) {
+	for (int i = 0; r == 0 && i < STATUS_SIGNAL_MAX; i++) {
 		uint32_t count = status->worker_deaths.by_signal[i];
 
-		if (count == 0)
-			continue;
-		json_text_name(text, status_signal_name(i));
-		json_text_number(text, count, false);
+		if (count > 0)
+			r = json_add(made, status_signal_name(i), json_object_new_uint64(count));
 	}
-	json_text_close(text, '}');
+	if (r < 0)
+		json_put(&made);
+	return made;
 }
 
 char *

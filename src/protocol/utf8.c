@@ -3,6 +3,11 @@
  */
 #include "protocol/utf8.h"
 
+#include <string.h>
+
+#define UTF8_REPLACEMENT "\xef\xbf\xbd"
+#define UTF8_REPLACEMENT_LEN 3
+
 /* Table 3-7 of the Unicode standard: what may follow which first byte. */
 static const struct utf8_form {
 	unsigned char first_min, first_max;
@@ -20,12 +25,11 @@ static const struct utf8_form {
 	{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
 };
 
-/* A NUL ends all of them, as it is not a continuation byte. */
-size_t
-utf8_character_len(const char *character)
+/* The length of the well-formed character at TEXT, or 0. A NUL ends all of them, as it is
+ * not a continuation byte. */
+static size_t
+utf8_character_len(const unsigned char *text)
 {
-	const unsigned char *text = (const unsigned char *)character;
-
 	for (size_t i = 0; i < sizeof(utf8_forms) / sizeof(utf8_forms[0]); i++) {
 		const struct utf8_form *form = &utf8_forms[i];
 
@@ -46,11 +50,32 @@ bool
 utf8_is_valid(const char *text)
 {
 	while (*text != '\0') {
-		size_t len = utf8_character_len(text);
+		size_t len = utf8_character_len((const unsigned char *)text);
 
 		if (len == 0)
 			return false;
 		text += len;
 	}
 	return true;
+}
+
+size_t
+utf8_make_valid(const char *text, char *out, size_t size)
+{
+	size_t len = 0;
+
+	if (size == 0)
+		return 0;
+	while (*text != '\0') {
+		size_t good = utf8_character_len((const unsigned char *)text);
+		size_t need = good > 0 ? good : UTF8_REPLACEMENT_LEN;
+
+		if (len + need >= size)
+			break;
+		memcpy(out + len, good > 0 ? text : UTF8_REPLACEMENT, need);
+		len += need;
+		text += good > 0 ? good : 1;
+	}
+	out[len] = '\0';
+	return len;
 }

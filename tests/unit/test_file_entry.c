@@ -210,10 +210,10 @@ test_an_empty_directory_is_an_empty_array(void **state)
 
 	(void)state;
 	assert_int_equal(file_list_finish(&list), 0);
-	assert_int_equal(list.json.len, 2);
-	assert_memory_equal(list.json.bytes, "[]", 2);
+	assert_int_equal(list.len, 2);
+	assert_memory_equal(list.text, "[]", 2);
 	file_list_done(&list);
-	assert_null(list.json.bytes);
+	assert_null(list.text);
 }
 
 static void
@@ -232,7 +232,7 @@ test_a_list_is_read_as_it_was_made(void **state)
 		assert_int_equal(file_list_add(&list, &entry), 0);
 	}
 	assert_int_equal(file_list_finish(&list), 0);
-	assert_int_equal(file_listing_parse(list.json.bytes, list.json.len, &listing, &error), 0);
+	assert_int_equal(file_listing_parse(list.text, list.len, &listing, &error), 0);
 	assert_int_equal(listing.count, 1000);
 	for (uint32_t i = 0; i < 1000; i++) {
 		assert_int_equal(listing.entries[i].gid, i);
@@ -257,8 +257,8 @@ test_a_list_that_no_frame_holds_is_refused_and_not_cut(void **state)
 		r = file_list_add(&list, &large);
 	while (r == 0);
 	assert_int_equal(r, -EOVERFLOW);
-	assert_true(list.json.len <= VMM_GUEST_FRAME_MAX);
-	assert_true(list.json.len > VMM_GUEST_FRAME_MAX - 2 * sizeof(name));
+	assert_true(list.len <= VMM_GUEST_FRAME_MAX);
+	assert_true(list.len > VMM_GUEST_FRAME_MAX - 2 * sizeof(name));
 	file_list_done(&list);
 }
 

@@ -391,87 +391,6 @@ test_braces_in_a_string_are_text(void **state)
 	free(text);
 }
 
-/* Of everything that an object can hold. */
-static void
-write_everything(struct json_text *text)
-{
-	json_text_open(text, '{');
-	json_text_name(text, "\"\\/\x1f\n");
-	json_text_string(text, "\"\\/\x01\t\x7f\xc3\xa9");
-	json_text_name(text, "array");
-	json_text_open(text, '[');
-	json_text_number(text, 0, false);
-	json_text_number(text, UINT64_MAX, false);
-	json_text_number(text, 0 - (uint64_t)INT64_MIN, true);
-	json_text_open(text, '{');
-	json_text_close(text, '}');
-	json_text_open(text, '[');
-	json_text_close(text, ']');
-	json_text_word(text, "false");
-	json_text_close(text, ']');
-	json_text_name(text, "");
-	json_text_string(text, "");
-	json_text_close(text, '}');
-}
-
-static void
-test_what_is_written_is_the_shortest_json_that_says_it(void **state)
-{
-	static const char expected[] =
-	    "{\"\\\"\\\\/\\u001f\\n\":\"\\\"\\\\/\\u0001\\t\x7f\xc3\xa9\",\"array\":[0,"
-	    "18446744073709551615,-9223372036854775808,{},[],false],\"\":\"\"}";
-	struct json_text text = { 0 };
-	struct json_object *object;
-	size_t len;
-	char *made;
-
-	(void)state;
-	write_everything(&text);
-	made = json_text_take(&text, &len);
-	assert_non_null(made);
-	assert_string_equal(made, expected);
-	assert_int_equal(len, strlen(made));
-	object = parse(made);
-	assert_int_equal(json_object_object_length(object), 3);
-	json_put(&object);
-	free(made);
-}
-
-static void
-test_a_text_grows_as_far_as_it_has_to(void **state)
-{
-	char string[1000];
-	struct json_text text = { 0 };
-	size_t len;
-	char *made;
-
-	(void)state;
-	json_text_open(&text, '[');
-	for (size_t i = 0; i < sizeof(string); i++) {
-		memset(string, 'x', i);
-		string[i] = '\0';
-		json_text_string(&text, string);
-	}
-	json_text_close(&text, ']');
-	made = json_text_take(&text, &len);
-	assert_non_null(made);
-	/* Each with its quotes and a comma, but for the first. */
-	assert_int_equal(len, 999 * 1000 / 2 + 3 * 1000 - 1 + 2);
-	assert_int_equal(made[len], '\0');
-	assert_int_equal(made[len - 1], ']');
-	free(made);
-}
-
-static void
-test_a_text_that_was_given_up_is_none(void **state)
-{
-	const struct members members = { .needed = NULL };
-	size_t len;
-
-	(void)state;
-	assert_null(message_format(&needed_message, &members, &len));
-}
-
 int
 main(void)
 {
@@ -496,9 +415,6 @@ main(void)
 		cmocka_unit_test(test_a_flag_is_true_or_false_and_not_1),
 		cmocka_unit_test(test_the_first_error_stands),
 		cmocka_unit_test(test_an_error_is_cut_to_its_size),
-		cmocka_unit_test(test_what_is_written_is_the_shortest_json_that_says_it),
-		cmocka_unit_test(test_a_text_grows_as_far_as_it_has_to),
-		cmocka_unit_test(test_a_text_that_was_given_up_is_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

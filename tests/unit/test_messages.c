@@ -200,10 +200,10 @@ listing_text(const struct file_listing *listing, size_t *ret_size)
 		r = file_list_add(&list, &listing->entries[i]);
 	if (r == 0)
 		r = file_list_finish(&list);
-	text = r == 0 ? calloc(1, list.json.len + 1) : NULL;
+	text = r == 0 ? calloc(1, list.len + 1) : NULL;
 	if (text != NULL)
-		memcpy(text, list.json.bytes, list.json.len);
-	*ret_size = list.json.len;
+		memcpy(text, list.text, list.len);
+	*ret_size = list.len;
 	file_list_done(&list);
 	return text;
 }
@@ -539,7 +539,7 @@ test_where_an_allocation_fails_a_message_is_refused_and_not_understood_in_part(v
 		while (
 		    read_without_memory(i, failed, false) && read_without_memory(i, failed, true))
 			failed++;
-		assert_true(failed > 1);
+		assert_true(failed > 4);
 	}
 }
 
@@ -605,7 +605,7 @@ test_where_an_allocation_fails_a_message_is_not_written_in_part(void **state)
 		while (
 		    write_without_memory(i, failed, false) && write_without_memory(i, failed, true))
 			failed++;
-		assert_true(failed > 1);
+		assert_true(failed > 4);
 	}
 }
 

@@ -7,38 +7,21 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
-#include "protocol/json_text.h"
 #include "protocol/utf8.h"
 
 #define BAD "\xef\xbf\xbd"
 
-/* The string that is written of BYTES is EXPECTED, and as UTF-8 the same again. */
 static void
-assert_made(const char *bytes, const char *expected)
+assert_made(const char *text, const char *expected)
 {
-	struct json_text text = { 0 };
-	size_t len;
-	char *made;
+	char out[128];
 
-	json_text_bytes(&text, bytes);
-	json_text_bytes(&text, expected);
-	json_text_string(&text, expected);
-	made = json_text_take(&text, &len);
-	assert_non_null(made);
-	assert_int_equal(len, strlen(made));
-	assert_int_equal(len, 3 * (strlen(expected) + 2) + 2);
-	for (char *next = made; next < made + len; next += strlen(expected) + 3) {
-		assert_int_equal(next[0], '"');
-		assert_memory_equal(next + 1, expected, strlen(expected));
-		assert_int_equal(next[strlen(expected) + 1], '"');
-	}
-	free(made);
-	assert_int_equal(utf8_is_valid(bytes), strcmp(bytes, expected) == 0);
-	assert_true(utf8_is_valid(expected));
+	assert_int_equal(utf8_make_valid(text, out, sizeof(out)), strlen(expected));
+	assert_string_equal(out, expected);
+	assert_int_equal(utf8_is_valid(text), strcmp(text, expected) == 0);
 }
 
 static void
@@ -47,7 +30,7 @@ test_well_formed_text_is_kept(void **state)
 	(void)state;
 	assert_made("", "");
 	assert_made("plain", "plain");
-	assert_made("\x20\x7f", "\x20\x7f");
+	assert_made("\x01\x7f", "\x01\x7f");
 	assert_made("\xc2\x80 \xdf\xbf", "\xc2\x80 \xdf\xbf");
 	assert_made("\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80", "\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80");
 	assert_made("\xf0\x90\x80\x80\xf4\x8f\xbf\xbf", "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf");
@@ -94,6 +77,25 @@ test_a_character_that_is_cut_short_does_not_swallow_what_follows(void **state)
 	assert_made("\xe2\xe2\x82\xac", BAD "\xe2\x82\xac");
 }
 
+static void
+test_text_that_does_not_fit_is_cut_at_the_end_of_a_character(void **state)
+{
+	char out[8];
+
+	(void)state;
+	assert_int_equal(utf8_make_valid("ab\xe2\x82\xac", out, 5), 2);
+	assert_string_equal(out, "ab");
+	assert_int_equal(utf8_make_valid("ab\xe2\x82\xac", out, 6), 5);
+	assert_string_equal(out, "ab\xe2\x82\xac");
+	assert_int_equal(utf8_make_valid("ab\xff", out, 5), 2);
+	assert_string_equal(out, "ab");
+	assert_int_equal(utf8_make_valid("ab", out, 1), 0);
+	assert_string_equal(out, "");
+	memcpy(out, "keep", 5);
+	assert_int_equal(utf8_make_valid("ab", out, 0), 0);
+	assert_string_equal(out, "keep");
+}
+
 int
 main(void)
 {
@@ -103,6 +105,7 @@ main(void)
 		cmocka_unit_test(test_overlong_forms_are_bad),
 		cmocka_unit_test(test_surrogates_and_what_is_above_the_last_character_are_bad),
 		cmocka_unit_test(test_a_character_that_is_cut_short_does_not_swallow_what_follows),
+		cmocka_unit_test(test_text_that_does_not_fit_is_cut_at_the_end_of_a_character),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -134,7 +134,7 @@ test_entries_are_read_as_they_were_written(void **state)
 	assert_int_equal(file_list_add(&list, &entry), 0);
 	assert_int_equal(file_list_add(&list, &entry), 0);
 	assert_int_equal(file_list_finish(&list), 0);
-	assert_int_equal(file_listing_parse(list.json.bytes, list.json.len, &listing, &error), 0);
+	assert_int_equal(file_listing_parse(list.text, list.len, &listing, &error), 0);
 	assert_int_equal(listing.count, 2);
 	assert_string_equal(listing.entries[1].name, "a\"b");
 	assert_int_equal(listing.entries[1].kind, FILE_ENTRY_SYMLINK);

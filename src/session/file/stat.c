@@ -162,8 +162,8 @@ file_list(struct file_work *work)
 	if (r == -EOVERFLOW)
 		work->why = "the list does not fit into one frame";
 	work->type = VMM_GUEST_FILE_LIST;
-	work->text = list.json.bytes;
-	work->len = list.json.len;
+	work->text = list.text;
+	work->len = list.len;
 	return r;
 }
 
