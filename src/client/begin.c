@@ -86,21 +86,19 @@ begin_look_at_attach(struct vmm_guest *guest, const char *json, size_t len)
 	attach_request_done(&request);
 }
 
-/* Whether a request of port 53 says that others are to come on its connection. */
+/* The same of a request of files: whether others are to come on its connection. Returns whether
+ * it was understood. */
 static bool
-begin_look_for_more(const struct vmm_guest *guest, const char *json, size_t len)
+begin_look_at_file(struct vmm_guest *guest, const char *json, size_t len)
 {
 	struct file_request request;
 	struct json_error error;
-	bool has_more;
+	int r = file_request_parse(guest->operation->type, json, len, &request, &error);
 
-	if (guest->operation->kind != OPERATION_FILE || strstr(json, "\"more\"") == NULL)
-		return false;
-	if (file_request_parse(guest->operation->type, json, len, &request, &error) < 0)
-		return request.more;
-	has_more = request.more;
-	file_request_done(&request);
-	return has_more;
+	guest->has_more = request.more;
+	if (r == 0)
+		file_request_done(&request);
+	return r == 0;
 }
 
 static int
@@ -114,13 +112,14 @@ begin_look(struct vmm_guest *guest)
 	if (len > VMM_GUEST_JSON_MAX)
 		return handle_fail(guest, -EMSGSIZE, "the JSON of %s is longer than %u bytes",
 		    guest->operation->name, VMM_GUEST_JSON_MAX);
+	if (guest->operation->kind == OPERATION_FILE && begin_look_at_file(guest, json, len))
+		return 0;
 	if (len > 0 && json_parse_object(json, len, &object, &error) < 0)
 		return begin_bad(guest, &error);
 	if (guest->operation->type == VMM_GUEST_START)
 		begin_look_at_start(guest, json, len);
 	else if (guest->operation->type == VMM_GUEST_ATTACH)
 		begin_look_at_attach(guest, json, len);
-	guest->has_more = begin_look_for_more(guest, json, len);
 	return 0;
 }
 

@@ -10,7 +10,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "ctl/target.h"
 
@@ -228,7 +227,7 @@ copy_out_ahead_stop(struct copy_out_ahead *ahead)
 	(void)pthread_cond_signal(&ahead->changed);
 	(void)pthread_mutex_unlock(&ahead->lock);
 	/* Where it waits for the agent, that ends. */
-	(void)shutdown(ahead->guest.client.fd, SHUT_RDWR);
+	guest_tree_stop(&ahead->guest);
 	(void)pthread_join(ahead->thread, NULL);
 	guest_tree_close(&ahead->guest);
 	free(ahead);

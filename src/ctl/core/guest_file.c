@@ -81,29 +81,6 @@ guest_file_format(uint8_t type, const struct file_request *request, char **ret, 
 	return 0;
 }
 
-int
-guest_file_open(const struct client_target *target, uint8_t type,
-    const struct file_request *request, struct client *client, struct client_error *error)
-{
-	size_t len;
-	char *json;
-	int r = guest_file_format(type, request, &json, &len, error);
-
-	if (r < 0)
-		return r;
-	r = client_open(client, target, VMM_GUEST_FILE_PORT, CLIENT_CONNECT_MS, error);
-	if (r == 0) {
-		r = client_send(client, type, json, len);
-		/* The agent may have refused already, and said why. */
-		if (client_is_gone(r))
-			r = 0;
-		else if (r < 0)
-			client_explain(client, r, error);
-	}
-	free(json);
-	return r;
-}
-
 static const char *
 guest_file_frame(uint8_t type)
 {
@@ -118,14 +95,14 @@ guest_file_frame(uint8_t type)
 		[VMM_GUEST_FILE_WATCH_REQ] = "FILE_WATCH_REQ",
 		[VMM_GUEST_FILE_SYMLINK_REQ] = "FILE_SYMLINK_REQ",
 		[VMM_GUEST_FILE_SET_REQ] = "FILE_SET_REQ",
+		[VMM_GUEST_FILE_TREE_REQ] = "FILE_TREE_REQ",
 		[VMM_GUEST_FILE_LINK_REQ] = "FILE_LINK_REQ",
 	};
 
 	return frames[type];
 }
 
-/* Begins a request of TYPE. */
-static int
+int
 guest_file_begin(struct guest *ret, const struct client_target *target, uint8_t type,
     const struct file_request *request, struct client_error *error)
 {
@@ -142,8 +119,7 @@ guest_file_begin(struct guest *ret, const struct client_target *target, uint8_t 
 	return r;
 }
 
-/* How it has ended. */
-static int
+int
 guest_file_end(struct guest *guest, const struct file_request *request, struct client_error *error)
 {
 	const char *words = vmm_guest_refusal(guest->handle);

@@ -31,9 +31,12 @@ int guest_file_refused_piece(const struct file_request *request, const struct cl
 /* ERROR says that the file for PATH is larger than the LIMIT of the agent. */
 void guest_file_too_large(const char *path, uint64_t limit, struct client_error *error);
 
-/* Connects and makes a request of TYPE, whose answer is the caller's to receive. */
-int guest_file_open(const struct client_target *target, uint8_t type,
-    const struct file_request *request, struct client *client, struct client_error *error);
+/* Begins a request of TYPE; its events are the caller's to take. *RET is zero-initialised, and for
+ * guest_close() in any case. And: how it has ended, once there was VMM_GUEST_EVENT_END. */
+int guest_file_begin(struct guest *ret, const struct client_target *target, uint8_t type,
+    const struct file_request *request, struct client_error *error);
+int guest_file_end(
+    struct guest *guest, const struct file_request *request, struct client_error *error);
 
 /* Makes a request of TYPE that is answered by one frame of type ANSWER. Its payload, where that
  * is not ACK, is in a new block that the caller frees, a NUL behind it; else RET_TEXT is NULL. */

@@ -6,42 +6,44 @@
 #include "ctl/core/guest_tree.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "ctl/core/guest_file.h"
+#include "platform/fd.h"
 #include "protocol/json.h"
 
 int
 guest_tree_open(struct guest_tree *ret, const struct client_target *target,
     const struct file_request *request, struct client_error *error)
 {
-	*ret = (struct guest_tree)GUEST_TREE_INIT;
-	ret->request = request;
-	return guest_file_open(target, VMM_GUEST_FILE_TREE_REQ, request, &ret->client, error);
+	*ret = (struct guest_tree){ .request = request };
+	ret->stop_fd = eventfd(0, EFD_CLOEXEC);
+	if (ret->stop_fd < 0) {
+		client_fail(error, "eventfd: %s", strerror(errno));
+		return -ENOMEM;
+	}
+	return guest_file_begin(&ret->guest, target, VMM_GUEST_FILE_TREE_REQ, request, error);
 }
 
 /* What breaks the order, or the contract in another way. */
 static int
 guest_tree_break(struct guest_tree *tree, struct client_error *error)
 {
-	client_explain(&tree->client, -EMSGSIZE, error);
+	guest_explain(&tree->guest, -EMSGSIZE, error);
 	return -EMSGSIZE;
 }
 
-/* What FILE_STAT says in PIECE: an entry, a hole of a file, or what can't be read. */
+/* What FILE_STAT says: an entry, a hole of a file, or what can't be read. */
 static int
 guest_tree_read_entry(
-    struct guest_tree *tree, const struct client_piece *piece, struct client_error *error)
+    struct guest_tree *tree, const char *text, size_t len, struct client_error *error)
 {
 	struct json_error json_error = { 0 };
 	int r;
 
 	json_put(&tree->json);
-	if (!piece->first || !piece->last)
-		return guest_tree_break(tree, error);
-	r = file_tree_parse(
-	    (const char *)piece->data, piece->len, &tree->item.entry, &tree->json, &json_error);
+	r = file_tree_parse(text, len, &tree->item.entry, &tree->json, &json_error);
 	if (r < 0) {
 		client_fail(error, "vm:%s: the agent's answer can't be understood: %s",
 		    tree->request->path, r == -ENOMEM ? "out of memory" : json_error.text);
@@ -63,46 +65,51 @@ guest_tree_read_entry(
 	return GUEST_TREE_ENTRY;
 }
 
-/* What PIECE says. */
 static int
-guest_tree_read(
-    struct guest_tree *tree, const struct client_piece *piece, struct client_error *error)
+guest_tree_read_data(
+    struct guest_tree *tree, const void *data, size_t len, struct client_error *error)
 {
-	bool was_in_file = tree->is_in_file;
-
-	switch (piece->type) {
-	case VMM_GUEST_FILE_STAT:
-		return guest_tree_read_entry(tree, piece, error);
-	case VMM_GUEST_FILE_DATA:
-		tree->item.data = piece->data;
-		tree->item.len = piece->len;
-		return was_in_file ? GUEST_TREE_DATA : guest_tree_break(tree, error);
-	case VMM_GUEST_FILE_DONE:
-		tree->is_in_file = false;
-		return was_in_file ? GUEST_TREE_DONE : guest_tree_break(tree, error);
-	case VMM_GUEST_FILE_ACK:
-		return was_in_file || !tree->has_begun ? guest_tree_break(tree, error)
-						       : GUEST_TREE_END;
-	case VMM_GUEST_FILE_ERR:
-		return guest_file_refused_piece(tree->request, piece, error);
-	default:
+	if (!tree->is_in_file)
 		return guest_tree_break(tree, error);
-	}
+	tree->item.data = data;
+	tree->item.len = len;
+	tree->is_in_file = len > 0;
+	return len > 0 ? GUEST_TREE_DATA : GUEST_TREE_DONE;
+}
+
+static int
+guest_tree_read_end(struct guest_tree *tree, struct client_error *error)
+{
+	int r = guest_file_end(&tree->guest, tree->request, error);
+
+	if (r == 0 && (tree->is_in_file || !tree->has_begun))
+		r = guest_tree_break(tree, error);
+	return r < 0 ? r : GUEST_TREE_END;
 }
 
 int
 guest_tree_take(struct guest_tree *tree, struct client_error *error)
 {
-	struct client_piece piece;
-	int r = client_take(&tree->client, &piece);
+	const void *data;
+	size_t len;
+	int r;
 
-	if (r == -EAGAIN)
-		return r;
-	if (r < 0) {
-		client_explain(&tree->client, r, error);
-		return r;
+	switch (guest_next(&tree->guest, &data, &len)) {
+	case VMM_GUEST_EVENT_NONE:
+		return -EAGAIN;
+	case VMM_GUEST_EVENT_ENTRY:
+		r = guest_tree_read_entry(tree, data, len, error);
+		break;
+	case VMM_GUEST_EVENT_DATA:
+		r = guest_tree_read_data(tree, data, len, error);
+		break;
+	case VMM_GUEST_EVENT_END:
+		r = guest_tree_read_end(tree, error);
+		break;
+	default:
+		r = guest_tree_break(tree, error);
+		break;
 	}
-	r = guest_tree_read(tree, &piece, error);
 	tree->has_begun = tree->has_begun || r >= 0;
 	return r;
 }
@@ -110,15 +117,21 @@ guest_tree_take(struct guest_tree *tree, struct client_error *error)
 int
 guest_tree_receive(struct guest_tree *tree, struct client_error *error)
 {
-	int r = client_wait(&tree->client, POLLIN);
+	int r = guest_poll(&tree->guest, tree->stop_fd);
 
-	if (r >= 0)
-		r = client_fill(&tree->client);
-	if (r == -EAGAIN)
-		r = 0;
+	if (r > 0)
+		r = -ECANCELED;
 	if (r < 0)
-		client_explain(&tree->client, r, error);
+		guest_explain(&tree->guest, r, error);
+	else
+		vmm_guest_step(tree->guest.handle);
 	return r;
+}
+
+void
+guest_tree_stop(const struct guest_tree *tree)
+{
+	(void)eventfd_write(tree->stop_fd, 1);
 }
 
 /* A first frame that an agent does not know is refused, or ends it. */
@@ -131,6 +144,7 @@ guest_tree_is_unknown(const struct guest_tree *tree, int r)
 void
 guest_tree_close(struct guest_tree *tree)
 {
-	client_close(&tree->client);
+	guest_close(&tree->guest);
+	fd_close(&tree->stop_fd);
 	json_put(&tree->json);
 }

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ctl/core/client.h"
+#include "ctl/core/guest.h"
 #include "protocol/file_entry.h"
 #include "protocol/file_request.h"
 
@@ -36,18 +36,14 @@ struct guest_tree_item {
 };
 
 struct guest_tree {
-	struct client client;
+	struct guest guest;
+	int stop_fd; /* of guest_tree_stop() */
 	const struct file_request *request;
 	bool has_begun; /* the agent has sent something of the tree */
 	bool is_in_file;
 	struct guest_tree_item item; /* good until the next one */
 	struct json_object *json;    /* owns the strings of its entry */
 };
-
-#define GUEST_TREE_INIT                                                                            \
-	{                                                                                          \
-		.client = CLIENT_INIT                                                              \
-	}
 
 /* Asks for the tree of REQUEST, which is borrowed. Returns 0 with *RET for
  * guest_tree_close(), or as the functions of ctl/core/guest_file.h. */
@@ -60,6 +56,10 @@ int guest_tree_take(struct guest_tree *tree, struct client_error *error);
 
 /* Waits for more, and receives it. Returns 0, or as guest_tree_open(). */
 int guest_tree_receive(struct guest_tree *tree, struct client_error *error);
+
+/* Has the thread that calls guest_tree_receive() return from that, now or when it does, with
+ * -ECANCELED. */
+void guest_tree_stop(const struct guest_tree *tree);
 
 /* Whether R, which one of these returned, comes of an agent that has no TREE. */
 bool guest_tree_is_unknown(const struct guest_tree *tree, int r);
