@@ -245,11 +245,13 @@ VMM_GUEST_API int vmm_guest_wait(
  *
  * The next one may be begun before this one has ended, once all of an upload and
  * vmm_guest_eof() are in the handle: it is sent ahead, and vmm_guest_write() is then about that
- * one. Answers come in order, each with an END, behind which vmm_guest_result(), _answer() and
- * _error_text() are about the one that has ended. -EAGAIN: there is no room for another yet; step
- * until there is. The result -ECONNABORTED: the agent closed the connection before it began this
- * request, which may be begun again; one that is alone and without input is, by the handle. Of an
- * agent that has no `more` in STATUS's features all that were sent ahead end so. */
+ * one. The rest of an upload that was refused is a few bytes, which vmm_guest_step() sends though
+ * nothing is under way. Answers come in order, each with an END, behind which vmm_guest_result(),
+ * _answer() and _error_text() are about the one that has ended. -EAGAIN: there is no room for
+ * another yet; step until there is. The result -ECONNABORTED: the agent closed the connection
+ * before it began this request, which may be begun again; one that is alone and without input is,
+ * by the handle. Of an agent that has no `more` in STATUS's features all that were sent ahead end
+ * so. */
 VMM_GUEST_API int vmm_guest_begin(struct vmm_guest *guest, const char *frame, const char *json);
 
 /* The next of what has happened, with its bytes, or its JSON with a NUL behind it. Call it until

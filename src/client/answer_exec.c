@@ -181,8 +181,7 @@ answer_exec_exit(struct vmm_guest *guest, struct piece *piece)
 	enum vmm_guest_event event = VMM_GUEST_EVENT_NONE;
 
 	if (frame_exit_parse(piece->data, piece->len, &guest->exit) < 0) {
-		handle_end_failed(
-		    guest, -EPROTO, "what answers does not speak the agent's protocol");
+		handle_end_failed(guest, -EPROTO, HANDLE_NO_AGENT);
 		return VMM_GUEST_EVENT_NONE;
 	}
 	if (guest->awaits_attached)

@@ -54,9 +54,50 @@ answer_file_ack(struct vmm_guest *guest, struct piece *piece)
 	return VMM_GUEST_EVENT_NONE;
 }
 
+/* Whether a frame of TYPE, other than FILE_ERR, is of the answer to OPERATION. */
+static bool
+answer_file_is_of(const struct operation *operation, uint8_t type)
+{
+	switch (operation->type) {
+	case VMM_GUEST_FILE_READ_REQ:
+		return type == VMM_GUEST_FILE_DATA || type == VMM_GUEST_FILE_DONE;
+	case VMM_GUEST_FILE_STAT_REQ:
+		return type == VMM_GUEST_FILE_STAT;
+	case VMM_GUEST_FILE_LIST_REQ:
+		return type == VMM_GUEST_FILE_LIST;
+	case VMM_GUEST_FILE_TREE_REQ:
+		return type == VMM_GUEST_FILE_STAT || type == VMM_GUEST_FILE_DATA ||
+		       type == VMM_GUEST_FILE_DONE || type == VMM_GUEST_FILE_ACK;
+	case VMM_GUEST_FILE_WATCH_REQ:
+		return type == VMM_GUEST_FILE_ACK || type == VMM_GUEST_FILE_EVENT;
+	default:
+		return type == VMM_GUEST_FILE_ACK;
+	}
+}
+
+/* Whether PIECE may be of the answer that is waited for. */
+static bool
+answer_file_fits(struct vmm_guest *guest, const struct piece *piece)
+{
+	if (piece->type == VMM_GUEST_FILE_ERR && more_is_unasked(guest)) {
+		/* A worker was lost behind its last answer: that is the end of the connection. */
+		guest->reader.head = guest->reader.tail;
+		vmm_guest_hangup(guest, 0);
+		return false;
+	}
+	if (piece->type == VMM_GUEST_FILE_ERR)
+		return true;
+	if (answer_file_is_of(guest->operation, piece->type) && more_is_asked(guest))
+		return true;
+	handle_end_failed(guest, -EPROTO, HANDLE_NO_AGENT);
+	return false;
+}
+
 enum vmm_guest_event
 answer_file_take(struct vmm_guest *guest, struct piece *piece)
 {
+	if (!answer_file_fits(guest, piece))
+		return VMM_GUEST_EVENT_NONE;
 	guest->has_begun = true;
 	switch (piece->type) {
 	case VMM_GUEST_FILE_DATA:

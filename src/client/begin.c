@@ -287,7 +287,7 @@ begin_behind(struct vmm_guest *guest, const struct operation *operation, const c
 	guest->first = (struct buffer){ 0 };
 	guest->operation = operation;
 	r = begin_put_first(guest, json);
-	if (r == 0 && more_put(guest, (struct turn){ operation, guest->has_more }) < 0)
+	if (r == 0 && more_put(guest, (struct turn){ operation, guest->has_more, 0 }) < 0)
 		r = handle_fail(guest, -ENOMEM, "out of memory");
 	buffer_done(&guest->first);
 	guest->first = first;
@@ -315,9 +315,9 @@ begin_alone(struct vmm_guest *guest, const struct operation *operation, const ch
 	r = begin_look_at_address(guest);
 	if (r == 0)
 		r = begin_put_first(guest, json);
-	if (r == 0 && goes_on && outbound_put_first(guest) < 0)
+	if (r == 0 && goes_on && outbound_put_first(guest, &guest->begin) < 0)
 		r = handle_fail(guest, -ENOMEM, "out of memory");
-	guest->last = (struct turn){ operation, guest->has_more };
+	guest->last = (struct turn){ operation, guest->has_more, 0 };
 	if (r < 0)
 		buffer_done(&guest->first);
 	else if (goes_on)

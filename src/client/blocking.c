@@ -221,8 +221,10 @@ blocking_finish(struct vmm_guest *guest, struct blocking_input *input)
 		event = blocking_wait(guest, input, CLOCK_NEVER, &data, &len);
 		if (event < 0)
 			return event;
-		if (event == VMM_GUEST_EVENT_END || event == VMM_GUEST_EVENT_LEFT)
+		if (event == VMM_GUEST_EVENT_END || event == VMM_GUEST_EVENT_LEFT) {
+			step_io(guest, 0);
 			return guest->result;
+		}
 		blocking_take(guest, input, event, data, len);
 		if (blocking_kept(guest, event) == NULL)
 			received += VMM_GUEST_HEADER_LEN + len;

@@ -233,6 +233,9 @@ handle_connect_at(struct vmm_guest *guest, uint64_t try_ms)
 	guest->try_until_ms = CLOCK_NEVER;
 	guest->is_kept = false;
 	guest->has_answered = false;
+	guest->begin = 0;
+	guest->sent = 0;
+	guest->shown = 0;
 	guest->has_sent = false;
 	guest->has_ended = false;
 	guest->is_dry = true;

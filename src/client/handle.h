@@ -38,6 +38,7 @@
 #define HANDLE_SIGNALS_MAX 16
 #define HANDLE_TURNS_MAX 1024
 
+#define HANDLE_NO_AGENT "what answers does not speak the agent's protocol"
 #define HANDLE_NOT_BEGUN                                                                           \
 	"the agent closed the connection before it began this request, which may be begun again"
 
@@ -89,6 +90,7 @@ struct outbound {
 struct turn {
 	const struct operation *operation;
 	bool has_more;
+	uint64_t begin; /* of its first frame, in bytes of the connection */
 };
 
 /* A piece of a frame that has come: all of it, for what is no stream of bytes. */
@@ -112,6 +114,7 @@ struct vmm_guest {
 	/* ---- of the operation */
 	const struct operation *operation; /* whose answer comes */
 	bool has_more;			   /* others are to come on its connection */
+	uint64_t begin;			   /* as a turn's */
 	struct turn last;		   /* that was begun last, whose input it is */
 	struct turn *turns; /* begun behind OPERATION: a ring of HANDLE_TURNS_MAX, or NULL */
 	size_t turns_first;
@@ -166,6 +169,8 @@ struct vmm_guest {
 	uint64_t try_ms;     /* when to make it; CLOCK_NEVER: not by time */
 	uint64_t try_until_ms;
 	bool has_sent;	/* something of the request */
+	uint64_t sent;	/* bytes */
+	uint64_t shown; /* that vmm_guest_pending() has shown, and the caller may have sent */
 	bool has_ended; /* nothing more comes than what was received */
 	int end_error;
 	bool is_dry;   /* vmm_guest_next() had nothing more to give out since bytes came last */
@@ -225,8 +230,9 @@ handle_is_busy(const struct vmm_guest *guest)
 
 /* ---- more.c: several requests on one connection */
 
-/* Whether the connection stays, now that the answer has come whole. */
-bool more_keeps(const struct vmm_guest *guest);
+/* Whether the connection stays, now that the answer has come whole: what is still to be sent of
+ * the request is then in the block. */
+bool more_keeps(struct vmm_guest *guest);
 
 /* Whether OPERATION can go on upon a connection that was kept. */
 bool more_goes_on(struct vmm_guest *guest, const struct operation *operation);
@@ -240,6 +246,13 @@ int more_put(struct vmm_guest *guest, struct turn turn);
  * looked at what there is to know of the one that has ended. */
 void more_advance(struct vmm_guest *guest);
 void more_begin_turn(struct vmm_guest *guest);
+
+/* How many bytes of the connection were sent or wait for that. */
+uint64_t more_put_bytes(const struct vmm_guest *guest);
+
+/* Whether nothing of the request whose answer is waited for was sent; and whether all of it was. */
+bool more_is_unasked(const struct vmm_guest *guest);
+bool more_is_asked(const struct vmm_guest *guest);
 
 /* The connection was lost. Returns whether that is not the end: between two requests an agent may
  * close it, and has begun none of those that are not answered. */
@@ -258,11 +271,14 @@ int outbound_begin(struct vmm_guest *guest);
 int outbound_put(struct vmm_guest *guest, uint8_t type, const void *payload, size_t len);
 
 /* The same of the first frame of an operation that is begun on a connection that there is, behind
- * what is due of the operation before. */
-int outbound_put_first(struct vmm_guest *guest);
+ * what is due of the operation before: at *RET_BEGIN of the connection's bytes. */
+int outbound_put_first(struct vmm_guest *guest, uint64_t *ret_begin);
 
 /* How much input there is room for, of one frame. */
 size_t outbound_space(const struct vmm_guest *guest);
+
+/* Adds the end of input that is not durable, if it is due. Returns 0 or -ENOMEM. */
+int outbound_put_eof(struct vmm_guest *guest);
 
 /* Whether all was sent that there is. */
 bool outbound_is_empty(const struct vmm_guest *guest);

@@ -204,6 +204,9 @@ inbound_take(struct vmm_guest *guest, struct piece *ret)
 			return -EAGAIN;
 		if (inbound_is_stream(ret->type))
 			return 0;
+		/* What answers a request of files is known; what a session says may be more. */
+		if (!inbound_is_whole(ret->type) && vmm_guest_port(guest) == VMM_GUEST_FILE_PORT)
+			return -EPROTO;
 		if (!inbound_is_whole(ret->type))
 			continue;
 		r = inbound_gather(guest, ret);
@@ -272,8 +275,7 @@ inbound_event(struct vmm_guest *guest, struct piece *ret, bool *ret_is_dry)
 	else if (r == -E2BIG)
 		handle_end_failed(guest, -EMSGSIZE, "the agent says more than any answer takes");
 	else if (r != -EAGAIN)
-		handle_end_failed(
-		    guest, -EPROTO, "what answers does not speak the agent's protocol");
+		handle_end_failed(guest, -EPROTO, HANDLE_NO_AGENT);
 	return VMM_GUEST_EVENT_NONE;
 }
 

@@ -29,15 +29,17 @@ more_has_input(const struct vmm_guest *guest)
 }
 
 bool
-more_keeps(const struct vmm_guest *guest)
+more_keeps(struct vmm_guest *guest)
 {
-	if (!guest->has_more)
+	bool is_under_way = more_has_input(guest) && !guest->out.has_eof;
+
+	if (!guest->has_more || guest->turns_count > 0)
+		return guest->has_more;
+	if (guest->has_ended || guest->out.is_deaf)
 		return false;
-	if (guest->turns_count > 0)
-		return true;
-	/* An upload that was refused on its way would have to be sent to its end. */
-	return !guest->has_ended && !guest->out.is_deaf && outbound_is_empty(guest) &&
-	       (!more_has_input(guest) || (guest->out.has_eof && !guest->out.eof_is_due));
+	/* Of an upload that was refused the agent drops what comes, up to its end. */
+	guest->out.eof_is_due |= is_under_way;
+	return outbound_put_eof(guest) == 0;
 }
 
 bool
@@ -45,8 +47,7 @@ more_goes_on(struct vmm_guest *guest, const struct operation *operation)
 {
 	uint8_t byte;
 
-	if (!guest->is_kept || guest->has_ended || !more_may(operation) ||
-	    guest->reader.head != guest->reader.tail || guest->reader.payload_left > 0)
+	if (!guest->is_kept || guest->has_ended || guest->out.is_deaf || !more_may(operation))
 		return false;
 	/* The agent has closed it, or says what nobody has asked for. */
 	return guest->fd < 0 ||
@@ -75,7 +76,7 @@ more_put(struct vmm_guest *guest, struct turn turn)
 		guest->turns = calloc(HANDLE_TURNS_MAX, sizeof(*guest->turns));
 	if (guest->turns == NULL)
 		return -ENOMEM;
-	r = outbound_put_first(guest);
+	r = outbound_put_first(guest, &turn.begin);
 	if (r < 0)
 		return r;
 	guest->turns[(guest->turns_first + guest->turns_count++) % HANDLE_TURNS_MAX] = turn;
@@ -94,6 +95,7 @@ more_advance(struct vmm_guest *guest)
 	guest->turns_count--;
 	guest->operation = turn.operation;
 	guest->has_more = turn.has_more;
+	guest->begin = turn.begin;
 	guest->is_answered = (turn.operation->flags & OPERATION_PROMPT) == 0;
 	guest->has_begun = false;
 	guest->is_answer_old = true;
@@ -112,6 +114,34 @@ more_begin_turn(struct vmm_guest *guest)
 	guest->answer.len = 0;
 	guest->is_refusal = false;
 	guest->reached = VMM_GUEST_REACHED_AGENT;
+}
+
+uint64_t
+more_put_bytes(const struct vmm_guest *guest)
+{
+	return guest->sent + guest->out.len - guest->out.sent;
+}
+
+/* Of these, what was sent; where it is the caller who sends, what he may have sent. */
+static uint64_t
+more_sent_bytes(const struct vmm_guest *guest)
+{
+	return guest->address_text != NULL ? guest->sent : guest->shown;
+}
+
+bool
+more_is_unasked(const struct vmm_guest *guest)
+{
+	return guest->begin > 0 && guest->begin >= more_sent_bytes(guest);
+}
+
+bool
+more_is_asked(const struct vmm_guest *guest)
+{
+	if (guest->turns_count > 0)
+		return guest->turns[guest->turns_first].begin <= more_sent_bytes(guest);
+	return more_put_bytes(guest) <= more_sent_bytes(guest) &&
+	       (!more_has_input(guest) || (guest->out.has_eof && !guest->out.eof_is_due));
 }
 
 bool

@@ -116,8 +116,7 @@ outbound_space(const struct vmm_guest *guest)
 	return taken < max ? max - taken : 0;
 }
 
-/* The end of what is not durable. */
-static int
+int
 outbound_put_eof(struct vmm_guest *guest)
 {
 	const uint8_t type = outbound_is_upload(guest) ? VMM_GUEST_FILE_DONE : VMM_GUEST_EOF;
@@ -258,10 +257,11 @@ outbound_fill(struct vmm_guest *guest)
 }
 
 int
-outbound_put_first(struct vmm_guest *guest)
+outbound_put_first(struct vmm_guest *guest, uint64_t *ret_begin)
 {
 	int r = outbound_put_ends(guest);
 
+	*ret_begin = more_put_bytes(guest);
 	if (r == 0)
 		r = outbound_put_bytes(&guest->out, guest->first.data, guest->first.len);
 	if (r == 0)
@@ -277,13 +277,15 @@ vmm_guest_pending(struct vmm_guest *guest, const void **ret_data)
 	struct outbound *out = &guest->out;
 
 	*ret_data = NULL;
-	if (!handle_is_busy(guest) || out->is_deaf || guest->has_ended)
+	/* A request that was refused before it was sent may have a rest. */
+	if ((!handle_is_busy(guest) && !guest->is_kept) || out->is_deaf || guest->has_ended)
 		return 0;
 	if (guest->state == HANDLE_TALKS && outbound_fill(guest) < 0) {
 		handle_end_failed(guest, -ENOMEM, "out of memory");
 		return 0;
 	}
 	*ret_data = out->data + out->sent;
+	guest->shown = guest->sent + out->len - out->sent;
 	return out->len - out->sent;
 }
 
@@ -293,7 +295,9 @@ vmm_guest_sent(struct vmm_guest *guest, size_t len)
 	struct outbound *out = &guest->out;
 	size_t waits = out->len - out->sent;
 
-	out->sent += len < waits ? len : waits;
+	len = len < waits ? len : waits;
+	out->sent += len;
+	guest->sent += len;
 	guest->has_sent |= guest->state == HANDLE_TALKS;
 	guest->progress_ms = clock_mono_ms();
 }

@@ -98,8 +98,12 @@ step_receive(struct vmm_guest *guest)
 void
 step_io(struct vmm_guest *guest, int events)
 {
-	if (guest->address_text == NULL || !handle_is_busy(guest))
+	if (guest->address_text == NULL)
 		return;
+	if (!handle_is_busy(guest)) {
+		step_send(guest);
+		return;
+	}
 	if (guest->state == HANDLE_CONNECTS)
 		connect_step(guest);
 	if (guest->fd < 0 || guest->state == HANDLE_CONNECTS || !handle_is_busy(guest))

@@ -697,12 +697,52 @@ test_what_was_sent_ahead_and_not_begun_ends_so(void **state)
 	begin(NULL);
 	guest = ask("FILE_STAT_REQ", STAT_MORE);
 	assert_int_equal(vmm_guest_begin(guest, "FILE_READ_REQ", STAT_MORE), 0);
+	go_on(guest);
 	say(VMM_GUEST_FILE_STAT, "{}");
 	say(VMM_GUEST_FILE_DATA, "half");
 	hear_all(guest);
 	vmm_guest_hangup(guest, ECONNRESET);
 	go_on(guest);
 	assert_string_equal(events, "ENTRY {}|END 0|DATA half|END -104|");
+	vmm_guest_free(guest);
+}
+
+static void
+test_an_answer_to_what_was_not_asked_is_none(void **state)
+{
+	static const uint8_t kinds[] = { VMM_GUEST_FILE_STAT, VMM_GUEST_FILE_DONE,
+		VMM_GUEST_FILE_DATA, VMM_GUEST_FILE_LIST, VMM_GUEST_FILE_EVENT, VMM_GUEST_STDOUT,
+		0xee };
+	struct vmm_guest *guest;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(kinds); i++) {
+		script_len = 0;
+		say(kinds[i], "{}");
+		vmm_guest_free(comes_to("FILE_REMOVE_REQ", STAT_MORE, "END -71|"));
+	}
+	/* An upload that has not come whole. */
+	begin(NULL);
+	guest = ask("FILE_WRITE_REQ", STAT_MORE);
+	assert_int_equal(vmm_guest_write(guest, "some", 4), 4);
+	go_on(guest);
+	say(VMM_GUEST_FILE_ACK, "");
+	hear_all(guest);
+	assert_string_equal(events, "END -71|");
+	vmm_guest_free(guest);
+	/* Of a worker that is lost behind its last answer, before the next one was sent. */
+	begin(NULL);
+	guest = ask("FILE_STAT_REQ", STAT_MORE);
+	say(VMM_GUEST_FILE_STAT, "{}");
+	hear_all(guest);
+	assert_int_equal(vmm_guest_begin(guest, "FILE_REMOVE_REQ", STAT_MORE), 0);
+	say(VMM_GUEST_FILE_ERR, "EIO: worker lost");
+	hear_all(guest);
+	go_on(guest);
+	assert_int_equal(connects, 2);
+	say(VMM_GUEST_FILE_ACK, "");
+	hear_all(guest);
+	assert_string_equal(events, "ENTRY {}|END 0|END 0|");
 	vmm_guest_free(guest);
 }
 
@@ -740,7 +780,7 @@ test_a_request_whose_connection_was_just_given_back_is_made_again(void **state)
 }
 
 static void
-test_an_upload_that_is_refused_on_its_way_takes_its_connection_with_it(void **state)
+test_an_upload_that_is_refused_on_its_way_is_sent_to_its_end(void **state)
 {
 	struct vmm_guest *guest = ask("FILE_WRITE_REQ", STAT_MORE);
 
@@ -749,10 +789,12 @@ test_an_upload_that_is_refused_on_its_way_takes_its_connection_with_it(void **st
 	go_on(guest);
 	say(VMM_GUEST_FILE_ERR, "ENOSPC: /x");
 	hear_all(guest);
+	assert_int_equal(vmm_guest_write(guest, "more", 4), -EPIPE);
+	assert_memory_equal(asked + asked_len - 14, "\x21\4\0\0\0some\x22\0\0\0\0", 14);
 	assert_int_equal(vmm_guest_begin(guest, "FILE_STAT_REQ", STAT_MORE), 0);
 	go_on(guest);
 	assert_string_equal(events, "END -28|");
-	assert_int_equal(connects, 2);
+	assert_int_equal(connects, 1);
 	vmm_guest_free(guest);
 }
 
@@ -1428,10 +1470,11 @@ main(void)
 		cmocka_unit_test_setup(
 		    test_requests_that_are_sent_ahead_are_answered_in_order, begin),
 		cmocka_unit_test_setup(test_what_was_sent_ahead_and_not_begun_ends_so, begin),
+		cmocka_unit_test_setup(test_an_answer_to_what_was_not_asked_is_none, begin),
 		cmocka_unit_test_setup(
 		    test_a_request_whose_connection_was_just_given_back_is_made_again, begin),
 		cmocka_unit_test_setup(
-		    test_an_upload_that_is_refused_on_its_way_takes_its_connection_with_it, begin),
+		    test_an_upload_that_is_refused_on_its_way_is_sent_to_its_end, begin),
 		cmocka_unit_test_setup(test_no_more_is_sent_ahead_than_there_is_room_for, begin),
 		cmocka_unit_test_setup(
 		    test_a_file_is_read_to_where_it_is_sent_from_and_its_holes_are_told, begin),
