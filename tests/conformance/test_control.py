@@ -131,13 +131,13 @@ def test_status_req_that_cannot_be_read_is_refused(agent):
 
 
 def test_figures_cost_no_system_call_where_nobody_asked(start_agent):
-    """The usual STATUS opens no file."""
+    """The usual STATUS opens no file, but for json-c before 0.16, which begins with a seed."""
     agent = start_agent("--workers=2")
 
     def opened(payload):
         with Trace(agent.worker_pids(), "open,openat,openat2") as trace:
             agent.request(codec.STATUS_REQ, payload)
-        return sum(map(len, trace.calls().values()))
+        return len([call for calls in trace.calls().values() for call in calls if "/dev/urandom" not in call])
 
     assert opened(b"") == 0
     assert opened({"guest": True}) >= 4

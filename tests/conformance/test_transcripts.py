@@ -9,6 +9,7 @@ import re
 import socket
 
 import pytest
+from _pytest.monkeypatch import MonkeyPatch  # before pytest 6.2 by this name alone
 
 import transcripts_control  # noqa: F401
 import transcripts_durable  # noqa: F401
@@ -75,7 +76,7 @@ class Guest:
 
 @pytest.fixture(scope="module")
 def guest(tmp_path_factory):
-    patch = pytest.MonkeyPatch()
+    patch = MonkeyPatch()
     mounted(patch, tmp_path_factory.mktemp("guest"), GUEST, spaces="mnu")
     one = Guest()
     yield one
