@@ -1,8 +1,8 @@
 /*
  * tunnel: one connection, carried into the guest.
  *
- * As in attach.c: one frame at a time is on its way to the agent, one piece of a
- * frame on its way out here, and what waits is what holds back its sender.
+ * One piece of what the guest says is on its way out here, and as much on its way to the agent as
+ * the handle has room for: what waits is what holds back its sender.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -18,11 +18,9 @@
 
 #include "ctl/output.h"
 #include "ctl/target.h"
-#include "platform/clock.h"
 #include "platform/fd.h"
+#include "platform/io_error.h"
 #include "protocol/port_request.h"
-
-#define TUNNEL_READ_LEN (64 * 1024)
 
 /* For the agent to connect in the guest, which may take it as long as the kernel there
  * tries: two minutes (tcp(7), tcp_syn_retries). */
@@ -36,20 +34,18 @@ enum {
 };
 
 struct tunnel {
-	struct client client;
+	struct guest guest;
 	int in_fd;
 	int out_fd;	      /* of a connection, the same */
 	struct output output; /* of standard output */
 	bool is_standard;
-	bool in_is_open;    /* there may still come something */
-	bool guest_is_done; /* it sends nothing any more, and our side has been told so */
-	bool is_over;	    /* EXIT has come */
-	bool is_whole;	    /* and said that all went well */
-	struct client_piece piece;
-	struct client_error words; /* the agent's, of a connection that breaks */
-	size_t outbox_sent;
-	size_t outbox_len;
-	uint8_t outbox[VMM_GUEST_HEADER_LEN + TUNNEL_READ_LEN];
+	bool in_is_open;     /* there may still come something */
+	bool guest_is_done;  /* it sends nothing any more, and our side has been told so */
+	bool is_over;	     /* EXIT has come */
+	bool is_whole;	     /* and said that all went well */
+	struct io_lack lack; /* of the kernel's memory, for our side */
+	const uint8_t *data; /* what is to be written here, of LEN bytes */
+	size_t len;
 };
 
 void
@@ -60,77 +56,57 @@ tunnel_set_reset(int fd, bool on)
 	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 }
 
+/* What a call on our side that failed with ERROR comes to: 0, it is tried again; or -errno. */
 static int
-tunnel_send(struct tunnel *tunnel)
+tunnel_result(struct tunnel *tunnel, int error)
 {
-	ssize_t n = client_try_send(&tunnel->client, tunnel->client.fd,
-	    tunnel->outbox + tunnel->outbox_sent, tunnel->outbox_len - tunnel->outbox_sent);
-
-	if (n < 0)
-		return n == -EAGAIN ? 0 : (int)n;
-	tunnel->outbox_sent += (size_t)n;
-	if (tunnel->outbox_sent == tunnel->outbox_len)
-		tunnel->outbox_sent = tunnel->outbox_len = 0;
-	return 0;
+	switch (io_error_read(IO_CONNECTION, error)) {
+	case IO_AGAIN:
+	case IO_NOT_NOW:
+		return 0;
+	case IO_NO_MEMORY:
+		return io_lack_bear(&tunnel->lack) ? 0 : -error;
+	case IO_GONE:
+	case IO_BROKEN:
+		break;
+	}
+	return -error;
 }
 
-/* Standard input may be shared: poll(2) has said that it can be read. */
-static ssize_t
-tunnel_try_read(struct tunnel *tunnel, uint8_t *data)
-{
-	ssize_t n;
-
-	if (!tunnel->is_standard)
-		return client_try_recv(&tunnel->client, tunnel->in_fd, data, TUNNEL_READ_LEN);
-	n = read(tunnel->in_fd, data, TUNNEL_READ_LEN);
-	if (n < 0)
-		return errno == EINTR ? -EAGAIN : -errno;
-	return n;
-}
-
-/* Takes what there is, or its end, into the empty outbox. */
+/* Takes what there is, or its end. Standard input may be shared: poll(2) has said that it can be
+ * read. */
 static int
 tunnel_read(struct tunnel *tunnel)
 {
-	ssize_t n = tunnel_try_read(tunnel, tunnel->outbox + VMM_GUEST_HEADER_LEN);
+	struct vmm_guest *handle = tunnel->guest.handle;
+	int64_t n = vmm_guest_write_fd(handle, tunnel->in_fd, 0);
 
-	if (n < 0)
-		return n == -EAGAIN ? 0 : (int)n;
+	if (n < 0 && n != -EPIPE)
+		return tunnel_result(tunnel, (int)-n);
+	tunnel->lack.since_ms = 0;
+	/* Where nobody reads it any more, what the agent has said is still to be read. */
 	tunnel->in_is_open = n > 0;
-	frame_header_format(tunnel->outbox, n > 0 ? VMM_GUEST_STDIN : VMM_GUEST_EOF, (uint32_t)n);
-	tunnel->outbox_len = VMM_GUEST_HEADER_LEN + (size_t)n;
-	client_trace_out(&tunnel->client, tunnel->outbox, tunnel->outbox_len);
-	return tunnel_send(tunnel);
+	if (n == 0)
+		(void)vmm_guest_eof(handle);
+	vmm_guest_step_found(handle, 0);
+	return 0;
 }
 
 static int
 tunnel_write(struct tunnel *tunnel)
 {
-	while (tunnel->piece.len > 0) {
-		const struct client_piece *piece = &tunnel->piece;
-		ssize_t n =
-		    tunnel->is_standard
-			? output_write(&tunnel->output, piece->data, piece->len)
-			: client_try_send(&tunnel->client, tunnel->out_fd, piece->data, piece->len);
+	while (tunnel->len > 0) {
+		ssize_t n = tunnel->is_standard
+				? output_write(&tunnel->output, tunnel->data, tunnel->len)
+				: send(tunnel->out_fd, tunnel->data, tunnel->len, MSG_NOSIGNAL);
 
 		if (n < 0)
-			return n == -EAGAIN ? 0 : (int)n;
-		tunnel->piece.data += n;
-		tunnel->piece.len -= (size_t)n;
+			return tunnel_result(tunnel, tunnel->is_standard ? (int)-n : errno);
+		tunnel->lack.since_ms = 0;
+		tunnel->data += n;
+		tunnel->len -= (size_t)n;
 	}
 	return 0;
-}
-
-/* The agent sends EXIT 0 when both directions have come to their end. */
-static void
-tunnel_end(struct tunnel *tunnel, const struct client_piece *piece)
-{
-	struct frame_exit end;
-
-	tunnel->is_over = true;
-	tunnel->is_whole = tunnel->guest_is_done &&
-			   frame_exit_parse(piece->data, piece->len, &end) == 0 &&
-			   end.code == VMM_GUEST_EXIT_OK;
 }
 
 /* Our side gets no more. Standard output is the file of others, too: what else they may
@@ -150,16 +126,18 @@ tunnel_end_output(struct tunnel *tunnel)
 		(void)dup2(null_fd, STDOUT_FILENO);
 }
 
-/* What the agent says of a connection that breaks. */
-static void
-tunnel_take_words(struct tunnel *tunnel, const struct client_piece *piece)
+/* The agent sends EXIT 0 when both directions have come to their end. */
+static int
+tunnel_end(struct tunnel *tunnel)
 {
-	const char *text = (const char *)piece->data;
-	const char *end = memchr(text, '\n', piece->len);
+	int code;
+	int signal;
 
-	if (tunnel->words.text[0] == '\0')
-		client_fail(&tunnel->words, "%.*s",
-		    (int)(end != NULL ? end - text : (ptrdiff_t)piece->len), text);
+	tunnel->is_over = true;
+	if (vmm_guest_exit(tunnel->guest.handle, &code, &signal) < 0)
+		return guest_error(&tunnel->guest);
+	tunnel->is_whole = tunnel->guest_is_done && code == VMM_GUEST_EXIT_OK;
+	return 0;
 }
 
 /* Goes through what was received, as far as it is taken here. */
@@ -167,37 +145,27 @@ static int
 tunnel_take_all(struct tunnel *tunnel)
 {
 	int r = tunnel_write(tunnel);
+	const void *data;
+	size_t len;
 
-	while (r == 0 && tunnel->piece.len == 0 && !tunnel->is_over) {
-		struct client_piece piece;
-
-		r = client_take(&tunnel->client, &piece);
-		if (r == -EAGAIN)
+	while (r == 0 && tunnel->len == 0 && !tunnel->is_over) {
+		switch (guest_next(&tunnel->guest, &data, &len)) {
+		case VMM_GUEST_EVENT_NONE:
 			return 0;
-		if (r < 0)
-			return r;
-		if (piece.type == VMM_GUEST_EXIT)
-			tunnel_end(tunnel, &piece);
-		if (piece.type == VMM_GUEST_STDERR)
-			tunnel_take_words(tunnel, &piece);
-		if (piece.type != VMM_GUEST_STDOUT)
-			continue;
-		if (piece.len == 0 && piece.first)
-			tunnel_end_output(tunnel);
-		tunnel->piece = piece;
-		r = tunnel_write(tunnel);
+		case VMM_GUEST_EVENT_END:
+			return tunnel_end(tunnel);
+		case VMM_GUEST_EVENT_STDOUT:
+			if (len == 0)
+				tunnel_end_output(tunnel);
+			tunnel->data = data;
+			tunnel->len = len;
+			r = tunnel_write(tunnel);
+			break;
+		default:
+			break;
+		}
 	}
 	return r;
-}
-
-static int
-tunnel_receive(struct tunnel *tunnel)
-{
-	int r = client_fill(&tunnel->client);
-
-	if (r == -EAGAIN)
-		return 0;
-	return r < 0 ? r : tunnel_take_all(tunnel);
 }
 
 /* One turn of the loop. A descriptor that nothing is wanted of is left out, as its
@@ -205,84 +173,97 @@ tunnel_receive(struct tunnel *tunnel)
 static int
 tunnel_step(struct tunnel *tunnel)
 {
-	bool can_receive = tunnel->piece.len == 0;
-	bool has_to_send = tunnel->outbox_len > 0;
-	bool can_read = tunnel->in_is_open && !has_to_send;
-	short conn = (short)((can_receive ? POLLIN : 0) | (has_to_send ? POLLOUT : 0));
+	struct vmm_guest *handle = tunnel->guest.handle;
+	bool can_take = tunnel->len == 0;
+	bool can_read = tunnel->in_is_open && vmm_guest_room(handle) > 0;
+	short conn = (short)vmm_guest_events(handle);
 	struct pollfd polls[TUNNEL_POLLS] = {
-		[TUNNEL_POLL_CONN] = { .fd = conn != 0 ? tunnel->client.fd : -1, .events = conn },
+		[TUNNEL_POLL_CONN] = { .fd = conn != 0 ? vmm_guest_fd(handle) : -1,
+		    .events = conn },
 		[TUNNEL_POLL_IN] = { .fd = can_read ? tunnel->in_fd : -1, .events = POLLIN },
-		[TUNNEL_POLL_OUT] = { .fd = can_receive ? -1 : tunnel->out_fd, .events = POLLOUT },
+		[TUNNEL_POLL_OUT] = { .fd = can_take ? -1 : tunnel->out_fd, .events = POLLOUT },
 	};
 	int r = 0;
 
-	if (poll(polls, TUNNEL_POLLS, -1) < 0)
+	if (poll(polls, TUNNEL_POLLS, can_take ? vmm_guest_timeout_ms(handle) : -1) < 0)
 		return errno == EINTR ? 0 : -errno;
-	if (has_to_send && polls[TUNNEL_POLL_CONN].revents != 0)
-		r = tunnel_send(tunnel);
-	if (r == 0 && !can_receive && polls[TUNNEL_POLL_OUT].revents != 0)
-		r = tunnel_take_all(tunnel);
-	if (r == 0 && can_read && polls[TUNNEL_POLL_IN].revents != 0)
+	vmm_guest_step_found(handle, polls[TUNNEL_POLL_CONN].revents);
+	if (can_read && polls[TUNNEL_POLL_IN].revents != 0)
 		r = tunnel_read(tunnel);
-	if (r == 0 && can_receive && polls[TUNNEL_POLL_CONN].revents != 0)
-		r = tunnel_receive(tunnel);
+	return r < 0 ? r : tunnel_take_all(tunnel);
+}
+
+/* What it means that the agent has answered with something else than STATUS, or refused by its
+ * own WORDS. */
+static void
+tunnel_explain(const struct tunnel_target *target, const char *words, struct client_error *error)
+{
+	if (words == NULL)
+		client_fail(error, "the agent is too old to forward connections");
+	else if (target->path != NULL && strstr(words, "'port' is missing") != NULL)
+		client_fail(error, "the agent is too old to forward to Unix sockets");
+	else
+		client_fail(error, "%.*s", (int)strcspn(words, "\n"), words);
+}
+
+/* Waits for the word that the connection in the guest is made. */
+static int
+tunnel_wait_connected(
+    struct tunnel *tunnel, const struct tunnel_target *target, struct client_error *error)
+{
+	const struct vmm_guest *handle = tunnel->guest.handle;
+	const char *words;
+	const void *data;
+	size_t len;
+	int code;
+	int r;
+
+	if (guest_wait(&tunnel->guest, &data, &len) == VMM_GUEST_EVENT_STATUS)
+		return 0;
+	words = vmm_guest_refusal(handle);
+	r = guest_error(&tunnel->guest);
+	if (words != NULL || r == 0 || vmm_guest_exit(handle, &code, &code) == 0) {
+		tunnel_explain(target, words, error);
+		return -ECONNREFUSED;
+	}
+	/* It was not --wait. */
+	if (r == -ETIME && target_agent()->answer_ms == 0)
+		r = -ETIMEDOUT;
+	guest_explain(&tunnel->guest, r, error);
 	return r;
 }
 
-/* What it means that the agent answered with the TYPE frame TEXT instead of STATUS. */
-static void
-tunnel_explain(
-    const struct tunnel_target *target, uint8_t type, char *text, struct client_error *error)
-{
-	text[strcspn(text, "\n")] = '\0';
-	if (type != VMM_GUEST_STDERR)
-		client_fail(error, "the agent is too old to forward connections");
-	else if (target->path != NULL && strstr(text, "'port' is missing") != NULL)
-		client_fail(error, "the agent is too old to forward to Unix sockets");
-	else
-		client_fail(error, "%s", text);
-}
-
-/* Asks for the connection in the guest, and waits for the word that it is made. */
+/* Asks for the connection in the guest. */
 static int
 tunnel_connect(
     struct tunnel *tunnel, const struct tunnel_target *target, struct client_error *error)
 {
+	struct vmm_guest *handle = tunnel->guest.handle;
 	size_t len;
 	char *json = port_target_format(target->host, target->port, target->path, &len);
-	uint8_t type;
-	char *text;
-	int r = json == NULL ? -ENOMEM : client_send(&tunnel->client, VMM_GUEST_CONNECT, json, len);
+	int r;
 
+	if (json == NULL) {
+		client_fail(error, "out of memory");
+		return -ENOMEM;
+	}
+	if (target_agent()->answer_ms == 0)
+		(void)vmm_guest_set(handle, "first_ms", TUNNEL_CONNECT_MS);
+	r = guest_begin(&tunnel->guest, "CONNECT", json, error);
 	free(json);
-	tunnel->client.deadline_ms = clock_mono_ms() + TUNNEL_CONNECT_MS;
-	if (r == 0)
-		r = client_receive_whole(&tunnel->client, &type, &text, &len);
-	tunnel->client.deadline_ms = CLOCK_NEVER;
-	if (r < 0) {
-		client_explain(&tunnel->client, r, error);
-		return r;
-	}
-	if (type != VMM_GUEST_STATUS) {
-		tunnel_explain(target, type, text, error);
-		r = -ECONNREFUSED;
-	}
-	free(text);
-	return r;
+	return r < 0 ? r : tunnel_wait_connected(tunnel, target, error);
 }
 
 static int
 tunnel_carry(struct tunnel *tunnel, const struct tunnel_target *target, struct client_error *error)
 {
-	int r = client_open(
-	    &tunnel->client, target_agent(), VMM_GUEST_EXEC_PORT, CLIENT_CONNECT_MS, error);
+	int r = guest_open(&tunnel->guest, target_agent(), error);
 
-	if (r < 0)
-		return r;
-	tunnel->in_is_open = true;
-	r = tunnel_connect(tunnel, target, error);
+	if (r == 0)
+		r = tunnel_connect(tunnel, target, error);
 	if (r == 0 && !tunnel->is_standard)
 		r = fd_set_nonblock(tunnel->in_fd, true);
+	tunnel->in_is_open = true;
 	if (r == 0)
 		r = tunnel_take_all(tunnel);
 	while (r == 0 && !tunnel->is_over)
@@ -290,7 +271,6 @@ tunnel_carry(struct tunnel *tunnel, const struct tunnel_target *target, struct c
 	if (r < 0 && error->text[0] == '\0')
 		client_fail(error, "a connection broke: %s",
 		    r == -ENODATA ? "the agent closed it" : strerror(-r));
-	client_close(&tunnel->client);
 	return r;
 }
 
@@ -305,7 +285,15 @@ tunnel_new(int in_fd, int out_fd, struct client_error *error)
 	}
 	tunnel->in_fd = in_fd;
 	tunnel->out_fd = out_fd;
+	tunnel->lack.max_ms = CLIENT_LACK_MS;
 	return tunnel;
+}
+
+static void
+tunnel_free(struct tunnel *tunnel)
+{
+	guest_close(&tunnel->guest);
+	free(tunnel);
 }
 
 int
@@ -319,7 +307,7 @@ tunnel_run(int fd, const struct tunnel_target *target, struct client_error *erro
 	r = tunnel_carry(tunnel, target, error);
 	if (r == 0 && tunnel->is_whole)
 		tunnel_set_reset(fd, false);
-	free(tunnel);
+	tunnel_free(tunnel);
 	return r;
 }
 
@@ -336,13 +324,14 @@ tunnel_run_standard(const struct tunnel_target *target, struct client_error *err
 	tunnel->is_standard = true;
 	r = tunnel_carry(tunnel, target, error);
 	if (r == 0 && !tunnel->is_whole) {
+		const char *words = vmm_guest_refusal(tunnel->guest.handle);
+
 		r = -ECONNRESET;
-		client_fail(error, "%s",
-		    tunnel->words.text[0] != '\0' ? tunnel->words.text
-						  : "the connection in the guest broke");
+		words = words != NULL ? words : "the connection in the guest broke";
+		client_fail(error, "%.*s", (int)strcspn(words, "\n"), words);
 	}
 	if (!tunnel->guest_is_done)
 		output_close(&tunnel->output);
-	free(tunnel);
+	tunnel_free(tunnel);
 	return r;
 }

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "ctl/core/client.h"
+#include "ctl/core/guest.h"
 
 /* Where a connection leads, as the guest knows it. */
 struct tunnel_target {
