@@ -97,10 +97,12 @@ floor_drain(int fd)
 }
 
 void
-floor_fill(int fd, uint64_t len)
+floor_fill(int fd, uint64_t len, size_t most)
 {
+	if (most > FLOOR_COPY)
+		most = FLOOR_COPY;
 	while (len > 0) {
-		size_t step = len < FLOOR_COPY ? (size_t)len : FLOOR_COPY;
+		size_t step = len < most ? (size_t)len : most;
 		int r = fd_write_full(fd, floor_buffer, step);
 
 		if (r < 0)

@@ -25,7 +25,9 @@ pid_t floor_copier(int from_fd, int to_fd, int keep_fd);
 /* Reads FD until its end, and returns how many bytes there were. */
 uint64_t floor_drain(int fd);
 
-/* Writes LEN bytes of zeros. */
-void floor_fill(int fd, uint64_t len);
+/* Writes LEN bytes of zeros, up to MOST of them a call; no call has more than 64 KiB. What a
+ * socket holds goes by calls, and what each costs is the sender's: a floor for small frames is
+ * filled by small calls. */
+void floor_fill(int fd, uint64_t len, size_t most);
 
 #endif

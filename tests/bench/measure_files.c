@@ -130,7 +130,7 @@ files_floor_write(const void *argument)
 	files_pair(pair);
 	pid = floor_copier(pair[1], file, pair[0]);
 	fd_close(&pair[1]);
-	floor_fill(pair[0], files->bytes);
+	floor_fill(pair[0], files->bytes, files->frame);
 	fd_close(&pair[0]);
 	floor_wait(pid);
 	return files_speed(files->bytes, start);
@@ -165,7 +165,7 @@ measure_files(const struct target *target, const char *folder)
 		{ "file write, 200 MiB", 200u << 20, 256u << 10, false, REPORT_RATIO_MIN },
 		{ "file read, 200 MiB", 200u << 20, 0, true, REPORT_RATIO_MIN },
 		{ "file write, 200 MiB, frames of 4 KiB", 200u << 20, 4u << 10, false,
-		    REPORT_NO_TARGET },
+		    REPORT_RATIO_MIN },
 		{ "file write, 200 MiB, frames of 16 MiB", 200u << 20, 16u << 20, false,
 		    REPORT_NO_TARGET },
 		{ "file write, 1 MiB", 1u << 20, 256u << 10, false, REPORT_NO_TARGET },

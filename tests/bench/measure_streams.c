@@ -155,7 +155,7 @@ streams_floor_input(const void *ignored)
 	copier = floor_copier(pair[1], ends[1], pair[0]);
 	fd_close(&pair[1]);
 	fd_close(&ends[1]);
-	floor_fill(pair[0], STREAMS_BYTES);
+	floor_fill(pair[0], STREAMS_BYTES, VMM_GUEST_DATA_MAX);
 	fd_close(&pair[0]);
 	floor_wait(copier);
 	floor_wait(program);
@@ -202,7 +202,7 @@ streams_floor_both(const void *ignored)
 	fd_close(&out[0]);
 	fd_close(&from[1]);
 	if (fork() == 0) {
-		floor_fill(to[0], STREAMS_BYTES);
+		floor_fill(to[0], STREAMS_BYTES, VMM_GUEST_DATA_MAX);
 		_exit(0);
 	}
 	fd_close(&to[0]);
