@@ -18,7 +18,6 @@
 
 #define JSON_DEPTH_MAX 32
 #define JSON_NAME_MAX 64
-#define JSON_SPACE " \t\r\n"
 
 /* 2^64 - 1, and what a minus sign leaves: 2^63. */
 #define JSON_UINT64_TEXT "18446744073709551615"
@@ -73,16 +72,19 @@ json_fail_memory(struct json_error *error)
 
 /* ---- the pass in front of json-c ----------------------------------------- */
 
-/* How many of the LEN bytes of TEXT are in SET from the first on, or are not if INSIDE
- * is false. */
-static size_t
-json_span(const char *text, size_t len, const char *set, bool inside)
+static bool
+json_is_space(char c)
 {
-	size_t n = 0;
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
 
-	while (n < len && (text[n] != '\0' && strchr(set, text[n]) != NULL) == inside)
-		n++;
-	return n;
+/* Whether C is in a number or a word. */
+static bool
+json_is_word(char c)
+{
+	static const char others[] = "{}[]:,\"'";
+
+	return !json_is_space(c) && memchr(others, c, sizeof(others) - 1) == NULL;
 }
 
 /* How many of the LEN bytes of TEXT are digits up to LAST from the first on. */
@@ -100,7 +102,8 @@ json_digits(const char *text, size_t len, char last)
 static bool
 json_is_next(const char *text, size_t len, size_t *done, char c)
 {
-	*done += json_span(text + *done, len - *done, JSON_SPACE, true);
+	while (*done < len && json_is_space(text[*done]))
+		++*done;
 	return *done < len && text[*done] == c;
 }
 
@@ -132,7 +135,9 @@ json_scan_word(const struct json_scan *scan, const char *text, size_t len, struc
 
 	first += json_digits(text + first, len - first, '0');
 	behind = first + json_digits(text + first, len - first, '9');
-	end = behind + json_span(text + behind, len - behind, "{}[]:,\"'" JSON_SPACE, false);
+	end = behind;
+	while (end < len && json_is_word(text[end]))
+		end++;
 	if (behind == end && end - first >= strlen(largest) &&
 	    (end - first > strlen(largest) || memcmp(text + first, largest, end - first) > 0))
 		json_fail(error, "member '%.*s': out of range", scan->name_len, scan->name);
@@ -213,6 +218,16 @@ json_check_counts(const struct json_scan *scan, struct json_error *error)
 		json_fail(error, "JSON: more than %d values", VMM_GUEST_JSON_VALUES_MAX);
 }
 
+static bool
+json_is_ascii(const char *text, size_t len)
+{
+	signed char all = 0;
+
+	while (len > 0)
+		all |= (signed char)text[--len];
+	return all >= 0;
+}
+
 /* Gives TOKENER the LEN bytes of TEXT, which are at byte START of the whole. Returns
  * the object once it is complete, else NULL. */
 static struct json_object *
@@ -222,6 +237,9 @@ json_feed(struct json_tokener *tokener, const char *text, size_t len, size_t sta
 	struct json_object *object;
 	enum json_tokener_error state;
 
+	/* It looks at each character where it is to validate. */
+	json_tokener_set_flags(tokener,
+	    JSON_TOKENER_STRICT | (json_is_ascii(text, len) ? 0 : JSON_TOKENER_VALIDATE_UTF8));
 	errno = 0;
 	object = json_tokener_parse_ex(tokener, text, (int)len);
 	state = json_tokener_get_error(tokener);
@@ -252,8 +270,6 @@ json_parse_next(const char *text, size_t len, size_t *done, struct json_error *e
 	tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
 	if (tokener == NULL || errno == ENOMEM)
 		json_fail_memory(error);
-	else
-		json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
 	while (object == NULL && error->code == 0 && *done < len) {
 		size_t start = *done;
 

@@ -171,13 +171,15 @@ message_make_array(const struct message_member *member, const void *base)
 
 /* ---- messages ------------------------------------------------------------ */
 
-static void
+/* Returns whether OBJECT has it; NULL has nothing. */
+static bool
 message_read_member(const struct message_member *member, struct json_object *object, void *base,
     struct json_error *error)
 {
 	struct json_object *value;
+	bool is_given = json_object_object_get_ex(object, member->name, &value);
 
-	if (json_object_object_get_ex(object, member->name, &value)) {
+	if (is_given) {
 		message_kind(member)->read(member, value, base, error);
 		if (member->flags & MESSAGE_OPTIONAL)
 			*(uint8_t *)message_place(base, member->beside) |= member->bit;
@@ -186,15 +188,22 @@ message_read_member(const struct message_member *member, struct json_object *obj
 	} else if (!(member->flags & MESSAGE_OPTIONAL)) {
 		message_set_initial(member, base);
 	}
+	return is_given;
 }
 
 void
 message_read(
     const struct message *message, struct json_object *object, void *base, struct json_error *error)
 {
+	/* Most messages have few of the members that they could have. */
+	int left = json_object_object_length(object);
+
 	for (size_t i = 0; i < message->count; i++) {
-		if (message_is_in(message, &message->members[i]))
-			message_read_member(&message->members[i], object, base, error);
+		const struct message_member *member = &message->members[i];
+
+		if (message_is_in(message, member) &&
+		    message_read_member(member, left > 0 ? object : NULL, base, error))
+			left--;
 	}
 }
 
