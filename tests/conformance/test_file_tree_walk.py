@@ -385,6 +385,16 @@ def test_the_frames_of_many_small_files_go_by_few_calls(start_agent, tmp_path):
     assert len(came.entries) == 1001 and len(trace.calls()[pid]) < 10 + 2 * sent // 32768
 
 
+def test_the_way_through_proc_is_gone_once_a_tree_and_not_for_each_file(start_agent, tmp_path):
+    agent = start_agent("--workers=1", "--reserved=0")
+    [pid] = agent.worker_pids()
+    for i in range(50):
+        (tmp_path / str(i)).write_text("few bytes")
+    with Trace(pid, "openat") as trace:
+        assert len(tree(agent, tmp_path).entries) == 51
+    assert len([call for call in trace.calls()[pid] if "self" in call]) == 1
+
+
 # ---- what fails, and who means no good ----------------------------------------------
 
 

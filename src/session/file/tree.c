@@ -12,6 +12,7 @@
 
 #include "platform/compat.h"
 #include "platform/fd.h"
+#include "platform/proc.h"
 #include "platform/text.h"
 #include "session/file/serve.h"
 #include "session/file/tree_state.h"
@@ -20,12 +21,14 @@ static int
 file_tree(struct file_work *work)
 {
 	int CLEANUP_FD fd = open(work->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int CLEANUP_FD fds_fd = -1;
 	struct file_tree *tree;
 	int sent;
 	int r;
 
 	if (fd < 0)
 		return -errno;
+	fds_fd = openat(proc_dir_fd(), "self/fd", O_PATH | O_CLOEXEC);
 	/* Of fixed size, and touched as far as the tree is deep. */
 	tree = malloc(sizeof(*tree));
 	if (tree == NULL)
@@ -35,6 +38,7 @@ file_tree(struct file_work *work)
 	tree->request = work->request;
 	tree->left = work->request->max_entries;
 	tree->root_fd = fd;
+	tree->fds_fd = fds_fd;
 	r = file_tree_walk(tree);
 	sent = r == -EPIPE ? r : file_tree_flush(tree);
 	free(tree);

@@ -44,7 +44,8 @@ struct file_tree {
 	bool has_told;	  /* of anything */
 	bool has_sent;	  /* something since it was last looked whether to go on */
 	int end;	  /* what ends the walk, where a part of it could not return it */
-	int root_fd;	  /* O_PATH; borrowed */
+	int root_fd;	  /* O_PATH; borrowed, as is the next */
+	int fds_fd;	  /* /proc/self/fd: each file is opened by its number there */
 	size_t out_len;	  /* frames in conn_tx_buffer() that have not been sent */
 	size_t out_count; /* how many they are */
 	size_t depth;	  /* levels in use */

@@ -12,10 +12,11 @@
 
 #include "platform/fd.h"
 #include "platform/io_error.h"
+#include "platform/io_result.h"
+#include "platform/proc.h"
 #include "platform/watchdog.h"
 #include "session/file/content.h"
 #include "session/file/copy.h"
-#include "session/file/place.h"
 #include "session/file/reply.h"
 #include "session/file/look.h"
 #include "session/file/tree_state.h"
@@ -176,6 +177,17 @@ file_tree_read_small(int fd, off_t size, uint8_t *bytes)
 	return n < 0 && errno != EAGAIN ? -errno : (ssize_t)len;
 }
 
+/* Opens what FD (O_PATH) is open on, to read it. */
+static int
+file_tree_open(const struct file_tree *tree, int fd)
+{
+	char link[PROC_FD_LINK_MAX];
+
+	proc_fd_link(fd, link);
+	return io_result(openat(tree->fds_fd, link + sizeof("self/fd"),
+	    O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0));
+}
+
 /* Whether the file FD is to be read run by run: it is large, or has a hole. */
 static bool
 file_tree_is_large(int fd, const struct stat *status)
@@ -194,8 +206,7 @@ static int
 file_tree_tell_file(struct file_tree *tree, int fd, struct stat *now, struct file_tree_entry *entry)
 {
 	uint8_t *bytes = conn_tx_buffer() + FILE_TREE_FILE_AT;
-	const struct file_place place = { .fd = fd };
-	int CLEANUP_FD data_fd = file_place_reopen(&place, O_RDONLY);
+	int CLEANUP_FD data_fd = file_tree_open(tree, fd);
 	ssize_t len = FILE_TREE_SMALL;
 	bool was_empty;
 	bool is_large;
