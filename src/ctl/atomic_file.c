@@ -8,11 +8,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "ctl/atomic_file_like.h"
@@ -174,6 +176,21 @@ atomic_file_open_there(struct atomic_file *file)
 	return S_ISREG(st.st_mode) ? 0 : -EEXIST;
 }
 
+bool
+atomic_file_is_local(int dir_fd)
+{
+	static const long magics[] = { TMPFS_MAGIC, EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,
+		BTRFS_SUPER_MAGIC };
+	struct statfs fs;
+	size_t i = 0;
+
+	if (fstatfs(dir_fd, &fs) < 0)
+		return false;
+	while (i < sizeof(magics) / sizeof(magics[0]) && fs.f_type != magics[i])
+		i++;
+	return i < sizeof(magics) / sizeof(magics[0]);
+}
+
 int
 atomic_file_open(struct atomic_file *ret, int dir_fd, const char *name, mode_t mode,
     enum atomic_file_there there)
@@ -333,7 +350,7 @@ atomic_file_commit_replacing(
 	if (!file->has_mode || mode != NULL || mtime != NULL)
 		r = atomic_file_set(file->fd, mode != NULL ? *mode : file->mode, mtime);
 	/* A file on another machine may say when it is closed that it could not be written. */
-	if (r == 0)
+	if (r == 0 && !file->is_local)
 		r = fd_flush(file->fd);
 	if (r == 0)
 		r = atomic_file_take_name(file);

@@ -33,6 +33,7 @@ struct atomic_file {
 	bool is_only;	 /* nothing may be there either when it is put in place */
 	bool has_mode;	 /* it was opened with MODE */
 	bool has_hole;	 /* at its end so far */
+	bool is_local;	 /* its file system is, as atomic_file_is_local() says of its directory */
 	bool is_special; /* a device, FIFO and the like: written to as it is */
 };
 
@@ -47,6 +48,10 @@ enum atomic_file_there {
 	ATOMIC_FILE_SPECIAL_TOO, /* or a device, FIFO and the like */
 	ATOMIC_FILE_NONE,	 /* nothing: it is not looked, the directory is a new one */
 };
+
+/* Whether the file system of DIR_FD is one that has nothing to say when a file is closed, because
+ * all that is wrong with a write was told by that. Of those that are not known it is not said. */
+bool atomic_file_is_local(int dir_fd);
 
 /* Begins to receive NAME of the directory DIR_FD, whose strings and descriptor are
  * borrowed until atomic_file_done(). A new file gets MODE; one that is there keeps its

@@ -40,11 +40,12 @@ struct copy_ahead;
 struct copy_dir {
 	struct copy_dir *parent;
 	_Atomic unsigned references;
-	int fd;	     /* on this machine */
-	char *here;  /* its path, for messages */
-	char *guest; /* its path there */
-	bool is_new; /* at the target: it holds nothing that we did not put there */
-	mode_t mode; /* of the source */
+	int fd;	       /* on this machine */
+	char *here;    /* its path, for messages */
+	char *guest;   /* its path there */
+	bool is_new;   /* at the target: it holds nothing that we did not put there */
+	bool is_local; /* as atomic_file.h has it */
+	mode_t mode;   /* of the source */
 	struct timespec mtime;
 	void (*finish)(struct copy *copy, struct copy_dir *dir);
 };

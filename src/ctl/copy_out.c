@@ -272,6 +272,8 @@ copy_out_enter(
 	if (r < 0)
 		return r;
 	copy_out_set_like(*ret, like, is_new);
+	/* What was there may be of another file system. */
+	(*ret)->is_local = is_new ? dir->is_local : atomic_file_is_local((*ret)->fd);
 	return 0;
 }
 
@@ -316,6 +318,7 @@ copy_out_directory(struct copy *copy, const char *source, const char *target,
 		return -ENOMEM;
 	}
 	copy_out_set_like(dir, &like, is_new);
+	dir->is_local = atomic_file_is_local(dir->fd);
 	if (is_new)
 		copy_tell(copy, target, source);
 	do

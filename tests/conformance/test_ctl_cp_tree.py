@@ -7,6 +7,8 @@ import os
 import resource
 import signal
 import stat
+import subprocess
+import tempfile
 import threading
 
 import pytest
@@ -392,3 +394,21 @@ def test_a_set_id_bit_does_not_come_and_nothing_in_a_tree_is_a_command_to_a_term
     done = run(script, "-p", "vm:/t", tmp_path / "t")
     assert stat.S_IMODE(os.stat(tmp_path / "t" / "x").st_mode) == 0o777
     assert done.text.count("\n") == 1 and "\x1b" not in done.text and "\u202e" not in done.text and "RED" in done.text
+
+
+@pytest.mark.plain_build
+def test_a_small_file_of_a_new_directory_takes_no_more_calls_than_it_must(ctl, tmp_path):
+    """On a file system of this machine: it is opened, written, named and closed."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for number in range(50):
+        (tree / str(number)).write_text("few bytes")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        strace = ["strace", "-f", "-c", "-o", tmp_path / "calls"]
+        subprocess.run([*strace, *ctl.argv("cp", "-r", f"vm:{tree}", f"{folder}/copy")], env=ctl.env, check=True)
+        assert len(os.listdir(f"{folder}/copy")) == 50
+    counts = {fields[-1]: int(fields[3]) for line in (tmp_path / "calls").read_text().splitlines()
+              if (fields := line.split()) and fields[0].replace(".", "").isdigit() and fields[-1] != "total"}
+    assert counts["write"] in range(50, 60) and counts["linkat"] in range(50, 52)
+    assert counts["fcntl"] < 20
+    assert counts["openat"] < 80 and counts["close"] < 80
