@@ -7,38 +7,24 @@
 
 #include "protocol/attach_request.h"
 
-static struct attach_request
-durable_request(const struct durable *durable)
+char *
+durable_format_attach(const struct durable *durable, size_t *ret_len)
 {
-	return (struct attach_request){
+	const struct attach_request request = {
 		.has_session = durable->session != 0,
 		.session = durable->session,
 		.name = durable->session != 0 ? NULL : durable->name,
 		.has_instance = durable->instance[0] != '\0',
 		.instance = durable->instance,
+		.input = durable->wants_input,
+		.report = durable->wants_report,
+		.has_from = durable->is_known && !durable->is_beyond_end,
+		.from = durable->offset,
+		.has_tail = durable->is_known ? durable->is_beyond_end : durable->has_tail,
+		.tail = durable->is_known ? 0 : durable->tail,
 	};
-}
 
-char *
-durable_format_attach(const struct durable *durable, size_t *ret_len)
-{
-	struct attach_request request = durable_request(durable);
-
-	request.input = durable->wants_input;
-	request.report = durable->wants_report;
-	request.has_from = durable->is_known && !durable->is_beyond_end;
-	request.from = durable->offset;
-	request.has_tail = durable->is_known ? durable->is_beyond_end : durable->has_tail;
-	request.tail = durable->is_known ? 0 : durable->tail;
 	return attach_request_format(VMM_GUEST_ATTACH, &request, ret_len);
-}
-
-char *
-durable_format_forget(const struct durable *durable, size_t *ret_len)
-{
-	const struct attach_request request = durable_request(durable);
-
-	return attach_request_format(VMM_GUEST_FORGET, &request, ret_len);
 }
 
 void

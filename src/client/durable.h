@@ -60,9 +60,6 @@ enum durable_refusal {
 /* The JSON of the next ATTACH, of malloc(3); NULL: no memory. */
 char *durable_format_attach(const struct durable *durable, size_t *ret_len);
 
-/* The same of a FORGET. */
-char *durable_format_forget(const struct durable *durable, size_t *ret_len);
-
 /* The connection has gone. */
 void durable_part(struct durable *durable);
 

@@ -23,9 +23,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "ctl/core/client.h"
-#include "client/durable.h"
+#include "ctl/core/guest.h"
 #include "ctl/keys.h"
+#include "ctl/session_id.h"
+#include "protocol/frame.h"
 
 #define ATTACH_FORCE_MS 2000
 
@@ -33,16 +34,21 @@
  * durable session is left. */
 #define ATTACH_LEAVE_MS 2000
 
-/* What is wanted of a durable session. */
+/* What is wanted of a durable session, and what is known of it. */
 struct attach_durable {
-	struct durable session;
+	struct session_id id; /* all of it, once the session is known */
+	bool is_known;	      /* it has started, or was attached to */
+	bool takes_input;     /* it is, or is to be, ours */
+	bool wants_report;
+	bool has_tail; /* only so much of the output that is there already */
+	uint64_t tail;
 	struct keys_detach keys; /* that leave it, where our terminal is its */
 	uint32_t reconnect_seconds;
 	uint64_t old_until;  /* what has stood there before us, where that is known */
 	uint64_t stop_at;    /* left once all output below this offset has come */
 	bool leaves_at_once; /* as soon as it has started; nothing of its output is shown */
 	bool keeps_stdin;    /* its input stays open where ours is not sent */
-	bool is_asked_for;   /* ATTACH was sent, not START */
+	bool is_asked_for;   /* by ATTACH, not START */
 	bool only_shows;     /* its output: nothing is said of how it is left, or made of its end */
 	bool forgets;	     /* its end, once that was told */
 };
@@ -74,9 +80,9 @@ struct attach_result {
 	struct client_error error;
 };
 
-/* Runs until the program, or the connection, ends; START, or ATTACH, has been sent. The
- * terminal is what it was before. CLIENT may be another connection then, or none. */
+/* Runs until the program, or the connection, ends; START, or ATTACH, has begun on GUEST. The
+ * terminal is what it was before. */
 void attach_run(
-    struct client *client, const struct attach_options *options, struct attach_result *ret);
+    struct guest *guest, const struct attach_options *options, struct attach_result *ret);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * attach_durable: a session that goes on when its connection ends: how it is come back to,
- * and how it is left.
+ * attach_durable: a session that goes on when its connection ends: what is told of how the library
+ * comes back to it, and how it is left.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -11,9 +11,9 @@
 #include "ctl/attach_loop.h"
 #include "ctl/durable_text.h"
 #include "ctl/quantity.h"
-#include "ctl/target.h"
 #include "ctl/terminal.h"
 #include "platform/clock.h"
+#include "protocol/report.h"
 
 /* Why the agent let go of a reader, if coming back helps. */
 #define ATTACH_WORKER_LOST "worker lost"
@@ -21,24 +21,13 @@
 void
 attach_durable_begin(struct attach *attach)
 {
-	const struct attach_durable *durable = attach->options->durable;
+	const struct attach_durable *durable = attach->durable;
 
-	attach->awaits_attached = durable->is_asked_for;
-	attach->reconnect.seconds = durable->reconnect_seconds;
-	reconnect_rest(&attach->reconnect, 0, clock_mono_ms());
-	attach->eof_is_due = false;
-	attach->session->input.has_eof = !attach->stdin_is_open && !durable->keeps_stdin;
+	if (!attach->stdin_is_open && !durable->keeps_stdin)
+		(void)vmm_guest_eof(attach->guest->handle);
 	/* Until it is known what the program has for a terminal, nothing is read for it. */
-	if (attach->awaits_attached)
+	if (durable->is_asked_for)
 		attach->stdin_is_open = false;
-}
-
-void
-attach_durable_done(struct attach *attach)
-{
-	if (attach->result->end != ATTACH_EXITED && attach->tty && terminal_is_raw())
-		terminal_leave_screen();
-	resend_done(&attach->session->input);
 }
 
 /* ---- leaving ------------------------------------------------------------ */
@@ -47,11 +36,11 @@ void
 attach_durable_leave(struct attach *attach)
 {
 	attach->stdin_is_open = false;
-	if (attach->client->fd < 0 || attach->awaits_attached || !attach->agent_listens) {
+	if (!attach->is_attached) {
 		attach_end(attach, ATTACH_LEFT, 0);
 		return;
 	}
-	attach->detach_is_due = true;
+	(void)vmm_guest_detach(attach->guest->handle);
 	attach->leave_ms = clock_mono_ms() + ATTACH_LEAVE_MS;
 }
 
@@ -59,133 +48,30 @@ attach_durable_leave(struct attach *attach)
 static void
 attach_durable_end_replay(struct attach *attach)
 {
-	if (!replay_end(&attach->replay, clock_mono_ms())) {
+	if (replay_end(&attach->replay, clock_mono_ms()))
+		attach_show(attach, 0, REPLAY_FENCE, sizeof(REPLAY_FENCE) - 1);
+	else
 		attach_type_held(attach);
-		return;
-	}
-	attach->piece = (struct client_piece){ .type = VMM_GUEST_STDOUT,
-		.data = (const uint8_t *)REPLAY_FENCE,
-		.len = sizeof(REPLAY_FENCE) - 1 };
-	attach->piece_output = &attach->outputs[0];
 }
 
 void
 attach_durable_shown(struct attach *attach)
 {
-	const struct attach_durable *durable = attach->options->durable;
-	uint64_t offset = attach->session->offset;
+	const struct attach_durable *durable = attach->durable;
 
-	if (!attach->session->is_attached || attach->piece.len > 0)
+	if (!attach->is_attached || attach->piece_len > 0)
 		return;
-	if (offset >= durable->stop_at)
+	if (attach->offset >= durable->stop_at)
 		attach_end(attach, ATTACH_LEFT, 0);
-	else if (attach->replay.state == REPLAY_SHOWS && offset >= durable->old_until)
+	else if (attach->replay.state == REPLAY_SHOWS && attach->offset >= durable->old_until)
 		attach_durable_end_replay(attach);
-}
-
-/* ---- coming back -------------------------------------------------------- */
-
-/* What makes no difference the next time. */
-static bool
-attach_durable_is_final(int error)
-{
-	return error == -EMSGSIZE || error == -EBADMSG || error == -ENOMEM || error == -ENOBUFS;
-}
-
-static void
-attach_durable_say_lost(const struct attach *attach)
-{
-	char which[DURABLE_TEXT_WHICH_MAX];
-	char keys[KEYS_TEXT_MAX];
-
-	keys_format_detach(&attach->keys, keys);
-	durable_text_say("the connection was lost; coming back to %s, for %u s at most%s%s%s",
-	    durable_text_which(attach->session, which), attach->reconnect.seconds,
-	    keys[0] != '\0' ? " (" : "", keys, keys[0] != '\0' ? " leaves it)" : "");
-}
-
-bool
-attach_durable_lose(struct attach *attach, int error)
-{
-	char which[DURABLE_TEXT_WHICH_MAX];
-
-	(void)durable_text_which(attach->session, which);
-	if (attach->leave_ms != CLOCK_NEVER) {
-		attach_end(attach, ATTACH_LEFT, 0);
-		return true;
-	}
-	if (attach_durable_is_final(error) ||
-	    (attach->awaits_attached && !attach->session->is_known))
-		return false;
-	client_close(attach->client);
-	outbox_clear(&attach->outbox);
-	attach->agent_listens = false;
-	attach->awaits_attached = false;
-	durable_part(attach->session);
-	if (!attach->session->is_known)
-		client_fail(&attach->result->error,
-		    "the connection was lost before the agent said that session %s has started; "
-		    "'vmm-guest-ctl sessions' shows whether it has",
-		    which);
-	else if (attach->reconnect.seconds == 0)
-		client_fail(&attach->result->error,
-		    "the connection was lost; session %s goes on, and 'vmm-guest-ctl attach' comes "
-		    "back to it",
-		    which);
-	if (attach->result->error.text[0] != '\0')
-		attach_end(attach, ATTACH_LOST, 0);
-	else if (reconnect_begin(&attach->reconnect, clock_mono_ms()))
-		attach_durable_say_lost(attach);
-	return true;
-}
-
-static void
-attach_durable_give_up(struct attach *attach)
-{
-	char which[DURABLE_TEXT_WHICH_MAX];
-
-	client_fail(&attach->result->error, "could not come back to session %s within %u s: %s",
-	    durable_text_which(attach->session, which), attach->reconnect.seconds,
-	    attach->reconnect.error.text[0] != '\0' ? attach->reconnect.error.text
-						    : "the agent did not answer");
-	attach_end(attach, ATTACH_LOST, 0);
-}
-
-static void
-attach_durable_try(struct attach *attach, uint64_t now)
-{
-	if (reconnect_is_over(&attach->reconnect, now)) {
-		attach_durable_give_up(attach);
-	} else if (now >= attach->reconnect.answer_ms) {
-		attach_lose(attach, -ETIMEDOUT);
-	} else if (now >= attach->reconnect.try_ms &&
-		   reconnect_try(&attach->reconnect, attach->client, attach->session) == 0) {
-		attach->agent_listens = true;
-		attach->awaits_attached = true;
-	}
-}
-
-/* ATTACH was refused. */
-static void
-attach_durable_refused(struct attach *attach)
-{
-	enum durable_refusal refusal = durable_read_refusal(attach->session);
-	bool may_come_back = attach->session->is_known;
-
-	if ((refusal == DURABLE_BUSY || refusal == DURABLE_BEYOND) && may_come_back) {
-		client_fail(&attach->reconnect.error, "%s", attach->session->words);
-		attach_lose(attach, -ECONNREFUSED);
-		return;
-	}
-	durable_text_refusal(attach->session, refusal, &attach->result->error);
-	attach_end(attach, ATTACH_LOST, 0);
 }
 
 uint64_t
 attach_durable_due_ms(const struct attach *attach)
 {
-	return clock_sooner(clock_sooner(attach->keys.due_ms, attach->leave_ms),
-	    clock_sooner(attach->replay.due_ms, reconnect_due_ms(&attach->reconnect)));
+	return clock_sooner(
+	    clock_sooner(attach->keys.due_ms, attach->leave_ms), attach->replay.due_ms);
 }
 
 void
@@ -199,8 +85,78 @@ attach_durable_act(struct attach *attach)
 		attach_type_held(attach);
 	if (now >= attach->leave_ms)
 		attach_end(attach, ATTACH_LEFT, 0);
-	else if (!attach->is_over && now >= reconnect_due_ms(&attach->reconnect))
-		attach_durable_try(attach, now);
+}
+
+/* ---- connections that are lost ------------------------------------------- */
+
+static void
+attach_durable_lose_start(struct attach *attach)
+{
+	char which[DURABLE_TEXT_WHICH_MAX];
+
+	attach_lose(attach,
+	    "the connection was lost before the agent said that session %s has started; "
+	    "'vmm-guest-ctl sessions' shows whether it has",
+	    durable_text_which(&attach->durable->id, which));
+}
+
+/* The library comes back to it, which is not for a session that may not be there. */
+static void
+attach_durable_lost(struct attach *attach)
+{
+	const struct attach_durable *durable = attach->durable;
+	char which[DURABLE_TEXT_WHICH_MAX];
+	char keys[KEYS_TEXT_MAX];
+
+	attach->is_attached = false;
+	keys_format_detach(&attach->keys, keys);
+	if (attach->leave_ms != CLOCK_NEVER)
+		attach_end(attach, ATTACH_LEFT, 0);
+	else if (durable->is_known)
+		durable_text_say(
+		    "the connection was lost; coming back to %s, for %u s at most%s%s%s",
+		    durable_text_which(&durable->id, which), durable->reconnect_seconds,
+		    keys[0] != '\0' ? " (" : "", keys, keys[0] != '\0' ? " leaves it)" : "");
+	else if (!durable->is_asked_for)
+		attach_durable_lose_start(attach);
+	else
+		attach_lose(attach,
+		    "the agent at %s closed the connection without saying how the program ended",
+		    attach->guest->target->address);
+}
+
+/* The operation is over. Returns whether that is to be told as of any other. */
+static bool
+attach_durable_end(struct attach *attach)
+{
+	const struct attach_durable *durable = attach->durable;
+	struct vmm_guest *handle = attach->guest->handle;
+	bool is_attached = attach->is_attached;
+	bool is_asked = vmm_guest_reached(handle) >= VMM_GUEST_REACHED_AGENT;
+	int error = vmm_guest_error(handle);
+	char which[DURABLE_TEXT_WHICH_MAX];
+
+	attach->is_attached = false;
+	(void)durable_text_which(&durable->id, which);
+	if (error != 0 && attach->leave_ms != CLOCK_NEVER)
+		attach_end(attach, ATTACH_LEFT, 0);
+	else if (vmm_guest_refusal(handle) != NULL && !is_attached &&
+		 (durable->is_asked_for || durable->is_known)) {
+		durable_text_refusal(
+		    durable, error, vmm_guest_refusal(handle), &attach->result->error);
+		attach_end(attach, ATTACH_LOST, 0);
+	} else if (error == -ECONNRESET && is_asked && !durable->is_known && !durable->is_asked_for)
+		attach_durable_lose_start(attach);
+	else if (error == -ECONNRESET && durable->is_known && durable->reconnect_seconds == 0)
+		attach_lose(attach,
+		    "the connection was lost; session %s goes on, and 'vmm-guest-ctl attach' comes "
+		    "back to it",
+		    which);
+	else if (error == -ENODATA || (error == -ECONNRESET && durable->is_known))
+		attach_lose(attach, "%s", vmm_guest_error_text(handle));
+	else
+		return true;
+	return false;
 }
 
 /* ---- what the agent tells ----------------------------------------------- */
@@ -209,67 +165,46 @@ attach_durable_act(struct attach *attach)
 static void
 attach_durable_welcome(struct attach *attach)
 {
-	const struct attach_durable *durable = attach->options->durable;
-	const struct durable *session = attach->session;
+	const struct attach_durable *durable = attach->durable;
 	char which[DURABLE_TEXT_WHICH_MAX];
 	char keys[KEYS_TEXT_MAX];
 
-	if (attach->tty && session->wants_input && isatty(STDIN_FILENO)) {
+	if (attach->tty && durable->takes_input && isatty(STDIN_FILENO)) {
 		attach->keys = durable->keys;
 		attach_use_terminal(attach);
-		if (durable->is_asked_for && session->offset < durable->old_until)
+		if (durable->is_asked_for && attach->offset < durable->old_until)
 			replay_begin(&attach->replay);
 	}
-	if (durable->is_asked_for && session->wants_input)
+	if (durable->is_asked_for && durable->takes_input)
 		attach->stdin_is_open = attach->options->forward_stdin;
 	if (durable->only_shows || durable->leaves_at_once || !isatty(STDERR_FILENO))
 		return;
-	(void)durable_text_which(session, which);
+	(void)durable_text_which(&durable->id, which);
 	keys_format_detach(&attach->keys, keys);
 	if (keys[0] != '\0')
 		durable_text_say("session %s: %s leaves it, and it goes on", which, keys);
 	else if (!attach->tty)
 		durable_text_say("session %s: Ctrl-C%s leaves it, and it goes on", which,
-		    session->wants_input ? " twice" : "");
+		    durable->takes_input ? " twice" : "");
 }
 
-/* Returns whether the input goes on where the agent has it. */
-static bool
-attach_durable_rewind(struct attach *attach, const struct report *report)
-{
-	struct resend *input = &attach->session->input;
-	char missing_text[QUANTITY_MAX];
-	uint64_t missing;
-
-	if (!report->stdin_open) {
-		attach->stdin_is_open = false;
-		attach->session->stdin_closed = true;
-		return true;
-	}
-	if (resend_rewind(input, report->stdin_bytes, &missing) < 0) {
-		quantity_format_bytes(missing_text, missing);
-		client_fail(&attach->result->error, "%s of the input were lost with the connection",
-		    missing_text);
-		attach_end(attach, ATTACH_LOST, 0);
-		return false;
-	}
-	/* A terminal has taken it for a key: one that was typed is not typed again. */
-	if (!report->tty)
-		input->eof_is_sent = false;
-	return true;
-}
-
+/* REPORT, STATUS `started` or `attached`, says which session it is. */
 static void
-attach_durable_attached(struct attach *attach, const struct report *report, bool was_known)
+attach_durable_know(struct attach *attach, const struct report *report)
 {
-	attach->awaits_attached = false;
-	attach->tty = report->tty;
-	attach->resize_is_due = report->tty && attach->session->holds;
-	reconnect_rest(&attach->reconnect, report->offset + report->stdin_bytes, clock_mono_ms());
+	struct attach_durable *durable = attach->durable;
+	bool was_known = durable->is_known;
+
+	durable->id.number = report->session;
+	if (report->name != NULL)
+		(void)strlcpy(durable->id.name, report->name, sizeof(durable->id.name));
+	if (report->instance != NULL)
+		(void)strlcpy(durable->id.instance, report->instance, sizeof(durable->id.instance));
+	durable->is_known = true;
+	attach->is_attached = true;
+	attach->offset = vmm_guest_offset(attach->guest->handle);
 	if (!was_known)
 		attach_durable_welcome(attach);
-	if (attach_durable_rewind(attach, report))
-		attach_durable_shown(attach);
 }
 
 static void
@@ -282,20 +217,37 @@ attach_durable_say_missing(uint64_t lost)
 }
 
 static void
+attach_durable_attached(struct attach *attach, const struct report *report)
+{
+	uint64_t lost = report->lost;
+
+	if (attach->durable->is_known)
+		lost = report->offset > attach->offset ? report->offset - attach->offset : 0;
+	attach->tty = report->tty;
+	if (report->tty && attach->durable->takes_input)
+		attach_tell_size(attach);
+	attach_durable_know(attach, report);
+	if (!report->stdin_open)
+		attach->stdin_is_open = false;
+	if (lost > 0)
+		attach_durable_say_missing(lost);
+}
+
+/* Returns whether it is for who reads reports: where the library comes back it is not. */
+static bool
 attach_durable_detached(struct attach *attach, const struct report *report)
 {
+	const char *why = report->why != NULL ? report->why : "";
 	char which[DURABLE_TEXT_WHICH_MAX];
 
-	if (attach->leave_ms != CLOCK_NEVER) {
+	if (attach->leave_ms != CLOCK_NEVER)
 		attach_end(attach, ATTACH_LEFT, 0);
-	} else if (report->why == NULL || report->why[0] == '\0' ||
-		   strcmp(report->why, ATTACH_WORKER_LOST) == 0) {
-		attach_lose(attach, -ENODATA);
-	} else {
-		client_fail(&attach->result->error, "the agent let go of session %s: %s",
-		    durable_text_which(attach->session, which), report->why);
-		attach_end(attach, ATTACH_LOST, 0);
-	}
+	else if (why[0] == '\0' || strcmp(why, ATTACH_WORKER_LOST) == 0)
+		return false;
+	else
+		attach_lose(attach, "the agent let go of session %s: %s",
+		    durable_text_which(&attach->durable->id, which), why);
+	return true;
 }
 
 static void
@@ -303,94 +255,68 @@ attach_durable_input_taken(struct attach *attach)
 {
 	char which[DURABLE_TEXT_WHICH_MAX];
 
-	attach->session->holds = false;
-	attach->session->wants_input = false;
+	attach->durable->takes_input = false;
 	if (!terminal_is_raw())
 		attach->stdin_is_open = false;
 	durable_text_say("another host has taken the input of session %s; its output goes on here",
-	    durable_text_which(attach->session, which));
+	    durable_text_which(&attach->durable->id, which));
 }
 
-static void
-attach_durable_take_status(struct attach *attach, const struct client_piece *piece)
+static bool
+attach_durable_take_status(struct attach *attach, const char *text, size_t len)
 {
-	bool was_known = attach->session->is_known;
 	struct report CLEANUP_REPORT report = { 0 };
 	struct json_error error = { 0 };
-	uint64_t lost;
 
-	if (!piece->first || !piece->last ||
-	    report_parse((const char *)piece->data, piece->len, &report, &error) < 0)
-		return;
-	lost = durable_take_report(attach->session, &report);
-	if (report.event == REPORT_STARTED && !was_known && attach->session->is_known)
-		attach_durable_welcome(attach);
-	else if (report.event == REPORT_ATTACHED)
-		attach_durable_attached(attach, &report, was_known);
-	else if (report.event == REPORT_INPUT_TAKEN)
+	if (report_parse(text, len, &report, &error) < 0)
+		return true;
+	switch (report.event) {
+	case REPORT_STARTED:
+		if (report.session != 0)
+			attach_durable_know(attach, &report);
+		if (attach->durable->leaves_at_once)
+			attach_durable_leave(attach);
+		break;
+	case REPORT_ATTACHED:
+		attach_durable_attached(attach, &report);
+		break;
+	case REPORT_LOST:
+		attach->offset = report.offset;
+		if (report.lost > 0)
+			attach_durable_say_missing(report.lost);
+		break;
+	case REPORT_INPUT_TAKEN:
 		attach_durable_input_taken(attach);
-	else if (report.event == REPORT_DETACHED)
-		attach_durable_detached(attach, &report);
-	if (lost > 0 && !attach->is_over)
-		attach_durable_say_missing(lost);
-	if (report.event == REPORT_STARTED && attach->options->durable->leaves_at_once)
-		attach_durable_leave(attach);
-}
-
-bool
-attach_durable_take(struct attach *attach, struct client_piece *piece)
-{
-	size_t skipped;
-
-	switch (piece->type) {
-	case VMM_GUEST_STDOUT:
-	case VMM_GUEST_STDERR:
-		if (attach->awaits_attached) {
-			durable_take_words(attach->session, piece->data, piece->len);
-			return false;
-		}
-		if (!attach->session->is_known)
-			return true;
-		if (attach->options->durable->leaves_at_once)
-			return false;
-		skipped = durable_count_output(attach->session, piece->len);
-		piece->data += skipped;
-		piece->len -= skipped;
-		if (attach->replay.state == REPLAY_SHOWS)
-			replay_look(&attach->replay, piece->data, piece->len);
-		return true;
-	case VMM_GUEST_STATUS:
-		attach_durable_take_status(attach, piece);
-		/* Where the connection was given up for it, that was all it says. */
-		return attach->client->fd >= 0;
-	case VMM_GUEST_EXIT:
-		if (!attach->awaits_attached)
-			return true;
-		attach_durable_refused(attach);
-		return false;
+		break;
+	case REPORT_DETACHED:
+		return attach_durable_detached(attach, &report);
 	default:
-		return true;
+		break;
 	}
+	return true;
 }
 
 bool
-attach_durable_put(struct attach *attach)
+attach_durable_take(struct attach *attach, enum vmm_guest_event event, const void *data, size_t len)
 {
-	struct durable *session = attach->session;
-	uint64_t shown = session->offset - attach->piece.len - attach->words.len;
-
-	if (session->holds && shown >= session->ack_due) {
-		frame_output_ack_format(outbox_payload(&attach->outbox), shown);
-		outbox_put(&attach->outbox, attach->client, VMM_GUEST_OUTPUT_ACK,
-		    VMM_GUEST_OUTPUT_ACK_LEN);
-		session->ack_due = shown + DURABLE_ACK_EVERY;
-		return true;
-	}
-	if (attach_put_input(attach))
-		return true;
-	if (!attach->detach_is_due)
+	switch (event) {
+	case VMM_GUEST_EVENT_STDOUT:
+	case VMM_GUEST_EVENT_STDERR:
+		attach->offset = vmm_guest_offset(attach->guest->handle);
+		if (attach->replay.state == REPLAY_SHOWS)
+			replay_look(&attach->replay, data, len);
+		return !attach->durable->is_known || !attach->durable->leaves_at_once;
+	case VMM_GUEST_EVENT_STATUS:
+		return attach_durable_take_status(attach, data, len);
+	case VMM_GUEST_EVENT_LOST:
+		attach_durable_lost(attach);
 		return false;
-	attach->detach_is_due = false;
-	outbox_put(&attach->outbox, attach->client, VMM_GUEST_DETACH, 0);
-	return true;
+	case VMM_GUEST_EVENT_LEFT:
+		attach_end(attach, ATTACH_LEFT, 0);
+		return false;
+	case VMM_GUEST_EVENT_END:
+		return attach_durable_end(attach);
+	default:
+		return false;
+	}
 }

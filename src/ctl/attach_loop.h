@@ -9,42 +9,32 @@
 #define CTL_ATTACH_LOOP_H
 
 #include "ctl/attach.h"
-#include "ctl/attach_words.h"
-#include "ctl/core/outbox.h"
 #include "ctl/output.h"
-#include "ctl/reconnect.h"
 #include "ctl/replay.h"
 
 struct attach {
-	struct client *client;
+	struct guest *guest;
 	const struct attach_options *options;
 	struct attach_result *result;
 	bool is_over;
-	bool tty; /* the program has a terminal */
-
-	struct outbox outbox;
-	bool agent_listens; /* false once a send has failed: its words may still come */
+	bool is_asked; /* the request is on its way: until then signals and keys are as ever */
+	bool tty;      /* the program has a terminal */
 
 	bool stdin_is_open;
-	bool eof_is_due; /* of a session that ends with its connection; see struct resend */
-	bool resize_is_due;
-	int signal_due;
 	int signal_passed;
 	uint64_t signaled_ms; /* when the last signal came that was passed on */
 	struct keys_escape escape;
 
 	struct output outputs[2];
-	struct client_piece piece; /* what is left of it: piece.len */
+	const uint8_t *piece; /* of output, the library's: what is left of it to be written */
+	size_t piece_len;
 	const struct output *piece_output;
-	struct attach_words words;
-	struct client_piece behind; /* those, and not taken yet: behind.type */
 
-	struct durable *session; /* NULL: the session ends with its connection */
+	struct attach_durable *durable; /* NULL: the session ends with its connection */
 	struct keys_detach keys;
 	struct replay replay;
-	struct reconnect reconnect;
-	bool awaits_attached; /* ATTACH was sent and not answered: nothing else goes out */
-	bool detach_is_due;
+	bool is_attached;  /* by the connection that there is */
+	uint64_t offset;   /* of the next byte of output, as far as was told */
 	uint64_t leave_ms; /* by when we leave, answer or not; CLOCK_NEVER: we do not */
 };
 
@@ -52,42 +42,38 @@ struct attach {
 
 void attach_end(struct attach *attach, enum attach_end end, int signal);
 
-/* The connection is of no use any more, for -ERROR of ctl/core/client.h. */
-void attach_lose(struct attach *attach, int error);
+/* The same by ATTACH_LOST, for the reason that result->error has. */
+void attach_lose(struct attach *attach, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* LEN bytes of DATA, which stand until they are written, go to output 0 or 1 of ours. */
+void attach_show(struct attach *attach, unsigned output, const void *data, size_t len);
 
 /* From now on the terminal, if there is one here, is the program's. */
 void attach_use_terminal(struct attach *attach);
+
+/* Tells the program the size that ours has now, if it has one. */
+void attach_tell_size(const struct attach *attach);
 
 /* ---- attach_stdin.c */
 
 /* Whether something is to be read. */
 bool attach_wants_stdin(const struct attach *attach);
 
-/* Reads a piece: into the outbox, or for a durable session into what can be sent again. */
+/* Reads a piece, which is the program's but for what is meant for us. */
 void attach_read_stdin(struct attach *attach);
 
-/* What was held while old output was shown is typed. */
+/* What was held while old output was shown is typed; keys that turned out to be the program's. */
 void attach_type_held(struct attach *attach);
-
-/* Takes keys that turned out to be the program's, and puts what is to go out of a durable
- * session's input into the outbox, which is empty. Returns whether there was something. */
 void attach_take_late_keys(struct attach *attach);
-bool attach_put_input(struct attach *attach);
 
 /* ---- attach_durable.c: for durable sessions alone */
 
 void attach_durable_begin(struct attach *attach);
-void attach_durable_done(struct attach *attach);
 
-/* Whether attach_lose() is not the end: we come back, or were about to leave. */
-bool attach_durable_lose(struct attach *attach, int error);
-
-/* Takes PIECE. Returns whether attach.c has to as well; what is not to be shown of it is
- * gone by then. */
-bool attach_durable_take(struct attach *attach, struct client_piece *piece);
-
-/* Puts a frame that is due into the outbox, which is empty. Returns whether there was one. */
-bool attach_durable_put(struct attach *attach);
+/* Takes EVENT. Returns whether attach.c has to as well. */
+bool attach_durable_take(
+    struct attach *attach, enum vmm_guest_event event, const void *data, size_t len);
 
 /* Begins to leave: what was typed goes out first, if that can be. */
 void attach_durable_leave(struct attach *attach);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/attach.h"
 #include "ctl/command.h"
 #include "ctl/keys.h"
 #include "ctl/quantity.h"
@@ -109,17 +110,17 @@ durable_options_take_keys(const struct options_row *row, char *text)
 int
 durable_options_take_tail(const struct options_row *row, char *text)
 {
-	struct durable *session = row->into;
+	struct attach_durable *durable = row->into;
 
-	session->has_tail = true;
-	return quantity_parse_bytes(text, &session->tail);
+	durable->has_tail = true;
+	return quantity_parse_bytes(text, &durable->tail);
 }
 
 int
-durable_options_parse_which(const char *text, struct durable *ret)
+durable_options_parse_which(const char *text, struct session_id *ret)
 {
 	if (durable_options_is_number(text))
-		return command_parse_number(text, 1, INT64_MAX, &ret->session);
+		return command_parse_number(text, 1, INT64_MAX, &ret->number);
 	if (!session_name_is_valid(text))
 		return -EINVAL;
 	(void)strlcpy(ret->name, text, sizeof(ret->name));

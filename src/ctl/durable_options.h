@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "client/durable.h"
+#include "ctl/session_id.h"
 #include "ctl/options.h"
 #include "protocol/start.h"
 
@@ -23,7 +23,7 @@ int durable_options_take_name(const struct options_row *row, char *text);
 /* Of --detach-keys, into a struct keys_detach. */
 int durable_options_take_keys(const struct options_row *row, char *text);
 
-/* Of --tail, into a struct durable. */
+/* Of --tail, into a struct attach_durable. */
 int durable_options_take_tail(const struct options_row *row, char *text);
 
 /* Rows that several commands have. */
@@ -38,7 +38,7 @@ int durable_options_take_tail(const struct options_row *row, char *text);
 	OPTIONS_OPERAND("SESSION", "the name or the number of a durable session")
 
 /* Reads which session TEXT means, a number or a name, into RET. Returns 0 or -EINVAL. */
-int durable_options_parse_which(const char *text, struct durable *ret);
+int durable_options_parse_which(const char *text, struct session_id *ret);
 
 /* Draws a name that begins as the last part of PROGRAM's path does. */
 void durable_options_draw_name(const char *program, char name[VMM_GUEST_NAME_MAX + 1]);

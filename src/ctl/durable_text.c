@@ -3,6 +3,7 @@
  */
 #include "ctl/durable_text.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -14,13 +15,13 @@
 #define DURABLE_TEXT_MAX 1024
 
 const char *
-durable_text_which(const struct durable *session, char *text)
+durable_text_which(const struct session_id *id, char *text)
 {
-	if (session->name[0] != '\0')
-		(void)snprintf(text, DURABLE_TEXT_WHICH_MAX, "'%s'", session->name);
+	if (id->name[0] != '\0')
+		(void)snprintf(text, DURABLE_TEXT_WHICH_MAX, "'%s'", id->name);
 	else
-		(void)snprintf(text, DURABLE_TEXT_WHICH_MAX, "number %llu",
-		    (unsigned long long)session->session);
+		(void)snprintf(
+		    text, DURABLE_TEXT_WHICH_MAX, "number %llu", (unsigned long long)id->number);
 	return text;
 }
 
@@ -42,30 +43,29 @@ durable_text_say(const char *format, ...)
 }
 
 void
-durable_text_refusal(
-    const struct durable *session, enum durable_refusal refusal, struct client_error *error)
+durable_text_refusal(const struct attach_durable *durable, int refusal, const char *words,
+    struct client_error *error)
 {
 	char which[DURABLE_TEXT_WHICH_MAX];
 	struct client_error ignored;
 
-	(void)durable_text_which(session, which);
-	if (refusal == DURABLE_STALE)
+	(void)durable_text_which(&durable->id, which);
+	if (refusal == -ESTALE)
 		client_fail(error,
 		    "session %s has gone with its agent: the one that answers at %s was started "
 		    "later",
 		    which, target_agent()->address);
-	else if (refusal == DURABLE_GONE && session->is_known)
+	else if (refusal == -ESRCH && durable->is_known)
 		client_fail(error,
 		    "session %s is no longer there: it has ended and was forgotten, or its end was "
 		    "kept for no longer",
 		    which);
-	else if (refusal == DURABLE_GONE)
+	else if (refusal == -ESRCH)
 		client_fail(
 		    error, "there is no durable session %s (see 'vmm-guest-ctl sessions')", which);
-	else if (refusal == DURABLE_REFUSED &&
+	else if (refusal != -EBUSY && refusal != -ERANGE &&
 		 guest_features_have(target_agent(), GUEST_FEATURES_DURABLE, &ignored) == 0)
 		client_fail(error, "the agent is too old for durable sessions");
 	else
-		client_fail(error, "the agent would not let us to session %s: %s", which,
-		    session->words[0] != '\0' ? session->words : "it did not say why");
+		client_fail(error, "the agent would not let us to session %s: %s", which, words);
 }

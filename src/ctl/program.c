@@ -6,6 +6,7 @@
 #include "ctl/program.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,6 @@
 #include "ctl/core/guest_features.h"
 #include "ctl/durable_text.h"
 #include "ctl/program_report.h"
-#include "ctl/reconnect.h"
 #include "ctl/signal_name.h"
 #include "ctl/signals.h"
 #include "ctl/target.h"
@@ -24,6 +24,7 @@
 #include "protocol/utf8.h"
 
 #define PROGRAM_STATUS_MASK 0xff
+#define PROGRAM_MS_PER_S 1000
 
 /* How long a durable session's end may take to be forgotten; it would be at some time. */
 #define PROGRAM_FORGET_MS 3000
@@ -63,36 +64,64 @@ program_check_agent(const struct start_request *request, struct client_error *er
 	return r < 0 ? r : 0;
 }
 
-static int
-program_start(
-    struct client *client, const struct start_request *request, struct client_error *error)
+/* The JSON of the START; NULL, with ERROR filled in: there is none. */
+static char *
+program_format_start(const struct start_request *request, struct client_error *error)
 {
 	struct start_request asked = *request;
 	size_t len;
 	char *json;
-	int r = program_check(request);
 
-	if (r < 0) {
+	if (program_check(request) < 0) {
 		client_fail(error, "the command line has to be UTF-8");
-		return r;
+		return NULL;
 	}
-	r = program_check_agent(request, error);
-	if (r == 0)
-		r = client_open(
-		    client, target_agent(), VMM_GUEST_EXEC_PORT, CLIENT_CONNECT_MS, error);
-	if (r < 0)
-		return r;
+	if (program_check_agent(request, error) < 0)
+		return NULL;
 	/* A program that says nothing is not an agent that doesn't: a report tells them apart. */
 	asked.report = asked.report || !asked.is_durable;
 	json = start_format(&asked, &len);
-	if (json == NULL) {
+	if (json == NULL)
 		client_fail(error, "out of memory");
-		return -ENOMEM;
-	}
-	r = client_send(client, VMM_GUEST_START, json, len);
-	free(json);
-	/* What the agent says before it closes is still to be read. */
-	return client_is_gone(r) ? 0 : r;
+	return json;
+}
+
+/* The same of the ATTACH. */
+static char *
+program_format_attach(const struct attach_durable *durable, struct client_error *error)
+{
+	struct attach_request request = session_id_request(&durable->id);
+	size_t len;
+	char *json;
+
+	request.input = durable->takes_input;
+	request.report = durable->wants_report;
+	request.has_tail = durable->has_tail;
+	request.tail = durable->tail;
+	json = attach_request_format(VMM_GUEST_ATTACH, &request, &len);
+	if (json == NULL)
+		client_fail(error, "out of memory");
+	return json;
+}
+
+/* Begins it, on GUEST for guest_close(). Returns 0, or -errno with ERROR filled in. */
+static int
+program_begin(struct guest *guest, const struct attach_options *options, const char *json,
+    struct client_error *error)
+{
+	const struct attach_durable *durable = options->durable;
+	uint64_t reconnect_ms = 0;
+	int r = guest_open(guest, target_agent(), error);
+
+	if (r < 0)
+		return r;
+	if (durable != NULL)
+		reconnect_ms = (uint64_t)durable->reconnect_seconds * PROGRAM_MS_PER_S;
+	(void)vmm_guest_set(guest->handle, "report", 0);
+	(void)vmm_guest_set(guest->handle, "reconnect_ms",
+	    (int64_t)(reconnect_ms < INT_MAX ? reconnect_ms : INT_MAX));
+	return guest_begin(
+	    guest, durable != NULL && durable->is_asked_for ? "ATTACH" : "START", json, error);
 }
 
 /* What no program can end with must not become 0, or the end of another. */
@@ -116,23 +145,24 @@ program_say_left(const struct attach_durable *durable)
 {
 	char which[DURABLE_TEXT_WHICH_MAX];
 
-	(void)durable_text_which(&durable->session, which);
-	if (!durable->session.is_known && !durable->is_asked_for)
+	(void)durable_text_which(&durable->id, which);
+	if (!durable->is_known && !durable->is_asked_for)
 		durable_text_say("session %s may have started; '" COMMAND_PROGRAM
 				 " sessions' shows whether it has",
 		    which);
-	else if (durable->session.is_known && !durable->only_shows && !durable->leaves_at_once)
+	else if (durable->is_known && !durable->only_shows && !durable->leaves_at_once)
 		durable_text_say(
 		    "session %s goes on; '" COMMAND_PROGRAM " attach' comes back to it", which);
 }
 
 void
-program_forget(const struct durable *session)
+program_forget(const struct session_id *id)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
+	const struct attach_request request = session_id_request(id);
 	struct client_error ignored;
 	size_t len;
-	char *json = durable_format_forget(session, &len);
+	char *json = attach_request_format(VMM_GUEST_FORGET, &request, &len);
 
 	if (json != NULL)
 		(void)control_ask(
@@ -156,13 +186,13 @@ program_exited(const struct attach_options *options, const struct attach_result 
 {
 	const struct attach_durable *durable = options->durable;
 
-	if (durable != NULL && durable->session.is_known &&
+	if (durable != NULL && durable->is_known &&
 	    (durable->leaves_at_once || durable->only_shows))
 		return 0;
 	/* Where its worker was lost, what it had written may not have come whole: it is kept. */
-	if (durable != NULL && durable->session.is_known && durable->forgets &&
+	if (durable != NULL && durable->is_known && durable->forgets &&
 	    result->exit.code != VMM_GUEST_EXIT_AGENT)
-		program_forget(&durable->session);
+		program_forget(&durable->id);
 	/* A shell that runs us in a loop has to see that Ctrl-C ended us. */
 	if (result->exit.signal == SIGINT && result->signal == SIGINT)
 		signals_die(SIGINT);
@@ -177,17 +207,17 @@ program_lose(const struct attach_options *options, const struct attach_result *r
 	return options->durable != NULL && options->durable->only_shows ? COMMAND_FAILED : status;
 }
 
-/* What comes of the session whose first frame has been sent, if R is not -errno. */
+/* What comes of the session that is asked for by JSON. */
 static int
-program_follow(struct client *client, const struct attach_options *options, int r,
-    struct attach_result *result)
+program_follow(const char *json, const struct attach_options *options, struct attach_result *result)
 {
-	if (r < 0 && result->error.text[0] == '\0')
-		client_explain(client, r, &result->error);
-	if (r < 0)
+	struct guest CLEANUP_GUEST guest = { 0 };
+
+	if (program_begin(&guest, options, json, &result->error) < 0)
 		return program_lose(options, result);
-	attach_run(client, options, result);
-	client_close(client);
+	attach_run(&guest, options, result);
+	/* What follows may be long, as the end of us by a signal. */
+	guest_close(&guest);
 	switch (result->end) {
 	case ATTACH_LOST:
 		return program_lose(options, result);
@@ -204,17 +234,18 @@ program_follow(struct client *client, const struct attach_options *options, int 
 
 /* Where nobody else keeps the reports, the reason of an end is taken from them. */
 static int
-program_finish(struct client *client, const struct attach_options *options, int r,
-    struct attach_result *result)
+program_finish(const char *json, const struct attach_options *options, struct attach_result *result)
 {
 	struct attach_options own = *options;
 	struct program_report report = { 0 };
 	int status;
 
+	if (json == NULL)
+		return program_lose(options, result);
 	if (options->report != NULL)
-		return program_follow(client, options, r, result);
+		return program_follow(json, options, result);
 	program_keep_report(&own, &report);
-	status = program_follow(client, &own, r, result);
+	status = program_follow(json, &own, result);
 	program_say_reason(&report);
 	return status;
 }
@@ -222,24 +253,23 @@ program_finish(struct client *client, const struct attach_options *options, int 
 int
 program_run(const struct start_request *request, const struct attach_options *options)
 {
-	struct client CLEANUP_CLIENT client = CLIENT_INIT;
 	struct attach_result result = { 0 };
-	int r = program_start(&client, request, &result.error);
+	char *json = program_format_start(request, &result.error);
+	int status = program_finish(json, options, &result);
 
-	return program_finish(&client, options, r, &result);
+	free(json);
+	return status;
 }
 
 int
 program_attach(const struct attach_options *options)
 {
-	struct client CLEANUP_CLIENT client = CLIENT_INIT;
 	struct attach_result result = { 0 };
-	int r = client_open(
-	    &client, target_agent(), VMM_GUEST_EXEC_PORT, CLIENT_CONNECT_MS, &result.error);
+	char *json = program_format_attach(options->durable, &result.error);
+	int status = program_finish(json, options, &result);
 
-	if (r == 0)
-		r = reconnect_ask(&client, &options->durable->session, &result.error);
-	return program_finish(&client, options, r, &result);
+	free(json);
+	return status;
 }
 
 void
@@ -248,11 +278,11 @@ program_use_durable(struct start_request *request, struct attach_options *attach
 {
 	request->is_durable = true;
 	request->name = name;
-	(void)strlcpy(durable->session.name, name, sizeof(durable->session.name));
-	durable->session.wants_input = true;
+	(void)strlcpy(durable->id.name, name, sizeof(durable->id.name));
+	durable->takes_input = true;
 	/* What is left at once is not waited for: whoever comes to it hears how it ended. */
 	request->report = request->report || !durable->leaves_at_once;
-	durable->session.wants_report = request->report;
+	durable->wants_report = request->report;
 	attach->durable = durable;
 }
 

@@ -27,8 +27,8 @@ void program_use_terminal(struct start_request *request, struct attach_options *
 void program_use_durable(struct start_request *request, struct attach_options *attach,
     struct attach_durable *durable, const char *name);
 
-/* The end of SESSION is kept no longer. Where that fails it will be given up at its time. */
-void program_forget(const struct durable *session);
+/* The end of the session is kept no longer. Where that fails it will be given up at its time. */
+void program_forget(const struct session_id *id);
 
 /* -EILSEQ if a string of REQUEST is not UTF-8, which JSON can't carry. */
 int program_check(const struct start_request *request);

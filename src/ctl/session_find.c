@@ -27,21 +27,21 @@ session_find_is_called(const struct status_slot *slot, const char *name)
 }
 
 const struct status_slot *
-session_find_durable(const struct status *status, const struct durable *which)
+session_find_durable(const struct status *status, const struct session_id *which)
 {
 	for (size_t i = 0; i < status->slots_count; i++) {
 		const struct status_slot *slot = &status->slots[i];
 
 		if (slot->is_durable &&
-		    (which->session != 0 ? slot->session == which->session
-					 : session_find_is_called(slot, which->name)))
+		    (which->number != 0 ? slot->session == which->number
+					: session_find_is_called(slot, which->name)))
 			return slot;
 	}
 	return NULL;
 }
 
 uint64_t
-session_find_end(const struct durable *which)
+session_find_end(const struct session_id *which)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
 	struct status CLEANUP_STATUS status = { 0 };
@@ -61,7 +61,7 @@ int
 session_find_number(const char *name, uint64_t *ret)
 {
 	struct status CLEANUP_STATUS status = { 0 };
-	struct durable which = { 0 };
+	struct session_id which = { 0 };
 	const struct status_slot *found;
 	unsigned others = 0;
 	int r = status_text_ask(&status);

@@ -6,7 +6,7 @@
 #ifndef CTL_SESSION_FIND_H
 #define CTL_SESSION_FIND_H
 
-#include "client/durable.h"
+#include "ctl/session_id.h"
 #include "protocol/status.h"
 
 /* Whether the agent knows durable sessions, which is complained about if it does not. Returns
@@ -15,11 +15,11 @@ int session_find_check(const struct status *status);
 
 /* The durable session of STATUS that WHICH means; NULL: there is none. */
 const struct status_slot *session_find_durable(
-    const struct status *status, const struct durable *which);
+    const struct status *status, const struct session_id *which);
 
 /* Where the output ends that is there now of WHICH, which runs; 0 where the agent does not say:
  * nothing is complained about. */
-uint64_t session_find_end(const struct durable *which);
+uint64_t session_find_end(const struct session_id *which);
 
 /* The number of the session called NAME: a durable one, or the one other that has it. Asks
  * the agent. Returns the exit status, after a complaint where it is not 0. */

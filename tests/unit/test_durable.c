@@ -11,6 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "client/durable.h"
 #include "ctl/durable_options.h"
 
 #define INSTANCE "0123456789abcdef0123456789abcdef"
@@ -179,24 +180,26 @@ test_options_of_a_durable_session_are_read(void **state)
 static void
 test_digits_are_a_number_and_the_rest_a_name(void **state)
 {
+	struct session_id which = { 0 };
+
 	(void)state;
-	assert_int_equal(durable_options_parse_which("12", &session), 0);
-	assert_int_equal(session.session, 12);
-	session.session = 0;
-	assert_int_equal(durable_options_parse_which("12a", &session), 0);
-	assert_int_equal(session.session, 0);
-	assert_string_equal(session.name, "12a");
-	assert_true(durable_options_parse_which("0", &session) < 0);
-	assert_true(durable_options_parse_which("99999999999999999999", &session) < 0);
-	assert_true(durable_options_parse_which("", &session) < 0);
-	assert_true(durable_options_parse_which("a/b", &session) < 0);
+	assert_int_equal(durable_options_parse_which("12", &which), 0);
+	assert_int_equal(which.number, 12);
+	which.number = 0;
+	assert_int_equal(durable_options_parse_which("12a", &which), 0);
+	assert_int_equal(which.number, 0);
+	assert_string_equal(which.name, "12a");
+	assert_true(durable_options_parse_which("0", &which) < 0);
+	assert_true(durable_options_parse_which("99999999999999999999", &which) < 0);
+	assert_true(durable_options_parse_which("", &which) < 0);
+	assert_true(durable_options_parse_which("a/b", &which) < 0);
 }
 
 static void
 test_a_drawn_name_is_one_and_says_what_runs(void **state)
 {
 	char name[VMM_GUEST_NAME_MAX + 1];
-	struct durable which = { 0 };
+	struct session_id which = { 0 };
 
 	(void)state;
 	durable_options_draw_name("/usr/bin/apt get", name);

@@ -18,7 +18,7 @@ static bool attach_reads_only;
 
 static const struct options_row attach_options[] = {
 	DURABLE_OPTIONS_WHICH,
-	OPTIONS_CALL("tail", 0, "SIZE", durable_options_take_tail, &attach_session.session,
+	OPTIONS_CALL("tail", 0, "SIZE", durable_options_take_tail, &attach_session,
 	    "a number of bytes",
 	    "begin with the last SIZE bytes of what it has put out so far (K, M); without it "
 	    "with the oldest that are there"),
@@ -45,17 +45,17 @@ attach_run_command(int count, char **operands)
 	struct attach_options options = { .durable = &attach_session };
 
 	(void)count;
-	if (durable_options_parse_which(operands[0], &attach_session.session) < 0)
+	if (durable_options_parse_which(operands[0], &attach_session.id) < 0)
 		return command_misuse(&attach_command,
 		    "'%s' is neither the name nor the number of a session", operands[0]);
 	if (attach_reads_only && attach_sends_stdin)
 		return command_misuse(&attach_command, "--read-only does not go with -i");
-	attach_session.session.wants_input = !attach_reads_only;
-	attach_session.session.wants_report = true;
+	attach_session.takes_input = !attach_reads_only;
+	attach_session.wants_report = true;
 	options.forward_stdin = !attach_reads_only && (attach_sends_stdin || isatty(STDIN_FILENO));
 	attach_session.keeps_stdin = !options.forward_stdin;
 	if (!attach_reads_only && isatty(STDIN_FILENO))
-		attach_session.old_until = session_find_end(&attach_session.session);
+		attach_session.old_until = session_find_end(&attach_session.id);
 	return program_attach(&options);
 }
 

@@ -18,8 +18,9 @@ static int
 forget_one(const char *text)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
-	struct durable which = { 0 };
+	struct session_id which = { 0 };
 	char not_made[128];
+	struct attach_request forget;
 	struct request request = {
 		.frame = "FORGET",
 		.refused = "the agent would not do it",
@@ -32,7 +33,9 @@ forget_one(const char *text)
 		    &forget_command, "'%s' is neither the name nor the number of a session", text);
 	(void)snprintf(not_made, sizeof(not_made),
 	    "no durable session '%s' has ended (see 'vmm-guest-ctl sessions')", text);
-	return request_run_json(&request, durable_format_forget(&which, &len), &answer);
+	forget = session_id_request(&which);
+	return request_run_json(
+	    &request, attach_request_format(VMM_GUEST_FORGET, &forget, &len), &answer);
 }
 
 static int

@@ -50,7 +50,7 @@ kill_prepare(int argc, char **argv)
 
 /* Returns the exit status, after a complaint where it is not 0. */
 static int
-kill_send(struct durable *which)
+kill_send(struct session_id *which)
 {
 	struct control_answer CLEANUP_ANSWER answer = { 0 };
 	struct control_kill kill = { .signal = kill_signal != 0 ? kill_signal : SIGTERM };
@@ -63,11 +63,11 @@ kill_send(struct durable *which)
 	};
 	size_t len;
 
-	if (which->session == 0)
-		status = session_find_number(which->name, &which->session);
+	if (which->number == 0)
+		status = session_find_number(which->name, &which->number);
 	if (status != 0)
 		return status;
-	kill.session = which->session;
+	kill.session = which->number;
 	(void)snprintf(not_made, sizeof(not_made),
 	    "no program runs in a session %llu (see 'vmm-guest-ctl ps')",
 	    (unsigned long long)kill.session);
@@ -78,7 +78,7 @@ kill_send(struct durable *which)
 static int
 kill_run(int count, char **operands)
 {
-	struct durable which;
+	struct session_id which;
 	int status = 0;
 
 	/* "SESSION SIGNAL": the name of one; a number would be another session. */
@@ -92,7 +92,7 @@ kill_run(int count, char **operands)
 			    "'%s' is neither the number nor the name of a session", operands[i]);
 	}
 	for (int i = 0; i < count; i++) {
-		which = (struct durable){ 0 };
+		which = (struct session_id){ 0 };
 		(void)durable_options_parse_which(operands[i], &which);
 		if (kill_send(&which) != 0)
 			status = COMMAND_FAILED;

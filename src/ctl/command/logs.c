@@ -18,7 +18,7 @@ static bool logs_follow;
 static const struct options_row logs_options[] = {
 	DURABLE_OPTIONS_WHICH,
 	OPTIONS_FLAG("follow", 'f', &logs_follow, "go on with what it puts out, to its end"),
-	OPTIONS_CALL("tail", 0, "SIZE", durable_options_take_tail, &logs_session.session,
+	OPTIONS_CALL("tail", 0, "SIZE", durable_options_take_tail, &logs_session,
 	    "a number of bytes", "begin with the last SIZE bytes (K, M)"),
 	DURABLE_OPTIONS_RECONNECT(&logs_session.reconnect_seconds),
 	OPTIONS_END,
@@ -36,7 +36,7 @@ logs_find_stop(struct attach_durable *durable)
 		r = session_find_check(&status);
 	if (r != 0)
 		return r;
-	slot = session_find_durable(&status, &durable->session);
+	slot = session_find_durable(&status, &durable->id);
 	if (slot != NULL && slot->running)
 		durable->stop_at = slot->offset;
 	return 0;
@@ -49,7 +49,7 @@ logs_run(int count, char **operands)
 	int status = 0;
 
 	(void)count;
-	if (durable_options_parse_which(operands[0], &logs_session.session) < 0)
+	if (durable_options_parse_which(operands[0], &logs_session.id) < 0)
 		return command_misuse(&logs_command,
 		    "'%s' is neither the name nor the number of a session", operands[0]);
 	if (!logs_follow)

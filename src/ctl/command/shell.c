@@ -66,7 +66,7 @@ shell_prepare(int argc, char **argv)
 /* Finds out whether the session runs; one that has ended is forgotten. Returns -1 to start
  * it, 1 to go on with it, or 0 with *RET_STATUS after a complaint. */
 static int
-shell_look(const struct durable *session, int *ret_status)
+shell_look(const struct session_id *id, int *ret_status)
 {
 	struct status CLEANUP_STATUS status = { 0 };
 	const struct status_slot *slot;
@@ -76,13 +76,13 @@ shell_look(const struct durable *session, int *ret_status)
 		*ret_status = session_find_check(&status);
 	if (*ret_status != 0)
 		return 0;
-	slot = session_find_durable(&status, session);
+	slot = session_find_durable(&status, id);
 	if (slot == NULL)
 		return -1;
 	shell_durable.old_until = slot->offset;
 	if (slot->running)
 		return 1;
-	program_forget(session);
+	program_forget(id);
 	return -1;
 }
 
@@ -94,7 +94,7 @@ shell_run_durable(struct attach_options *attach)
 	int there;
 
 	program_use_durable(&shell_request, attach, &shell_durable, shell_request.name);
-	there = shell_look(&shell_durable.session, &status);
+	there = shell_look(&shell_durable.id, &status);
 	if (there == 0)
 		return VMM_GUEST_EXIT_AGENT;
 	if (there < 0)
