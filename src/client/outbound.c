@@ -281,7 +281,9 @@ vmm_guest_pending(struct vmm_guest *guest, const void **ret_data)
 	if ((!handle_is_busy(guest) && !guest->is_kept) || out->is_deaf || guest->has_ended)
 		return 0;
 	if (guest->state == HANDLE_TALKS && outbound_fill(guest) < 0) {
-		handle_end_failed(guest, -ENOMEM, "out of memory");
+		/* What the caller has not done with would go with the end. */
+		if (!guest->is_given)
+			handle_end_failed(guest, -ENOMEM, "out of memory");
 		return 0;
 	}
 	*ret_data = out->data + out->sent;
