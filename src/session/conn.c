@@ -171,6 +171,52 @@ conn_take_joined(struct conn *conn, size_t max, const uint8_t **ret)
 	return len;
 }
 
+/* Passes over the next frame of RX, if it has come whole. */
+static bool
+conn_pass(struct frame_reader *rx, struct frame_header *ret)
+{
+	if (frame_reader_next(rx, ret) < 0 || frame_reader_missing(rx) > 0)
+		return false;
+	frame_reader_skip(rx, ret->len);
+	return true;
+}
+
+bool
+conn_has_upload(const struct conn *conn, uint8_t data, uint8_t done)
+{
+	struct frame_reader rx = conn->rx;
+	struct frame_header header;
+	bool is_whole = conn_pass(&rx, &header);
+
+	if (is_whole && header.type == data)
+		is_whole = conn_pass(&rx, &header);
+	return is_whole && header.type == done;
+}
+
+struct conn_mark
+conn_tell(const struct conn *conn)
+{
+	return (struct conn_mark){ .head = conn->rx.head,
+		.bytes_in = atomic_load(&conn->slot->bytes_in) };
+}
+
+void
+conn_go_back(struct conn *conn, struct conn_mark mark)
+{
+	conn->rx.head = mark.head;
+	conn->rx.payload_left = 0;
+	atomic_store(&conn->slot->bytes_in, mark.bytes_in);
+}
+
+bool
+conn_is_next(const struct conn *conn, uint8_t type)
+{
+	struct frame_reader rx = conn->rx;
+	struct frame_header header;
+
+	return !conn_in_payload(conn) && conn_pass(&rx, &header) && header.type == type;
+}
+
 void
 conn_take_head(struct conn *conn, uint8_t *head, size_t size, size_t *len)
 {

@@ -231,6 +231,21 @@ conn_in_payload(const struct conn *conn)
 	return conn->rx.payload_left > 0;
 }
 
+/* Whether an upload of at most one frame of type DATA has come whole, with its end, a frame of
+ * type DONE: it is read with no receiving, and can be read again. */
+bool conn_has_upload(const struct conn *conn, uint8_t data, uint8_t done);
+
+/* Where the reading is, between two frames; until the next conn_fill() one can go back there. */
+struct conn_mark {
+	size_t head;
+	uint64_t bytes_in;
+};
+struct conn_mark conn_tell(const struct conn *conn);
+void conn_go_back(struct conn *conn, struct conn_mark mark);
+
+/* Whether a frame of TYPE is next, which has come whole. */
+bool conn_is_next(const struct conn *conn, uint8_t type);
+
 /* Begins to push a frame whose LEN payload bytes stand in conn_tx_buffer(), which
  * must be left alone until conn_is_pushing() is false. */
 void conn_begin_push(struct conn *conn, uint8_t type, size_t len, bool last);

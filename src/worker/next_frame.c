@@ -9,11 +9,13 @@
 
 #include "platform/clock.h"
 #include "platform/watchdog.h"
+#include "session/file/write_ahead.h"
 #include "session/rest.h"
 #include "session/stop.h"
 
-/* So many requests that stand in the buffer are read without another look. */
+/* So many requests that stand in the buffer are read without another look, and so long. */
 #define NEXT_FRAME_REQUESTS 32
+#define NEXT_FRAME_LOOK_MS 10
 
 /* Drops what is left of the last request: DONE may have a payload. */
 static int
@@ -95,8 +97,8 @@ next_frame_has_looked(struct next_frame *next, const struct session *session, bo
 	uint64_t bytes_out = atomic_load_explicit(&session->slot->bytes_out, memory_order_relaxed);
 	uint64_t now_ms = clock_mono_ms();
 
-	if (is_there && now_ms == next->looked_ms && bytes_out == next->bytes_out &&
-	    next->requests < NEXT_FRAME_REQUESTS) {
+	if (is_there && now_ms - next->looked_ms < NEXT_FRAME_LOOK_MS &&
+	    bytes_out == next->bytes_out && next->requests < NEXT_FRAME_REQUESTS) {
 		next->requests++;
 		return !quiesce_is_raised(&session->board->quiesce);
 	}
@@ -121,6 +123,7 @@ next_frame_read(struct session *session, const struct worker_settings *settings,
 	if (next->is_due && !is_there && conn_fill(&session->conn) <= 0)
 		return -EAGAIN;
 	if (!next_frame_has_looked(next, session, is_there)) {
+		file_write_ahead_leave();
 		watchdog_set(0);
 		if (next_frame_await_room(session, next->listeners_fd) < 0)
 			return -EAGAIN;

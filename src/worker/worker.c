@@ -29,6 +29,7 @@
 #include "platform/text.h"
 #include "platform/watchdog.h"
 #include "session/file/temporary.h"
+#include "session/file/write_ahead.h"
 #include "shared/host_clock.h"
 #include "session/request_table.h"
 #include "session/rest.h"
@@ -240,6 +241,7 @@ worker_go_on(struct worker *worker, struct session *session)
 		if (worker_has_request(&frame, r))
 			worker_answer(worker, session, &frame, r);
 	}
+	file_write_ahead_leave();
 	watchdog_set(0);
 }
 

@@ -4,16 +4,19 @@ read, so that no silence of the host's comes between them."""
 
 import json
 import os
+import pathlib
 import random
 import re
+import shutil
 import signal
+import stat
 
 import pytest
 
 import codec
 from agent import Refused, untaken, wait_until, wait_until_waiting
 from codec import encode
-from faults import Fault
+from faults import Fault, litter
 from quiescing import Quiesce
 from traces import Trace, name_of, timed_out
 
@@ -93,6 +96,60 @@ def test_a_hundred_uploads_come_by_one_connection(agent, tmp_path):
     assert kinds(frames) == [codec.FILE_ACK] * count
     assert {int(name): int((tmp_path / name).read_bytes()) for name in os.listdir(tmp_path)} == {
         i: i for i in range(count)}
+
+
+# What stands at a name that is written to among others, and what then does.
+TAKEN = {
+    "a file": (lambda path: path.write_bytes(b"old"), codec.FILE_ACK, b"new"),
+    "a link that leads nowhere": (lambda path: path.symlink_to("elsewhere"), codec.FILE_ACK, b"new"),
+    "a directory": (pathlib.Path.mkdir, codec.FILE_ERR, None),
+    "a FIFO": (os.mkfifo, codec.FILE_ERR, None),
+}
+
+
+@pytest.mark.parametrize("make, answer, content", TAKEN.values(), ids=TAKEN)
+def test_an_upload_among_others_finds_what_stands_at_its_name(agent, tmp_path, make, answer, content):
+    make(tmp_path / "2")
+    was = os.lstat(tmp_path / "2")
+    frames = converse(agent, *(upload(tmp_path / str(i), b"new") for i in range(5)))
+    assert kinds(frames) == [codec.FILE_ACK] * 2 + [answer] + [codec.FILE_ACK] * 2, frames
+    assert stat.S_IFMT(os.lstat(tmp_path / "2").st_mode) == stat.S_IFMT(was.st_mode)
+    assert content is None or (tmp_path / "2").read_bytes() == content
+    assert all((tmp_path / name).read_bytes() == b"new" for name in "0134") and litter(tmp_path) == []
+
+
+def test_an_upload_behind_a_move_goes_where_its_path_leads(agent, tmp_path):
+    d = tmp_path / "d"
+    move = encode(codec.FILE_MOVE_REQ, {"from": str(d), "to": str(tmp_path / "moved"), "more": True})
+    frames = converse(agent, upload(d / "1"), upload(d / "2"), move, upload(d / "3"))
+    assert kinds(frames) == [codec.FILE_ACK] * 4
+    assert os.listdir(d) == ["3"] and sorted(os.listdir(tmp_path / "moved")) == ["1", "2"]
+
+
+def test_an_upload_that_is_sent_after_a_rename_goes_where_its_path_leads(agent, tmp_path):
+    d = tmp_path / "d"
+    conn = agent.connect(codec.FILE_PORT)
+    # Of the second the agent waits for all but the first bytes.
+    conn.send_raw(upload(d / "1") + upload(d / "2")[:8])
+    conn.expect(codec.FILE_ACK)
+    d.rename(tmp_path / "moved")
+    conn.send_raw(upload(d / "2")[8:])
+    conn.expect(codec.FILE_ACK)
+    assert os.listdir(d) == ["2"] and os.listdir(tmp_path / "moved") == ["1"]
+
+
+def test_an_upload_into_a_directory_that_has_gone_meanwhile_makes_it(start_agent, tmp_path):
+    agent = start_agent("--workers=1", "--reserved=0")
+    pid, = wait_until(agent.worker_pids, message="a worker")
+    d = tmp_path / "d"
+    with Fault(pid, "linkat", BEFORE, 2):
+        conn = agent.connect(codec.FILE_PORT)
+        conn.send_raw(upload(d / "1") + upload(d / "2"))
+        conn.expect(codec.FILE_ACK)
+        wait_until(lambda: stands_before(pid, LINKAT), message="the second is to get its name")
+        shutil.rmtree(d)
+    assert kinds(conn.result().frames) == [codec.FILE_ACK] * 2
+    assert os.listdir(d) == ["2"]
 
 
 def test_an_error_ends_its_request_alone(agent, tmp_path):
@@ -259,6 +316,7 @@ BEFORE = "delay_enter=3600000000"
 
 RECVFROM = {"x86_64": "45", "aarch64": "207"}[os.uname().machine]
 POLL, POLL_NUMBER = {"x86_64": ("poll", "7"), "aarch64": ("ppoll", "73")}[os.uname().machine]
+LINKAT = {"x86_64": "265", "aarch64": "37"}[os.uname().machine]
 SENDFILE = {"x86_64": "40", "aarch64": "71"}[os.uname().machine]
 
 

@@ -123,7 +123,7 @@ file_place_make_dirs(int base_fd, const char *dir)
 	return r;
 }
 
-static int
+int
 file_place_open_dir(int base_fd, const char *dir, int flags, struct file_place *place)
 {
 	int fd = openat(base_fd, dir, FILE_PLACE_OPEN_DIR);

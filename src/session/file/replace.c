@@ -71,6 +71,11 @@ file_replace_link(const struct file_replace *replace, const char *name)
 {
 	char link[PROC_FD_LINK_MAX];
 
+	/* Shorter by four look-ups; with CAP_DAC_READ_SEARCH alone, or since Linux 6.10. */
+	if (linkat(replace->fd, "", replace->dir_fd, name, AT_EMPTY_PATH) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return -errno;
 	proc_fd_link(replace->fd, link);
 	return io_result(linkat(proc_dir_fd(), link, replace->dir_fd, name, AT_SYMLINK_FOLLOW));
 }
@@ -105,7 +110,7 @@ file_replace_commit(struct file_replace *replace, const char *name)
 		return r;
 	if (replace->temp[0] == '\0') {
 		r = file_replace_link(replace, name);
-		if (r != -EEXIST)
+		if (r != -EEXIST || replace->is_new)
 			return r;
 		r = file_replace_name(replace);
 		if (r < 0)

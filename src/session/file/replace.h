@@ -18,6 +18,7 @@ struct file_replace {
 	int dir_fd;			    /* borrowed */
 	int fd;				    /* O_RDWR, mode 0600; -1: not begun */
 	bool is_link;			    /* FD has a name already, and is O_PATH: see link.c */
+	bool is_new;			    /* its name is taken only where nothing has it */
 	char temp[FILE_TEMPORARY_NAME_MAX]; /* "": the file has no name */
 };
 
@@ -33,8 +34,9 @@ int file_replace_begin(
     struct session *session, const struct file_place *place, struct file_replace *ret);
 
 /* Gives the file the name NAME: by linkat(2) where nothing is there, by rename(2)
- * from a temporary name else. Returns 0; or -errno, and the old file stands:
- * -EBUSY where something is mounted on it, or what close(2) says of the new one. */
+ * from a temporary name else, unless it IS_NEW: -EEXIST. Returns 0; or -errno, and the
+ * old file stands: -EBUSY where something is mounted on it, or what close(2) says of the new one.
+ */
 int file_replace_commit(struct file_replace *replace, const char *name);
 
 /* Drops the file, unless it got its name. */

@@ -13,6 +13,7 @@
 #include "platform/watchdog.h"
 #include "protocol/file_entry.h"
 #include "session/file/user.h"
+#include "session/file/write_ahead.h"
 #include "session/file/write_state.h"
 
 static int
@@ -135,8 +136,7 @@ file_write_take_hole(struct file_write *write)
 	return r;
 }
 
-/* Takes frames up to DONE. */
-static int
+int
 file_write_receive(struct file_write *write)
 {
 	struct frame_header *header = &write->header;
@@ -194,9 +194,11 @@ file_write_discard(struct session *session)
 static int
 file_write_run(struct file_write *write)
 {
-	int r =
-	    file_place_open(write->path, FILE_PLACE_FOLLOW | FILE_PLACE_MAKE_DIRS, &write->place);
+	int r;
 
+	if (file_write_ahead(write, &r))
+		return r;
+	r = file_place_open(write->path, FILE_PLACE_FOLLOW | FILE_PLACE_MAKE_DIRS, &write->place);
 	if (r == 0)
 		r = file_write_begin(write);
 	if (r == 0)
@@ -208,9 +210,7 @@ file_write_run(struct file_write *write)
 	return file_write_commit(write);
 }
 
-/* Closes all files. Returns ERROR, or where there is none yet, what close(2) says of the
- * file that was written. */
-static int
+int
 file_write_done(struct file_write *write, int error)
 {
 	int r = file_in_place_close(&write->in_place);
@@ -274,6 +274,8 @@ file_write_serve(struct session *session, uint8_t type, const uint8_t *payload, 
 	if (r == 0)
 		r = file_write_request(session, &request);
 	file_request_done(&request);
+	if (r < 0)
+		file_write_ahead_leave();
 	/* EPIPE of a file system was answered, and that of the connection was not. */
 	if (r < 0 && (r != -EPIPE || session->goes_on))
 		file_write_discard(session);

@@ -1,7 +1,7 @@
 /*
  * file_write_state: what the parts of one WRITE share: file_write_begin.c decides
  * where the bytes go, file_write.c receives them, file_write_commit.c does what is to
- * be done on DONE.
+ * be done on DONE, and file_write_ahead.c all of it for one that has come whole.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -40,6 +40,17 @@ file_write_has_owner(const struct file_write *write)
 {
 	return write->request->has_uid || write->request->has_gid;
 }
+
+/* Takes frames up to DONE. Returns 0 or -errno. */
+int file_write_receive(struct file_write *write);
+
+/* Closes all files. Returns ERROR, or where there is none yet, what close(2) says of the
+ * file that was written. */
+int file_write_done(struct file_write *write, int error);
+
+/* Carries out a small upload to a new file; see write_ahead.c. Returns true with the outcome in
+ * *RET; else nothing was done. */
+bool file_write_ahead(struct file_write *write, int *ret);
 
 /* Opens what takes the bytes at the place that was found: SPOOL, IN_PLACE, or both.
  * Returns 0 or -errno. */
