@@ -17,17 +17,11 @@
 #include "ctl/core/guest_ahead.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/target.h"
-#include "platform/clock.h"
 #include "protocol/file_entry.h"
 
 /* Requests that may be unanswered on a connection: one at first, and two more with each
  * answer, so that little is sent twice to an agent that closes soon; at most this. */
-#define COPY_AHEAD_MAX 128
-
-/* While more than this are, one by one is not how their answers are waited for. It is what
- * an agent does in COPY_AHEAD_DOZE_MS, or more. */
-#define COPY_AHEAD_MANY 96
-#define COPY_AHEAD_DOZE_MS 1
+#define COPY_AHEAD_MAX 512
 
 struct copy_ahead {
 	struct copy *copy;
@@ -38,10 +32,9 @@ struct copy_ahead {
 	bool is_answered;	  /* CURRENT is, with this: */
 	int r;
 	struct client_error error;
-	bool is_lost;	   /* CURRENT's connection is */
-	bool is_busy;	   /* the agent had no worker to spare: time for a pause */
-	bool is_late;	   /* for too long */
-	uint64_t dozed_at; /* how many answers there were at the last doze */
+	bool is_lost; /* CURRENT's connection is */
+	bool is_busy; /* the agent had no worker to spare: time for a pause */
+	bool is_late; /* for too long */
 	struct copy_patience patience;
 	struct guest_ahead guest;
 };
@@ -182,19 +175,12 @@ copy_ahead_turn(struct copy_ahead *ahead)
 	return r == -EAGAIN ? sent : copy_ahead_lose(ahead, r);
 }
 
-/* Waits until something can be sent or read. While many are unanswered, and answers come,
- * some at a time are as good as each by itself, which would be a switch of threads a file. */
+/* Waits until something can be sent or read. */
 static int
 copy_ahead_wait(struct copy_ahead *ahead)
 {
-	int r;
+	int r = guest_ahead_wait(&ahead->guest);
 
-	if (ahead->sent_count > COPY_AHEAD_MANY && ahead->guest.answers != ahead->dozed_at) {
-		ahead->dozed_at = ahead->guest.answers;
-		clock_sleep_ms(COPY_AHEAD_DOZE_MS);
-		return 0;
-	}
-	r = guest_ahead_wait(&ahead->guest);
 	return r < 0 ? copy_ahead_lose(ahead, r) : 0;
 }
 

@@ -137,6 +137,14 @@ def test_requests_are_sent_ahead_of_answers(top):
     assert agent.ahead > 1
 
 
+def test_answers_are_waited_for_and_not_slept_for(top, tmp_path):
+    """While it sleeps the agent has nothing to do: of small files those under way are soon done."""
+    with FakeAgent(Ahead()) as fake:
+        ctl = Faulty(fake, "nanosleep,clock_nanosleep:signal=SIGKILL")
+        done = ctl.run("cp", "-r", top, "vm:/t", timeout=2 * TIMEOUT)
+    assert done.code == 0, done
+
+
 @pytest.mark.parametrize("answers", [1, 2, 7, 100])
 def test_what_was_not_answered_is_sent_again(top, answers):
     """An agent that closes after each answer, and one that does so after some."""
