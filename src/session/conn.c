@@ -182,15 +182,19 @@ conn_pass(struct frame_reader *rx, struct frame_header *ret)
 }
 
 bool
-conn_has_upload(const struct conn *conn, uint8_t data, uint8_t done)
+conn_has_upload(const struct conn *conn, uint8_t request)
 {
 	struct frame_reader rx = conn->rx;
-	struct frame_header header;
-	bool is_whole = conn_pass(&rx, &header);
+	struct frame_header header = { .type = request };
+	bool is_whole = !conn_in_payload(conn);
 
-	if (is_whole && header.type == data)
+	if (request != 0)
+		is_whole = is_whole && conn_pass(&rx, &header) && header.type == request;
+	is_whole = is_whole && conn_pass(&rx, &header);
+
+	if (is_whole && header.type == VMM_GUEST_FILE_DATA)
 		is_whole = conn_pass(&rx, &header);
-	return is_whole && header.type == done;
+	return is_whole && header.type == VMM_GUEST_FILE_DONE;
 }
 
 struct conn_mark
@@ -206,15 +210,6 @@ conn_go_back(struct conn *conn, struct conn_mark mark)
 	conn->rx.head = mark.head;
 	conn->rx.payload_left = 0;
 	atomic_store(&conn->slot->bytes_in, mark.bytes_in);
-}
-
-bool
-conn_is_next(const struct conn *conn, uint8_t type)
-{
-	struct frame_reader rx = conn->rx;
-	struct frame_header header;
-
-	return !conn_in_payload(conn) && conn_pass(&rx, &header) && header.type == type;
 }
 
 void

@@ -231,9 +231,10 @@ conn_in_payload(const struct conn *conn)
 	return conn->rx.payload_left > 0;
 }
 
-/* Whether an upload of at most one frame of type DATA has come whole, with its end, a frame of
- * type DONE: it is read with no receiving, and can be read again. */
-bool conn_has_upload(const struct conn *conn, uint8_t data, uint8_t done);
+/* Whether an upload of at most one frame of FILE_DATA has come whole, with its DONE, and is next,
+ * behind a frame of type REQUEST unless that is 0: it is read with no receiving, and can be read
+ * again. */
+bool conn_has_upload(const struct conn *conn, uint8_t request);
 
 /* Where the reading is, between two frames; until the next conn_fill() one can go back there. */
 struct conn_mark {
@@ -242,9 +243,6 @@ struct conn_mark {
 };
 struct conn_mark conn_tell(const struct conn *conn);
 void conn_go_back(struct conn *conn, struct conn_mark mark);
-
-/* Whether a frame of TYPE is next, which has come whole. */
-bool conn_is_next(const struct conn *conn, uint8_t type);
 
 /* Begins to push a frame whose LEN payload bytes stand in conn_tx_buffer(), which
  * must be left alone until conn_is_pushing() is false. */

@@ -87,6 +87,35 @@ session_discard_upload(struct session *session, int max_ms)
 	conn_discard(&session->conn, max_ms, VMM_GUEST_FILE_DONE);
 }
 
+int
+session_send_held(struct session *session)
+{
+	uint8_t frames[SLOT_HELD_MAX * VMM_GUEST_HEADER_LEN];
+	uint8_t count = atomic_load(&session->slot->held);
+
+	if (count == 0)
+		return 0;
+	for (size_t i = 0; i < count; i++)
+		frame_header_format(frames + i * VMM_GUEST_HEADER_LEN, VMM_GUEST_FILE_ACK, 0);
+	/* Sent a second time, by the supervisor, they would be taken for the answers to what
+	 * was not begun. */
+	atomic_store(&session->slot->held, 0);
+	return conn_send_batch(&session->conn, frames, count * VMM_GUEST_HEADER_LEN, count);
+}
+
+/* Whether this answer is held back. */
+static bool
+session_holds(struct session *session, uint8_t type)
+{
+	uint8_t count = atomic_load(&session->slot->held);
+
+	if (type != VMM_GUEST_FILE_ACK || count == SLOT_HELD_MAX ||
+	    !conn_has_upload(&session->conn, VMM_GUEST_FILE_WRITE_REQ))
+		return false;
+	atomic_store(&session->slot->held, count + 1);
+	return true;
+}
+
 /* Answers a request behind which others may stand, as any other frame is sent: what the
  * supervisor sent a second time the host would take for the next one's answer. */
 static int
@@ -96,7 +125,13 @@ session_send_answer(struct session *session, uint8_t type, const void *payload, 
 
 	if (!session->is_uploading)
 		admission_free(session->board, session->slot_index);
-	r = conn_send(&session->conn, type, payload, len);
+	if (session_holds(session, type)) {
+		session->goes_on = true;
+		return 0;
+	}
+	r = session_send_held(session);
+	if (r == 0)
+		r = conn_send(&session->conn, type, payload, len);
 	session->goes_on = r == 0;
 	/* From here on nothing is owed. */
 	if (r == 0)
@@ -113,6 +148,7 @@ session_send_last(struct session *session, uint8_t type, const void *payload, si
 	rest_point();
 	if (session->has_more && !stop_is_now())
 		return session_send_answer(session, type, payload, len);
+	(void)session_send_held(session);
 	admission_free(session->board, session->slot_index);
 	r = conn_send_last(&session->conn, type, payload, len);
 	rest_leave();

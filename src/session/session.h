@@ -64,6 +64,11 @@ void session_discard_upload(struct session *session, int max_ms);
  * find it taken. (An upload that goes on keeps it, as the rest is still to be dropped.) */
 int session_send_last(struct session *session, uint8_t type, const void *payload, size_t len);
 
+/* The ACKs of uploads behind which another stands in the buffer, whole, are held back: they go out
+ * many at a time, SLOT_HELD_MAX at most, or in front of what is sent next. As long as they are
+ * held the supervisor would send them. Sends them now; returns 0 or -EPIPE. */
+int session_send_held(struct session *session);
+
 /* After the last frame the supervisor has nothing to say for a session: takes back the
  * duplicate of the connection that is kept for it. Where it can't, the worker must leave. */
 void session_drop_duplicate(struct session *session);

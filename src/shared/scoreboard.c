@@ -61,6 +61,7 @@ scoreboard_clear_slot(struct slot *slot)
 {
 	atomic_store(&slot->in_frame, 0);
 	atomic_store_explicit(&slot->is_flushing, 0, memory_order_relaxed);
+	atomic_store_explicit(&slot->held, 0, memory_order_relaxed);
 	atomic_store(&slot->spawning, SLOT_SPAWN_NONE);
 	atomic_store_explicit(&slot->is_silent, 0, memory_order_relaxed);
 	atomic_store(&slot->asks_end, 0);

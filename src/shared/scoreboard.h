@@ -65,6 +65,9 @@ struct slot_last {
 /* So many times as long as for others a file system may take for what it flushes. */
 #define SLOT_FLUSH_TIMES 10
 
+/* So many FILE_ACKs may be held back. */
+#define SLOT_HELD_MAX 32
+
 /* How far the start of a session's program is. */
 enum slot_spawning {
 	SLOT_SPAWN_NONE = 0,
@@ -83,6 +86,7 @@ struct slot {
 	_Atomic uint8_t is_silent;	  /* its host has said nothing, and it can be parked */
 	_Atomic int32_t child_pid;	  /* main process of the session, or 0 */
 	_Atomic uint8_t is_flushing;	  /* its watchdog has SLOT_FLUSH_TIMES the time */
+	_Atomic uint8_t held;		  /* FILE_ACKs that are owed, as their requests are done */
 	_Atomic uint64_t session;	  /* number, from 1; 0: none */
 	_Atomic uint64_t started_ms;	  /* CLOCK_MONOTONIC, when it was accepted */
 	_Atomic uint64_t bytes_in;	  /* payload bytes from the host */

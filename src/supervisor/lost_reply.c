@@ -122,18 +122,37 @@ lost_reply_rest_of_last(const struct slot *slot, uint8_t *bytes)
 	return (size_t)last.len - last.sent;
 }
 
+/* The answers that the worker had held back: of requests before the one under way. */
+static size_t
+lost_reply_add_held(const struct slot *slot, uint8_t *bytes)
+{
+	uint8_t count = atomic_load(&slot->held);
+
+	if (atomic_load(&slot->reply_style) != SLOT_REPLY_FILE || count > SLOT_HELD_MAX)
+		return 0;
+	for (size_t i = 0; i < count; i++)
+		(void)lost_reply_add_frame(
+		    bytes + i * VMM_GUEST_HEADER_LEN, VMM_GUEST_FILE_ACK, "", 0);
+	return count * VMM_GUEST_HEADER_LEN;
+}
+
 size_t
 lost_reply_compose(const struct slot *slot, const char *cause, uint8_t *bytes, size_t size)
 {
 	uint8_t phase = atomic_load(&slot->phase);
 	uint8_t reply_style = atomic_load(&slot->reply_style);
 
-	if (atomic_load(&slot->in_frame) != 0 || size < SLOT_LAST_MAX)
+	size_t len;
+
+	if (atomic_load(&slot->in_frame) != 0 ||
+	    size < SLOT_LAST_MAX + SLOT_HELD_MAX * VMM_GUEST_HEADER_LEN)
 		return 0;
 	/* A worker that dies between putting the connection there and saying so has
 	 * read nothing yet: the phase is older than the queue. */
-	if (phase <= SLOT_OPEN)
-		return lost_reply_format(reply_style, cause, bytes, size);
+	if (phase <= SLOT_OPEN) {
+		len = lost_reply_add_held(slot, bytes);
+		return len + lost_reply_format(reply_style, cause, bytes + len, size - len);
+	}
 	if (phase != SLOT_LAST_SENDING)
 		return 0;
 	/* An answer that was too long to be kept has gone whole, and is followed by an error

@@ -13,8 +13,9 @@
 #include "session/rest.h"
 #include "session/stop.h"
 
-/* So many requests that stand in the buffer are read without another look, and so long. */
-#define NEXT_FRAME_REQUESTS 32
+/* So many requests that stand in the buffer are read without another look, and so long: the
+ * answers to them, and to the one before, can be held back. */
+#define NEXT_FRAME_REQUESTS (SLOT_HELD_MAX - 1)
 #define NEXT_FRAME_LOOK_MS 10
 
 /* Drops what is left of the last request: DONE may have a payload. */
@@ -124,6 +125,9 @@ next_frame_read(struct session *session, const struct worker_settings *settings,
 		return -EAGAIN;
 	if (!next_frame_has_looked(next, session, is_there)) {
 		file_write_ahead_leave();
+		if (session_send_held(session) < 0)
+			return -EAGAIN;
+		atomic_store(&session->slot->phase, SLOT_LAST_SENT);
 		watchdog_set(0);
 		if (next_frame_await_room(session, next->listeners_fd) < 0)
 			return -EAGAIN;

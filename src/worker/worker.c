@@ -242,6 +242,7 @@ worker_go_on(struct worker *worker, struct session *session)
 			worker_answer(worker, session, &frame, r);
 	}
 	file_write_ahead_leave();
+	(void)session_send_held(session);
 	watchdog_set(0);
 }
 

@@ -598,6 +598,59 @@ def test_a_worker_that_is_lost_while_it_drops_has_answered(agent, tmp_path):
     assert kinds(conn.result().frames) == [codec.FILE_ERR]
 
 
+UPLOADS = 40
+
+
+def uploads(folder):
+    return [upload(folder / str(i), b"content") for i in range(UPLOADS)]
+
+
+def see_that_the_first_came(folder, count):
+    assert {int(path.name): path.read_bytes() for path in folder.iterdir()} == dict.fromkeys(range(count), b"content")
+
+
+def test_answers_to_uploads_that_came_together_go_out_together(start_agent, tmp_path):
+    agent = start_agent("--workers=1", "--reserved=0")
+    pid, = wait_until(agent.worker_pids, message="a worker")
+
+    def count_sends():
+        with Trace(pid, "sendmsg") as trace:
+            assert kinds(converse(agent, *uploads(tmp_path))) == UPLOADS * [codec.FILE_ACK]
+        sends = len(trace.calls()[pid])
+        shutil.rmtree(tmp_path)
+        tmp_path.mkdir()
+        return sends
+
+    # Where the worker is held up it looks for others, and answers before that.
+    wait_until(lambda: count_sends() <= UPLOADS / 4, message="few sends")
+    see_that_the_first_came(tmp_path, 0)
+
+
+@pytest.mark.kills_workers
+@pytest.mark.parametrize("done", [1, 8, 30])
+def test_of_uploads_whose_worker_is_lost_the_host_knows_which_are_done(start_agent, tmp_path, done):
+    agent = start_agent("--workers=1", "--reserved=0")
+    pid, = wait_until(agent.worker_pids, message="a worker")
+    with Fault(pid, "fchmod", "signal=SIGKILL", done + 1):
+        frames = converse(agent, *uploads(tmp_path))
+    assert kinds(frames) == done * [codec.FILE_ACK] + [codec.FILE_ERR] and frames[done].payload == LOST, frames
+    see_that_the_first_came(tmp_path, done)
+
+
+@pytest.mark.kills_workers
+def test_of_uploads_whose_worker_is_lost_over_their_answers_none_is_confirmed_that_is_not_done(start_agent, tmp_path):
+    agent = start_agent("--workers=1", "--reserved=0")
+    pid, = wait_until(agent.worker_pids, message="a worker")
+    # For the supervisor, the handshake's answer, the first ACK, and those of others.
+    with Fault(pid, "sendmsg", "signal=SIGKILL", 4):
+        frames = converse(agent, *uploads(tmp_path))
+    assert kinds(frames) == [codec.FILE_ACK, codec.FILE_ERR] and frames[1].payload == LOST, frames
+    done = len(os.listdir(tmp_path))
+    assert 1 < done <= 1 + 32, done
+    see_that_the_first_came(tmp_path, done)
+    assert kinds(converse(agent, *uploads(tmp_path))) == UPLOADS * [codec.FILE_ACK]
+
+
 def until_lost(agent, victims, when, requests):
     """What was answered where each of VICTIMS is killed at its WHENth system call."""
     with Fault(victims, "all", "signal=SIGKILL", when):

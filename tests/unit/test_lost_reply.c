@@ -121,6 +121,31 @@ test_a_long_cause_is_cut_and_the_frames_stay_whole(void **state)
 	assert_int_equal(lost_reply_format(SLOT_REPLY_EXEC, "x", bytes, 64), 0);
 }
 
+static void
+test_answers_that_were_held_back_come_before_the_error(void **state)
+{
+	const char *text = "EIO: worker lost";
+	struct slot slot = { .phase = SLOT_OPEN, .reply_style = SLOT_REPLY_FILE };
+	const uint8_t *end = bytes;
+	size_t len;
+
+	(void)state;
+	slot.held = SLOT_HELD_MAX;
+	len = lost_reply_compose(&slot, "x", bytes, sizeof(bytes));
+	for (int i = 0; i < SLOT_HELD_MAX; i++)
+		end = assert_frame(end, VMM_GUEST_FILE_ACK, "", 0);
+	end = assert_frame(end, VMM_GUEST_FILE_ERR, text, strlen(text));
+	assert_int_equal(end - bytes, len);
+	/* None of a slot that makes no sense, nor on another port. */
+	slot.held = SLOT_HELD_MAX + 1;
+	assert_int_equal(lost_reply_compose(&slot, "x", bytes, sizeof(bytes)),
+	    VMM_GUEST_HEADER_LEN + strlen(text));
+	slot.held = 1;
+	slot.reply_style = SLOT_REPLY_CONTROL;
+	assert_int_equal(lost_reply_compose(&slot, "x", bytes, sizeof(bytes)),
+	    VMM_GUEST_HEADER_LEN + VMM_GUEST_EXIT_LEN);
+}
+
 /* A host's end of a connection whose other end lies in the queue alone. */
 struct funeral {
 	int queue_fd;
@@ -374,6 +399,7 @@ main(void)
 		cmocka_unit_test(test_who_was_attached_is_told_so_and_gets_no_exit),
 		cmocka_unit_test(test_a_file_request_gets_eio),
 		cmocka_unit_test(test_nothing_is_said_where_no_port_is_known),
+		cmocka_unit_test(test_answers_that_were_held_back_come_before_the_error),
 		cmocka_unit_test(test_a_long_cause_is_cut_and_the_frames_stay_whole),
 		cmocka_unit_test(test_the_supervisor_speaks_where_no_frame_was_under_way),
 		cmocka_unit_test(test_it_never_speaks_into_the_middle_of_a_frame),

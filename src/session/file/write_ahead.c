@@ -75,7 +75,7 @@ static void
 file_write_keep_dir(struct file_write *write)
 {
 	if (write->session->has_more && write->request->user[0] == '\0' &&
-	    conn_is_next(&write->session->conn, VMM_GUEST_FILE_WRITE_REQ))
+	    conn_has_upload(&write->session->conn, VMM_GUEST_FILE_WRITE_REQ))
 		file_write_dir_fd = fd_steal(&write->place.dir_fd);
 }
 
@@ -86,7 +86,10 @@ file_write_ahead(struct file_write *write, int *ret)
 	struct conn_mark mark = conn_tell(conn);
 	int r = -EAGAIN;
 
-	if (conn_has_upload(conn, VMM_GUEST_FILE_DATA, VMM_GUEST_FILE_DONE))
+	/* What takes long is waited for with nothing to say. */
+	if (write->request->fsync)
+		(void)session_send_held(write->session);
+	if (conn_has_upload(conn, 0))
 		r = file_write_ahead_receive(write);
 	file_write_ahead_leave();
 	write->whole = r == 0;
@@ -95,6 +98,7 @@ file_write_ahead(struct file_write *write, int *ret)
 	file_write_dir.is_taken |= r == -EEXIST;
 	/* A directory that was kept may have been removed. */
 	if (!write->whole || r == -EEXIST || r == -ENOENT) {
+		(void)session_send_held(write->session);
 		(void)file_write_done(write, 0);
 		write->whole = false;
 		write->total = 0;
