@@ -2,6 +2,7 @@
 """Standard input, SIGNAL and RESIZE of a session on pipes."""
 
 import hashlib
+import os
 import random
 import select
 import sys
@@ -117,10 +118,12 @@ def test_what_was_held_is_delivered_when_the_program_reads_at_last(agent):
     assert int(conn.result().stdout) == size
 
 
-def test_the_end_of_the_program_is_told_though_input_is_held(agent):
-    conn = agent.start(["sh", "-c", "echo up; sleep 3; exit 8"])
+def test_the_end_of_the_program_is_told_though_input_is_held(agent, tmp_path):
+    os.mkfifo(tmp_path / "end")
+    conn = agent.start(["sh", "-c", "echo up; read line <end; exit 8"], working_dir=str(tmp_path))
     conn.read_output(b"up\n")
     fill(agent, conn)
+    (tmp_path / "end").write_text("now\n")
     result = conn.until_exit()
     assert result.code == 8
     conn.close()
