@@ -4,6 +4,7 @@ server of theirs listens anywhere: sshd serves one stream."""
 
 import os
 import pwd
+import re
 import shlex
 import shutil
 import socket
@@ -149,10 +150,21 @@ def test_rsync_has_the_client_as_its_shell(agent, tmp_path):
     assert os.readlink(tmp_path / "back" / "link") == "deep/file"
 
 
+def sftp_server(command, script):
+    """What sftp is given to run COMMAND: that of OpenSSH 8 takes no arguments, but a SCRIPT."""
+    version = subprocess.run(["ssh", "-V"], stderr=subprocess.PIPE, text=True, check=True).stderr
+    if int(re.match(r"OpenSSH_(\d+)", version)[1]) >= 9:
+        return command
+    script.write_text(f"#!/bin/sh\nexec {command}\n")
+    script.chmod(0o755)
+    return str(script)
+
+
 def test_sftp_has_a_server_that_the_client_runs(agent, tmp_path):
     ctl = Ctl(agent.path)
     (tmp_path / "a").write_bytes(DATA)
-    run(["sftp", "-q", "-b", "-", "-D", shlex.join(ctl.argv("exec", "-i", "--", SFTP_SERVER))], ctl.env,
+    server = sftp_server(shlex.join(ctl.argv("exec", "-i", "--", SFTP_SERVER)), tmp_path / "server")
+    run(["sftp", "-q", "-b", "-", "-D", server], ctl.env,
         input=f"put {tmp_path}/a {tmp_path}/b\n".encode())
     assert (tmp_path / "b").read_bytes() == DATA
 
