@@ -45,17 +45,19 @@ def inside(agent, path):
 
 class Fault:
     """strace on processes, each of which does WHAT ("signal=SIGKILL", "error=EBUSY") at
-    its call of SYSCALL, the WHENth since now; "1+" is each of them. They are to have
-    nothing to do: a worker that was only just forked would meet it before its session."""
+    its call of SYSCALL, the WHENth since now; "1+" is each of them; of those alone that name
+    PATH, where one is given. They are to have nothing to do: a worker that was only just
+    forked would meet it before its session."""
 
-    def __init__(self, pids, syscall, what, when=1):
+    def __init__(self, pids, syscall, what, when=1, path=None):
         assert shutil.which("strace"), "no strace(1)"
         self.pids = [pids] if isinstance(pids, int) else list(pids)
         agent_module.wait_until_waiting(lambda: self.pids)
         self._calls = tempfile.NamedTemporaryFile(prefix="vga-fault-")
         self.process = subprocess.Popen(
             ["strace", "-qq", "-o", self._calls.name, *["-p%d" % pid for pid in self.pids], "-e", "signal=none",
-             "-e", "trace=" + syscall, "-e", "inject=%s:%s:when=%s" % (syscall, what, when)],
+             "-e", "trace=" + syscall, "-e", "inject=%s:%s:when=%s" % (syscall, what, when),
+             *(["-P", path] if path else [])],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
     def __enter__(self):

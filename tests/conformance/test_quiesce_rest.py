@@ -670,7 +670,7 @@ def test_nothing_is_logged_meanwhile_and_then_how_much(start_agent):
 
 def test_a_program_that_is_about_to_be_born_is_born_after_it(agent, tmp_path):
     """Its worker says that it is starting one, and is slow to find the user."""
-    with Fault(agent.worker_pids(), "openat", HELD) as fault:
+    with Fault(agent.worker_pids(), "openat", HELD, path="/etc") as fault:
         conn = agent.start(["touch", str(tmp_path / "x")], user="root")
         fault.wait_met()
         quiesce = Quiesce(agent, conn)
