@@ -205,7 +205,7 @@ hold_find_peer(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? peer.pid : 0;
 }
 
-/* Begins to ask. Whether the answer comes in time is seen here: silence alone is no end. */
+/* Is about to ask. Whether the answer comes in time is seen here: silence alone is no end. */
 static int
 hold_ask(struct hold *hold)
 {
@@ -218,7 +218,7 @@ hold_ask(struct hold *hold)
 		return -ENOMEM;
 	}
 	(void)vmm_guest_set(hold->guest.handle, "first_ms", 0);
-	r = guest_begin(&hold->guest, "QUIESCE", json, &hold->error);
+	r = guest_reach(&hold->guest, "QUIESCE", json, &hold->error);
 	free(json);
 	return r;
 }
@@ -231,8 +231,6 @@ hold_open(struct hold *hold)
 
 	if (r == 0)
 		r = hold_ask(hold);
-	if (r == 0)
-		r = guest_reach(&hold->guest, VMM_GUEST_REACHED_AGENT, &hold->error);
 	if (r < 0)
 		return r;
 	hold->peer = hold_find_peer(vmm_guest_fd(hold->guest.handle));
@@ -256,10 +254,7 @@ hold_come_back(struct hold *hold)
 	    guest_open(&answer.guest, target_agent(), &ignored) < 0)
 		return;
 	guest_limit(&answer.guest, HOLD_THAW_SNAPSHOT_MS);
-	/* By which nothing of it goes ahead of the handshake. */
-	(void)vmm_guest_set(answer.guest.handle, "retry_ms", 1);
-	if (guest_begin(&answer.guest, "THAW", NULL, &ignored) < 0 ||
-	    guest_reach(&answer.guest, VMM_GUEST_REACHED_AGENT, &ignored) < 0 ||
+	if (guest_reach(&answer.guest, "THAW", NULL, &ignored) < 0 ||
 	    hold_find_peer(vmm_guest_fd(answer.guest.handle)) != hold->peer ||
 	    control_finish(&answer, &ignored) < 0)
 		return;

@@ -132,17 +132,23 @@ guest_poll(const struct guest *guest, int fd)
 }
 
 int
-guest_reach(struct guest *guest, enum vmm_guest_reached reached, struct client_error *error)
+guest_reach(struct guest *guest, const char *frame, const char *json, struct client_error *error)
 {
+	struct vmm_guest *handle = guest->handle;
 	const void *data;
 	size_t len;
-	int r = 0;
+	int r;
 
-	while (r == 0 && vmm_guest_reached(guest->handle) < reached) {
-		vmm_guest_step(guest->handle);
+	/* Where it may be tried again nothing goes ahead of the device's word. */
+	guest_set(guest, "retry_ms", 1);
+	r = guest_begin(guest, frame, json, error);
+	if (r < 0)
+		return r;
+	while (r == 0 && vmm_guest_reached(handle) < VMM_GUEST_REACHED_AGENT) {
+		vmm_guest_step(handle);
 		if (guest_next(guest, &data, &len) == VMM_GUEST_EVENT_END)
 			r = guest_error(guest);
-		else if (vmm_guest_reached(guest->handle) < reached)
+		else if (vmm_guest_reached(handle) < VMM_GUEST_REACHED_AGENT)
 			r = guest_poll(guest, -1);
 	}
 	if (r < 0)

@@ -42,10 +42,10 @@ void guest_bear(struct guest *guest, uint64_t ms);
 int guest_begin(
     struct guest *guest, const char *frame, const char *json, struct client_error *error);
 
-/* Goes on with the operation until it has come as far as REACHED, which is no answer yet: where
- * that is a device's agent, nothing of the request was sent so far. Returns 0, or -errno of
- * guest_error() with ERROR filled in. */
-int guest_reach(struct guest *guest, enum vmm_guest_reached reached, struct client_error *error);
+/* The same, and goes on until the agent is reached: through a device it is, and nothing of the
+ * request has been sent so far. */
+int guest_reach(
+    struct guest *guest, const char *frame, const char *json, struct client_error *error);
 
 /* The next event of the operation, as vmm_guest_wait() without a limit: VMM_GUEST_EVENT_END at
  * last. Silence is told by the target's word, and its tick is called. */
