@@ -68,6 +68,7 @@ handle_drop(struct vmm_guest *guest)
 	fd_close(&guest->fd);
 	guest->is_kept = false;
 	guest->has_answered = false;
+	guest->has_unasked = false;
 	free(guest->out.data);
 	free(guest->reader.buffer);
 	guest->out = (struct outbound){ 0 };
@@ -233,6 +234,7 @@ handle_connect_at(struct vmm_guest *guest, uint64_t try_ms)
 	guest->try_until_ms = CLOCK_NEVER;
 	guest->is_kept = false;
 	guest->has_answered = false;
+	guest->has_unasked = false;
 	guest->begin = 0;
 	guest->sent = 0;
 	guest->shown = 0;

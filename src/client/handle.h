@@ -164,6 +164,7 @@ struct vmm_guest {
 	int fd;
 	bool is_kept;	     /* for the next operation, though none is under way */
 	bool has_answered;   /* an operation has ended on it */
+	bool has_unasked;    /* something has come behind its answer */
 	bool connect_is_due; /* VMM_GUEST_EVENT_CONNECT */
 	bool is_connecting;  /* connect(2) is under way */
 	uint64_t try_ms;     /* when to make it; CLOCK_NEVER: not by time */

@@ -49,8 +49,11 @@ more_goes_on(struct vmm_guest *guest, const struct operation *operation)
 
 	if (!guest->is_kept || guest->has_ended || guest->out.is_deaf || !more_may(operation))
 		return false;
-	/* The agent has closed it, or says what nobody has asked for. */
-	return guest->fd < 0 ||
+	/* What has come behind the last answer nobody has asked for: the first to look at it ends
+	 * by that. */
+	guest->has_unasked = guest->reader.head != guest->reader.tail;
+	/* The agent has closed it, or says such a thing now. */
+	return guest->has_unasked || guest->fd < 0 ||
 	       (recv(guest->fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) < 0 &&
 		   io_error_read(IO_CONNECTION, errno) == IO_NOT_NOW);
 }
@@ -132,12 +135,14 @@ more_sent_bytes(const struct vmm_guest *guest)
 bool
 more_is_unasked(const struct vmm_guest *guest)
 {
-	return guest->begin > 0 && guest->begin >= more_sent_bytes(guest);
+	return guest->has_unasked || (guest->begin > 0 && guest->begin >= more_sent_bytes(guest));
 }
 
 bool
 more_is_asked(const struct vmm_guest *guest)
 {
+	if (guest->has_unasked)
+		return false;
 	if (guest->turns_count > 0)
 		return guest->turns[guest->turns_first].begin <= more_sent_bytes(guest);
 	return more_put_bytes(guest) <= more_sent_bytes(guest) &&

@@ -36,7 +36,6 @@ copy_init(struct copy *copy)
 		.names = stdout,
 		.max_size = UINT64_MAX,
 		.max_entries = UINT64_MAX,
-		.asks = GUEST_AHEAD_INIT,
 		.asks_lock = PTHREAD_MUTEX_INITIALIZER,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.changed = PTHREAD_COND_INITIALIZER,
@@ -296,7 +295,7 @@ copy_finish(struct copy *copy)
 	for (int i = 0; i < copy->threads_count; i++)
 		(void)pthread_join(copy->threads[i], NULL);
 	copy->threads_count = 0;
-	guest_ahead_done(&copy->asks);
+	guest_close(&copy->asks);
 	copy_links_done(copy);
 }
 

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 
 #include "ctl/core/client.h"
-#include "ctl/core/guest_ahead.h"
+#include "ctl/core/guest.h"
 #include "ctl/core/guest_features.h"
 #include "ctl/progress.h"
 #include "platform/backoff.h"
@@ -65,8 +65,6 @@ struct copy_job {
 	bool is_new; /* at the target */
 	/* Of copy_ahead.h; NULL: it is asked for on a connection of its own. */
 	struct copy_ahead *ahead;
-	uint64_t begin; /* of the connection's bytes, its requests are these: [begin, end) */
-	uint64_t end;
 	int64_t bytes; /* that count as copied so far */
 	copy_run_fn *run;
 	copy_run_fn *otherwise; /* what is done where the file system can't; NULL: it fails */
@@ -108,7 +106,7 @@ struct copy {
 	size_t pending_size; /* of copy_pending.h, all levels together */
 	void *links;	     /* of copy_in_links.h */
 
-	struct guest_ahead asks; /* for requests that are waited for; see copy_ahead_ask() */
+	struct guest asks; /* for requests that are waited for; see copy_ahead_ask() */
 	pthread_mutex_t asks_lock;
 
 	pthread_t threads[COPY_THREADS];

@@ -1,8 +1,8 @@
 /*
- * copy_ahead: what is under way on a connection, its answers, and what is sent again.
+ * copy_ahead: what is under way on a connection, its answers, and what is begun again.
  *
  * A connection that ends between two requests means that none of those which were not
- * answered was begun: they are sent again, on another. Only where nothing at all was
+ * answered was begun: they are begun again, on another. Only where nothing at all was
  * answered on it has the oldest failed, so that each connection brings something to an end.
  *
  * SPDX-License-Identifier: MIT
@@ -12,31 +12,35 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "ctl/core/guest_ahead.h"
 #include "ctl/core/guest_entry.h"
+#include "ctl/core/guest_file.h"
 #include "ctl/target.h"
-#include "protocol/file_entry.h"
 
 /* Requests that may be unanswered on a connection: one at first, and two more with each
  * answer, so that little is sent twice to an agent that closes soon; at most this. */
 #define COPY_AHEAD_MAX 512
 
+/* So much is worth a send(2). */
+#define COPY_AHEAD_SEND (64 * 1024)
+
 struct copy_ahead {
 	struct copy *copy;
-	struct copy_jobs sent; /* and put whole, in the order of their answers */
+	struct copy_jobs sent; /* and given to the handle whole, in the order of their answers */
 	unsigned sent_count;
 	struct copy_jobs again;	  /* come before others */
-	struct copy_job *current; /* is being put, behind SENT */
+	struct copy_job *current; /* is being given to it, behind SENT */
+	bool is_begun;		  /* CURRENT's request is */
 	bool is_answered;	  /* CURRENT is, with this: */
 	int r;
 	struct client_error error;
-	bool is_lost; /* CURRENT's connection is */
-	bool is_busy; /* the agent had no worker to spare: time for a pause */
-	bool is_late; /* for too long */
+	bool is_lost;	  /* CURRENT's connection is */
+	bool is_broken;	  /* the connection is, and that was told of its oldest request */
+	bool is_busy;	  /* the agent had no worker to spare: time for a pause */
+	bool is_late;	  /* for too long */
+	unsigned answers; /* that came on the connection */
 	struct copy_patience patience;
-	struct guest_ahead guest;
+	struct guest guest;
 };
 
 static void
@@ -72,145 +76,162 @@ copy_ahead_settle(
 	copy_settle(ahead->copy, job, r, error);
 }
 
-/* The oldest request of which nothing was heard, out of SENT or being put. */
+/* The oldest request of which nothing was heard, out of SENT or being given. */
 static struct copy_job *
 copy_ahead_oldest(const struct copy_ahead *ahead)
 {
 	if (!STAILQ_EMPTY(&ahead->sent))
 		return STAILQ_FIRST(&ahead->sent);
-	return ahead->is_answered ? NULL : ahead->current;
+	return ahead->is_begun && !ahead->is_answered ? ahead->current : NULL;
 }
 
-/* The oldest has come to R and ERROR. */
 static void
-copy_ahead_settle_oldest(struct copy_ahead *ahead, int r, const struct client_error *error)
+copy_ahead_remove_oldest(struct copy_ahead *ahead)
 {
-	struct copy_job *job = copy_ahead_oldest(ahead);
+	STAILQ_REMOVE_HEAD(&ahead->sent, entry);
+	ahead->sent_count--;
+}
 
+/* The oldest, JOB, has come to R and ERROR. */
+static void
+copy_ahead_settle_oldest(
+    struct copy_ahead *ahead, struct copy_job *job, int r, const struct client_error *error)
+{
 	if (job == ahead->current) {
 		ahead->is_answered = true;
 		ahead->r = r;
 		ahead->error = *error;
 		return;
 	}
-	STAILQ_REMOVE_HEAD(&ahead->sent, entry);
-	ahead->sent_count--;
+	copy_ahead_remove_oldest(ahead);
 	copy_ahead_settle(ahead, job, r, error);
 }
 
-/* The connection is of no more use, by R. Returns R. */
+/* The oldest, JOB, was not begun, or nobody can know that it was. */
+static void
+copy_ahead_return_oldest(struct copy_ahead *ahead, struct copy_job *job)
+{
+	if (job == ahead->current) {
+		ahead->is_lost = true;
+		ahead->is_begun = false;
+		return;
+	}
+	copy_ahead_remove_oldest(ahead);
+	copy_ahead_put_again(ahead, job);
+}
+
+/* The oldest has ended. */
+static void
+copy_ahead_end(struct copy_ahead *ahead)
+{
+	struct copy_job *job = copy_ahead_oldest(ahead);
+	int r = vmm_guest_result(ahead->guest.handle);
+	bool is_answer = r >= 0 || vmm_guest_refusal(ahead->guest.handle) != NULL;
+	struct file_request request = { 0 };
+	struct client_error error = { "" };
+	char *path = NULL;
+
+	if (job == NULL)
+		return;
+	ahead->answers = is_answer ? ahead->answers + 1 : 0;
+	if (!is_answer && (r == -ECONNABORTED || ahead->is_broken)) {
+		copy_ahead_return_oldest(ahead, job);
+		return;
+	}
+	ahead->is_broken = !is_answer;
+	if (r < 0) {
+		path = guest_entry_join(job->dir->guest, job->name);
+		request.path = path != NULL ? path : job->name;
+		r = guest_file_end(&ahead->guest, &request, &error);
+	}
+	free(path);
+	copy_ahead_settle_oldest(ahead, job, r, &error);
+}
+
+/* Takes what has come. */
+static void
+copy_ahead_take(struct copy_ahead *ahead)
+{
+	enum vmm_guest_event event;
+	const void *data;
+	size_t len;
+
+	while ((event = guest_next(&ahead->guest, &data, &len)) != VMM_GUEST_EVENT_NONE) {
+		if (event == VMM_GUEST_EVENT_END)
+			copy_ahead_end(ahead);
+	}
+}
+
+static size_t
+copy_ahead_unsent(struct copy_ahead *ahead)
+{
+	const void *data;
+
+	return vmm_guest_pending(ahead->guest.handle, &data);
+}
+
+/* Sends what can be sent, and takes what has come. */
+static void
+copy_ahead_turn(struct copy_ahead *ahead)
+{
+	vmm_guest_step(ahead->guest.handle);
+	copy_ahead_take(ahead);
+}
+
+/* The wait has failed: nothing else will come of the connection. */
 static int
 copy_ahead_lose(struct copy_ahead *ahead, int r)
 {
-	bool is_between = ahead->guest.answers > 0 && (r == -ENODATA || client_is_gone(r));
 	struct client_error error = { "" };
-	struct copy_job *job;
+	struct copy_job *job = copy_ahead_oldest(ahead);
 
-	if (!is_between) {
-		client_explain(&ahead->guest.client, r, &error);
-		if (copy_ahead_oldest(ahead) != NULL)
-			copy_ahead_settle_oldest(ahead, r, &error);
-		else
-			copy_complain(ahead->copy, r, &error);
-	}
-	while ((job = STAILQ_FIRST(&ahead->sent)) != NULL) {
-		STAILQ_REMOVE_HEAD(&ahead->sent, entry);
-		copy_ahead_put_again(ahead, job);
-	}
-	ahead->sent_count = 0;
+	guest_explain(&ahead->guest, r, &error);
+	if (job != NULL)
+		copy_ahead_settle_oldest(ahead, job, r, &error);
+	else
+		copy_complain(ahead->copy, r, &error);
+	vmm_guest_abort(ahead->guest.handle);
+	while (!STAILQ_EMPTY(&ahead->sent))
+		copy_ahead_return_oldest(ahead, STAILQ_FIRST(&ahead->sent));
 	ahead->is_lost = true;
-	guest_ahead_close(&ahead->guest);
+	ahead->answers = 0;
 	return r;
 }
 
-/* Returns 0; -EMSGSIZE if it is not an answer to anything that was sent; or -ENODATA: FILE_ERR
- * to nothing says that a worker was lost behind its last answer. */
-static int
-copy_ahead_take_answer(struct copy_ahead *ahead, const struct client_piece *piece)
-{
-	struct copy_job *job = copy_ahead_oldest(ahead);
-	uint64_t sent = guest_ahead_sent(&ahead->guest);
-	struct file_request request = { 0 };
-	struct client_error error = { "" };
-	char *path;
-	int r;
-
-	if (job == NULL || job->begin >= sent) {
-		ahead->guest.answers--;
-		return piece->type == VMM_GUEST_FILE_ERR ? -ENODATA : -EMSGSIZE;
-	}
-	if (piece->type == VMM_GUEST_FILE_ACK) {
-		if (job == ahead->current || job->end > sent)
-			return -EMSGSIZE;
-		copy_ahead_settle_oldest(ahead, 0, &error);
-		return 0;
-	}
-	path = guest_entry_join(job->dir->guest, job->name);
-	request.path = path != NULL ? path : job->name;
-	r = guest_file_refused_piece(&request, piece, &error);
-	free(path);
-	copy_ahead_settle_oldest(ahead, r, &error);
-	return 0;
-}
-
-/* Sends what can be sent, and takes what has come. Returns 0 when all was sent, -EAGAIN, or
- * what copy_ahead_lose() was told. */
-static int
-copy_ahead_turn(struct copy_ahead *ahead)
-{
-	struct client_piece piece;
-	int sent = guest_ahead_send(&ahead->guest);
-	int r;
-
-	if (sent < 0 && sent != -EAGAIN)
-		return copy_ahead_lose(ahead, sent);
-	r = client_fill(&ahead->guest.client);
-	if (r < 0 && r != -EAGAIN)
-		return copy_ahead_lose(ahead, r);
-	while ((r = guest_ahead_take(&ahead->guest, &piece)) == 0) {
-		r = copy_ahead_take_answer(ahead, &piece);
-		if (r < 0)
-			break;
-	}
-	return r == -EAGAIN ? sent : copy_ahead_lose(ahead, r);
-}
-
-/* Waits until something can be sent or read. */
+/* Waits until there is something for a turn, which it then makes. Returns 0 or -errno. */
 static int
 copy_ahead_wait(struct copy_ahead *ahead)
 {
-	int r = guest_ahead_wait(&ahead->guest);
+	int r = guest_poll(&ahead->guest, -1);
 
-	return r < 0 ? copy_ahead_lose(ahead, r) : 0;
+	if (r < 0)
+		return copy_ahead_lose(ahead, r);
+	copy_ahead_turn(ahead);
+	return 0;
 }
 
-/* Sends all that was put. Returns 0, or what copy_ahead_lose() was told. */
+/* Sends all that was given to the handle. Returns 0 or -errno. */
 static int
 copy_ahead_flush(struct copy_ahead *ahead)
 {
-	int r = copy_ahead_turn(ahead);
+	int r = 0;
 
-	while (r == -EAGAIN) {
+	copy_ahead_turn(ahead);
+	while (r == 0 && copy_ahead_unsent(ahead) > 0)
 		r = copy_ahead_wait(ahead);
-		if (r == 0)
-			r = copy_ahead_turn(ahead);
-	}
 	return r;
 }
 
-/* Waits until no more than COUNT are unanswered. Returns 0, or what copy_ahead_lose() was
- * told: there are none then. */
+/* Waits until no more than COUNT are unanswered. Returns 0 or -errno: there are none then. */
 static int
 copy_ahead_await(struct copy_ahead *ahead, unsigned count)
 {
-	int r = copy_ahead_turn(ahead);
+	int r = 0;
 
-	while ((r == 0 || r == -EAGAIN) && ahead->sent_count > count) {
+	copy_ahead_turn(ahead);
+	while (r == 0 && ahead->sent_count > count)
 		r = copy_ahead_wait(ahead);
-		if (r == 0)
-			r = copy_ahead_turn(ahead);
-	}
-	return r == -EAGAIN ? 0 : r;
+	return r;
 }
 
 /* The source of CURRENT fails in the middle: nothing but the end of the connection keeps
@@ -219,85 +240,83 @@ static void
 copy_ahead_break(struct copy_ahead *ahead)
 {
 	if (copy_ahead_await(ahead, 0) == 0)
-		guest_ahead_close(&ahead->guest);
+		vmm_guest_abort(ahead->guest.handle);
 	ahead->is_answered = ahead->is_lost = false;
+	ahead->answers = 0;
 }
 
-/* The next of a source: zeros that were not read, and bytes that were. */
-struct copy_ahead_piece {
-	uint64_t hole;
-	uint8_t *bytes;
-	ssize_t len; /* 0: it is the end */
-};
-
-/* Reads the next piece of SOURCE to *RET, behind what was put and a frame of IN_FRONT. Returns 0
- * or -errno. */
+/* Begins CURRENT's request, of TYPE, once there is room for it. */
 static int
-copy_ahead_read(struct copy_ahead *ahead, const struct guest_file_source *source, size_t in_front,
-    struct copy_ahead_piece *ret, struct client_error *error)
+copy_ahead_begin(struct copy_ahead *ahead, uint8_t type, const struct file_request *request,
+    struct client_error *error)
 {
-	uint8_t *place;
-
-	if (source->tells_holes)
-		in_front += VMM_GUEST_HEADER_LEN + FILE_HOLE_TEXT_MAX;
-	place =
-	    guest_ahead_room(&ahead->guest, in_front + VMM_GUEST_HEADER_LEN + VMM_GUEST_DATA_MAX);
-	if (place == NULL) {
-		client_fail(error, "out of memory");
-		return -ENOMEM;
-	}
-	ret->bytes = place + in_front + VMM_GUEST_HEADER_LEN;
-	ret->len = guest_file_read_source(source, ret->bytes, &ret->hole, error);
-	return ret->len < 0 ? (int)ret->len : 0;
-}
-
-static void
-copy_ahead_put_piece(struct copy_ahead *ahead, const struct copy_ahead_piece *piece)
-{
-	int64_t bytes = (int64_t)piece->hole + piece->len;
-	char text[FILE_HOLE_TEXT_MAX];
-
-	if (piece->hole > 0)
-		guest_ahead_put(
-		    &ahead->guest, VMM_GUEST_FILE_STAT, text, file_hole_format(piece->hole, text));
-	if (piece->len > 0)
-		guest_ahead_put(
-		    &ahead->guest, VMM_GUEST_FILE_DATA, piece->bytes, (size_t)piece->len);
-	ahead->current->bytes += bytes;
-	progress_add(&ahead->copy->progress, bytes);
-}
-
-/* Puts what SOURCE has, of which PIECE is the first. */
-static int
-copy_ahead_put_data(struct copy_ahead *ahead, const struct guest_file_source *source, uint64_t size,
-    struct copy_ahead_piece *piece, struct client_error *error)
-{
-	const struct copy_job *job = ahead->current;
+	struct file_request more = *request;
 	int r = 0;
 
-	for (;;) {
-		copy_ahead_put_piece(ahead, piece);
-		/* Asked for more there was no more than that. */
-		if (piece->len == 0 ||
-		    (piece->len < VMM_GUEST_DATA_MAX && (uint64_t)job->bytes == size))
-			break;
-		if (guest_ahead_unsent(&ahead->guest) >= GUEST_AHEAD_SEND &&
-		    copy_ahead_flush(ahead) < 0)
-			return 0;
-		/* Refused: what else it has is not asked for. */
-		if (ahead->is_answered)
-			break;
-		r = copy_ahead_read(ahead, source, 0, piece, error);
-		if (r < 0)
-			break;
-	}
-	if (r < 0) {
-		copy_ahead_break(ahead);
+	more.more = true;
+	if (ahead->guest.handle == NULL)
+		r = guest_open(&ahead->guest, target_agent(), error);
+	while (r == 0 && (r = guest_file_begin(&ahead->guest, type, &more, error)) == -EAGAIN)
+		r = copy_ahead_wait(ahead);
+	if (r < 0)
 		return r;
+	/* Another connection is made. */
+	if (vmm_guest_reached(ahead->guest.handle) < VMM_GUEST_REACHED_AGENT)
+		ahead->answers = 0;
+	ahead->is_broken = ahead->is_lost = false;
+	ahead->is_begun = true;
+	return 0;
+}
+
+static bool
+copy_ahead_is_over(const struct copy_ahead *ahead)
+{
+	return ahead->is_answered || ahead->is_lost;
+}
+
+/* Waits until there is room for CURRENT's bytes, or it is over. */
+static int
+copy_ahead_wait_for_room(struct copy_ahead *ahead, bool is_deaf)
+{
+	int r = 0;
+
+	copy_ahead_turn(ahead);
+	while (r == 0 && !copy_ahead_is_over(ahead) &&
+	       (is_deaf || vmm_guest_room(ahead->guest.handle) == 0))
+		r = copy_ahead_wait(ahead);
+	return r;
+}
+
+/* Gives the handle what SOURCE has, of SIZE bytes if nobody writes to it. Returns 0, also where
+ * CURRENT is over or lost; or -errno. */
+static int
+copy_ahead_put_data(struct copy_ahead *ahead, const struct guest_file_source *source, uint64_t size)
+{
+	struct vmm_guest *handle = ahead->guest.handle;
+	struct copy_job *job = ahead->current;
+	int64_t n = 1;
+
+	while (n > 0 && !copy_ahead_is_over(ahead)) {
+		if (copy_ahead_unsent(ahead) >= COPY_AHEAD_SEND && copy_ahead_flush(ahead) < 0)
+			return 0;
+		n = vmm_guest_write_fd(handle, source->fd, source->tells_holes);
+		/* There is no connection yet; or it is over, which is still to be told. */
+		if (n == -EAGAIN || n == -EPIPE) {
+			if (copy_ahead_wait_for_room(ahead, n == -EPIPE) < 0)
+				return 0;
+			n = 1;
+			continue;
+		}
+		if (n < 0)
+			return (int)n;
+		job->bytes += n;
+		progress_add(&ahead->copy->progress, n);
+		/* Asked for more there was no more than that. */
+		if (n < VMM_GUEST_DATA_MAX && (uint64_t)job->bytes == size)
+			break;
 	}
-	if (guest_ahead_room(&ahead->guest, VMM_GUEST_HEADER_LEN) == NULL)
-		return copy_ahead_lose(ahead, -ENOMEM);
-	guest_ahead_put(&ahead->guest, VMM_GUEST_FILE_DONE, NULL, 0);
+	if (!copy_ahead_is_over(ahead))
+		(void)vmm_guest_eof(handle);
 	return 0;
 }
 
@@ -305,66 +324,40 @@ int
 copy_ahead_write(struct copy_ahead *ahead, const struct file_request *request,
     const struct guest_file_source *source, uint64_t size, struct client_error *error)
 {
-	struct file_request more = *request;
-	struct copy_ahead_piece piece;
-	size_t len;
-	char *json;
-	int r;
+	int r = copy_ahead_begin(ahead, VMM_GUEST_FILE_WRITE_REQ, request, error);
 
-	more.more = true;
-	r = guest_file_format(VMM_GUEST_FILE_WRITE_REQ, &more, &json, &len, error);
 	if (r < 0)
 		return r;
-	/* Before anything is put: what can't be read is not asked for. */
-	r = copy_ahead_read(ahead, source, VMM_GUEST_HEADER_LEN + len, &piece, error);
-	if (r == 0)
-		guest_ahead_put(&ahead->guest, VMM_GUEST_FILE_WRITE_REQ, json, len);
-	free(json);
-	return r < 0 ? r : copy_ahead_put_data(ahead, source, size, &piece, error);
+	r = copy_ahead_put_data(ahead, source, size);
+	if (r < 0) {
+		client_fail(error, "can't read %s: %s", source->name, strerror(-r));
+		copy_ahead_break(ahead);
+	}
+	return r;
 }
 
 int
 copy_ahead_put(struct copy_ahead *ahead, uint8_t type, const struct file_request *request,
     struct client_error *error)
 {
-	struct file_request more = *request;
-	size_t len;
-	char *json;
-	int r;
-
-	more.more = true;
-	r = guest_file_format(type, &more, &json, &len, error);
-	if (r < 0)
-		return r;
-	if (guest_ahead_room(&ahead->guest, VMM_GUEST_HEADER_LEN + len) != NULL) {
-		guest_ahead_put(&ahead->guest, type, json, len);
-	} else {
-		r = -ENOMEM;
-		client_fail(error, "out of memory");
-	}
-	free(json);
-	return r;
+	return copy_ahead_begin(ahead, type, request, error);
 }
 
 static void
 copy_ahead_run(struct copy_ahead *ahead, struct copy_job *job)
 {
 	struct client_error error = { "" };
-	int r = guest_ahead_open(&ahead->guest, target_agent(), &error);
+	int r;
 
 	ahead->current = job;
-	ahead->is_answered = ahead->is_lost = false;
+	ahead->is_begun = ahead->is_answered = ahead->is_lost = false;
 	job->ahead = ahead;
-	job->begin = ahead->guest.put;
-	if (r == 0)
-		r = job->run(ahead->copy, job, &error);
-	job->end = ahead->guest.put;
+	r = job->run(ahead->copy, job, &error);
 	ahead->current = NULL;
 	if (ahead->is_answered) {
 		copy_ahead_settle(ahead, job, ahead->r, &ahead->error);
 		/* Its DONE, up to which the agent drops what comes. */
-		if (!ahead->is_lost)
-			(void)copy_ahead_flush(ahead);
+		(void)copy_ahead_flush(ahead);
 	} else if (ahead->is_lost) {
 		copy_ahead_put_again(ahead, job);
 	} else if (r < 0) {
@@ -372,7 +365,7 @@ copy_ahead_run(struct copy_ahead *ahead, struct copy_job *job)
 	} else {
 		STAILQ_INSERT_TAIL(&ahead->sent, job, entry);
 		ahead->sent_count++;
-		if (guest_ahead_unsent(&ahead->guest) >= GUEST_AHEAD_SEND)
+		if (copy_ahead_unsent(ahead) >= COPY_AHEAD_SEND)
 			(void)copy_ahead_flush(ahead);
 	}
 }
@@ -392,9 +385,9 @@ copy_ahead_pause(struct copy_ahead *ahead)
 static unsigned
 copy_ahead_limit(const struct copy_ahead *ahead)
 {
-	if (ahead->guest.answers >= COPY_AHEAD_MAX / 2)
+	if (ahead->answers >= COPY_AHEAD_MAX / 2)
 		return COPY_AHEAD_MAX;
-	return 1 + 2 * (unsigned)ahead->guest.answers;
+	return 1 + 2 * ahead->answers;
 }
 
 /* The next job that is to be put. NULL: all is done, and no more will come. */
@@ -425,14 +418,14 @@ copy_ahead_next(struct copy_ahead *ahead)
 void *
 copy_ahead_thread(void *argument)
 {
-	struct copy_ahead ahead = { .copy = argument, .guest = GUEST_AHEAD_INIT };
+	struct copy_ahead ahead = { .copy = argument };
 	struct copy_job *job;
 
 	STAILQ_INIT(&ahead.sent);
 	STAILQ_INIT(&ahead.again);
 	while ((job = copy_ahead_next(&ahead)) != NULL)
 		copy_ahead_run(&ahead, job);
-	guest_ahead_done(&ahead.guest);
+	guest_close(&ahead.guest);
 	return NULL;
 }
 
@@ -441,11 +434,14 @@ copy_ahead_ask(
     struct copy *copy, uint8_t type, const struct file_request *request, struct client_error *error)
 {
 	struct file_request more = *request;
-	int r;
+	int r = 0;
 
 	more.more = true;
 	(void)pthread_mutex_lock(&copy->asks_lock);
-	r = guest_ahead_ask(&copy->asks, target_agent(), type, &more, error);
+	if (copy->asks.handle == NULL)
+		r = guest_open(&copy->asks, target_agent(), error);
+	if (r == 0)
+		r = guest_file_ask_on(&copy->asks, type, &more, error);
 	(void)pthread_mutex_unlock(&copy->asks_lock);
 	return r;
 }

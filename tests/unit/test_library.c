@@ -730,6 +730,17 @@ test_an_answer_to_what_was_not_asked_is_none(void **state)
 	hear_all(guest);
 	assert_string_equal(events, "END -71|");
 	vmm_guest_free(guest);
+	/* A second one, that has come with the first. */
+	begin(NULL);
+	guest = ask("FILE_REMOVE_REQ", STAT_MORE);
+	say(VMM_GUEST_FILE_ACK, "");
+	say(VMM_GUEST_FILE_ACK, "");
+	assert_int_equal(vmm_guest_feed(guest, script, script_len), script_len);
+	go_on(guest);
+	assert_int_equal(vmm_guest_begin(guest, "FILE_REMOVE_REQ", STAT_MORE), 0);
+	go_on(guest);
+	assert_string_equal(events, "END 0|END -71|");
+	vmm_guest_free(guest);
 	/* Of a worker that is lost behind its last answer, before the next one was sent. */
 	begin(NULL);
 	guest = ask("FILE_STAT_REQ", STAT_MORE);

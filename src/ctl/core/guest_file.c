@@ -63,7 +63,7 @@ guest_file_refused(const struct file_request *request, const char *text, struct 
 	return number == 0 ? -EREMOTEIO : -number;
 }
 
-int
+static int
 guest_file_format(uint8_t type, const struct file_request *request, char **ret, size_t *ret_len,
     struct client_error *error)
 {
@@ -103,8 +103,8 @@ guest_file_frame(uint8_t type)
 }
 
 int
-guest_file_begin(struct guest *ret, const struct client_target *target, uint8_t type,
-    const struct file_request *request, struct client_error *error)
+guest_file_begin(struct guest *guest, uint8_t type, const struct file_request *request,
+    struct client_error *error)
 {
 	size_t len;
 	char *json;
@@ -112,11 +112,18 @@ guest_file_begin(struct guest *ret, const struct client_target *target, uint8_t 
 
 	if (r < 0)
 		return r;
-	r = guest_open(ret, target, error);
-	if (r == 0)
-		r = guest_begin(ret, guest_file_frame(type), json, error);
+	r = guest_begin(guest, guest_file_frame(type), json, error);
 	free(json);
 	return r;
+}
+
+int
+guest_file_open(struct guest *ret, const struct client_target *target, uint8_t type,
+    const struct file_request *request, struct client_error *error)
+{
+	int r = guest_open(ret, target, error);
+
+	return r < 0 ? r : guest_file_begin(ret, type, request, error);
 }
 
 int
@@ -175,7 +182,7 @@ guest_file_ask(const struct client_target *target, uint8_t type, const struct fi
 	struct guest CLEANUP_GUEST guest = { 0 };
 	const char *text;
 	size_t len;
-	int r = guest_file_begin(&guest, target, type, request, error);
+	int r = guest_file_open(&guest, target, type, request, error);
 
 	if (r == 0)
 		r = guest_file_expect(&guest, request,
@@ -188,12 +195,24 @@ guest_file_ask(const struct client_target *target, uint8_t type, const struct fi
 }
 
 int
+guest_file_ask_on(struct guest *guest, uint8_t type, const struct file_request *request,
+    struct client_error *error)
+{
+	const char *text;
+	size_t len;
+	int r = guest_file_begin(guest, type, request, error);
+
+	return r < 0 ? r
+		     : guest_file_expect(guest, request, VMM_GUEST_EVENT_END, &text, &len, error);
+}
+
+int
 guest_file_watch(const struct client_target *target, const struct file_request *request,
     struct guest *ret, struct client_error *error)
 {
 	const char *text;
 	size_t len;
-	int r = guest_file_begin(ret, target, VMM_GUEST_FILE_WATCH_REQ, request, error);
+	int r = guest_file_open(ret, target, VMM_GUEST_FILE_WATCH_REQ, request, error);
 
 	if (r < 0)
 		return r;
@@ -205,18 +224,6 @@ guest_file_next_event(struct guest *guest, const struct file_request *request,
     const char **ret_text, size_t *ret_len, struct client_error *error)
 {
 	return guest_file_expect(guest, request, VMM_GUEST_EVENT_CHANGE, ret_text, ret_len, error);
-}
-
-int
-guest_file_refused_piece(const struct file_request *request, const struct client_piece *piece,
-    struct client_error *error)
-{
-	char text[sizeof(error->text)];
-	size_t len = piece->len < sizeof(text) - 1 ? piece->len : sizeof(text) - 1;
-
-	memcpy(text, piece->data, len);
-	text[len] = '\0';
-	return guest_file_refused(request, text, error);
 }
 
 /* Puts what an errno does not tell into words. */
@@ -238,7 +245,7 @@ guest_file_read(const struct client_target *target, const struct file_request *r
 	enum vmm_guest_event event = VMM_GUEST_EVENT_DATA;
 	const void *data;
 	size_t len;
-	int r = guest_file_begin(&guest, target, VMM_GUEST_FILE_READ_REQ, request, error);
+	int r = guest_file_open(&guest, target, VMM_GUEST_FILE_READ_REQ, request, error);
 
 	while (r == 0) {
 		event = guest_wait(&guest, &data, &len);
@@ -253,49 +260,6 @@ guest_file_read(const struct client_target *target, const struct file_request *r
 	if (r < 0 && event == VMM_GUEST_EVENT_END)
 		guest_file_reword(request, r, error);
 	return r;
-}
-
-/* Goes to the next data of the file FD, *RET_HOLE bytes further on, or to its end; *LEN is made no
- * more than there is of it. */
-static int
-guest_file_skip_hole(int fd, uint64_t *ret_hole, size_t *len)
-{
-	off_t at = lseek(fd, 0, SEEK_CUR);
-	off_t begin = at < 0 ? -1 : lseek(fd, at, SEEK_DATA);
-	off_t end;
-
-	/* Behind the last data is the end. What can't tell has data alone. */
-	if (at >= 0 && begin < 0)
-		begin = errno == ENXIO ? lseek(fd, 0, SEEK_END) : at;
-	if (begin < 0)
-		return -errno;
-	if (begin < at)
-		begin = at;
-	end = lseek(fd, begin, SEEK_HOLE);
-	if (end > begin && (uint64_t)(end - begin) < *len)
-		*len = (size_t)(end - begin);
-	*ret_hole = (uint64_t)(begin - at);
-	return lseek(fd, begin, SEEK_SET) < 0 ? -errno : 0;
-}
-
-ssize_t
-guest_file_read_source(const struct guest_file_source *source, uint8_t *buffer, uint64_t *ret_hole,
-    struct client_error *error)
-{
-	size_t len = VMM_GUEST_DATA_MAX;
-	ssize_t n = 0;
-
-	*ret_hole = 0;
-	if (source->tells_holes)
-		n = guest_file_skip_hole(source->fd, ret_hole, &len);
-	while (n == 0) {
-		n = read(source->fd, buffer, len);
-		if (n >= 0)
-			return n;
-		n = errno == EINTR ? 0 : -errno;
-	}
-	client_fail(error, "can't read %s: %s", source->name, strerror((int)-n));
-	return n;
 }
 
 /* Writes what SOURCE has now. Returns 0; 1 where nothing else is to be written; or -errno. */
@@ -359,7 +323,7 @@ guest_file_write(const struct client_target *target, const struct file_request *
 {
 	struct guest CLEANUP_GUEST guest = { 0 };
 	int64_t sent = 0;
-	int r = guest_file_begin(&guest, target, VMM_GUEST_FILE_WRITE_REQ, request, error);
+	int r = guest_file_open(&guest, target, VMM_GUEST_FILE_WRITE_REQ, request, error);
 
 	if (r < 0)
 		return r;

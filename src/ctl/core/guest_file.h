@@ -19,22 +19,16 @@
 #include "ctl/core/guest.h"
 #include "protocol/file_request.h"
 
-/* The payload of a request of TYPE in a new block that the caller frees. Returns 0, -EILSEQ
- * where a name is not UTF-8, or -ENOMEM. */
-int guest_file_format(uint8_t type, const struct file_request *request, char **ret, size_t *ret_len,
-    struct client_error *error);
-
-/* What FILE_ERR says of REQUEST, whose first piece PIECE is. Returns the -errno. */
-int guest_file_refused_piece(const struct file_request *request, const struct client_piece *piece,
-    struct client_error *error);
-
 /* ERROR says that the file for PATH is larger than the LIMIT of the agent. */
 void guest_file_too_large(const char *path, uint64_t limit, struct client_error *error);
 
-/* Begins a request of TYPE; its events are the caller's to take. *RET is zero-initialised, and for
- * guest_close() in any case. And: how it has ended, once there was VMM_GUEST_EVENT_END. */
-int guest_file_begin(struct guest *ret, const struct client_target *target, uint8_t type,
+/* Begins a request of TYPE, on a handle of its own or on GUEST; its events are the caller's to
+ * take. *RET is for guest_close() in any case. Returns also -EILSEQ where a name is not UTF-8. And:
+ * how it has ended, once there was VMM_GUEST_EVENT_END. */
+int guest_file_open(struct guest *ret, const struct client_target *target, uint8_t type,
     const struct file_request *request, struct client_error *error);
+int guest_file_begin(struct guest *guest, uint8_t type, const struct file_request *request,
+    struct client_error *error);
 int guest_file_end(
     struct guest *guest, const struct file_request *request, struct client_error *error);
 
@@ -42,6 +36,10 @@ int guest_file_end(
  * is not ACK, is in a new block that the caller frees, a NUL behind it; else RET_TEXT is NULL. */
 int guest_file_ask(const struct client_target *target, uint8_t type,
     const struct file_request *request, uint8_t answer, char **ret_text, size_t *ret_len,
+    struct client_error *error);
+
+/* The same of one that is answered by ACK, on GUEST. */
+int guest_file_ask_on(struct guest *guest, uint8_t type, const struct file_request *request,
     struct client_error *error);
 
 /* WATCH: *RET, for guest_close() in any case, is where its events come from. */
@@ -73,11 +71,5 @@ struct guest_file_source {
 };
 int guest_file_write(const struct client_target *target, const struct file_request *request,
     const struct guest_file_source *source, struct client_error *error);
-
-/* Reads the next of SOURCE to BUFFER, up to VMM_GUEST_DATA_MAX bytes; in front of these stand
- * *RET_HOLE zeros that were not read. Returns how many were read, 0 at the end, or -errno with
- * ERROR filled in. */
-ssize_t guest_file_read_source(const struct guest_file_source *source, uint8_t *buffer,
-    uint64_t *ret_hole, struct client_error *error);
 
 #endif

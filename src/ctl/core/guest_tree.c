@@ -23,7 +23,7 @@ guest_tree_open(struct guest_tree *ret, const struct client_target *target,
 		client_fail(error, "eventfd: %s", strerror(errno));
 		return -ENOMEM;
 	}
-	return guest_file_begin(&ret->guest, target, VMM_GUEST_FILE_TREE_REQ, request, error);
+	return guest_file_open(&ret->guest, target, VMM_GUEST_FILE_TREE_REQ, request, error);
 }
 
 /* What breaks the order, or the contract in another way. */

@@ -147,23 +147,17 @@ facts_ask_file(const struct client_target *target, int left_ms, struct facts_tex
 	struct client_target within = *target;
 	struct guest CLEANUP_GUEST guest = { 0 };
 	struct client_error error = { "" };
-	size_t len;
-	char *json;
 	int r;
 
 	if (within.answer_ms == 0 || within.answer_ms > left_ms)
 		within.answer_ms = left_ms;
-	r = guest_file_format(is_directory ? VMM_GUEST_FILE_LIST_REQ : VMM_GUEST_FILE_READ_REQ,
-	    &request, &json, &len, &error);
-	if (r < 0)
-		return r;
 	r = guest_open(&guest, &within, &error);
 	if (r == 0)
 		r = vmm_guest_set(guest.handle, "timeout_ms", left_ms);
 	if (r == 0)
-		r = guest_begin(
-		    &guest, is_directory ? "FILE_LIST_REQ" : "FILE_READ_REQ", json, &error);
-	free(json);
+		r = guest_file_begin(&guest,
+		    is_directory ? VMM_GUEST_FILE_LIST_REQ : VMM_GUEST_FILE_READ_REQ, &request,
+		    &error);
 	return r < 0 ? r : facts_receive(&guest, file, max);
 }
 
