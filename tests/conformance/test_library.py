@@ -281,7 +281,7 @@ def test_who_does_not_answer_is_not_waited_for():
 def test_an_agent_that_is_not_there_yet_is_waited_for(start_agent, tmp_path):
     path = str(tmp_path / "agent")
     with Guest("unix:" + path) as guest:
-        for call in (lambda: guest.run({"cmd": ["true"]}), lambda: guest.call("wait_ready", 1)):
+        for call in (lambda: guest.run({"cmd": ["true"]}), lambda: guest.call("wait_ready", 1000)):
             with pytest.raises(Failed) as failed:
                 call()
             assert failed.value.errno == errno.ENOENT
