@@ -13,8 +13,9 @@
 
 #include "ctl/target.h"
 
-/* An event has no more than one piece of a frame to keep, and its own struct. */
-#define COPY_OUT_AHEAD_LEN (2ul * CLIENT_WHOLE_MAX)
+/* An event has no more than one piece of a frame to keep, less than two of the largest that an
+ * agent sends, and its own struct. */
+#define COPY_OUT_AHEAD_LEN (3ul * VMM_GUEST_DATA_MAX)
 #define COPY_OUT_AHEAD_BLOCKS 2
 
 struct copy_out_ahead_event {

@@ -180,6 +180,7 @@ def test_an_agent_that_is_busy_is_asked_again(tmp_path):
     [told("half", size=9), told("next")], [told("half", size=9), END], [told("d", "dir"), (codec.FILE_DATA, b"of d")],
     [(codec.FILE_STAT, b"[]")], [(codec.FILE_STAT, b'{"path":"\\u0000x","kind":"file"}')], [(codec.FILE_LIST, b"[]")],
     [(codec.FILE_STAT, b'{"path":"x","pad":"%s"}' % (b"x" * (1 << 20)))],
+    [told("x/" * (1 << 20), "dir")], [told("x", "symlink", "x" * (3 << 20))],
     [(codec.FILE_STAT, {"path": "x", "kind": "file", "path_b64": base64.b64encode(b"a\0b").decode()})],
 ])
 def test_a_tree_that_is_not_whole_is_no_success_and_leaves_whole_files(tmp_path, frames):

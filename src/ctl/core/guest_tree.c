@@ -43,6 +43,9 @@ guest_tree_read_entry(
 	int r;
 
 	json_put(&tree->json);
+	/* No path is so long; who keeps them has room for this. */
+	if (len > VMM_GUEST_DATA_MAX)
+		return guest_tree_break(tree, error);
 	r = file_tree_parse(text, len, &tree->item.entry, &tree->json, &json_error);
 	if (r < 0) {
 		client_fail(error, "vm:%s: the agent's answer can't be understood: %s",
