@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "ctl/target.h"
+#include "vmm-guest/protocol.h"
 
 /* An event has no more than one piece of a frame to keep, less than two of the largest that an
  * agent sends, and its own struct. */

@@ -18,6 +18,7 @@
 #include "ctl/core/client.h"
 #include "ctl/core/guest.h"
 #include "protocol/file_request.h"
+#include "vmm-guest/protocol.h"
 
 /* ERROR says that the file for PATH is larger than the LIMIT of the agent. */
 void guest_file_too_large(const char *path, uint64_t limit, struct client_error *error);
