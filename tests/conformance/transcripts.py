@@ -82,12 +82,14 @@ class Scenario:
         self.run = run
         self.options = head.pop("options", DEFAULT_OPTIONS)
         self.fresh = head.pop("fresh", False)
+        self.in_vm = head.pop("in_vm", False)
         self.head = head
 
 
 def transcript(name, says, port=codec.EXEC_PORT, host="H1", about=(), **more):
     """A scenario. ABOUT: the endings and mistakes that it shows. NEEDS: what there must be at the
-    guest that a script can't prepare. OPTIONS: of the agent; FRESH: it is for this alone.
+    guest that a script can't prepare. OPTIONS: of the agent; FRESH: it is for this alone; IN_VM: it takes a guest of its
+    own (tests/vm/recording.py).
     CLIENT=False: no client would do that; HOST: the first kind of host that may."""
     def add(run):
         head = {"port": port, "host": host, "about": list(about), **more}
@@ -210,12 +212,12 @@ class Recorder:
     def __init__(self, agent, scenario):
         self.agent = agent
         self.scenario = scenario
-        self.directory = inside(agent, PLACE)       # for us to open
         self.known = {}                 # what the agent told of this run
         self.lines = []                 # ready ones, and (side, name, payload, masked)
         self.conn = None
         self.others = []                # connections that are no part of it
         self.prepared = []
+        self._is_late = False           # the last frame has come
         self._connections = 0
         self._given = None
         self._outcome = {}
@@ -237,6 +239,11 @@ class Recorder:
     def _end_call(self):
         self.lines.append({"outcome": self._result()})
         self._given, self._outcome, self._frames = None, {}, []
+
+    @property
+    def directory(self):
+        """PLACE, for us to open."""
+        return inside(self.agent, PLACE)
 
     def guest(self, script):
         """Has the guest prepared. PLACE is empty before."""
@@ -328,6 +335,9 @@ class Recorder:
     def _note(self, frame):
         learn(self.known, frame.name, frame.payload)
         payload, masked = masked_agent_frame(frame.name, frame.payload)
+        if self._is_late:
+            self.lines.append({**frame_lines("agent", frame.name, payload, masked), "late": True})
+            return
         self._frames.append((frame.name, payload))
         self.lines.append(("agent", frame.name, payload, masked))
 
@@ -344,14 +354,20 @@ class Recorder:
             self._note(frame)
         assert got == data, got
 
-    def rest(self):
-        """All that comes, to the agent's close."""
+    def late(self):
+        """What comes from here on is behind the last frame: the client has closed by then, or ignores it."""
+        self._is_late = True
+
+    def rest(self, behind=()):
+        """All that comes, to the agent's close. BEHIND: (kind, payload) that this agent never says behind its last
+        frame, and one that lies may."""
         while True:
             frame = self.conn.recv()
             if frame is None:
                 break
             self._note(frame)
         assert not self.conn.reset, "it breaks off"
+        self.lines += [{**frame_lines("agent", codec.NAMES[kind], payload), "late": True} for kind, payload in behind]
         self.lines.append({"from": "agent", "end": "close"})
         self.conn.close()
 

@@ -190,6 +190,39 @@ def _(t):
     t.outcome(error="refused")
 
 
+@lasting("attach-stale", "A session of an agent that ran before this one: ESTALE, before anything is looked up.",
+         about=["session that is not there"])
+def _(t):
+    begin(t, ["cat"], LEAVES)
+    leave(t)
+    members = {"name": "job", "instance": "ffffffffffffffffffffffffffffffff"}
+    t.given(do="attach", **members)
+    t.send(codec.ATTACH, members)
+    t.rest()
+    t.outcome(error="refused")
+
+
+@lasting("attach-beyond", "More of the output is asked for than was written: ERANGE, and who holds the input keeps it.",
+         about=["failed request"])
+def _(t):
+    begin(t, ["cat"], LEAVES)
+    leave(t)
+    t.given(do="attach", name="job", **{"from": 100})
+    t.send(codec.ATTACH, {"name": "job", "from": 100})
+    t.rest()
+    t.outcome(error="refused")
+
+
+@lasting("forget-running", "A session that runs is not forgotten: EXIT 1.", about=["failed request"])
+def _(t):
+    begin(t, ["cat"], LEAVES)
+    leave(t)
+    t.given(do="request", frame="FORGET", json={"name": "job"})
+    t.send(codec.FORGET, {"name": "job"})
+    t.rest()
+    t.outcome(error="failed")
+
+
 @lasting("forget-unknown", "There is no such session: EXIT 1.", about=["failed request"])
 def _(t):
     t.given(do="request", frame="FORGET", json={"name": "nothing"})

@@ -6,10 +6,14 @@ import struct
 
 import codec
 from agent import FILL_PIPE, TIMEOUT, kill_hard, stat_of
+from faults import Fault
 from transcripts import PLACE, UNIT, transcript
 
 # Of an agent that has workers killed.
 KILLED = ("--workers=6", "--log=debug")
+# Of one all of whose workers can be traced at once; and how long they stand behind a call.
+TRACED = ("--workers=3", "--reserved=2")
+STANDS = "delay_exit=20000000"
 
 
 def start(t, cmd, given=None, **members):
@@ -237,6 +241,36 @@ def _(t):
     t.send(codec.STDIN, b"\n")
     t.rest()
     t.outcome(error="worker_lost")
+
+
+@transcript("exec-exit-twice", "The worker dies over its last frame, and the supervisor sends that again, to the "
+            "letter: a client reads up to the first one.", options=TRACED, fresh=True,
+            needs="a worker that is killed behind its EXIT", about=["last frame twice"])
+def _(t):
+    victims = t.agent.worker_pids()
+    with Fault(victims, "sendmsg", STANDS, 3):
+        sh(t, "exit 7", {"stdin": ""})
+        t.send(codec.EOF)
+        t.next(codec.EXIT)
+        kill_hard(*victims)
+    t.late()
+    t.rest()
+
+
+@transcript("exec-behind-exit", "A guest that is somebody else's goes on behind EXIT: that was the last frame all the "
+            "same.", needs="an agent that lies", about=["frames behind the last"])
+def _(t):
+    sh(t, "echo hi; exit 3", {"stdin": ""})
+    t.send(codec.EOF)
+    t.rest(behind=[(codec.STDOUT, b"more\n"), (codec.EXIT, struct.pack("<ii", 0, 0))])
+
+
+@transcript("exec-oom", "The kernel has killed the program for its memory: a SIGKILL like any other, but for what STATUS "
+            "says.", host="H3", in_vm=True, needs="a guest whose memory the agent may divide", about=["oom"])
+def _(t):
+    start(t, ["tail", "/dev/zero"], {"stdin": ""}, limits={"memory_bytes": 16 << 20}, report=True)
+    t.send(codec.EOF)
+    t.rest()
 
 
 @transcript("exec-shutdown", "The agent is ended in order, and the program with it: SIGTERM first, and EXIT all "

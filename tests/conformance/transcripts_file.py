@@ -8,8 +8,9 @@ import subprocess
 
 import codec
 from agent import descriptors, kill_hard, wait_until
+from faults import Fault
 from transcripts import PLACE, UNIT, transcript
-from transcripts_exec import KILLED
+from transcripts_exec import KILLED, STANDS, TRACED
 
 BLOCK = b"0123456789abcde\n" * (UNIT // 16)
 
@@ -149,6 +150,36 @@ def _(t):
     t.send(codec.FILE_DATA, b"hello\n")
     kill_hard(t.slot("write")["pid"])
     t.rest()
+
+
+def answered(t, ask, kind):
+    """ASKs, and has the worker killed when a frame of that KIND is here, which is the last; and all that comes behind
+    it."""
+    victims = t.agent.worker_pids()
+    with Fault(victims, "sendmsg", STANDS, 3):
+        ask()
+        t.next(kind)
+        kill_hard(*victims)
+    t.late()
+    t.rest()
+
+
+@file("file-write-ack-twice", "The worker dies over its ACK, and the supervisor sends that again: the first was the "
+      "answer.", options=TRACED, fresh=True, needs="a worker that is killed behind its ACK", about=["last frame twice"])
+def _(t):
+    def write():
+        put(t, b"hello\n")
+        t.send(codec.FILE_DATA, b"hello\n")
+        t.send(codec.FILE_DONE)
+
+    answered(t, write, codec.FILE_ACK)
+
+
+@file("file-stat-worker-lost", "The worker dies over an answer that was whole: FILE_ERR follows, and the answer counts.",
+      options=TRACED, fresh=True, needs="a worker that is killed behind its answer", about=["last frame twice"])
+def _(t):
+    t.guest(HELLO)
+    answered(t, lambda: ask(t, codec.FILE_STAT_REQ, path="%s/hello" % PLACE), codec.FILE_STAT)
 
 
 @file("file-write-shutdown", "The agent is ended in the middle: FILE_ERR ECANCELED.", options=ENDING, fresh=True,

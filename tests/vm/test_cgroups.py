@@ -2,9 +2,11 @@
 """A cgroup for each session: what is killed, limited, measured and left behind."""
 
 import json
+import os
 import time
 
 import pytest
+import recording
 import state
 from sessions import MIB, attach, counts_peaks, is_running, kill, kill_all, run, start
 
@@ -107,6 +109,14 @@ def test_oom_ends_a_durable_session_as_any_other(guest):
     kept = attach(guest, "oom")
     assert (kept.code, kept.signal, kept.out) == (137, 9, "up\n")
     assert kept.exited["reason"] == "oom" and kept.exited["oom_kills"] >= 1
+
+
+@pytest.mark.parametrize("name", recording.names())
+def test_a_transcript_that_takes_a_guest_is_what_is_in_the_tree(guest, name):
+    text = recording.record(guest, name)
+    if os.environ.get("VGA_WRITE_TRANSCRIPTS", "") not in ("", "0"):
+        recording.path_of(name).write_text(text)
+    assert recording.path_of(name).read_text() == text
 
 
 def test_oom_of_the_whole_guest_takes_the_session_and_not_the_agent(guest):
