@@ -17,6 +17,9 @@ cflags = -std=gnu17 -g -O1 -Wall -Wextra -fno-omit-frame-pointer -fno-sanitize-r
 cppflags = -D_GNU_SOURCE -DPACKAGE_VERSION='"fuzz"' $(filter -DHAVE_%,$(FUZZ_DEFS)) $(FUZZ_CPPFLAGS) -MMD -MP
 limits = -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=20 -rss_limit_mb=1024
 
+# Its time is what the bytes make it.
+fuzz/fuzz_client_step: ldflags = -Wl,--wrap=clock_mono_ms
+
 .PHONY: all build
 .SECONDARY:
 all: $(names:%=run-%)
@@ -30,7 +33,7 @@ run-%: fuzz/fuzz_%
 	@grep -h '^Done' fuzz/$*.log
 
 $(fuzzers): fuzz/fuzz_%: fuzz/tests/fuzz/fuzz_%.o fuzz/all.a
-	@$(FUZZ_CC) -fsanitize=fuzzer,$(san) -o $@ $^ $(FUZZ_LIBS)
+	@$(FUZZ_CC) -fsanitize=fuzzer,$(san) -o $@ $^ $(ldflags) $(FUZZ_LIBS)
 
 fuzz/all.a: $(objects)
 	@rm -f $@ && ar cr $@ $^

@@ -3,7 +3,8 @@
  * libvmmguest: it takes no more memory than its limits say, and there is one end.
  *
  * The first byte chooses the operation, the next ones how long the pieces are that follow; one of
- * no length is the connection's end.
+ * no length is the connection's end, and behind it time passes until the handle wants to do
+ * something: a durable session is come back to.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -15,6 +16,9 @@
 #include <string.h>
 
 #include "vmm-guest/client.h"
+
+/* Of the first byte: the host writes something. */
+#define INPUT 0x80u
 
 #define JSON_LIMIT 4096
 #define MORE "{\"path\":\"/x\",\"more\":true}"
@@ -49,6 +53,15 @@ static const struct {
 
 static size_t base;
 static size_t limit;
+static uint64_t now_ms;
+
+/* The library's clock (--wrap of ld). */
+uint64_t __wrap_clock_mono_ms(void);
+uint64_t
+__wrap_clock_mono_ms(void)
+{
+	return now_ms;
+}
 static unsigned ends; /* that are still to come */
 
 /* Reads all bytes of what is given out, sends what is to be sent. Returns whether it is over. */
@@ -78,6 +91,22 @@ go_on(struct vmm_guest *guest)
 	return is_over;
 }
 
+/* Ends the connection, and lets pass what is to be waited for. */
+static bool
+hang_up(struct vmm_guest *guest, int error)
+{
+	bool is_over;
+	int wait_ms;
+
+	vmm_guest_hangup(guest, error);
+	is_over = go_on(guest);
+	wait_ms = vmm_guest_timeout_ms(guest);
+	if (is_over || wait_ms < 0)
+		return is_over;
+	now_ms += (uint64_t)wait_ms;
+	return go_on(guest);
+}
+
 /* Pieces, until there is an end. */
 static void
 feed(struct vmm_guest *guest, const uint8_t *data, size_t size)
@@ -89,7 +118,7 @@ feed(struct vmm_guest *guest, const uint8_t *data, size_t size)
 		size_t taken = 0;
 
 		if (data[0] == 0)
-			vmm_guest_hangup(guest, size % 2 != 0 ? ECONNRESET : 0);
+			is_over = hang_up(guest, size % 2 != 0 ? ECONNRESET : 0);
 		while (taken < len && !is_over) {
 			size_t n = vmm_guest_feed(guest, data + 1 + taken, len - taken);
 
@@ -98,8 +127,6 @@ feed(struct vmm_guest *guest, const uint8_t *data, size_t size)
 			if (n == 0)
 				break;
 		}
-		if (data[0] == 0)
-			is_over = go_on(guest);
 		data += len + 1;
 		size -= len + 1;
 	}
@@ -125,16 +152,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return 0;
-	kind = data[0] % (sizeof(kinds) / sizeof(kinds[0]));
+	kind = (data[0] & ~INPUT) % (sizeof(kinds) / sizeof(kinds[0]));
 	base = __sanitizer_get_current_allocated_bytes();
 	limit = MEMORY_MAX + (kinds[kind].is_durable ? RING_MAX : 0);
+	now_ms = 1;
 	guest = vmm_guest_new(NULL);
 	FUZZ_CHECK(guest != NULL);
 	FUZZ_CHECK(vmm_guest_set(guest, "json_max", JSON_LIMIT) == 0);
 	FUZZ_CHECK(vmm_guest_set(guest, "handshake", kinds[kind].shakes) == 0);
 	FUZZ_CHECK(vmm_guest_begin(guest, kinds[kind].frame, kinds[kind].json) == 0);
 	ends = 1;
-	if (kinds[kind].has_input && (data[0] & 0x80) != 0) {
+	if (kinds[kind].has_input && (data[0] & INPUT) != 0) {
 		(void)go_on(guest);
 		FUZZ_CHECK(vmm_guest_write(guest, "input", 5) >= 0);
 		FUZZ_CHECK(vmm_guest_eof(guest) == 0);
