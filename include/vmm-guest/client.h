@@ -303,6 +303,14 @@ VMM_GUEST_API int vmm_guest_thaw(struct vmm_guest *guest);
  * which another ATTACH goes on. */
 VMM_GUEST_API uint64_t vmm_guest_offset(const struct vmm_guest *guest);
 
+/* Of a durable session: all output below OFFSET has arrived for good, as on this host's disk. From
+ * the first call on (with 0, right behind vmm_guest_begin()) the handle acknowledges nothing by
+ * itself, which it else does with what vmm_guest_next() has given out; with "when_full":"wait" the
+ * guest keeps what is above OFFSET, and the program waits for room. What comes twice where the
+ * session is come back to is not given out again. Returns 0; or -EINVAL where there is no such
+ * session, or OFFSET is above vmm_guest_offset(). */
+VMM_GUEST_API int vmm_guest_ack(struct vmm_guest *guest, uint64_t offset);
+
 /* Ends the operation at once: its connection is closed, by which the agent ends a program that is
  * not durable. The handle is ready for another. */
 VMM_GUEST_API void vmm_guest_abort(struct vmm_guest *guest);

@@ -19,7 +19,8 @@ durable_format_attach(const struct durable *durable, size_t *ret_len)
 		.input = durable->wants_input,
 		.report = durable->wants_report,
 		.has_from = durable->is_known && !durable->is_beyond_end,
-		.from = durable->offset,
+		/* With when_full "wait" that counts as an ack. */
+		.from = durable->acks_by_hand ? durable->acked : durable->offset,
 		.has_tail = durable->is_known ? durable->is_beyond_end : durable->has_tail,
 		.tail = durable->is_known ? 0 : durable->tail,
 	};

@@ -40,9 +40,12 @@ struct durable {
 	bool holds;	   /* the input */
 	bool stdin_closed; /* the program gets no more of it */
 	bool tty;
-	uint64_t offset;    /* of the next byte of output */
-	uint64_t skip;	    /* of which so many bytes were shown before */
-	uint64_t ack_due;   /* an ack is due once this offset is reached */
+	uint64_t offset;   /* of the next byte of output */
+	uint64_t skip;	   /* of which so many bytes were shown before */
+	uint64_t ack_due;  /* an ack is due once this offset is reached */
+	bool acks_by_hand; /* the caller says what has arrived: all below ACKED */
+	bool ack_is_due;   /* and it is not sent yet */
+	uint64_t acked;
 	bool is_beyond_end; /* the agent's own words were counted as output */
 	struct resend input;
 	char words[DURABLE_WORDS_MAX]; /* of a refusal, so far */

@@ -303,7 +303,7 @@ vmm_guest_answer(const struct vmm_guest *guest)
 uint64_t
 vmm_guest_offset(const struct vmm_guest *guest)
 {
-	return guest->session.offset;
+	return guest->session.offset + guest->session.skip;
 }
 
 /* ---- for callers that look on --------------------------------------------------------- */

@@ -176,18 +176,23 @@ outbound_put_signals(struct vmm_guest *guest)
 }
 
 /* All output below the session's offset was given out, and the caller is done with it but for the
- * last. */
+ * last; or he says himself what has arrived. What was not sent on this connection yet can't be
+ * acknowledged on it. */
 static int
 outbound_put_ack(struct vmm_guest *guest)
 {
 	struct durable *session = &guest->session;
 	uint64_t shown = session->offset - guest->shown_later;
 	uint8_t payload[VMM_GUEST_OUTPUT_ACK_LEN];
+	bool is_due = shown >= session->ack_due;
 
-	if (!session->holds || shown < session->ack_due)
+	if (session->acks_by_hand)
+		is_due = session->ack_is_due && session->offset >= session->acked;
+	if (!session->holds || !is_due)
 		return 0;
+	session->ack_is_due = false;
 	session->ack_due = shown + DURABLE_ACK_EVERY;
-	frame_output_ack_format(payload, shown);
+	frame_output_ack_format(payload, session->acks_by_hand ? session->acked : shown);
 	return outbound_put(guest, VMM_GUEST_OUTPUT_ACK, payload, sizeof(payload));
 }
 
@@ -507,6 +512,22 @@ vmm_guest_detach(struct vmm_guest *guest)
 		return handle_fail(guest, -EINVAL, "there is no durable session to be left");
 	guest->leaves = true;
 	guest->out.detach_is_due = true;
+	return 0;
+}
+
+int
+vmm_guest_ack(struct vmm_guest *guest, uint64_t offset)
+{
+	struct durable *session = &guest->session;
+
+	if (!handle_is_busy(guest) || !guest->is_durable || offset > vmm_guest_offset(guest))
+		return handle_fail(
+		    guest, -EINVAL, "there is no durable session, or not so much of its output");
+	session->acks_by_hand = true;
+	if (offset <= session->acked)
+		return 0;
+	session->acked = offset;
+	session->ack_is_due = true;
 	return 0;
 }
 

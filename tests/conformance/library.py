@@ -44,6 +44,7 @@ SIGNATURES = {
     "detach": (ctypes.c_int, [POINTER]),
     "thaw": (ctypes.c_int, [POINTER]),
     "offset": (ctypes.c_uint64, [POINTER]),
+    "ack": (ctypes.c_int, [POINTER, ctypes.c_uint64]),
     "abort": (None, [POINTER]),
     "fd": (ctypes.c_int, [POINTER]),
     "events": (ctypes.c_int, [POINTER]),

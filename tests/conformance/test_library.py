@@ -3,6 +3,7 @@
 
 import errno
 import fcntl
+import json
 import os
 import select
 import signal
@@ -399,6 +400,38 @@ def test_a_session_that_can_t_be_come_back_to_is_an_error(agent):
         relay.cut()
         guest.until(library.END)
         assert guest.result == -errno.ECONNRESET
+
+
+def next_or_step(guest):
+    """What has happened, if anything has; else it goes on."""
+    got = guest.next()
+    if got[0] == library.NONE:
+        guest.step(1)
+    return got
+
+
+def test_what_this_host_has_not_acknowledged_is_kept_for_it(agent):
+    """The program waits for room, and goes on when there is some, also over a connection that is cut."""
+    size = 1 << 20
+    with Relay(agent.path) as relay, Guest("unix:" + relay.path) as guest, Guest("unix:" + agent.path) as other:
+        guest.begin("START", {"cmd": ["head", "-c", str(size), "/dev/zero"], "stdin": False, "name": "acked",
+                              "durable": {"buffer_bytes": 65536, "when_full": "wait"}})
+        guest.call("ack", 0)
+        found = []
+        while guest.call("offset") < 65536:
+            found.append(next_or_step(guest))
+        # All that there is room for has come, and not a byte of it is given up for what is behind it.
+        other.begin("ATTACH", {"name": "acked", "from": 0, "input": False})
+        status, = (json.loads(data) for event, data in other.until(library.STATUS) if event == library.STATUS)
+        assert (status["offset"], status["lost"], status["running"]) == (0, 0, True)
+        with pytest.raises(Failed):
+            guest.call("ack", size + 1)
+        relay.cut()
+        while found[-1][0] != library.END:
+            found.append(next_or_step(guest))
+            if guest.result == -errno.EALREADY:
+                guest.call("ack", guest.call("offset"))
+        assert len(joined(found, library.STDOUT)) == size and guest.result == 0
 
 
 def test_who_has_lost_the_input_to_another_looks_on(guest, agent):

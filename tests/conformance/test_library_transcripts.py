@@ -120,10 +120,11 @@ class Call:
             self.guest.call(name, *(value if isinstance(value, list) else [value]))
         elif name in ("eof", "detach", "thaw"):
             self.guest.call(name)
-        elif name == "leave":
-            self.guest.call("abort")
+        elif name == "ack":
+            self.guest.call("ack", value)
         else:
-            assert name == "ack", name
+            assert name == "leave", name
+            self.guest.call("abort")
         return name == "leave"
 
     def run(self):
