@@ -9,6 +9,7 @@ import pytest
 
 import codec
 from agent import TimedOut, is_running, stat_of, together, wait_until
+from faults import Fault
 
 LEAVE = pytest.mark.parametrize("leave", ["close", "half_close"])
 SCRIPTS = {
@@ -46,6 +47,18 @@ def test_sighup_comes_first(agent, tmp_path, leave):
     first_number(conn)
     getattr(conn, leave)()
     wait_until(lambda: note.exists() and note.read_text() == "hup\n", message="SIGHUP")
+    conn.close()
+
+
+@LEAVE
+def test_the_end_of_the_input_is_no_news_before_sighup(agent, tmp_path, leave):
+    """Else a program that reads to the end goes on by a part of it, as by all."""
+    conn = agent.start(["sh", "-c", "echo $$; cat >/dev/null; echo all >%s; exec sleep 60" % (tmp_path / "note")])
+    pid = first_number(conn)
+    with Fault(agent.worker_pids(), "kill", "delay_enter=1000000"):
+        getattr(conn, leave)()
+        wait_until(lambda: not is_running(pid), message="the program ends")
+    assert not (tmp_path / "note").exists()
     conn.close()
 
 

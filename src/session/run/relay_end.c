@@ -11,7 +11,7 @@
  *     takes. (Of a durable session, what its journal has no room for waits for readers.)
  *   - A timeout kills the process tree (with a grace: SIGTERM first, and the kill at
  *     its end or when the main process has ended, whichever is first).
- *   - When the host has gone, the process group gets SIGHUP, its input is closed, its
+ *   - When the host has gone, the process group gets SIGHUP, then its input is closed, its
  *     output is read and dropped, and the tree is killed 2 s later.
  *   - Of a durable session it is when nobody has been attached for its time, and its
  *     output is kept as far as there is room.
@@ -139,8 +139,9 @@ relay_lose_host(struct relay *relay, uint64_t now)
 		output_drop(&relay->output);
 		conn_lose_host(relay->conn, relay->options->duplicates_fd);
 	}
-	input_close(&relay->input);
+	/* In this order: who takes the end of the input for all of it is not to go on by that. */
 	relay_ask_to_end(relay, SIGHUP, now + VMM_GUEST_HANGUP_GRACE_MS);
+	input_close(&relay->input);
 	if (relay->phase != RELAY_RUNNING)
 		relay_set_timer(relay, RELAY_TIMER_LOOK, now);
 }
