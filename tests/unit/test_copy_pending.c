@@ -12,8 +12,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "ctl/copy.h"
-#include "ctl/copy_pending.h"
+#include "ctl/copy/copy.h"
+#include "ctl/copy/copy_pending.h"
 
 static struct copy copy;
 

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "ctl/command.h"
-#include "ctl/copy.h"
-#include "ctl/copy_agent.h"
+#include "ctl/copy/copy.h"
+#include "ctl/copy/copy_agent.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/core/guest_features.h"
 #include "ctl/signals.h"

@@ -7,7 +7,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "ctl/copy_ahead.h"
+#include "ctl/copy/copy_ahead.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 #ifndef CTL_COPY_AHEAD_H
 #define CTL_COPY_AHEAD_H
 
-#include "ctl/copy.h"
+#include "ctl/copy/copy.h"
 #include "ctl/core/guest_file.h"
 
 struct copy_ahead;

@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <stdint.h>
 
-#include "ctl/atomic_file.h"
-#include "ctl/copy_out.h"
-#include "ctl/copy_pending.h"
+#include "ctl/copy/atomic_file.h"
+#include "ctl/copy/copy_out.h"
+#include "ctl/copy/copy_pending.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/target.h"
 

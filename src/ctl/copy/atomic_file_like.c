@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "ctl/atomic_file_like.h"
+#include "ctl/copy/atomic_file_like.h"
 
 #include <errno.h>
 #include <limits.h>

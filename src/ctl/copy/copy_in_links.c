@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "ctl/copy_in_links.h"
+#include "ctl/copy/copy_in_links.h"
 
 #include <search.h>
 #include <stdlib.h>

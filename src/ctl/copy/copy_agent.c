@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: MIT
  */
-#include "ctl/copy_agent.h"
+#include "ctl/copy/copy_agent.h"
 
 #include <errno.h>
 

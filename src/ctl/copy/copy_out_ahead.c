@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "ctl/copy_out_ahead.h"
+#include "ctl/copy/copy_out_ahead.h"
 
 #include <errno.h>
 #include <pthread.h>

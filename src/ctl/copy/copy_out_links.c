@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "ctl/copy_out_links.h"
+#include "ctl/copy/copy_out_links.h"
 
 #include <search.h>
 #include <stddef.h>

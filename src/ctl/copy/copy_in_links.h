@@ -9,7 +9,7 @@
 
 #include <sys/stat.h>
 
-#include "ctl/copy.h"
+#include "ctl/copy/copy.h"
 
 enum copy_link_state {
 	COPY_LINK_UNDER_WAY = 0,

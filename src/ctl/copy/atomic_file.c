@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "ctl/atomic_file.h"
+#include "ctl/copy/atomic_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "ctl/atomic_file_like.h"
+#include "ctl/copy/atomic_file_like.h"
 #include "ctl/signals.h"
 #include "platform/fd.h"
 #include "platform/io_result.h"

@@ -4,13 +4,13 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "ctl/copy_pending.h"
+#include "ctl/copy/copy_pending.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl/copy.h"
+#include "ctl/copy/copy.h"
 
 #define COPY_PENDING_SIZE_FIRST 1024
 

@@ -11,11 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ctl/copy.h"
-#include "ctl/copy_agent.h"
-#include "ctl/copy_ahead.h"
-#include "ctl/copy_in_links.h"
-#include "ctl/copy_pending.h"
+#include "ctl/copy/copy.h"
+#include "ctl/copy/copy_agent.h"
+#include "ctl/copy/copy_ahead.h"
+#include "ctl/copy/copy_in_links.h"
+#include "ctl/copy/copy_pending.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/core/guest_file.h"
 #include "ctl/target.h"

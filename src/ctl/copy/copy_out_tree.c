@@ -15,10 +15,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ctl/copy_out.h"
+#include "ctl/copy/copy_out.h"
 #include "client/errno_name.h"
-#include "ctl/copy_out_ahead.h"
-#include "ctl/copy_out_links.h"
+#include "ctl/copy/copy_out_ahead.h"
+#include "ctl/copy/copy_out_links.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/core/guest_file.h"
 #include "platform/io_result.h"

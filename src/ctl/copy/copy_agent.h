@@ -7,7 +7,7 @@
 #ifndef CTL_COPY_AGENT_H
 #define CTL_COPY_AGENT_H
 
-#include "ctl/copy.h"
+#include "ctl/copy/copy.h"
 
 /* No agent's limit is lower: the least of its option max_file_mib. */
 #define COPY_AGENT_FILE_LEAST (1024 * 1024)

@@ -6,7 +6,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "ctl/copy_out.h"
+#include "ctl/copy/copy_out.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "ctl/copy.h"
+#include "ctl/copy/copy.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "ctl/command.h"
-#include "ctl/copy_ahead.h"
-#include "ctl/copy_in_links.h"
+#include "ctl/copy/copy_ahead.h"
+#include "ctl/copy/copy_in_links.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/signals.h"
 #include "platform/clock.h"

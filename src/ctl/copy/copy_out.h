@@ -7,8 +7,8 @@
 #ifndef CTL_COPY_OUT_H
 #define CTL_COPY_OUT_H
 
-#include "ctl/atomic_file.h"
-#include "ctl/copy.h"
+#include "ctl/copy/atomic_file.h"
+#include "ctl/copy/copy.h"
 #include "protocol/file_entry.h"
 
 /* What a file or directory here has of its source. */
