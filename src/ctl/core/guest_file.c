@@ -295,26 +295,27 @@ guest_file_send_all(struct guest *guest, const struct guest_file_source *source,
 	bool is_over = false;
 	const void *data;
 	size_t len;
-	int r = 0;
+	int r;
 
-	while ((event = guest_next(guest, &data, &len)) != VMM_GUEST_EVENT_END) {
-		if (event != VMM_GUEST_EVENT_NONE)
-			return guest_file_break(guest, error);
-		if (r > 0 && !is_over) {
-			r = guest_file_send(guest, source, sent, error);
-			if (r < 0)
-				return r;
-			is_over = r > 0;
-		}
+	for (;;) {
+		/* What a step has received may be all that comes: it is taken before the wait. */
 		vmm_guest_step(guest->handle);
+		event = guest_next(guest, &data, &len);
+		if (event != VMM_GUEST_EVENT_NONE)
+			return event == VMM_GUEST_EVENT_END ? 0 : guest_file_break(guest, error);
 		r = guest_poll(
 		    guest, !is_over && vmm_guest_room(guest->handle) > 0 ? source->fd : -1);
 		if (r < 0) {
 			guest_explain(guest, r, error);
 			return r;
 		}
+		if (r == 0)
+			continue;
+		r = guest_file_send(guest, source, sent, error);
+		if (r < 0)
+			return r;
+		is_over = r > 0;
 	}
-	return 0;
 }
 
 int
