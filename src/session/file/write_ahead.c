@@ -46,7 +46,9 @@ file_write_enter_dir(struct file_write *write, const char *dir)
 		return -EEXIST;
 	file_write_dir.is_taken = false;
 	(void)strlcpy(file_write_dir.path, dir, sizeof(file_write_dir.path));
-	return file_place_open_dir(AT_FDCWD, dir, FILE_PLACE_MAKE_DIRS, &write->place);
+	/* One that is missing is made by who looks, once: a link that a guest puts in the place of
+	 * what was just made would lead a second try elsewhere. */
+	return file_place_open_dir(AT_FDCWD, dir, 0, &write->place);
 }
 
 /* Receives the upload. Returns 0, or -errno, with nothing done. */
