@@ -88,21 +88,24 @@ begin_look_at_attach(struct vmm_guest *guest, const char *json, size_t len)
 }
 
 /* Whether a request of files says that others are to come on its connection. Within a string the
- * second quotation mark would have a backslash in front, so that it is a member. */
+ * second quotation mark would have a backslash in front, and behind a whole one is no colon, so
+ * that it is a member. */
 static bool
 begin_has_more(const struct vmm_guest *guest, const char *json)
 {
 	static const char name[] = "\"more\"";
 	const char *at = guest->operation->kind == OPERATION_FILE ? strstr(json, name) : NULL;
 
-	if (at == NULL)
-		return false;
-	at += strlen(name);
-	at += strspn(at, BEGIN_SPACES);
-	if (*at++ != ':')
-		return false;
-	at += strspn(at, BEGIN_SPACES);
-	return strncmp(at, "true", strlen("true")) == 0;
+	for (; at != NULL; at = strstr(at, name)) {
+		at += strlen(name);
+		at += strspn(at, BEGIN_SPACES);
+		if (*at != ':')
+			continue;
+		at++;
+		at += strspn(at, BEGIN_SPACES);
+		return strncmp(at, "true", strlen("true")) == 0;
+	}
+	return false;
 }
 
 static int

@@ -261,7 +261,7 @@ blocking_do_input(
 	if (begin < 0 && !handle_is_busy(guest))
 		vmm_guest_abort(guest);
 	r = blocking_do(guest, frame, json, &input);
-	if (r != -ECONNABORTED || begin < 0)
+	if (r != -ECONNABORTED || begin < 0 || vmm_guest_refusal(guest) != NULL)
 		return r;
 	input = *all;
 	if (input.fd >= 0 && lseek(input.fd, begin, SEEK_SET) < 0)

@@ -39,9 +39,9 @@ due_is_agents_turn(const struct vmm_guest *guest)
 
 	if (!due_has_connection(guest) || !guest->is_dry)
 		return false;
-	/* What is behind it has to wait for its turn. */
+	/* What is behind it has to wait for its turn, for which it may take its time. */
 	if (is_upload)
-		return guest->turns_count == 0 && !outbound_is_empty(guest);
+		return guest->turns_count == 0 ? !outbound_is_empty(guest) : !more_is_asked(guest);
 	return !guest->is_answered;
 }
 

@@ -213,7 +213,7 @@ handle_end_failed(struct vmm_guest *guest, int r, const char *format, ...)
 	(void)handle_fail_args(guest, r, format, args);
 	va_end(args);
 	/* Where the agent has closed the connection it has begun nothing else. */
-	guest->skipped = guest->has_ended ? -ECONNABORTED : r;
+	guest->skipped = guest->has_ended && r != -EPROTO ? -ECONNABORTED : r;
 	handle_end(guest, VMM_GUEST_EVENT_END, r);
 }
 

@@ -41,6 +41,7 @@
 #define HANDLE_NO_AGENT "what answers does not speak the agent's protocol"
 #define HANDLE_NOT_BEGUN                                                                           \
 	"the agent closed the connection before it began this request, which may be begun again"
+#define HANDLE_IN_DOUBT "the connection was reset, and whether this was done is not known"
 
 enum handle_option {
 	OPTION_CONNECT_MS = 0,
@@ -254,6 +255,9 @@ uint64_t more_put_bytes(const struct vmm_guest *guest);
 /* Whether nothing of the request whose answer is waited for was sent; and whether all of it was. */
 bool more_is_unasked(const struct vmm_guest *guest);
 bool more_is_asked(const struct vmm_guest *guest);
+
+/* What an operation ends with whose turn did not come: an -errno. */
+int more_skip(struct vmm_guest *guest);
 
 /* The connection was lost. Returns whether that is not the end: between two requests an agent may
  * close it, and has begun none of those that are not answered. */

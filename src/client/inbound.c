@@ -247,9 +247,7 @@ static enum vmm_guest_event
 inbound_end(struct vmm_guest *guest)
 {
 	if (guest->is_skipped)
-		guest->result = guest->skipped == -ECONNABORTED
-				    ? handle_fail(guest, guest->skipped, HANDLE_NOT_BEGUN)
-				    : guest->skipped;
+		guest->result = more_skip(guest);
 	guest->state = HANDLE_TOLD;
 	if (guest->turns_count > 0)
 		more_advance(guest);

@@ -149,6 +149,26 @@ more_is_asked(const struct vmm_guest *guest)
 	       (!more_has_input(guest) || (guest->out.has_eof && !guest->out.eof_is_due));
 }
 
+/* Whether the operation may have been carried out, and its answer been lost with the connection.
+ * An agent that gives a connection back lets the host see its end; where that was reset, by a
+ * machine that is restored, or as what the host had sent was not read, nobody knows. */
+static bool
+more_is_in_doubt(const struct vmm_guest *guest)
+{
+	return guest->end_error != 0 && (guest->operation->flags & OPERATION_ONCE) != 0 &&
+	       !more_is_unasked(guest);
+}
+
+int
+more_skip(struct vmm_guest *guest)
+{
+	if (guest->skipped != -ECONNABORTED)
+		return guest->skipped;
+	if (more_is_in_doubt(guest))
+		return handle_fail(guest, -ECONNRESET, HANDLE_IN_DOUBT);
+	return handle_fail(guest, -ECONNABORTED, HANDLE_NOT_BEGUN);
+}
+
 bool
 more_lose(struct vmm_guest *guest)
 {
@@ -157,7 +177,7 @@ more_lose(struct vmm_guest *guest)
 	bool is_alone = guest->turns_count == 0;
 	bool is_kept = guest->first.len > 0 && !guest->has_input;
 
-	if (!is_between || !more_may(guest->operation) ||
+	if (!is_between || !more_may(guest->operation) || more_is_in_doubt(guest) ||
 	    (!guest->has_answered && (guest->has_sent || is_alone)))
 		return false;
 	if (is_alone && is_kept)

@@ -24,6 +24,7 @@ enum operation_flag {
 	OPERATION_INPUT = 1 << 1,  /* the host sends STDIN, or FILE_DATA */
 	OPERATION_EMPTY = 1 << 2,  /* its payload may be empty */
 	OPERATION_BINARY = 1 << 3, /* CLOCK_SYNC */
+	OPERATION_ONCE = 1 << 4,   /* done twice, it is not what it was done once */
 };
 
 struct operation {

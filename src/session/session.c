@@ -95,6 +95,8 @@ session_send_held(struct session *session)
 
 	if (count == 0)
 		return 0;
+	/* While we rest they are still known to the supervisor. */
+	rest_point();
 	for (size_t i = 0; i < count; i++)
 		frame_header_format(frames + i * VMM_GUEST_HEADER_LEN, VMM_GUEST_FILE_ACK, 0);
 	/* Sent a second time, by the supervisor, they would be taken for the answers to what

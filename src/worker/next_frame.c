@@ -121,8 +121,11 @@ next_frame_read(struct session *session, const struct worker_settings *settings,
 		return -EAGAIN;
 	is_there = conn_peek(&session->conn, &bytes) > 0;
 	/* What the host has sent ahead it would send again. */
-	if (next->is_due && !is_there && conn_fill(&session->conn) <= 0)
-		return -EAGAIN;
+	if (next->is_due && !is_there) {
+		if (conn_fill(&session->conn) <= 0)
+			return -EAGAIN;
+		is_there = true;
+	}
 	if (!next_frame_has_looked(next, session, is_there)) {
 		file_write_ahead_leave();
 		if (session_send_held(session) < 0)

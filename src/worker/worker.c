@@ -150,12 +150,16 @@ worker_await_thaw(struct session *session, const struct request *request)
 {
 	int r = 0;
 
-	if (request->quiesced == REQUEST_THAWS)
+	if (request->quiesced == REQUEST_THAWS) {
 		(void)quiesce_ask_and_wait(&session->board->quiesce, QUIESCE_ASK_THAW,
 		    request->type == VMM_GUEST_SHUTDOWN ? QUIESCE_THAW_SHUTDOWN : QUIESCE_THAW_THAW,
 		    session->board->quiesce_bell_fd, clock_mono_ms() + WORKER_THAW_MS);
-	else if (request->quiesced == REQUEST_WAITS)
+	} else if (request->quiesced == REQUEST_WAITS) {
+		/* Who moves directories meanwhile has all the time of the quiesce. */
+		if (rest_is_due())
+			file_write_ahead_leave();
 		r = rest_admit(&session->conn);
+	}
 	if (r == -ETIMEDOUT)
 		worker_refuse_busy(session, request, "busy: quiesced");
 	else if (r == -ECANCELED)

@@ -708,6 +708,71 @@ test_what_was_sent_ahead_and_not_begun_ends_so(void **state)
 }
 
 static void
+test_a_removal_whose_connection_was_reset_is_not_done_twice(void **state)
+{
+	struct vmm_guest *guest = send_ahead();
+
+	(void)state;
+	say(VMM_GUEST_FILE_ACK, "");
+	hear_all(guest);
+	vmm_guest_hangup(guest, ECONNRESET);
+	go_on(guest);
+	assert_string_equal(events, "END 0|END -104|END -103|");
+	vmm_guest_free(guest);
+	/* Alone, on a connection that was kept. */
+	begin(NULL);
+	guest = ask("FILE_STAT_REQ", STAT_MORE);
+	say(VMM_GUEST_FILE_STAT, "{}");
+	hear_all(guest);
+	assert_int_equal(vmm_guest_begin(guest, "FILE_REMOVE_REQ", STAT_MORE), 0);
+	go_on(guest);
+	vmm_guest_hangup(guest, ECONNRESET);
+	go_on(guest);
+	assert_string_equal(events, "ENTRY {}|END 0|END -104|");
+	assert_int_equal(connects, 1);
+	vmm_guest_free(guest);
+}
+
+static void
+test_a_name_that_is_more_hides_no_member(void **state)
+{
+	struct vmm_guest *guest =
+	    ask("FILE_SYMLINK_REQ", "{\"path\":\"/x\",\"target\":\"more\",\"more\":true}");
+
+	(void)state;
+	assert_int_equal(vmm_guest_begin(guest, "FILE_STAT_REQ", "{\"path\":\"more\"}"), 0);
+	go_on(guest);
+	say(VMM_GUEST_FILE_ACK, "");
+	say(VMM_GUEST_FILE_STAT, "{}");
+	hear_all(guest);
+	assert_string_equal(events, "END 0|ENTRY {}|END 0|");
+	assert_int_equal(vmm_guest_begin(guest, "FILE_STAT_REQ", "{\"path\":\"/x\"}"), 0);
+	go_on(guest);
+	assert_int_equal(connects, 2);
+	vmm_guest_free(guest);
+}
+
+static void
+test_an_agent_that_takes_no_upload_is_not_waited_for_though_others_stand_behind(void **state)
+{
+	struct vmm_guest *guest = vmm_guest_new(NULL);
+	const void *data;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(vmm_guest_set(guest, "answer_ms", 600000), 0);
+	assert_int_equal(vmm_guest_begin(guest, "FILE_WRITE_REQ", STAT_MORE), 0);
+	assert_int_equal(vmm_guest_next(guest, &data, &len), VMM_GUEST_EVENT_CONNECT);
+	vmm_guest_sent(guest, vmm_guest_pending(guest, &data));
+	/* Nobody sends what is pending from here on. */
+	assert_int_equal(vmm_guest_write(guest, "some", 4), 4);
+	assert_int_equal(vmm_guest_eof(guest), 0);
+	assert_int_equal(vmm_guest_begin(guest, "FILE_STAT_REQ", STAT_MORE), 0);
+	assert_true(vmm_guest_timeout_ms(guest) >= 0);
+	vmm_guest_free(guest);
+}
+
+static void
 test_an_answer_to_what_was_not_asked_is_none(void **state)
 {
 	static const uint8_t kinds[] = { VMM_GUEST_FILE_STAT, VMM_GUEST_FILE_DONE,
@@ -768,7 +833,7 @@ test_a_request_whose_connection_was_just_given_back_is_made_again(void **state)
 	assert_int_equal(vmm_guest_begin(guest, "FILE_REMOVE_REQ", STAT_MORE), 0);
 	go_on(guest);
 	asked_len = 0;
-	vmm_guest_hangup(guest, ECONNRESET);
+	vmm_guest_hangup(guest, 0);
 	go_on(guest);
 	assert_int_equal(connects, 2);
 	assert_int_equal(asked_len, 5 + 25);
@@ -1481,6 +1546,12 @@ main(void)
 		cmocka_unit_test_setup(
 		    test_requests_that_are_sent_ahead_are_answered_in_order, begin),
 		cmocka_unit_test_setup(test_what_was_sent_ahead_and_not_begun_ends_so, begin),
+		cmocka_unit_test_setup(
+		    test_a_removal_whose_connection_was_reset_is_not_done_twice, begin),
+		cmocka_unit_test_setup(test_a_name_that_is_more_hides_no_member, begin),
+		cmocka_unit_test_setup(
+		    test_an_agent_that_takes_no_upload_is_not_waited_for_though_others_stand_behind,
+		    begin),
 		cmocka_unit_test_setup(test_an_answer_to_what_was_not_asked_is_none, begin),
 		cmocka_unit_test_setup(
 		    test_a_request_whose_connection_was_just_given_back_is_made_again, begin),

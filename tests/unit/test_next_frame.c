@@ -166,6 +166,23 @@ test_what_stands_in_the_buffer_is_read_too(void **state)
 }
 
 static void
+test_one_that_has_served_enough_goes_on_with_all_that_has_come(void **state)
+{
+	struct next_frame next = { .listeners_fd = comer_fds[0], .is_due = true };
+	struct first_frame frame;
+
+	(void)state;
+	host_asks();
+	host_asks();
+	/* The first receives both. */
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(next_frame_read(&session, &settings, &next, &frame), 0);
+		assert_false(next.is_last);
+	}
+	assert_int_equal(next_frame_read(&session, &settings, &next, &frame), -EAGAIN);
+}
+
+static void
 test_silence_gives_it_back(void **state)
 {
 	(void)state;
@@ -402,6 +419,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_the_next_request_is_read_and_owed_an_answer),
 		TEST(test_what_stands_in_the_buffer_is_read_too),
+		TEST(test_one_that_has_served_enough_goes_on_with_all_that_has_come),
 		TEST(test_silence_gives_it_back),
 		TEST(test_a_request_that_has_begun_is_waited_for),
 		TEST(test_somebody_who_comes_is_another_s_while_one_is_idle),

@@ -16,6 +16,7 @@
 #include "session/file/path.h"
 #include "session/file/write_ahead.h"
 #include "session/file/write_state.h"
+#include "session/rest.h"
 
 /* The directory of the last upload without a user. */
 static struct {
@@ -76,7 +77,7 @@ file_write_ahead_receive(struct file_write *write)
 static void
 file_write_keep_dir(struct file_write *write)
 {
-	if (write->session->has_more && write->request->user[0] == '\0' &&
+	if (write->session->has_more && write->request->user[0] == '\0' && !rest_is_due() &&
 	    conn_has_upload(&write->session->conn, VMM_GUEST_FILE_WRITE_REQ))
 		file_write_dir_fd = fd_steal(&write->place.dir_fd);
 }
@@ -88,10 +89,9 @@ file_write_ahead(struct file_write *write, int *ret)
 	struct conn_mark mark = conn_tell(conn);
 	int r = -EAGAIN;
 
-	/* What takes long is waited for with nothing to say. */
-	if (write->request->fsync)
-		(void)session_send_held(write->session);
-	if (conn_has_upload(conn, 0))
+	/* To flush takes long, which is waited for with nothing to say; and after it an error is
+	 * no word on whether the file has its name. */
+	if (!write->request->fsync && conn_has_upload(conn, 0))
 		r = file_write_ahead_receive(write);
 	file_write_ahead_leave();
 	write->whole = r == 0;
