@@ -91,7 +91,7 @@ int
 session_send_held(struct session *session)
 {
 	uint8_t frames[SLOT_HELD_MAX * VMM_GUEST_HEADER_LEN];
-	uint8_t count = atomic_load(&session->slot->held);
+	uint8_t count = session->held;
 
 	if (count == 0)
 		return 0;
@@ -101,20 +101,22 @@ session_send_held(struct session *session)
 		frame_header_format(frames + i * VMM_GUEST_HEADER_LEN, VMM_GUEST_FILE_ACK, 0);
 	/* Sent a second time, by the supervisor, they would be taken for the answers to what
 	 * was not begun. */
+	session->held = 0;
 	atomic_store(&session->slot->held, 0);
-	return conn_send_batch(&session->conn, frames, count * VMM_GUEST_HEADER_LEN, count);
+	return conn_send_batch(&session->conn, frames, (size_t)count * VMM_GUEST_HEADER_LEN, count);
 }
 
 /* Whether this answer is held back. */
 static bool
 session_holds(struct session *session, uint8_t type)
 {
-	uint8_t count = atomic_load(&session->slot->held);
+	uint8_t count = session->held;
 
 	if (type != VMM_GUEST_FILE_ACK || count == SLOT_HELD_MAX ||
 	    !conn_has_upload(&session->conn, VMM_GUEST_FILE_WRITE_REQ))
 		return false;
-	atomic_store(&session->slot->held, count + 1);
+	session->held = (uint8_t)(count + 1);
+	atomic_store(&session->slot->held, session->held);
 	return true;
 }
 

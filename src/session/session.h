@@ -30,6 +30,8 @@ struct session {
 	bool has_more; /* the request said `more`, and nothing has come that ends the connection */
 	bool goes_on;  /* so it did, its answer has gone, and the next request may be read */
 	bool is_uploading; /* what comes next still belongs to the request */
+	uint8_t held;	   /* answers held back; any worker can write over the slot's, which the
+			      supervisor reads */
 	struct conn conn;
 };
 
