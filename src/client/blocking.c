@@ -13,10 +13,6 @@
 #include "platform/clock.h"
 #include "platform/fd.h"
 
-/* All that a request may say: a STATUS and words. A guest that goes on for ever is not listened
- * to. */
-#define BLOCKING_ANSWER_MAX (2ul * VMM_GUEST_FRAME_MAX)
-
 /* What is between two questions whether an agent is there. */
 #define BLOCKING_READY_MS 50
 
@@ -228,9 +224,8 @@ blocking_finish(struct vmm_guest *guest, struct blocking_input *input)
 		blocking_take(guest, input, event, data, len);
 		if (blocking_kept(guest, event) == NULL)
 			received += VMM_GUEST_HEADER_LEN + len;
-		if (received > BLOCKING_ANSWER_MAX)
-			handle_end_failed(
-			    guest, -EMSGSIZE, "the agent says more than any answer takes");
+		if (received > HANDLE_SAID_MAX)
+			handle_end_failed(guest, -EMSGSIZE, HANDLE_SAID_TOO_MUCH);
 	}
 }
 

@@ -29,18 +29,22 @@ due_has_connection(const struct vmm_guest *guest)
 	return guest->state == HANDLE_TALKS && !guest->has_ended;
 }
 
+static bool
+due_is_upload(const struct vmm_guest *guest)
+{
+	return guest->operation->kind == OPERATION_FILE &&
+	       (guest->operation->flags & OPERATION_INPUT) != 0;
+}
+
 /* Whether it is the agent that has to do something: to take what waits, or to answer. What waits
  * for the host, or for a program that does not read, is not its fault. */
 static bool
 due_is_agents_turn(const struct vmm_guest *guest)
 {
-	bool is_upload = guest->operation->kind == OPERATION_FILE &&
-			 (guest->operation->flags & OPERATION_INPUT) != 0;
-
 	if (!due_has_connection(guest) || !guest->is_dry)
 		return false;
 	/* What is behind it has to wait for its turn, for which it may take its time. */
-	if (is_upload)
+	if (due_is_upload(guest))
 		return guest->turns_count == 0 ? !outbound_is_empty(guest) : !more_is_asked(guest);
 	return !guest->is_answered;
 }
@@ -59,12 +63,9 @@ due_answer_ms(const struct vmm_guest *guest)
 static bool
 due_is_quiet(const struct vmm_guest *guest)
 {
-	bool is_upload = guest->state == HANDLE_TALKS &&
-			 (guest->operation->flags & OPERATION_INPUT) != 0 &&
-			 guest->operation->kind == OPERATION_FILE;
-
 	/* That the host has nothing to send yet is its own matter. */
-	if (is_upload && guest->turns_count == 0 && !guest->out.has_eof && outbound_is_empty(guest))
+	if (guest->state == HANDLE_TALKS && due_is_upload(guest) && guest->turns_count == 0 &&
+	    !guest->out.has_eof && outbound_is_empty(guest))
 		return false;
 	return (guest->state == HANDLE_SHAKES || guest->state == HANDLE_TALKS) &&
 	       !guest->has_ended &&

@@ -38,6 +38,11 @@
 #define HANDLE_SIGNALS_MAX 16
 #define HANDLE_TURNS_MAX 1024
 
+/* All that an answer may say: a STATUS and words. A guest that goes on for ever is not listened
+ * to. */
+#define HANDLE_SAID_MAX (2ul * VMM_GUEST_FRAME_MAX)
+#define HANDLE_SAID_TOO_MUCH "the agent says more than any answer takes"
+
 #define HANDLE_NO_AGENT "what answers does not speak the agent's protocol"
 #define HANDLE_NOT_BEGUN                                                                           \
 	"the agent closed the connection before it began this request, which may be begun again"

@@ -16,9 +16,6 @@
 #include "platform/clock.h"
 #include "protocol/handshake.h"
 
-/* An answer is a STATUS and words; a guest that goes on for ever is not listened to. */
-#define INBOUND_SAID_MAX (2ul * VMM_GUEST_FRAME_MAX)
-
 #define INBOUND_SIZE (FRAME_READER_PAYLOAD_OFFSET + HANDLE_READ_MAX)
 
 /* ---- bytes ----------------------------------------------------------------- */
@@ -155,7 +152,7 @@ inbound_is_endless(struct vmm_guest *guest)
 	if (guest->operation->kind != OPERATION_CONTROL)
 		return false;
 	guest->said += VMM_GUEST_HEADER_LEN + guest->frame.len;
-	return guest->said > INBOUND_SAID_MAX;
+	return guest->said > HANDLE_SAID_MAX;
 }
 
 /* Whether as much of the frame has come as is given out at once, and as its observer is to see. */
@@ -271,7 +268,7 @@ inbound_event(struct vmm_guest *guest, struct piece *ret, bool *ret_is_dry)
 		handle_end_failed(guest, r, "the agent's answer is longer than %lld bytes",
 		    (long long)guest->options[OPTION_JSON_MAX]);
 	else if (r == -E2BIG)
-		handle_end_failed(guest, -EMSGSIZE, "the agent says more than any answer takes");
+		handle_end_failed(guest, -EMSGSIZE, HANDLE_SAID_TOO_MUCH);
 	else if (r != -EAGAIN)
 		handle_end_failed(guest, -EPROTO, HANDLE_NO_AGENT);
 	return VMM_GUEST_EVENT_NONE;

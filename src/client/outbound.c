@@ -126,6 +126,17 @@ outbound_put_eof(struct vmm_guest *guest)
 	return is_due ? outbound_put(guest, type, NULL, 0) : 0;
 }
 
+/* The operation's first frame. */
+static int
+outbound_put_request(struct vmm_guest *guest)
+{
+	int r = outbound_put_bytes(&guest->out, guest->first.data, guest->first.len);
+
+	if (r == 0)
+		outbound_observe(guest, guest->first.data, guest->first.len);
+	return r;
+}
+
 int
 outbound_begin(struct vmm_guest *guest)
 {
@@ -141,8 +152,7 @@ outbound_begin(struct vmm_guest *guest)
 		r = outbound_put_bytes(out, line, len);
 	if (r < 0 || (guest->state == HANDLE_SHAKES && !guest->sends_ahead))
 		return r;
-	outbound_observe(guest, guest->first.data, guest->first.len);
-	r = outbound_put_bytes(out, guest->first.data, guest->first.len);
+	r = outbound_put_request(guest);
 	return r < 0 ? r : outbound_put_eof(guest);
 }
 
@@ -267,14 +277,10 @@ outbound_put_first(struct vmm_guest *guest, uint64_t *ret_begin)
 	int r = outbound_put_ends(guest);
 
 	*ret_begin = more_put_bytes(guest);
-	if (r == 0)
-		r = outbound_put_bytes(&guest->out, guest->first.data, guest->first.len);
-	if (r == 0)
-		outbound_observe(guest, guest->first.data, guest->first.len);
-	return r;
+	return r < 0 ? r : outbound_put_request(guest);
 }
 
-/* ---- for senders --------------------------------------------------------- */
+/* ---- for senders --------------------------------------------------------------- */
 
 size_t
 vmm_guest_pending(struct vmm_guest *guest, const void **ret_data)
@@ -309,7 +315,7 @@ vmm_guest_sent(struct vmm_guest *guest, size_t len)
 	guest->progress_ms = clock_mono_ms();
 }
 
-/* ---- for callers that have something to send ------------------------------------------ */
+/* ---- for callers that have something to send ----------------------------------- */
 
 size_t
 vmm_guest_room(const struct vmm_guest *guest)
@@ -380,6 +386,18 @@ outbound_skip_hole(int fd, uint64_t *ret_hole, size_t *len)
 	return lseek(fd, begin, SEEK_SET) < 0 ? -errno : 0;
 }
 
+/* read(2), again where a signal has come. Returns what it does, or -errno. */
+static ssize_t
+outbound_read_some(int fd, uint8_t *place, size_t len)
+{
+	ssize_t n;
+
+	do
+		n = read(fd, place, len);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
 /* Reads the next of FD to where it is sent from, behind the hole that is in front of it. Returns
  * how many bytes of the file these are, or -errno. */
 static int64_t
@@ -402,11 +420,9 @@ outbound_read(struct vmm_guest *guest, int fd, bool tells_holes)
 	/* Of a frame that is alone the payload is where the kernel copies it fastest. */
 	if (out->len == 0)
 		out->sent = out->len = OUTBOUND_PAYLOAD_OFFSET - VMM_GUEST_HEADER_LEN;
-	do
-		n = read(fd, out->data + out->len + VMM_GUEST_HEADER_LEN, len);
-	while (n < 0 && errno == EINTR);
+	n = outbound_read_some(fd, out->data + out->len + VMM_GUEST_HEADER_LEN, len);
 	if (n < 0 && hole == 0)
-		return -errno;
+		return n;
 	if (n > 0) {
 		frame_header_format(out->data + out->len, type, (uint32_t)n);
 		outbound_observe(guest, out->data + out->len, VMM_GUEST_HEADER_LEN + (size_t)n);
@@ -425,12 +441,9 @@ outbound_read_kept(struct vmm_guest *guest, int fd)
 
 	if (place == NULL)
 		return -ENOMEM;
-	do
-		n = read(fd, place, len);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	guest->session.input.end += (uint64_t)n;
+	n = outbound_read_some(fd, place, len);
+	if (n > 0)
+		guest->session.input.end += (uint64_t)n;
 	return n;
 }
 
