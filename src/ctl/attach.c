@@ -54,6 +54,14 @@ attach_lose(struct attach *attach, const char *format, ...)
 	attach_end(attach, ATTACH_LOST, 0);
 }
 
+void
+attach_lose_unsaid(struct attach *attach)
+{
+	attach_lose(attach,
+	    "the agent at %s closed the connection without saying how the program ended",
+	    attach->guest->target->address);
+}
+
 /* ---- from the agent ----------------------------------------------------- */
 
 /* Writes on with the piece that is under way. */
@@ -101,9 +109,7 @@ attach_finish(struct attach *attach)
 		result->exit = (struct frame_exit){ .code = code, .signal = signal };
 		attach_end(attach, ATTACH_EXITED, attach->signal_passed);
 	} else if (error == -ENODATA) {
-		attach_lose(attach,
-		    "the agent at %s closed the connection without saying how the program ended",
-		    attach->guest->target->address);
+		attach_lose_unsaid(attach);
 	} else {
 		guest_explain(attach->guest, error, &result->error);
 		attach_end(attach, ATTACH_LOST, 0);

@@ -120,9 +120,7 @@ attach_durable_lost(struct attach *attach)
 	else if (!durable->is_asked_for)
 		attach_durable_lose_start(attach);
 	else
-		attach_lose(attach,
-		    "the agent at %s closed the connection without saying how the program ended",
-		    attach->guest->target->address);
+		attach_lose_unsaid(attach);
 }
 
 /* The operation is over. Returns whether that is to be told as of any other. */

@@ -46,6 +46,9 @@ void attach_end(struct attach *attach, enum attach_end end, int signal);
 void attach_lose(struct attach *attach, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The same where the connection was closed, and the agent has not said how the program ended. */
+void attach_lose_unsaid(struct attach *attach);
+
 /* LEN bytes of DATA, which stand until they are written, go to output 0 or 1 of ours. */
 void attach_show(struct attach *attach, unsigned output, const void *data, size_t len);
 

@@ -268,3 +268,10 @@ guest_explain(const struct guest *guest, int error, struct client_error *ret)
 		break;
 	}
 }
+
+int
+guest_break(const struct guest *guest, struct client_error *error)
+{
+	guest_explain(guest, -EMSGSIZE, error);
+	return -EMSGSIZE;
+}

@@ -68,4 +68,8 @@ int guest_poll(const struct guest *guest, int fd);
 int guest_error(const struct guest *guest);
 void guest_explain(const struct guest *guest, int error, struct client_error *ret);
 
+/* What came is not what was asked for, or breaks the contract in another way: returns -EMSGSIZE
+ * with ERROR filled in. */
+int guest_break(const struct guest *guest, struct client_error *error);
+
 #endif

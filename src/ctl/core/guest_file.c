@@ -141,14 +141,6 @@ guest_file_end(struct guest *guest, const struct file_request *request, struct c
 	return r;
 }
 
-/* What came is not what was asked for. */
-static int
-guest_file_break(struct guest *guest, struct client_error *error)
-{
-	guest_explain(guest, -EMSGSIZE, error);
-	return -EMSGSIZE;
-}
-
 /* Waits for EVENT, _END or one in front of it, with its JSON. */
 static int
 guest_file_expect(struct guest *guest, const struct file_request *request,
@@ -159,7 +151,7 @@ guest_file_expect(struct guest *guest, const struct file_request *request,
 	int r = found == VMM_GUEST_EVENT_END ? guest_file_end(guest, request, error) : 0;
 
 	*ret_text = data;
-	return r == 0 && found != event ? guest_file_break(guest, error) : r;
+	return r == 0 && found != event ? guest_break(guest, error) : r;
 }
 
 /* TEXT in a new block, a NUL behind it. */
@@ -254,7 +246,7 @@ guest_file_read(const struct client_target *target, const struct file_request *r
 		r = reader->write(reader->argument, data, len, error);
 	}
 	if (r == 0 && event != VMM_GUEST_EVENT_END)
-		return guest_file_break(&guest, error);
+		return guest_break(&guest, error);
 	if (r == 0)
 		r = guest_file_end(&guest, request, error);
 	if (r < 0 && event == VMM_GUEST_EVENT_END)
@@ -302,7 +294,7 @@ guest_file_send_all(struct guest *guest, const struct guest_file_source *source,
 		vmm_guest_step(guest->handle);
 		event = guest_next(guest, &data, &len);
 		if (event != VMM_GUEST_EVENT_NONE)
-			return event == VMM_GUEST_EVENT_END ? 0 : guest_file_break(guest, error);
+			return event == VMM_GUEST_EVENT_END ? 0 : guest_break(guest, error);
 		r = guest_poll(
 		    guest, !is_over && vmm_guest_room(guest->handle) > 0 ? source->fd : -1);
 		if (r < 0) {

@@ -26,14 +26,6 @@ guest_tree_open(struct guest_tree *ret, const struct client_target *target,
 	return guest_file_open(&ret->guest, target, VMM_GUEST_FILE_TREE_REQ, request, error);
 }
 
-/* What breaks the order, or the contract in another way. */
-static int
-guest_tree_break(struct guest_tree *tree, struct client_error *error)
-{
-	guest_explain(&tree->guest, -EMSGSIZE, error);
-	return -EMSGSIZE;
-}
-
 /* What FILE_STAT says: an entry, a hole of a file, or what can't be read. */
 static int
 guest_tree_read_entry(
@@ -45,7 +37,7 @@ guest_tree_read_entry(
 	json_put(&tree->json);
 	/* No path is so long; who keeps them has room for this. */
 	if (len > VMM_GUEST_DATA_MAX)
-		return guest_tree_break(tree, error);
+		return guest_break(&tree->guest, error);
 	r = file_tree_parse(text, len, &tree->item.entry, &tree->json, &json_error);
 	if (r < 0) {
 		client_fail(error, "vm:%s: the agent's answer can't be understood: %s",
@@ -55,7 +47,7 @@ guest_tree_read_entry(
 	switch (tree->item.entry.shape) {
 	case FILE_TREE_HOLE:
 		tree->item.len = tree->item.entry.hole;
-		return tree->is_in_file ? GUEST_TREE_HOLE : guest_tree_break(tree, error);
+		return tree->is_in_file ? GUEST_TREE_HOLE : guest_break(&tree->guest, error);
 	case FILE_TREE_ERROR:
 		tree->is_in_file = false;
 		return GUEST_TREE_FAILED;
@@ -63,7 +55,7 @@ guest_tree_read_entry(
 		break;
 	}
 	if (tree->is_in_file)
-		return guest_tree_break(tree, error);
+		return guest_break(&tree->guest, error);
 	tree->is_in_file = tree->item.entry.entry.kind == FILE_ENTRY_FILE;
 	return GUEST_TREE_ENTRY;
 }
@@ -73,7 +65,7 @@ guest_tree_read_data(
     struct guest_tree *tree, const void *data, size_t len, struct client_error *error)
 {
 	if (!tree->is_in_file)
-		return guest_tree_break(tree, error);
+		return guest_break(&tree->guest, error);
 	tree->item.data = data;
 	tree->item.len = len;
 	tree->is_in_file = len > 0;
@@ -86,7 +78,7 @@ guest_tree_read_end(struct guest_tree *tree, struct client_error *error)
 	int r = guest_file_end(&tree->guest, tree->request, error);
 
 	if (r == 0 && (tree->is_in_file || !tree->has_begun))
-		r = guest_tree_break(tree, error);
+		r = guest_break(&tree->guest, error);
 	return r < 0 ? r : GUEST_TREE_END;
 }
 
@@ -110,7 +102,7 @@ guest_tree_take(struct guest_tree *tree, struct client_error *error)
 		r = guest_tree_read_end(tree, error);
 		break;
 	default:
-		r = guest_tree_break(tree, error);
+		r = guest_break(&tree->guest, error);
 		break;
 	}
 	tree->has_begun = tree->has_begun || r >= 0;
