@@ -90,20 +90,18 @@ session_discard_upload(struct session *session, int max_ms)
 int
 session_send_held(struct session *session)
 {
-	uint8_t frames[SLOT_HELD_MAX * VMM_GUEST_HEADER_LEN];
+	uint8_t frames[SLOT_HELD_LEN];
 	uint8_t count = session->held;
 
 	if (count == 0)
 		return 0;
 	/* While we rest they are still known to the supervisor. */
 	rest_point();
-	for (size_t i = 0; i < count; i++)
-		frame_header_format(frames + i * VMM_GUEST_HEADER_LEN, VMM_GUEST_FILE_ACK, 0);
 	/* Sent a second time, by the supervisor, they would be taken for the answers to what
 	 * was not begun. */
 	session->held = 0;
 	atomic_store(&session->slot->held, 0);
-	return conn_send_batch(&session->conn, frames, (size_t)count * VMM_GUEST_HEADER_LEN, count);
+	return conn_send_batch(&session->conn, frames, slot_format_held(count, frames), count);
 }
 
 /* Whether this answer is held back. */

@@ -11,6 +11,7 @@
 
 #include "platform/bell.h"
 #include "platform/fd.h"
+#include "protocol/frame.h"
 
 static size_t
 scoreboard_slots_end(uint32_t workers)
@@ -54,6 +55,16 @@ scoreboard_new(uint32_t workers, uint32_t reserved, struct scoreboard **ret)
 	atomic_store(&board->shutdown.grace_ms, SCOREBOARD_GRACE_MS);
 	*ret = board;
 	return 0;
+}
+
+size_t
+slot_format_held(uint8_t count, uint8_t frames[SLOT_HELD_LEN])
+{
+	size_t len = 0;
+
+	for (; count > 0; count--, len += VMM_GUEST_HEADER_LEN)
+		frame_header_format(frames + len, VMM_GUEST_FILE_ACK, 0);
+	return len;
 }
 
 void

@@ -67,6 +67,7 @@ struct slot_last {
 
 /* So many FILE_ACKs may be held back. */
 #define SLOT_HELD_MAX 32
+#define SLOT_HELD_LEN ((size_t)SLOT_HELD_MAX * VMM_GUEST_HEADER_LEN)
 
 /* How far the start of a session's program is. */
 enum slot_spawning {
@@ -241,6 +242,10 @@ int scoreboard_new(uint32_t workers, uint32_t reserved, struct scoreboard **ret)
 
 /* Puts a slot back to idle: phase, session, child, texts and attachment. */
 void scoreboard_clear_slot(struct slot *slot);
+
+/* The frames of COUNT answers that were held back, SLOT_HELD_MAX at most, for whoever sends them:
+ * the worker, or the supervisor in its place. Returns their length. */
+size_t slot_format_held(uint8_t count, uint8_t frames[SLOT_HELD_LEN]);
 
 /* The number of slots that are idle: a worker is there and has no connection. */
 uint32_t scoreboard_count_idle(const struct scoreboard *board);

@@ -130,10 +130,7 @@ lost_reply_add_held(const struct slot *slot, uint8_t *bytes)
 
 	if (atomic_load(&slot->reply_style) != SLOT_REPLY_FILE || count > SLOT_HELD_MAX)
 		return 0;
-	for (size_t i = 0; i < count; i++)
-		(void)lost_reply_add_frame(
-		    bytes + i * VMM_GUEST_HEADER_LEN, VMM_GUEST_FILE_ACK, "", 0);
-	return count * VMM_GUEST_HEADER_LEN;
+	return slot_format_held(count, bytes);
 }
 
 size_t
@@ -141,11 +138,9 @@ lost_reply_compose(const struct slot *slot, const char *cause, uint8_t *bytes, s
 {
 	uint8_t phase = atomic_load(&slot->phase);
 	uint8_t reply_style = atomic_load(&slot->reply_style);
-
 	size_t len;
 
-	if (atomic_load(&slot->in_frame) != 0 ||
-	    size < SLOT_LAST_MAX + SLOT_HELD_MAX * VMM_GUEST_HEADER_LEN)
+	if (atomic_load(&slot->in_frame) != 0 || size < SLOT_LAST_MAX + SLOT_HELD_LEN)
 		return 0;
 	/* A worker that dies between putting the connection there and saying so has
 	 * read nothing yet: the phase is older than the queue. */

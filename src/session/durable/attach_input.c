@@ -86,9 +86,8 @@ attach_input_act(struct attach_input *input)
 	return true;
 }
 
-/* Passes on STDIN. Returns 0, -EAGAIN where it must wait, or -errno. What a spectator sends,
- * or of the one that was the holder until now, is dropped, as is what comes after the session's
- * end. */
+/* Passes on STDIN. Returns 0, -EAGAIN where it must wait, or -errno. What a spectator sends, or
+ * the host that was the holder until now, is dropped, as is what comes after the session's end. */
 static int
 attach_input_put(struct attach_input *input)
 {

@@ -20,8 +20,7 @@
 /* ---- what has changed ------------------------------------------------------ */
 
 /* The place laid by is the holder's: where two took the input at one moment, one may have come
- * by the input, and the other by the place. The one that has lost
- * either looks on like others. */
+ * by the input, and the other by the place. The one that has lost either looks on like others. */
 static void
 attach_run_keep_place(struct attach_run *run)
 {

@@ -123,7 +123,8 @@ file_place_make_dirs(int base_fd, const char *dir)
 	return r;
 }
 
-int
+/* Opens the directory of a step; BASE_FD may be the place's own. */
+static int
 file_place_open_dir(int base_fd, const char *dir, int flags, struct file_place *place)
 {
 	int fd = openat(base_fd, dir, FILE_PLACE_OPEN_DIR);

@@ -50,10 +50,6 @@ enum file_place_flags {
  * openat(2) or mkdirat(2). */
 int file_place_open(const char *path, int flags, struct file_place *ret);
 
-/* Opens the directory DIR, relative to BASE_FD, which may be the place's own; with
- * FILE_PLACE_MAKE_DIRS it is made. Returns 0 with the dir_fd of PLACE, or -errno. */
-int file_place_open_dir(int base_fd, const char *dir, int flags, struct file_place *place);
-
 /* Opens what stands at PLACE (its fd) with FLAGS of open(2), such as O_RDONLY:
  * the very file that was looked at, whatever has the name now. O_CLOEXEC,
  * O_NONBLOCK and O_NOCTTY are added. Returns a descriptor or -errno. */

@@ -34,9 +34,8 @@ int file_replace_begin(
     struct session *session, const struct file_place *place, struct file_replace *ret);
 
 /* Gives the file the name NAME: by linkat(2) where nothing is there, by rename(2)
- * from a temporary name else, unless it IS_NEW: -EEXIST. Returns 0; or -errno, and the
- * old file stands: -EBUSY where something is mounted on it, or what close(2) says of the new one.
- */
+ * from a temporary name else, unless it IS_NEW: -EEXIST. Returns 0; or -errno, and the old
+ * file stands: -EBUSY where something is mounted on it, or what close(2) says of the new one. */
 int file_replace_commit(struct file_replace *replace, const char *name);
 
 /* Drops the file, unless it got its name. */

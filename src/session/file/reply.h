@@ -26,8 +26,7 @@ void file_reply_text(struct session *session, int error, const char *format, ...
  *
  * From here to the session's end a file system that does not answer may hold this
  * worker for the stall timeout at a time, and is then the end of it: the supervisor
- * tells the host. A request of many steps says so after each, by
- * watchdog_ping(). */
+ * tells the host. A request of many steps says so after each, by watchdog_ping(). */
 int file_reply_parse(struct session *session, uint8_t type, const uint8_t *payload, size_t len,
     struct file_request *ret);
 

@@ -49,7 +49,8 @@ file_write_enter_dir(struct file_write *write, const char *dir)
 	(void)strlcpy(file_write_dir.path, dir, sizeof(file_write_dir.path));
 	/* One that is missing is made by who looks, once: a link that a guest puts in the place of
 	 * what was just made would lead a second try elsewhere. */
-	return file_place_open_dir(AT_FDCWD, dir, 0, &write->place);
+	write->place.dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return write->place.dir_fd < 0 ? -errno : 0;
 }
 
 /* Receives the upload. Returns 0, or -errno, with nothing done. */

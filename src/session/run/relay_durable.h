@@ -14,8 +14,8 @@
 
 #include "session/run/relay.h"
 
-/* Right before a wait: takes what readers have left, and looks which are there. owner_rise()
- * after the wait. */
+/* Right before a wait: takes what readers have left, and looks which readers are there.
+ * owner_rise() after the wait. */
 void relay_durable_look(struct relay *relay);
 
 /* What to wait for on the host's connection. */
