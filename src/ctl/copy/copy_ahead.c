@@ -245,9 +245,8 @@ copy_ahead_break(struct copy_ahead *ahead)
 	ahead->answers = 0;
 }
 
-/* Begins CURRENT's request, of TYPE, once there is room for it. */
-static int
-copy_ahead_begin(struct copy_ahead *ahead, uint8_t type, const struct file_request *request,
+int
+copy_ahead_put(struct copy_ahead *ahead, uint8_t type, const struct file_request *request,
     struct client_error *error)
 {
 	struct file_request more = *request;
@@ -324,7 +323,7 @@ int
 copy_ahead_write(struct copy_ahead *ahead, const struct file_request *request,
     const struct guest_file_source *source, uint64_t size, struct client_error *error)
 {
-	int r = copy_ahead_begin(ahead, VMM_GUEST_FILE_WRITE_REQ, request, error);
+	int r = copy_ahead_put(ahead, VMM_GUEST_FILE_WRITE_REQ, request, error);
 
 	if (r < 0)
 		return r;
@@ -334,13 +333,6 @@ copy_ahead_write(struct copy_ahead *ahead, const struct file_request *request,
 		copy_ahead_break(ahead);
 	}
 	return r;
-}
-
-int
-copy_ahead_put(struct copy_ahead *ahead, uint8_t type, const struct file_request *request,
-    struct client_error *error)
-{
-	return copy_ahead_begin(ahead, type, request, error);
 }
 
 static void
