@@ -24,6 +24,7 @@ import struct
 import time
 
 import codec
+import holding
 from agent import HERE, TIMEOUT, Connection
 from faults import inside
 from transcript_agent import STREAMS, Mismatch, join, show
@@ -396,10 +397,9 @@ class Recorder:
         return conn
 
     def slot(self, kind):
-        """The agent's slot of the session of that kind."""
-        found = [slot for slot in self.agent.status()["slots"] if slot["kind"] == kind]
-        assert len(found) == 1, found
-        return found[0]
+        """The agent's slot of the session of that kind, whose request it has read."""
+        holding.await_slot(self.agent, kind)
+        return holding.slots(self.agent, kind)[0]
 
     # ---- the file
 
