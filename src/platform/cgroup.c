@@ -18,6 +18,7 @@
 #include "platform/dir.h"
 #include "platform/fd.h"
 #include "platform/pidfd.h"
+#include "platform/procs.h"
 #include "platform/stream.h"
 #include "platform/text.h"
 
@@ -28,6 +29,9 @@
 #define CGROUP_DEPTH_MAX 32
 
 #define CGROUP_CLEAR_LOOK_MS 10
+
+/* Of a directory that has none below it. */
+#define CGROUP_LINKS 2
 
 int
 cgroup_make(int parent_fd, const char *name, int *ret_fd)
@@ -167,12 +171,12 @@ cgroup_signal_own(int cgroup_fd, int signal)
 /* ---- all of a tree ----------------------------------------------------- */
 
 /* Is called with each cgroup right below another, which is at DEPTH. */
-typedef void cgroup_visit_fn(int parent_fd, const char *name, int depth, int signal);
+typedef void cgroup_visit_fn(int parent_fd, const char *name, int depth, void *context);
 
 /* What can't be read is left out: the callers look afterwards whether anything is left, and
  * repeat the walk. */
 static void
-cgroup_each_below(int cgroup_fd, cgroup_visit_fn *visit, int depth, int signal)
+cgroup_each_below(int cgroup_fd, cgroup_visit_fn *visit, int depth, void *context)
 {
 	DIR CLEANUP_DIR *dir = NULL;
 	struct dirent *entry;
@@ -181,7 +185,7 @@ cgroup_each_below(int cgroup_fd, cgroup_visit_fn *visit, int depth, int signal)
 		return;
 	while (dir_next(dir, &entry) == 0 && entry != NULL) {
 		if (entry->d_type == DT_DIR)
-			visit(dirfd(dir), entry->d_name, depth, signal);
+			visit(dirfd(dir), entry->d_name, depth, context);
 	}
 }
 
@@ -192,21 +196,73 @@ cgroup_open_below(int parent_fd, const char *name)
 }
 
 static void
-cgroup_signal_below(int parent_fd, const char *name, int depth, int signal)
+cgroup_signal_below(int parent_fd, const char *name, int depth, void *context)
 {
 	int CLEANUP_FD fd = cgroup_open_below(parent_fd, name);
+	const int *signal = context;
 
 	if (fd < 0)
 		return;
-	cgroup_signal_own(fd, signal);
-	cgroup_each_below(fd, cgroup_signal_below, depth + 1, signal);
+	cgroup_signal_own(fd, *signal);
+	cgroup_each_below(fd, cgroup_signal_below, depth + 1, context);
 }
 
 void
 cgroup_signal(int cgroup_fd, int signal)
 {
 	cgroup_signal_own(cgroup_fd, signal);
-	cgroup_each_below(cgroup_fd, cgroup_signal_below, 0, signal);
+	cgroup_each_below(cgroup_fd, cgroup_signal_below, 0, &signal);
+}
+
+bool
+cgroup_has_below(int cgroup_fd)
+{
+	struct stat status;
+
+	/* Each has its ".." here. */
+	return fstat(cgroup_fd, &status) == 0 && status.st_nlink > CGROUP_LINKS;
+}
+
+/* A thread that stands still sleeps in a way that can be interrupted. */
+static bool
+cgroup_own_stand_still(int cgroup_fd)
+{
+	FILE CLEANUP_FILE *file = NULL;
+	char tid[CGROUP_NUMBER_MAX];
+	int r = stream_open(cgroup_fd, "cgroup.threads", &file);
+
+	if (r < 0)
+		return r == -ENOENT || r == -ENODEV; /* it has been removed */
+	while (fscanf(file, "%31s", tid) == 1) {
+		char state = procs_read_state((pid_t)strtonum(tid, 1, INT_MAX, NULL));
+
+		if (state == 'R' || state == 'D')
+			return false;
+	}
+	return true;
+}
+
+static void
+cgroup_look_below(int parent_fd, const char *name, int depth, void *context)
+{
+	int CLEANUP_FD fd = cgroup_open_below(parent_fd, name);
+	bool *still = context;
+
+	if (!*still || fd < 0 || !cgroup_has_below(fd))
+		return;
+	*still = depth + 1 < CGROUP_DEPTH_MAX && cgroup_own_stand_still(fd);
+	cgroup_each_below(fd, cgroup_look_below, depth + 1, context);
+}
+
+bool
+cgroup_stands_still(int cgroup_fd)
+{
+	bool still = true;
+
+	/* What was born while its parent was looked at is seen the second time. */
+	for (int i = 0; i < 2; i++)
+		cgroup_each_below(cgroup_fd, cgroup_look_below, 0, &still);
+	return still;
 }
 
 int
@@ -222,7 +278,7 @@ cgroup_kill(int cgroup_fd)
 }
 
 static void
-cgroup_remove_below(int parent_fd, const char *name, int depth, int signal)
+cgroup_remove_below(int parent_fd, const char *name, int depth, void *context)
 {
 	int CLEANUP_FD fd = -1;
 
@@ -231,7 +287,7 @@ cgroup_remove_below(int parent_fd, const char *name, int depth, int signal)
 	fd = cgroup_open_below(parent_fd, name);
 	if (fd < 0)
 		return;
-	cgroup_each_below(fd, cgroup_remove_below, depth + 1, signal);
+	cgroup_each_below(fd, cgroup_remove_below, depth + 1, context);
 	(void)unlinkat(parent_fd, name, AT_REMOVEDIR);
 }
 
@@ -249,7 +305,7 @@ cgroup_remove(int parent_fd, const char *name)
 		return -errno;
 	if (cgroup_is_populated(fd))
 		return -EBUSY;
-	cgroup_each_below(fd, cgroup_remove_below, 0, 0);
+	cgroup_each_below(fd, cgroup_remove_below, 0, NULL);
 	return unlinkat(parent_fd, name, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 

@@ -37,6 +37,15 @@ bool cgroup_is_vacant(int cgroup_fd);
 /* Whether it has a limit of its own on memory, processes or CPU. */
 bool cgroup_is_limited(int cgroup_fd);
 
+/* Whether cgroups are below it. */
+bool cgroup_has_below(int cgroup_fd);
+
+/* Whether all that is below it, and says that it is frozen, is. The kernel says so of a cgroup
+ * with others below as soon as these are frozen, whatever its own threads do
+ * (cgroup_propagate_frozen() of kernel/cgroup/freezer.c): there none may be running, or be in the
+ * kernel. False where that can't be told. */
+bool cgroup_stands_still(int cgroup_fd);
+
 /* Kills everything in it and below it, once: a child that is being forked may be
  * missed, so it is to be written again until nothing is left. Before Linux 5.14,
  * which has no cgroup.kill, the cgroup is frozen, all in it are sent SIGKILL, and

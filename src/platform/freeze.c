@@ -17,6 +17,9 @@
 
 #define FREEZE_EVENTS_MAX 256
 
+/* How often threads are looked at of which the cgroup tells nothing. */
+#define FREEZE_LOOK_MS 10
+
 /* The kernel looks at no argument, though the calls' numbers say that there is one. */
 static int
 freeze_call(int fd, unsigned long call)
@@ -76,14 +79,18 @@ freeze_await_cgroup(int cgroup_fd, bool is_frozen, int wake_fd, uint64_t deadlin
 		struct pollfd polls[] = { { .fd = events_fd, .events = POLLPRI },
 			{ .fd = wake_fd, .events = POLLIN } };
 		uint64_t now = clock_mono_ms();
-		uint64_t frozen;
+		uint64_t until_ms = deadline_ms;
+		uint64_t frozen = 0;
 		int r = freeze_read_events(events_fd, &frozen);
+		bool is_said = (frozen != 0) == is_frozen;
 
-		if (r < 0 || (frozen != 0) == is_frozen)
+		if (r < 0 || (is_said && (!is_frozen || cgroup_stands_still(cgroup_fd))))
 			return r;
 		if (now >= deadline_ms)
 			return -ETIMEDOUT;
-		r = poll(polls, 2, clock_poll_timeout(now, deadline_ms));
+		if (is_said)
+			until_ms = clock_sooner(until_ms, now + FREEZE_LOOK_MS);
+		r = poll(polls, 2, clock_poll_timeout(now, until_ms));
 		if (r < 0 && errno != EINTR)
 			return -errno;
 		if (r > 0 && polls[1].revents != 0)

@@ -34,7 +34,8 @@ int freeze_sync(int fd);
  * Returns 0, -ENOENT before Linux 5.2, or -errno. */
 int freeze_cgroup(int cgroup_fd, bool is_frozen);
 
-/* Waits until the cgroup says that all in it have stopped, or go on. A process that is in
+/* Waits until all below the cgroup have stopped, by its word and as cgroup_stands_still() sees it,
+ * or go on. A process that is in
  * the kernel, waiting for a device, does not stop before it comes back. Returns 0;
  * -ETIMEDOUT when CLOCK_MONOTONIC is at DEADLINE_MS; -EINTR when WAKE_FD (-1: none) can be
  * read from; or -errno. */

@@ -70,21 +70,44 @@ procs_read_status(pid_t pid, int *ret_status)
 	return sscanf(last, "%d", ret_status) == 1 ? 0 : -EBADMSG;
 }
 
+/* Reads what there is of PID to TEXT. Returns 0 with *RET_FIELDS, behind its name, or -errno. */
+static int
+procs_read_fields(pid_t pid, char text[PROCS_STAT_MAX], const char **ret_fields)
+{
+	char path[32];
+	ssize_t len;
+
+	(void)text_format(path, sizeof(path), "%d/stat", (int)pid);
+	len = fd_read_file(proc_dir_fd(), path, text, PROCS_STAT_MAX);
+	if (len < 0)
+		return (int)len;
+	*ret_fields = strrchr(text, ')');
+	return *ret_fields != NULL ? 0 : -EBADMSG;
+}
+
+char
+procs_read_state(pid_t pid)
+{
+	char text[PROCS_STAT_MAX];
+	const char *fields;
+	char state;
+
+	if (procs_read_fields(pid, text, &fields) < 0 || sscanf(fields, ") %c", &state) != 1)
+		return '\0';
+	return state;
+}
+
 pid_t
 procs_read_parent(pid_t pid)
 {
-	char path[32];
 	char text[PROCS_STAT_MAX];
 	const char *fields;
-	ssize_t len;
 	int parent;
+	int r = procs_read_fields(pid, text, &fields);
 
-	(void)text_format(path, sizeof(path), "%d/stat", (int)pid);
-	len = fd_read_file(proc_dir_fd(), path, text, sizeof(text));
-	if (len < 0)
-		return (pid_t)len;
-	fields = strrchr(text, ')');
-	return fields != NULL && sscanf(fields, ") %*c %d", &parent) == 1 ? parent : -EBADMSG;
+	if (r < 0)
+		return r;
+	return sscanf(fields, ") %*c %d", &parent) == 1 ? parent : -EBADMSG;
 }
 
 int

@@ -29,6 +29,10 @@ int procs_walk(procs_visit_fn *visit, void *context);
  * -errno. */
 int procs_read_status(pid_t pid, int *ret_status);
 
+/* The state of the process or thread PID, as proc_pid_stat(5) has it: 'R', 'S', 'D', ...; '\0':
+ * there is none. */
+char procs_read_state(pid_t pid);
+
 /* The parent of PID, or -errno: -ENOENT where there is no such process. */
 pid_t procs_read_parent(pid_t pid);
 

@@ -66,6 +66,14 @@ def test_a_user_who_fills_every_tmpfs_takes_no_worker_with_him(boot):
         assert state.status(own)["worker_deaths"]["total"] == 0
 
 
+def test_a_cgroup_that_a_session_made_is_gone_with_it(guest):
+    own = f"{CGROUP}$(sed s/^0::// /proc/self/cgroup)/own"
+    for _ in range(4):
+        assert start(guest, f"mkdir {own} && echo made").out == "made\n"
+    # Its connection has closed before the worker has looked.
+    state.wait_until(lambda: not guest.output(f"ls -d {CGROUP}/sessions/*/own 2>/dev/null; true"))
+
+
 def test_setsid_escapee_is_killed_on_timeout(guest):
     end = start(guest, "setsid sleep 4711 & sleep 60", timeout_seconds=1)
     assert (end.code, end.signal) == (137, 9)

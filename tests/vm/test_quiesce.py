@@ -169,14 +169,19 @@ def test_kill_9_ends_a_session_that_is_frozen(hosted):
     assert conn.result().signal == 9
 
 
+def waits_to_write(guest, command):
+    """Whether the process that runs COMMAND waits in the kernel until a frozen file system is thawed: in D any
+    is for moments."""
+    return any(command in title and kind == "D" and "mnt_want_write" in guest.output(f"cat /proc/{pid}/stack; true")
+               for pid, (_, kind, title) in state.processes(guest).items())
+
+
 def goes_on_in_the_kernel(hosted, command, release):
     """A session is in D; returns what became of a QUIESCE."""
     counter = Counter(hosted, "beside")
     conn = hosted.start(f"echo up; {command}")
     conn.read_output(b"up\n")
-    # The one that runs COMMAND: others are in D for moments, as a writer of the disk is.
-    state.wait_until(lambda: any(kind == "D" and command in title
-                                 for _, kind, title in state.processes(hosted.guest).values()))
+    state.wait_until(lambda: waits_to_write(hosted.guest, command))
     # Long enough for all others to rest in, on a busy machine too.
     quiesce = Quiesce(hosted, fsfreeze=["/disk"], within_ms=5000)
     quiesce.said
@@ -195,6 +200,27 @@ def test_program_that_hangs_in_the_kernel_is_why_a_quiesce_fails_and_is_undone(h
     assert quiesce.said["error"] == quiesce.errors["sessions"]
     conn.read_output(b"done\n")
     assert conn.result().code == 0
+    hosted.wait_idle()
+
+
+def test_program_that_hangs_is_seen_though_its_cgroup_has_another_below(hosted):
+    """Of which the kernel says that it is frozen as soon as the one below is, which nothing is in."""
+    hosted.guest.output("fsfreeze --freeze /other")
+    own = "mkdir /sys/fs/cgroup$(sed s/^0::// /proc/self/cgroup)/own"
+    quiesce, conn = goes_on_in_the_kernel(hosted, f"{own}; echo x >/other/late; echo done",
+                                          "fsfreeze --unfreeze /other")
+    assert quiesce.errors["sessions"].startswith("ETIMEDOUT: ")
+    conn.read_output(b"done\n")
+    assert conn.result().code == 0
+    hosted.wait_idle()
+
+
+def test_threads_of_a_cgroup_that_has_another_below_are_frozen_as_all(hosted):
+    counter = Counter(hosted, "above", "mkdir /sys/fs/cgroup$(sed s/^0::// /proc/self/cgroup)/own")
+    with held(hosted):
+        counter.stands_still()
+    counter.goes_on()
+    counter.conn.close()
     hosted.wait_idle()
 
 

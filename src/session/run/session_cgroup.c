@@ -103,8 +103,9 @@ session_cgroup_leave(struct session *session, bool is_used_up)
 {
 	if (cgroup_fd < 0)
 		return;
-	/* A session that is root may have set limits itself. */
-	if (is_used_up || cgroup_is_populated(cgroup_fd) || cgroup_is_limited(cgroup_fd)) {
+	/* A session that is root may have set limits itself, or made others below. */
+	if (is_used_up || cgroup_is_populated(cgroup_fd) || cgroup_is_limited(cgroup_fd) ||
+	    cgroup_has_below(cgroup_fd)) {
 		session_cgroup_drop(session);
 		session_cgroup_collect(session);
 	}
