@@ -89,7 +89,7 @@ char
 procs_read_state(pid_t pid)
 {
 	char text[PROCS_STAT_MAX];
-	const char *fields;
+	const char *fields = NULL;
 	char state;
 
 	if (procs_read_fields(pid, text, &fields) < 0 || sscanf(fields, ") %c", &state) != 1)
@@ -101,7 +101,7 @@ pid_t
 procs_read_parent(pid_t pid)
 {
 	char text[PROCS_STAT_MAX];
-	const char *fields;
+	const char *fields = NULL;
 	int parent;
 	int r = procs_read_fields(pid, text, &fields);
 
