@@ -87,7 +87,7 @@ answer_durable_status(struct vmm_guest *guest, const struct piece *piece)
 
 	if (report_parse((const char *)piece->data, piece->len, &report, &error) < 0)
 		return true;
-	(void)durable_take_report(&guest->session, &report);
+	durable_take_report(&guest->session, &report);
 	switch (report.event) {
 	case REPORT_ATTACHED:
 		return answer_durable_attached(guest, &report);

@@ -61,7 +61,6 @@ begin_look_at_start(struct vmm_guest *guest, const char *json, size_t len)
 	session->wants_input = true;
 	session->stdin_closed = !request.stdin_open;
 	session->wants_report = request.report;
-	session->tty = request.tty;
 	start_done(&request);
 }
 

@@ -11,18 +11,16 @@ char *
 durable_format_attach(const struct durable *durable, size_t *ret_len)
 {
 	const struct attach_request request = {
-		.has_session = durable->session != 0,
+		.has_session = true,
 		.session = durable->session,
-		.name = durable->session != 0 ? NULL : durable->name,
 		.has_instance = durable->instance[0] != '\0',
 		.instance = durable->instance,
 		.input = durable->wants_input,
 		.report = durable->wants_report,
-		.has_from = durable->is_known && !durable->is_beyond_end,
+		.has_from = !durable->is_beyond_end,
 		/* With when_full "wait" that counts as an ack. */
 		.from = durable->acks_by_hand ? durable->acked : durable->offset,
-		.has_tail = durable->is_known ? durable->is_beyond_end : durable->has_tail,
-		.tail = durable->is_known ? 0 : durable->tail,
+		.has_tail = durable->is_beyond_end,
 	};
 
 	return attach_request_format(VMM_GUEST_ATTACH, &request, ret_len);
@@ -31,7 +29,6 @@ durable_format_attach(const struct durable *durable, size_t *ret_len)
 void
 durable_part(struct durable *durable)
 {
-	durable->is_attached = false;
 	durable->holds = false;
 	durable->words[0] = '\0';
 }
@@ -45,46 +42,39 @@ durable_know(struct durable *durable, const struct report *report)
 	if (report->instance != NULL)
 		(void)strlcpy(durable->instance, report->instance, sizeof(durable->instance));
 	durable->is_known = true;
-	durable->is_attached = true;
 	durable->holds = durable->wants_input;
 	durable->ack_due = durable->offset + DURABLE_ACK_EVERY;
 }
 
 /* Goes on at OFFSET. One below what we have counted is that of the session's end: what we
  * have counted behind it were the agent's own words, which come again. */
-static uint64_t
+static void
 durable_go_on_at(struct durable *durable, uint64_t offset)
 {
-	uint64_t lost = offset > durable->offset ? offset - durable->offset : 0;
-
 	durable->skip = offset < durable->offset ? durable->offset - offset : 0;
 	durable->offset = offset;
-	return lost;
 }
 
-uint64_t
+void
 durable_take_report(struct durable *durable, const struct report *report)
 {
-	uint64_t lost = report->lost;
-
 	switch (report->event) {
 	case REPORT_STARTED:
 		if (report->session != 0)
 			durable_know(durable, report);
-		return 0;
+		break;
 	case REPORT_ATTACHED:
 		if (durable->is_known)
-			lost = durable_go_on_at(durable, report->offset);
+			durable_go_on_at(durable, report->offset);
 		durable->offset = report->offset;
-		durable->tty = report->tty;
 		durable->is_beyond_end = false;
 		durable_know(durable, report);
-		return lost;
+		break;
 	case REPORT_LOST:
 		durable->offset = report->offset;
-		return lost;
+		break;
 	default:
-		return 0;
+		break;
 	}
 }
 

@@ -31,15 +31,11 @@ struct durable {
 	/* How it is asked for. */
 	bool wants_input;
 	bool wants_report;
-	bool has_tail; /* of the first ATTACH */
-	uint64_t tail;
 
 	/* What is known of it. */
 	bool is_known;	   /* it has started, or was attached to */
-	bool is_attached;  /* and on the connection that there is now */
-	bool holds;	   /* the input */
+	bool holds;	   /* the input, on the connection that there is now */
 	bool stdin_closed; /* the program gets no more of it */
-	bool tty;
 	uint64_t offset;   /* of the next byte of output */
 	uint64_t skip;	   /* of which so many bytes were shown before */
 	uint64_t ack_due;  /* an ack is due once this offset is reached */
@@ -60,16 +56,15 @@ enum durable_refusal {
 	DURABLE_REFUSED,  /* for another reason, which the words say */
 };
 
-/* The JSON of the next ATTACH, of malloc(3); NULL: no memory. */
+/* The JSON of the next ATTACH of a session that is known, of malloc(3); NULL: no memory. */
 char *durable_format_attach(const struct durable *durable, size_t *ret_len);
 
 /* The connection has gone. */
 void durable_part(struct durable *durable);
 
-/* Takes REPORT, STATUS `started`, `attached` or `lost`. Returns how many bytes of output are
- * missing in front of the next one; for `started` of a session that is not durable nothing
- * changes. */
-uint64_t durable_take_report(struct durable *durable, const struct report *report);
+/* Takes REPORT, STATUS `started`, `attached` or `lost`; for `started` of a session that is not
+ * durable nothing changes. */
+void durable_take_report(struct durable *durable, const struct report *report);
 
 /* Counts LEN bytes of output. Returns how many of the first of them are not to be shown. */
 size_t durable_count_output(struct durable *durable, size_t len);
