@@ -280,6 +280,17 @@ int outbound_begin(struct vmm_guest *guest);
 /* Adds a frame. Returns 0 or -ENOMEM; a frame of a type that is no first one fits always. */
 int outbound_put(struct vmm_guest *guest, uint8_t type, const void *payload, size_t len);
 
+/* The same without a copy: where the payload, of at most LEN bytes, is to be written, NULL: no
+ * memory; and it stands there, LEN bytes. */
+uint8_t *outbound_place(struct vmm_guest *guest, size_t len);
+void outbound_put_placed(struct vmm_guest *guest, uint8_t type, size_t len);
+
+/* Adds the signals and the size that are due, which go in front of input. Returns 0 or -ENOMEM. */
+int outbound_put_signals(struct vmm_guest *guest);
+
+/* Whether the last operation's input is a file's bytes, and not a program's. */
+bool outbound_is_upload(const struct vmm_guest *guest);
+
 /* The same of the first frame of an operation that is begun on a connection that there is, behind
  * what is due of the operation before: at *RET_BEGIN of the connection's bytes. */
 int outbound_put_first(struct vmm_guest *guest, uint64_t *ret_begin);
