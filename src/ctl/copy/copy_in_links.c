@@ -9,6 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/copy/copy_agent.h"
+
+bool
+copy_links_are_kept(const struct copy *copy)
+{
+	return copy->keeps_links && (copy->agent.features & COPY_LINKS) != 0;
+}
+
 static int
 copy_link_compare(const void *one, const void *other)
 {

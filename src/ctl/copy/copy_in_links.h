@@ -26,6 +26,9 @@ struct copy_link {
 	char path[];		    /* of that, in the guest */
 };
 
+/* Whether names of one file are to stay that, and the agent can make them. */
+bool copy_links_are_kept(const struct copy *copy);
+
 /* The file of ST, which is to be PATH in the guest, by a single thread. *RET_IS_FIRST: it has not
  * come before, and copy_link_settle() is owed. NULL: there is no memory to remember it. */
 struct copy_link *copy_link_find(
