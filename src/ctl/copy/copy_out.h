@@ -1,6 +1,7 @@
 /*
- * copy_out: what the two ways of copying a tree out of a guest have in common: TREE, and for
- * an agent that has none a list of each directory. For copy_out*.c alone.
+ * copy_out: what copying out of a guest is made of: a file by a READ, a tree by a TREE
+ * or, of an agent that has none, by a list of each directory; and what is made of that here. For
+ * copy_out*.c alone.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,6 +11,8 @@
 #include "ctl/copy/atomic_file.h"
 #include "ctl/copy/copy.h"
 #include "protocol/file_entry.h"
+
+/* ---- copy_out_make.c: what is made here ----------------------------------- */
 
 /* What a file or directory here has of its source. */
 struct copy_out_like {
@@ -41,11 +44,29 @@ void copy_out_fail(const char *here, int r, struct client_error *error);
 int copy_out_enter(struct copy_dir *dir, const char *name, const struct copy_out_like *like,
     struct copy_dir **ret);
 
+/* The same of the top, which is HERE, whose own links are followed, and GUEST there. */
+int copy_out_enter_top(
+    const char *here, const char *guest, const struct copy_out_like *like, struct copy_dir **ret);
+
 /* Says that NAME in DIR is not copied for what it is. */
 void copy_out_leave_out(struct copy *copy, const struct copy_dir *dir, const char *name);
 
-/* One file of a directory that was listed. */
-int copy_out_job(struct copy *copy, const struct copy_job *job, struct client_error *error);
+/* ---- copy_out_read.c: one file -------------------------------------------- */
+
+/* These return 0, or -errno with ERROR filled in. HERE is what messages call the target. */
+
+/* Receives the guest's PATH as NAME in the directory DIR_FD, in whose place may be what THERE
+ * says; or into FD. */
+int copy_out_read_file(struct copy *copy, const char *path, int dir_fd, const char *name,
+    const char *here, const struct copy_out_like *like, enum atomic_file_there there,
+    struct client_error *error);
+int copy_out_read_stream(
+    struct copy *copy, const char *path, int fd, const char *here, struct client_error *error);
+
+/* For copy_job.run: a file of a directory that was listed. */
+copy_run_fn copy_out_read_job;
+
+/* ---- copy_out_tree.c, copy_out_list.c: the two ways through a tree --------- */
 
 /* What is in DIR there comes into DIR here. The first returns 0, or -errno with ERROR filled
  * in, -ENOSYS where the agent has no TREE; the second 0 or -ECANCELED, and complains itself, as

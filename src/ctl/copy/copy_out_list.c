@@ -14,7 +14,7 @@
 #include "ctl/target.h"
 
 static int
-copy_out_subdirectory(
+copy_out_list_subdirectory(
     struct copy *copy, struct copy_dir *dir, const struct copy_pending_dir *pending)
 {
 	const struct copy_out_like like = { pending->mode, pending->mtime };
@@ -31,14 +31,14 @@ copy_out_subdirectory(
 /* One entry of a directory; a directory is put into PENDING. Returns 0 to go on, or
  * -ECANCELED. */
 static int
-copy_out_entry(struct copy *copy, struct copy_dir *dir, struct copy_pending *pending,
+copy_out_list_entry(struct copy *copy, struct copy_dir *dir, struct copy_pending *pending,
     const struct file_entry *entry)
 {
 	const struct copy_out_like like = copy_out_like(entry);
 	struct copy_job job = { .name = (char *)(uintptr_t)entry->name,
 		.mode = like.mode,
 		.mtime = like.mtime,
-		.run = copy_out_job };
+		.run = copy_out_read_job };
 	struct copy_pending_dir child = { entry->name, .mode = like.mode, .mtime = like.mtime };
 	struct client_error error = { "" };
 	int r = copy_out_count_entry(copy, &error);
@@ -77,7 +77,7 @@ copy_out_entry(struct copy *copy, struct copy_dir *dir, struct copy_pending *pen
 
 /* All of DIR but its directories. The listing, which is long, is freed before these. */
 static int
-copy_out_level(struct copy *copy, struct copy_dir *dir, struct copy_pending *pending)
+copy_out_list_level(struct copy *copy, struct copy_dir *dir, struct copy_pending *pending)
 {
 	struct file_listing CLEANUP_LISTING listing = { 0 };
 	struct copy_patience patience = { 0 };
@@ -90,12 +90,12 @@ copy_out_level(struct copy *copy, struct copy_dir *dir, struct copy_pending *pen
 	if (r < 0)
 		copy_complain(copy, r, &error);
 	for (size_t i = 0; r == 0 && i < listing.count; i++)
-		r = copy_out_entry(copy, dir, pending, &listing.entries[i]);
+		r = copy_out_list_entry(copy, dir, pending, &listing.entries[i]);
 	return r == -ECANCELED ? r : 0;
 }
 
 int
 copy_out_list(struct copy *copy, struct copy_dir *dir)
 {
-	return copy_pending_walk(copy, dir, copy_out_level, copy_out_subdirectory);
+	return copy_pending_walk(copy, dir, copy_out_list_level, copy_out_list_subdirectory);
 }
