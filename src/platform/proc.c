@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "platform/io_result.h"
 #include "platform/text.h"
 
 static int proc_fd = -1;
@@ -36,4 +38,18 @@ proc_fd_path(int fd, char ret[PROC_FD_PATH_MAX])
 {
 	(void)strlcpy(ret, "/proc/", PROC_FD_PATH_MAX);
 	proc_fd_link(fd, ret + strlen(ret));
+}
+
+int
+proc_fd_linkat(int fd, int dir_fd, const char *name)
+{
+	char path[PROC_FD_PATH_MAX];
+
+	if (linkat(fd, "", dir_fd, name, AT_EMPTY_PATH) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return -errno;
+	proc_fd_path(fd, path);
+	return io_result(linkat(
+	    proc_fd, path + (proc_fd >= 0 ? sizeof("/proc") : 0), dir_fd, name, AT_SYMLINK_FOLLOW));
 }

@@ -26,4 +26,9 @@ void proc_fd_link(int fd, char ret[PROC_FD_LINK_MAX]);
  * proc_init(). */
 void proc_fd_path(int fd, char ret[PROC_FD_PATH_MAX]);
 
+/* Gives the file FD, which may have none (open(2), O_TMPFILE), the name NAME in the directory
+ * DIR_FD: linkat(2). Returns 0 or -errno. Where the file goes by its descriptor that is one
+ * look-up; kernels before 6.10 have that with CAP_DAC_READ_SEARCH alone, else it goes by /proc. */
+int proc_fd_linkat(int fd, int dir_fd, const char *name);
+
 #endif

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "platform/fd.h"
+#include "platform/proc.h"
 #include "scratch.h"
 #include "open_fds.h"
 
@@ -229,6 +230,41 @@ test_standard_descriptors_that_were_closed_can_be_as_good_as_that(void **state)
 	assert_int_equal(status, 0);
 }
 
+static void
+name_and_look(int dir_fd)
+{
+	int CLEANUP_FD fd = openat(dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	struct stat named;
+	struct stat own;
+
+	assert_true(fd >= 0);
+	assert_int_equal(fchown(fd, 65534, (gid_t)-1) == 0 || geteuid() != 0, 1);
+	/* Another than opened it: kernels give it no name by the descriptor alone. */
+	assert_int_equal(seteuid(65534) == 0 || geteuid() != 0, 1);
+	assert_int_equal(proc_fd_linkat(fd, dir_fd, "named"), 0);
+	assert_int_equal(proc_fd_linkat(fd, dir_fd, "named"), -EEXIST);
+	assert_int_equal(seteuid(getuid()), 0);
+	assert_int_equal(proc_fd_linkat(fd, dir_fd, "again"), 0);
+	assert_int_equal(fstat(fd, &own), 0);
+	assert_int_equal(fstatat(dir_fd, "named", &named, 0), 0);
+	assert_true(named.st_ino == own.st_ino && named.st_dev == own.st_dev);
+	assert_int_equal(own.st_nlink, 2);
+	assert_int_equal(unlinkat(dir_fd, "named", 0), 0);
+	assert_int_equal(unlinkat(dir_fd, "again", 0), 0);
+}
+
+static void
+test_a_file_without_a_name_gets_one_also_from_who_did_not_open_it(void **state)
+{
+	int CLEANUP_FD dir_fd = open(scratch_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(chmod(scratch_dir, 0777), 0);
+	name_and_look(dir_fd);
+	assert_int_equal(proc_init(), 0);
+	name_and_look(dir_fd);
+}
+
 int
 main(void)
 {
@@ -245,6 +281,7 @@ main(void)
 		cmocka_unit_test(test_open_descriptors_are_counted_without_the_one_that_counts),
 		cmocka_unit_test(test_standard_descriptors_are_opened_and_no_other),
 		cmocka_unit_test(test_standard_descriptors_that_were_closed_can_be_as_good_as_that),
+		cmocka_unit_test(test_a_file_without_a_name_gets_one_also_from_who_did_not_open_it),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_make, scratch_remove);

@@ -71,25 +71,6 @@ atomic_file_open_temporary(struct atomic_file *file)
 	return r;
 }
 
-/* Gives the unnamed file the name NAME: open(2), O_TMPFILE. The first way is one look-up;
- * kernels before 6.10 have it for privileged processes alone. */
-static int
-atomic_file_name(const struct atomic_file *file, const char *name)
-{
-	static atomic_bool goes_by_path;
-	char path[PROC_FD_PATH_MAX];
-
-	if (!goes_by_path) {
-		if (linkat(file->fd, "", file->dir_fd, name, AT_EMPTY_PATH) == 0)
-			return 0;
-		if (errno != ENOENT)
-			return -errno;
-		goes_by_path = true;
-	}
-	proc_fd_path(file->fd, path);
-	return io_result(linkat(AT_FDCWD, path, file->dir_fd, name, AT_SYMLINK_FOLLOW));
-}
-
 /* Whether it could be named in the end also by a process without privileges. */
 static bool
 atomic_file_can_be_named(int fd)
@@ -310,7 +291,7 @@ atomic_file_name_beside(struct atomic_file *file)
 	for (int i = 0; i < ATOMIC_FILE_TRIES && r == -EEXIST; i++) {
 		r = atomic_file_name_temporary(file->name, file->temporary);
 		if (r == 0)
-			r = atomic_file_name(file, file->temporary);
+			r = proc_fd_linkat(file->fd, file->dir_fd, file->temporary);
 	}
 	if (r < 0)
 		file->temporary[0] = '\0';
@@ -325,7 +306,7 @@ atomic_file_take_name(struct atomic_file *file)
 	int r = 0;
 
 	if (file->temporary[0] == '\0' && file->is_new) {
-		r = atomic_file_name(file, file->name);
+		r = proc_fd_linkat(file->fd, file->dir_fd, file->name);
 		if (r != -EEXIST)
 			return r;
 	}
