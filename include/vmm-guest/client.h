@@ -88,7 +88,8 @@ enum vmm_guest_event {
 	VMM_GUEST_EVENT_END = 10,   /* last: vmm_guest_result() says how it ended */
 	VMM_GUEST_EVENT_QUIET = 11, /* nothing of an answer for "quiet_ms"; it is gone on with */
 	VMM_GUEST_EVENT_LOST = 12,  /* a durable session's connection, why in words: another one is
-				     * made, and STATUS `attached` comes once it is there */
+				     * made, and STATUS `attached` comes once it is there;
+				     * `started`, where "own_name" has it started again */
 };
 
 /* How far an operation has come. */
@@ -126,6 +127,9 @@ VMM_GUEST_API void vmm_guest_free(struct vmm_guest *guest);
  *   timeout_ms    how long the whole operation may take; 0: as long as it does
  *   reconnect_ms  for how long a durable session is come back to when its connection is lost;
  *                 60000. 0: not
+ *   own_name      1: the "name" of a durable START is no other session's, as one drawn at random:
+ *                 where the connection breaks before the agent has said that it has started, the
+ *                 session of that name is come back to, or started if there is none; 0
  *   json_max      the largest JSON of an answer, in bytes; 16 MiB
  *   output_max    the most of each stream that vmm_guest_output() keeps, in bytes; 16 MiB
  *   cancel_fd     a descriptor, the caller's: whatever waits ends with -ECANCELED once it can be

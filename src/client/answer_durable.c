@@ -89,6 +89,9 @@ answer_durable_status(struct vmm_guest *guest, const struct piece *piece)
 		return true;
 	durable_take_report(&guest->session, &report);
 	switch (report.event) {
+	case REPORT_STARTED:
+		guest->reconnect_ms = CLOCK_NEVER;
+		return true;
 	case REPORT_ATTACHED:
 		return answer_durable_attached(guest, &report);
 	case REPORT_INPUT_TAKEN:
@@ -118,6 +121,24 @@ answer_durable_take(struct vmm_guest *guest, struct piece *piece)
 	return true;
 }
 
+/* Whether it is a START of which nobody knows what became of it, and whose name says that. */
+static bool
+answer_durable_is_in_doubt(const struct vmm_guest *guest)
+{
+	return guest->operation->type == VMM_GUEST_START && !guest->session.is_known &&
+	       guest->options[OPTION_OWN_NAME] != 0;
+}
+
+bool
+answer_durable_is_there(struct vmm_guest *guest, int error)
+{
+	if (!guest->starts_anew || error != -EEXIST)
+		return false;
+	guest->words.len = 0;
+	vmm_guest_hangup(guest, ECONNREFUSED);
+	return true;
+}
+
 void
 answer_durable_refused(struct vmm_guest *guest)
 {
@@ -125,9 +146,12 @@ answer_durable_refused(struct vmm_guest *guest)
 	enum durable_refusal refusal = durable_read_refusal(session);
 	int error = errno_name_parse_refusal(session->words);
 	bool may_come_back = refusal == DURABLE_BUSY || refusal == DURABLE_BEYOND;
+	bool is_in_doubt = answer_durable_is_in_doubt(guest);
 
+	guest->starts_anew = is_in_doubt && refusal == DURABLE_GONE;
 	/* Without a word: the worker was lost before it had read the request. */
-	if ((may_come_back && session->is_known) || session->words[0] == '\0')
+	if ((may_come_back && (session->is_known || is_in_doubt)) || guest->starts_anew ||
+	    session->words[0] == '\0')
 		vmm_guest_hangup(guest, ECONNREFUSED);
 	else
 		handle_end_refused(guest, error != 0 ? -error : -EREMOTEIO, session->words);
@@ -135,28 +159,54 @@ answer_durable_refused(struct vmm_guest *guest)
 
 /* ---- coming back ------------------------------------------------------------- */
 
-/* The first frame of the next connection. Of an ATTACH that was never answered that is the first
- * one's again. */
+/* The START once more, and all of its input. */
 static int
-answer_durable_ask(struct vmm_guest *guest)
+answer_durable_start_anew(struct vmm_guest *guest)
+{
+	struct resend *input = &guest->session.input;
+	uint64_t missing;
+
+	input->eof_is_sent = false;
+	guest->out.resize_is_due = guest->has_size;
+	if (resend_rewind(input, 0, &missing) < 0)
+		return -ENODATA;
+	return buffer_add(&guest->first, guest->start.data, guest->start.len, SIZE_MAX / 2);
+}
+
+static int
+answer_durable_put_attach(struct vmm_guest *guest)
 {
 	uint8_t header[VMM_GUEST_HEADER_LEN];
 	size_t len;
-	char *json;
+	char *json = durable_format_attach(&guest->session, &len);
 	int r;
 
-	if (!guest->session.is_known)
-		return 0;
-	json = durable_format_attach(&guest->session, &len);
 	if (json == NULL)
 		return -ENOMEM;
 	frame_header_format(header, VMM_GUEST_ATTACH, (uint32_t)len);
-	guest->first.len = 0;
 	r = buffer_add(&guest->first, header, sizeof(header), SIZE_MAX / 2);
 	if (r == 0)
 		r = buffer_add(&guest->first, json, len, SIZE_MAX / 2);
 	free(json);
 	return r;
+}
+
+/* The first frame of the next connection. Of an ATTACH that was never answered that is the first
+ * one's again. */
+static int
+answer_durable_ask(struct vmm_guest *guest)
+{
+	bool is_in_doubt = answer_durable_is_in_doubt(guest);
+
+	if (!guest->session.is_known && !is_in_doubt)
+		return 0;
+	if (is_in_doubt && guest->start.len == 0) {
+		guest->start = guest->first;
+		guest->first = (struct buffer){ 0 };
+	}
+	guest->first.len = 0;
+	return guest->starts_anew ? answer_durable_start_anew(guest)
+				  : answer_durable_put_attach(guest);
 }
 
 bool
@@ -166,10 +216,11 @@ answer_durable_lose(struct vmm_guest *guest)
 	const uint64_t limit_ms = (uint64_t)guest->options[OPTION_RECONNECT_MS];
 	bool is_news = guest->reconnect_ms == CLOCK_NEVER;
 
-	if (!guest->session.is_known && !guest->awaits_attached)
+	if (!guest->session.is_known && !guest->awaits_attached &&
+	    !answer_durable_is_in_doubt(guest))
 		return false;
 	/* An agent that was never reached is not what is come back to. */
-	if (!guest->session.is_known && !guest->has_sent)
+	if (!guest->session.is_known && !guest->has_sent && is_news)
 		return false;
 	if (is_news)
 		guest->reconnect_ms = now + limit_ms;
@@ -177,10 +228,13 @@ answer_durable_lose(struct vmm_guest *guest)
 		backoff_reset(&guest->backoff);
 	if (now >= guest->reconnect_ms)
 		return false;
+	/* A START that was sent may have been carried out. */
+	if (guest->has_sent && !guest->awaits_attached)
+		guest->starts_anew = false;
 	durable_part(&guest->session);
 	if (answer_durable_ask(guest) < 0)
 		return false;
-	guest->awaits_attached = true;
+	guest->awaits_attached = !guest->starts_anew;
 	guest->lost_is_due |= is_news;
 	guest->out.detach_is_due = guest->leaves;
 	handle_connect_at(

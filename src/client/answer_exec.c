@@ -116,7 +116,10 @@ answer_exec_refused(struct vmm_guest *guest, int32_t code)
 
 	(void)strlcpy(words, answer_exec_words(guest), sizeof(words));
 	if (words[0] != '\0') {
-		handle_end_refused(guest, answer_exec_error(guest->operation, words, code), words);
+		int r = answer_exec_error(guest->operation, words, code);
+
+		if (!answer_durable_is_there(guest, r))
+			handle_end_refused(guest, r, words);
 		return;
 	}
 	if (guest->operation->kind == OPERATION_CONTROL)

@@ -271,6 +271,7 @@ begin_reset(struct vmm_guest *guest, const struct operation *operation, bool goe
 	guest->is_answered = (operation->flags & OPERATION_PROMPT) == 0;
 	guest->awaits_attached = false;
 	guest->session = (struct durable){ 0 };
+	guest->starts_anew = false;
 	guest->reconnect_ms = CLOCK_NEVER;
 	guest->reconnect_mark = 0;
 	backoff_reset(&guest->backoff);

@@ -11,13 +11,14 @@ char *
 durable_format_attach(const struct durable *durable, size_t *ret_len)
 {
 	const struct attach_request request = {
-		.has_session = true,
+		.has_session = durable->is_known,
 		.session = durable->session,
+		.name = durable->is_known ? NULL : durable->name,
 		.has_instance = durable->instance[0] != '\0',
 		.instance = durable->instance,
 		.input = durable->wants_input,
 		.report = durable->wants_report,
-		.has_from = !durable->is_beyond_end,
+		.has_from = durable->is_known && !durable->is_beyond_end,
 		/* With when_full "wait" that counts as an ack. */
 		.from = durable->acks_by_hand ? durable->acked : durable->offset,
 		.has_tail = durable->is_beyond_end,

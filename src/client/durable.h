@@ -51,12 +51,13 @@ struct durable {
 enum durable_refusal {
 	DURABLE_BUSY = 0, /* it may be tried again */
 	DURABLE_BEYOND,	  /* so too, and is then asked for another offset */
-	DURABLE_GONE,	  /* no such session is there (any more) */
+	DURABLE_GONE,	  /* no such session is there (any more, or yet) */
 	DURABLE_STALE,	  /* another agent answers than the one that ran it */
 	DURABLE_REFUSED,  /* for another reason, which the words say */
 };
 
-/* The JSON of the next ATTACH of a session that is known, of malloc(3); NULL: no memory. */
+/* The JSON of the next ATTACH, of malloc(3), of what is not known yet by its name; NULL: no
+ * memory. */
 char *durable_format_attach(const struct durable *durable, size_t *ret_len);
 
 /* The connection has gone. */

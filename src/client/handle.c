@@ -38,6 +38,7 @@ static const struct option options[OPTION_COUNT] = {
 	[OPTION_JSON_MAX] = { "json_max", VMM_GUEST_FRAME_MAX, 1024, VMM_GUEST_FRAME_MAX },
 	[OPTION_OUTPUT_MAX] = { "output_max", 16 * MIB, 0, INT_MAX },
 	[OPTION_CANCEL_FD] = { "cancel_fd", -1, -1, INT_MAX },
+	[OPTION_OWN_NAME] = { "own_name", 0, 0, 1 },
 	[OPTION_REPORT] = { "report", 1, 0, 1 },
 	[OPTION_HANDSHAKE] = { "handshake", 0, 0, 1 },
 };
@@ -74,6 +75,7 @@ handle_drop(struct vmm_guest *guest)
 	guest->out = (struct outbound){ 0 };
 	guest->reader = (struct frame_reader){ 0 };
 	buffer_done(&guest->first);
+	buffer_done(&guest->start);
 	buffer_done(&guest->words);
 	resend_done(&guest->session.input);
 }

@@ -59,6 +59,7 @@ enum handle_option {
 	OPTION_JSON_MAX,
 	OPTION_OUTPUT_MAX,
 	OPTION_CANCEL_FD,
+	OPTION_OWN_NAME,
 	OPTION_REPORT,
 	OPTION_HANDSHAKE,
 	OPTION_COUNT
@@ -157,6 +158,8 @@ struct vmm_guest {
 	 * no answer comes: something else between us may have passed it on. */
 	bool sends_ahead;
 	struct durable session;
+	struct buffer start;	  /* of a session that may not have begun: its first frame */
+	bool starts_anew;	  /* it has not, when it was asked for last */
 	struct buffer answer;	  /* the last JSON */
 	struct buffer kept[3];	  /* STDOUT, STDERR, DATA of the blocking functions */
 	struct backoff backoff;	  /* of tries to connect */
@@ -328,6 +331,10 @@ bool answer_durable_take(struct vmm_guest *guest, struct piece *piece);
 
 /* EXIT has come and ATTACH was not answered. */
 void answer_durable_refused(struct vmm_guest *guest);
+
+/* A START was refused with ERROR. Returns whether it was repeated, and the one before it is what
+ * is there: that is come to then. */
+bool answer_durable_is_there(struct vmm_guest *guest, int error);
 
 /* The connection was lost. Returns whether that is not the end. */
 bool answer_durable_lose(struct vmm_guest *guest);

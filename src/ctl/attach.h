@@ -49,6 +49,7 @@ struct attach_durable {
 	bool leaves_at_once; /* as soon as it has started; nothing of its output is shown */
 	bool keeps_stdin;    /* its input stays open where ours is not sent */
 	bool is_asked_for;   /* by ATTACH, not START */
+	bool owns_name;	     /* it was drawn: a session of that name is this one */
 	bool only_shows;     /* its output: nothing is said of how it is left, or made of its end */
 	bool forgets;	     /* its end, once that was told */
 };

@@ -100,7 +100,7 @@ attach_durable_lose_start(struct attach *attach)
 	    durable_text_which(&attach->durable->id, which));
 }
 
-/* The library comes back to it, which is not for a session that may not be there. */
+/* The library comes back to it, which is not for a session that may be another's. */
 static void
 attach_durable_lost(struct attach *attach)
 {
@@ -112,7 +112,7 @@ attach_durable_lost(struct attach *attach)
 	keys_format_detach(&attach->keys, keys);
 	if (attach->leave_ms != CLOCK_NEVER)
 		attach_end(attach, ATTACH_LEFT, 0);
-	else if (durable->is_known)
+	else if (durable->is_known || durable->owns_name)
 		durable_text_say(
 		    "the connection was lost; coming back to %s, for %u s at most%s%s%s",
 		    durable_text_which(&durable->id, which), durable->reconnect_seconds,
@@ -277,6 +277,8 @@ attach_durable_take_status(struct attach *attach, const char *text, size_t len)
 		break;
 	case REPORT_ATTACHED:
 		attach_durable_attached(attach, &report);
+		if (attach->durable->leaves_at_once)
+			attach_durable_leave(attach);
 		break;
 	case REPORT_LOST:
 		attach->offset = report.offset;

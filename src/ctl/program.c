@@ -118,6 +118,7 @@ program_begin(struct guest *guest, const struct attach_options *options, const c
 	if (durable != NULL)
 		reconnect_ms = (uint64_t)durable->reconnect_seconds * PROGRAM_MS_PER_S;
 	(void)vmm_guest_set(guest->handle, "report", 0);
+	(void)vmm_guest_set(guest->handle, "own_name", durable != NULL && durable->owns_name);
 	(void)vmm_guest_set(guest->handle, "reconnect_ms",
 	    (int64_t)(reconnect_ms < INT_MAX ? reconnect_ms : INT_MAX));
 	return guest_begin(

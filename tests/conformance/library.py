@@ -15,7 +15,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-NONE, CONNECT, STDOUT, STDERR, STATUS, DATA, ENTRY, READY, CHANGE, LEFT, END = range(11)
+NONE, CONNECT, STDOUT, STDERR, STATUS, DATA, ENTRY, READY, CHANGE, LEFT, END, QUIET, LOST = range(13)
 
 POINTER = ctypes.c_void_p
 SIGNATURES = {

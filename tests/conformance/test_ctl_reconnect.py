@@ -238,6 +238,31 @@ def test_what_was_not_said_to_have_started_is_not_started_again():
     assert len(agent.asked) == 1
 
 
+def test_a_drawn_name_says_what_became_of_a_start_that_was_never_answered():
+    """None is there by it, so it is started again; the first one has come late, and is what is attached to."""
+    agent = Agent(says(code=None), refuse("ESRCH: no durable session 'x'"),
+                  refuse("EEXIST: session 'x' is there (number 12, running)"),
+                  says((codec.STATUS, attached()), (codec.STDOUT, b"out"), code=6))
+    done = agent.run("exec", "--durable", "a")
+    assert (done.code, done.stdout) == (6, b"out") and "EEXIST" not in done.text
+    assert [name for name, _ in agent.asked] == ["START", "ATTACH"] * 2
+    (_, first), (_, by_name), (_, again), _ = agent.asked
+    assert again == first and by_name["name"] == first["name"] and "from" not in by_name
+
+
+def test_a_start_that_was_never_answered_and_is_refused_again_ends_with_that():
+    agent = Agent(says(code=None), refuse("ESRCH: no durable session 'x'"), refuse("busy: 32 durable sessions are kept"))
+    done = agent.run("exec", "--durable", "a")
+    assert done.code == 125 and "busy: 32 durable sessions are kept" in done.text
+    assert [name for name, _ in agent.asked] == ["START", "ATTACH", "START"]
+
+
+def test_a_worker_that_was_lost_over_a_start_is_its_end():
+    agent = Agent(says((codec.STDERR, b"worker lost: killed\n"), code=125))
+    done = agent.run("exec", "--durable", "a")
+    assert done.code == 125 and "worker lost" in done.text and len(agent.asked) == 1
+
+
 def test_lost_output_is_told():
     agent = Agent(says((codec.STATUS, started()), (codec.STDOUT, b"one"), code=None),
                   says((codec.STATUS, attached(2051, lost=2048)), (codec.STDOUT, b"two"),
@@ -451,6 +476,17 @@ def test_a_program_that_is_left_prints_its_name_and_nothing_else():
         assert [frame.type for frame in peer.until(codec.DETACH)] == [codec.DETACH]
         peer.send(codec.STATUS, {"event": "detached", "offset": 0})
     assert Agent(script).run("exec", "-d", "--name", "x", "a") == (0, b"x\n", b"")
+
+
+def test_a_program_that_is_left_is_so_though_the_answer_to_its_start_was_lost():
+    left = []
+
+    def script(peer, _):
+        peer.send(codec.STATUS, attached(running=True))
+        left.extend(frame.type for frame in peer.until(codec.DETACH))
+        peer.send(codec.STATUS, {"event": "detached", "offset": 0})
+    done = Agent(says(code=None), script).run("exec", "-d", "a")
+    assert done.code == 0 and re.fullmatch(rb"a-[0-9a-f]{8}\n", done.stdout) and left == [codec.DETACH]
 
 
 def test_what_is_left_has_no_output_here():

@@ -376,6 +376,28 @@ def test_a_durable_session_goes_on_over_connections_that_are_cut(agent):
         assert guest.result == 0 and relay.cuts >= 5
 
 
+@pytest.mark.parametrize("way", ["to_agent", "to_host"])
+def test_a_start_that_was_never_answered_is_carried_out_once(agent, tmp_path, way):
+    """Its connection breaks before the agent has it, or behind that, before `started` has come."""
+    count = tmp_path / "count"
+    with Relay(agent.path) as relay, Guest("unix:" + relay.path, own_name=1, retry_ms=1000) as guest:
+        # The handshake has a way of its own before it: OK is there before START is sent.
+        relay.cut_after(20, of=way)
+        guest.begin("START", {"cmd": ["sh", "-c", f"echo begun >>{count}; exec cat"], "name": "doubt-" + way, "durable": {}})
+        events = guest.talk(b"there and back")
+        assert joined(events, library.STDOUT) == b"there and back" and guest.result == 0
+        assert relay.cuts == 1 and library.LOST in [event for event, _ in events]
+    assert count.read_text() == "begun\n"
+
+
+def test_a_name_that_may_be_another_s_is_not_come_back_to(agent):
+    with Relay(agent.path) as relay, Guest("unix:" + relay.path, retry_ms=1000) as guest:
+        relay.cut_after(20, of="to_host")
+        guest.begin("START", {"cmd": ["cat"], "name": "anyone-s", "durable": {}})
+        guest.until(library.END)
+        assert guest.result == -errno.ECONNRESET
+
+
 def test_a_durable_session_is_left_and_come_back_to(guest):
     guest.begin("START", {"cmd": ["cat"], "name": "left", "durable": {}})
     guest.write(b"one\n")

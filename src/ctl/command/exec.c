@@ -197,6 +197,7 @@ exec_use_durable(void)
 	if (name[0] == '\0') {
 		durable_options_draw_name(exec_request.argv[0], exec_drawn_name);
 		name = exec_drawn_name;
+		exec_durable.owns_name = true;
 	}
 	program_use_durable(&exec_request, &exec_attach, &exec_durable, name);
 }
