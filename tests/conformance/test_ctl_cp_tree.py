@@ -397,19 +397,45 @@ def test_a_set_id_bit_does_not_come_and_nothing_in_a_tree_is_a_command_to_a_term
     assert done.text.count("\n") == 1 and "\x1b" not in done.text and "\u202e" not in done.text and "RED" in done.text
 
 
+def test_with_preserve_a_mode_comes_whole_whatever_the_umask_or_an_acl_takes_from_new_files(ctl, tmp_path):
+    tree = tmp_path / "tree"
+    (tree / "below").mkdir(parents=True)
+    for mode in 0o640, 0o666, 0o777, 0o400:
+        for folder in tree, tree / "below":
+            path = folder / oct(mode)
+            path.write_text("x")
+            path.chmod(mode)
+    acl, plain = tmp_path / "acl", tmp_path / "plain"
+    acl.mkdir()
+    plain.mkdir()
+    (plain / "there").mkdir()
+    for folder in acl, plain / "there":
+        subprocess.run(["setfacl", "-d", "-m", "u::rwx,g::---,o::---", folder], check=True)
+    for umask in 0o022, 0o077, 0:
+        for copy in acl / oct(umask), plain / oct(umask), plain / "there":
+            ctl.ok("cp", "-rp", f"vm:{tree}/.", copy, preexec_fn=lambda: os.umask(umask))
+            for path in [*copy.iterdir(), *(copy / "below").iterdir()]:
+                if path.is_file():
+                    assert oct(stat.S_IMODE(path.stat().st_mode)) == path.name, (path, umask)
+                    path.unlink()
+
+
 @pytest.mark.plain_build
-def test_a_small_file_of_a_new_directory_takes_no_more_calls_than_it_must(ctl, tmp_path):
-    """On a file system of this machine: it is opened, written, named and closed."""
+@pytest.mark.parametrize("options", [[], ["-p"]])
+def test_a_small_file_of_a_new_directory_takes_no_more_calls_than_it_must(ctl, tmp_path, options):
+    """On a file system of this machine: it is opened, written, named and closed; and with -p it is
+    given its time, as its mode it has from the start."""
     tree = tmp_path / "tree"
     tree.mkdir()
     for number in range(50):
         (tree / str(number)).write_text("few bytes")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         strace = ["strace", "-f", "-c", "-o", tmp_path / "calls"]
-        subprocess.run([*strace, *ctl.argv("cp", "-r", f"vm:{tree}", f"{folder}/copy")], env=ctl.env, check=True)
+        subprocess.run([*strace, *ctl.argv("cp", "-r", *options, f"vm:{tree}", f"{folder}/copy")], env=ctl.env, check=True)
         assert len(os.listdir(f"{folder}/copy")) == 50
     counts = {fields[-1]: int(fields[3]) for line in (tmp_path / "calls").read_text().splitlines()
               if (fields := line.split()) and fields[0].replace(".", "").isdigit() and fields[-1] != "total"}
     assert counts["write"] in range(50, 60) and counts["linkat"] in range(50, 52)
-    assert counts["fcntl"] < 20
+    assert counts["fcntl"] < 20 and counts["fchmod"] < 10
+    assert counts.get("utimensat", 0) in (range(50, 60) if options else range(1))
     assert counts["openat"] < 80 and counts["close"] < 80

@@ -9,12 +9,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/xattr.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "ctl/copy/atomic_file_like.h"
@@ -172,6 +174,14 @@ atomic_file_is_local(int dir_fd)
 	return i < sizeof(magics) / sizeof(magics[0]);
 }
 
+bool
+atomic_file_keeps_modes(int dir_fd)
+{
+	return atomic_file_is_local(dir_fd) &&
+	       fgetxattr(dir_fd, XATTR_NAME_POSIX_ACL_DEFAULT, NULL, 0) < 0 &&
+	       (errno == ENODATA || errno == EOPNOTSUPP);
+}
+
 int
 atomic_file_open(struct atomic_file *ret, int dir_fd, const char *name, mode_t mode,
     enum atomic_file_there there)
@@ -219,11 +229,11 @@ atomic_file_skip(struct atomic_file *file, uint64_t len)
 }
 
 static int
-atomic_file_set(int fd, mode_t mode, const struct timespec *mtime)
+atomic_file_set(int fd, const mode_t *mode, const struct timespec *mtime)
 {
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
 
-	if (fchmod(fd, mode) < 0)
+	if (mode != NULL && fchmod(fd, *mode) < 0)
 		return -errno;
 	if (mtime == NULL)
 		return 0;
@@ -278,7 +288,7 @@ atomic_file_commit_into(struct atomic_file *file, const mode_t *mode, const stru
 	if (r == 0)
 		r = atomic_file_copy(file->fd, file->there_fd, size);
 	if (r == 0 && (mode != NULL || mtime != NULL))
-		r = atomic_file_set(file->there_fd, mode != NULL ? *mode : file->mode, mtime);
+		r = atomic_file_set(file->there_fd, mode != NULL ? mode : &file->mode, mtime);
 	return r < 0 ? r : fd_close_written(&file->there_fd);
 }
 
@@ -326,10 +336,11 @@ static int
 atomic_file_commit_replacing(
     struct atomic_file *file, const mode_t *mode, const struct timespec *mtime)
 {
-	int r = 0;
+	int r;
 
-	if (!file->has_mode || mode != NULL || mtime != NULL)
-		r = atomic_file_set(file->fd, mode != NULL ? *mode : file->mode, mtime);
+	if (mode == NULL && !file->has_mode)
+		mode = &file->mode;
+	r = atomic_file_set(file->fd, mode, mtime);
 	/* A file on another machine may say when it is closed that it could not be written. */
 	if (r == 0 && !file->is_local)
 		r = fd_flush(file->fd);

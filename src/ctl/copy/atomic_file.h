@@ -34,6 +34,7 @@ struct atomic_file {
 	bool has_mode;	 /* it was opened with MODE */
 	bool has_hole;	 /* at its end so far */
 	bool is_local;	 /* its file system is, as atomic_file_is_local() says of its directory */
+	bool keeps_mode; /* it may have its mode from the start: atomic_file_keeps_modes() */
 	bool is_special; /* a device, FIFO and the like: written to as it is */
 };
 
@@ -52,6 +53,10 @@ enum atomic_file_there {
 /* Whether the file system of DIR_FD is one that has nothing to say when a file is closed, because
  * all that is wrong with a write was told by that. Of those that are not known it is not said. */
 bool atomic_file_is_local(int dir_fd);
+
+/* Whether a new file of DIR_FD has the mode that it is opened with, less the umask: its file system
+ * is local, and it has no default ACL (acl(5)). */
+bool atomic_file_keeps_modes(int dir_fd);
 
 /* Begins to receive NAME of the directory DIR_FD, whose strings and descriptor are
  * borrowed until atomic_file_done(). A new file gets MODE; one that is there keeps its

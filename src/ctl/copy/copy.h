@@ -44,8 +44,9 @@ struct copy_dir {
 	char *here;    /* its path, for messages */
 	char *guest;   /* its path there */
 	bool is_new;   /* at the target: it holds nothing that we did not put there */
-	bool is_local; /* as atomic_file.h has it */
-	mode_t mode;   /* of the source */
+	bool is_local; /* as atomic_file.h has it; so: */
+	bool keeps_modes;
+	mode_t mode; /* of the source */
 	struct timespec mtime;
 	void (*finish)(struct copy *copy, struct copy_dir *dir);
 };

@@ -64,9 +64,10 @@ int
 copy_out_commit(struct copy *copy, struct atomic_file *file, const struct copy_out_like *like)
 {
 	mode_t mode = copy_mode(copy, like->mode) & COPY_OUT_BITS;
+	bool has_mode = file->has_mode && file->keeps_mode && (mode & copy->umask) == 0;
 
 	return atomic_file_commit(
-	    file, copy->preserve ? &mode : NULL, copy->preserve ? &like->mtime : NULL);
+	    file, copy->preserve && !has_mode ? &mode : NULL, copy->preserve ? &like->mtime : NULL);
 }
 
 void
@@ -145,6 +146,7 @@ copy_out_enter(
 	copy_out_set_like(*ret, like, is_new);
 	/* What was there may be of another file system. */
 	(*ret)->is_local = is_new ? dir->is_local : atomic_file_is_local((*ret)->fd);
+	(*ret)->keeps_modes = is_new ? dir->keeps_modes : atomic_file_keeps_modes((*ret)->fd);
 	return 0;
 }
 
@@ -162,5 +164,6 @@ copy_out_enter_top(
 		return -ENOMEM;
 	copy_out_set_like(*ret, like, is_new);
 	(*ret)->is_local = atomic_file_is_local((*ret)->fd);
+	(*ret)->keeps_modes = atomic_file_keeps_modes((*ret)->fd);
 	return 0;
 }

@@ -197,6 +197,7 @@ copy_out_tree_make_file(struct copy_out_tree *tree, const char *name)
 	r = copy_out_open(tree->copy, &tree->file, tree->dir->fd, tree->name, &tree->like,
 	    is_new ? ATOMIC_FILE_NONE : ATOMIC_FILE_REGULAR);
 	tree->file.is_local = tree->dir->is_local;
+	tree->file.keeps_mode = tree->dir->keeps_modes;
 	tree->is_receiving = r == 0;
 	if (r < 0)
 		atomic_file_done(&tree->file);
