@@ -249,7 +249,8 @@ def _(t):
 def _(t):
     victims = t.agent.worker_pids()
     with Fault(victims, "sendmsg", STANDS, 3):
-        sh(t, "exit 7", {"stdin": ""})
+        # It ends once its input has: what nobody has read would make of the close a reset.
+        sh(t, "cat; exit 7", {"stdin": ""})
         t.send(codec.EOF)
         t.next(codec.EXIT)
         kill_hard(*victims)
