@@ -38,20 +38,32 @@ journal_has_name(const struct journal_record *record, const char *name)
 	       strncmp(record->name, name, sizeof(record->name)) == 0;
 }
 
-/* Whether it may be given up: a host has all of it, and nobody is reading it. */
+/* Whether it may be given up: it is forgotten, or a host has all of it, and nobody is reading it.
+ */
 static bool
 journal_is_done_with(const struct scoreboard *board, uint32_t index)
 {
 	const struct journal_record *record = &board->journals.records[index];
 	uint64_t word = atomic_load(&record->state);
+	uint32_t state = (uint32_t)word;
 	const struct journal journal = {
 		.index = index,
 		.generation = (uint32_t)(word >> JOURNAL_GENERATION_SHIFT),
 		.session = atomic_load(&record->session),
 	};
 
-	return ((uint32_t)word == JOURNAL_ENDED || (uint32_t)word == JOURNAL_LOST) &&
-	       atomic_load(&record->fetched) != 0 && attachment_count(board, &journal) == 0;
+	if (state != JOURNAL_FORGOTTEN && ((state != JOURNAL_ENDED && state != JOURNAL_LOST) ||
+					      atomic_load(&record->fetched) == 0))
+		return false;
+	return attachment_count(board, &journal) == 0;
+}
+
+/* Which goes first of those that may be given up: what is forgotten is on its way to be free
+ * (the supervisor sees to it), and after that the oldest. */
+static uint64_t
+journal_order(const struct journal_record *record)
+{
+	return journal_state(record) == JOURNAL_FORGOTTEN ? 0 : atomic_load(&record->ending);
 }
 
 /* Looks at all records. Returns 0, or -EEXIST with *RET_REFUSAL. */
@@ -80,7 +92,7 @@ journal_survey(struct journal_claim *claim, struct journal_refusal *ret_refusal)
 		    journal_memory(buffer < JOURNAL_BUFFER_MAX ? buffer : JOURNAL_BUFFER_MAX);
 		if (journal_is_done_with(claim->board, i) &&
 		    (claim->old == JOURNAL_COUNT ||
-			atomic_load(&record->ending) < atomic_load(&records[claim->old].ending)))
+			journal_order(record) < journal_order(&records[claim->old])))
 			claim->old = i;
 	}
 	return 0;

@@ -145,6 +145,25 @@ test_where_none_is_free_the_oldest_that_was_fetched_and_is_not_read_is_given_up(
 	assert_true(journal_is_running(&journals[JOURNAL_COUNT - 1]));
 }
 
+/* The supervisor, which frees it, may not have come to it. */
+static void
+test_what_was_forgotten_makes_room_at_once_unless_it_is_read(void **state)
+{
+	struct journal journals[JOURNAL_COUNT];
+	struct journal journal;
+
+	(void)state;
+	fill(journals);
+	journal_set_fetched(&journals[1]);
+	assert_int_equal(journal_forget(board, &journals[4]), 0);
+	assert_int_equal(journal_forget(board, &journals[7]), 0);
+	attachment_begin(board, 3, &journals[4], 0, false);
+	assert_int_equal(claim(100, NAME, &journal), 0);
+	assert_int_equal(journal.index, journals[7].index);
+	assert_true(journal_is_there(&journals[4]));
+	assert_true(journal_is_there(&journals[1]));
+}
+
 static void
 test_all_together_hold_no_more_than_they_may(void **state)
 {
@@ -352,6 +371,7 @@ main(void)
 		TEST(test_a_session_is_found_by_name_and_by_number_until_it_is_forgotten),
 		TEST(
 		    test_where_none_is_free_the_oldest_that_was_fetched_and_is_not_read_is_given_up),
+		TEST(test_what_was_forgotten_makes_room_at_once_unless_it_is_read),
 		TEST(test_all_together_hold_no_more_than_they_may),
 		TEST(test_two_starts_by_one_name_run_once),
 		TEST(test_a_claimer_that_died_holds_nobody_up),
