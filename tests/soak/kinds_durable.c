@@ -50,16 +50,41 @@ durable_fetch(struct visitor *visitor, const char *name, size_t len)
 	return visitor_complain(visitor, "session '%s' can't be come back to", name);
 }
 
+/* Until it is forgotten: whatever is left is one less of those that the agent keeps. */
 static enum outcome
 durable_forget(struct visitor *visitor, const char *name)
 {
-	enum outcome outcome;
+	enum outcome worst = OUTCOME_WELL;
 
-	if (!visitor_open(visitor, VMM_GUEST_EXEC_PORT, &outcome))
-		return outcome;
+	for (int i = 0; i < DURABLE_TRIES; i++) {
+		enum outcome outcome;
+
+		if (visitor_open(visitor, VMM_GUEST_EXEC_PORT, &outcome)) {
+			(void)talk_say(&visitor->talk, VMM_GUEST_FORGET, "{\"name\":\"%s\"}", name);
+			talk_finish(&visitor->talk, &visitor->answer);
+			/* A worker that was lost may have done it. */
+			if (i > 0 && visitor->answer.has_exit &&
+			    visitor->answer.code == VMM_GUEST_EXIT_NOT_MADE)
+				return worst;
+			outcome = visitor_judge_control(visitor, 0);
+		}
+		worst = outcome > worst ? outcome : worst;
+		if (outcome != OUTCOME_TOLD && outcome != OUTCOME_TURNED_AWAY)
+			break;
+	}
+	return worst;
+}
+
+/* The same of a session that there may be, though its host was not told. */
+static void
+durable_drop(struct visitor *visitor, const char *name)
+{
+	enum outcome ignored;
+
+	if (!visitor_open(visitor, VMM_GUEST_EXEC_PORT, &ignored))
+		return;
 	(void)talk_say(&visitor->talk, VMM_GUEST_FORGET, "{\"name\":\"%s\"}", name);
 	talk_finish(&visitor->talk, &visitor->answer);
-	return visitor_judge_control(visitor, 0);
 }
 
 /* Begins the session, whose host STAYS for all of it, or leaves when it has begun. Returns
@@ -94,8 +119,11 @@ durable_visit(struct visitor *visitor, bool stays)
 
 	(void)snprintf(
 	    name, sizeof(name), "%u-%u", visitor->number, visitor_draw(visitor, UINT32_MAX));
-	if (!durable_begin(visitor, name, len, stays, &outcome))
+	if (!durable_begin(visitor, name, len, stays, &outcome)) {
+		if (outcome < OUTCOME_UNANSWERED)
+			durable_drop(visitor, name);
 		return outcome;
+	}
 	outcome = durable_fetch(visitor, name, len);
 	if (outcome >= OUTCOME_UNANSWERED)
 		return outcome;
