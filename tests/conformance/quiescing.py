@@ -35,6 +35,10 @@ class Quiesce:
         self._send()
         wait_until(lambda: self.agent.status().get("quiesce", {}).get("phase") == "resting", message="it has begun")
 
+    def _has_begun(self):
+        phase = self.agent.status().get("quiesce", {}).get("phase", "asked")
+        return self.conn.wait_readable(0) or phase != "asked"
+
     def _send(self):
         self.conn = self.agent.connect()
         self.conn.send(codec.QUIESCE, json.dumps(self.order).encode())
@@ -43,6 +47,9 @@ class Quiesce:
         """Asks for it, if that is not done, and returns what is answered, a STATUS."""
         if self.conn is None:
             self._send()
+            # Or what is under way might be over before all are told, on a busy machine.
+            if self.conns:
+                wait_until(self._has_begun, message="it has begun")
         while not self.conn.wait_readable(0):
             self._take_in(TIMEOUT)
         self.quiesced = self.conn.expect(codec.STATUS).json()

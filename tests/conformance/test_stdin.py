@@ -78,11 +78,13 @@ def test_frames_of_any_length_in_one_stream_reach_the_program_in_order(agent, ho
     assert result.stdout.split()[0].decode() == hashlib.sha256(b"".join(parts)).hexdigest() and result.code == 0
 
 
-def test_a_program_that_closes_its_input_is_not_disturbed_by_more(agent):
-    conn = agent.start(["sh", "-c", "exec <&-; echo closed; sleep 0.5; echo done; exit 6"])
+def test_a_program_that_closes_its_input_is_not_disturbed_by_more(agent, tmp_path):
+    script = "exec <&-; echo closed; until test -e %s; do sleep 0.05; done; echo done; exit 6"
+    conn = agent.start(["sh", "-c", script % (tmp_path / "end")])
     conn.read_output(b"closed\n")
     data = codec.encode(codec.STDIN, b"i" * MIB) * 8
     assert conn.send_reading(data) == len(data), "the rest was not taken"
+    (tmp_path / "end").touch()
     result = conn.result()
     assert result.stdout == b"closed\ndone\n" and result.code == 6
 

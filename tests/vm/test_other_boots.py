@@ -105,16 +105,17 @@ def test_agent_goes_on_where_a_workload_has_unmounted_proc(boot):
 
 # A user's processes open seven terminals of $1 each, then one each, until there are no more.
 TAKE = """exec 2>/dev/null
-settle() {
-	last=
-	until [ "$last" = "$(cat /proc/sys/kernel/pty/nr)" ]; do last=$(cat /proc/sys/kernel/pty/nr); sleep 2; done
+tried() {
+	echo x >>$tries
+	trap - EXIT
 }
+tries=$(mktemp)
 for i in $(seq 300); do
-	(exec 3<>$1 4<>$1 5<>$1 6<>$1 7<>$1 8<>$1 9<>$1; exec sleep 4713) &
+	(trap tried EXIT; exec 3<>$1 4<>$1 5<>$1 6<>$1 7<>$1 8<>$1 9<>$1; tried; exec sleep 4713) &
 done
-settle
-for i in $(seq 10); do (exec 3<>$1; exec sleep 4713) & done
-settle
+until [ $(wc -l <$tries) = 300 ]; do sleep 0.5; done
+for i in $(seq 10); do (trap tried EXIT; exec 3<>$1; tried; exec sleep 4713) & done
+until [ $(wc -l <$tries) = 310 ]; do sleep 0.5; done
 if (exec 3<>$1); then echo some are left; else echo all are taken; fi
 wait"""
 TAKE_OWN = "mount -t devpts -o newinstance,ptmxmode=0666 none /mnt && exec sh /take /mnt/ptmx"
