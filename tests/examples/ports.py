@@ -68,7 +68,7 @@ def build_rust(folder, out):
 
 
 def build_javascript(folder, _):
-    for name in ("guest.js", "drive.js", "first.js"):
+    for name in ("guest.js", "wire.js", "drive.js", "first.js"):
         call(["node", "--check", name], folder)
     return ["node", f"{folder}/drive.js"], ["node", f"{folder}/first.js"]
 

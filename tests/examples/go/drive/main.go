@@ -194,16 +194,18 @@ func (o *outcome) explain(err error) {
 	if err == nil {
 		return
 	}
-	said := &vmmguest.Error{Text: err.Error()}
-	isSaid := errors.As(err, &said)
-	o.Code, o.Text = said.Code, said.Text
+	var said *vmmguest.Error
+	var ofFile *vmmguest.FileError
+	o.Text = err.Error()
+	if errors.As(err, &said) {
+		o.Code, o.Text, o.Failure = said.Code, said.Text, "refused"
+	} else if errors.As(err, &ofFile) {
+		o.Text, o.Failure = ofFile.Text, "file"
+	}
 	switch {
 	case errors.Is(err, vmmguest.ErrBusy):
 		o.Failure = "busy"
-	case isSaid && said.Code == 0:
-		o.Failure = "file"
-	case isSaid:
-		o.Failure = "refused"
+	case o.Failure != "":
 	case errors.Is(err, vmmguest.ErrLost):
 		o.Failure = "lost"
 	case errors.Is(err, vmmguest.ErrProtocol):
