@@ -137,6 +137,25 @@ def test_all_of_a_tree_is_told_as_it_is(agent, garden):
     assert came.order[0] == b""
 
 
+def in_the_order_of(directory, path=b""):
+    """The paths below DIRECTORY, each before what is in it, as readdir(3) has them."""
+    yield path
+    for entry in os.scandir(directory):
+        below = os.path.join(path, os.fsencode(entry.name))
+        if entry.is_dir(follow_symlinks=False):
+            yield from in_the_order_of(entry.path, below)
+        else:
+            yield below
+
+
+def test_what_is_in_a_directory_comes_behind_it_in_its_own_order(agent, garden):
+    for number in range(30):
+        (garden / "a/b" / ("%d" % (number * 7 % 30))).touch()
+        (garden / ("%d" % (number * 11 % 30))).mkdir()
+        (garden / ("%d/in" % (number * 11 % 30))).touch()
+    assert tree(agent, garden).order == list(in_the_order_of(garden))
+
+
 @pytest.mark.parametrize("name,kind", [("a/f", "file"), ("empty", "file"), ("fifo", "other"), ("link", "symlink"),
                                        ("dangling", "symlink"), ("a/b/c", "dir")])
 def test_what_is_not_a_full_directory_is_one_entry(agent, garden, name, kind):
