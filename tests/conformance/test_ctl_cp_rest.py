@@ -235,6 +235,22 @@ def test_a_keeps_files_with_several_names_one(ctl, sides):
     assert sorted(os.listdir(here + "/t")) == ["d", "other", "two"]
 
 
+def test_a_keeps_symbolic_links_with_several_names_one(ctl, sides):
+    there, here = sides
+    os.makedirs(there + "/t/d")
+    os.symlink("nowhere", there + "/t/d/one")
+    os.link(there + "/t/d/one", there + "/t/two", follow_symlinks=False)
+    os.symlink("nowhere", there + "/t/other")
+    for _ in range(2):              # into a new directory, and into one that is there
+        ctl.ok("cp", "-a", "vm:" + there + "/t/.", here + "/t")
+        assert os.path.samestat(os.lstat(here + "/t/d/one"), os.lstat(here + "/t/two"))
+        assert os.readlink(here + "/t/two") == "nowhere" and os.lstat(here + "/t/other").st_nlink == 1
+        shutil.rmtree(here + "/t")
+        ctl.ok("cp", "-r", "vm:" + there + "/t", here + "/t")
+        assert os.lstat(here + "/t/two").st_nlink == 1
+    assert sorted(os.listdir(here + "/t")) == ["d", "other", "two"]
+
+
 @pytest.mark.parametrize("address", ["unix:/run/vm/none.vsock", "vsock:3"])
 def test_an_address_behind_a_is_told_where_it_goes(ctl, sides, address):
     for args in ((sides[1], "vm:/x"), ("vm:/x", sides[1])):

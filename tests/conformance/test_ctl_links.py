@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""vmm-guest-ctl cp -a of files with several names, into the guest."""
+"""vmm-guest-ctl cp -a of files and symbolic links with several names, into the guest."""
 
 import os
 
@@ -22,6 +22,9 @@ def sides(tmp_path):
         os.link(here / ("f%d" % i), here / ("d/e/h%d" % i))
     (here / "single").write_bytes(b"one")
     os.link(here / "single", tmp_path / "outside")
+    for i in range(10):
+        os.symlink("nowhere%d" % i, here / ("s%d" % i))
+        os.link(here / ("s%d" % i), here / ("d/t%d" % i), follow_symlinks=False)
     os.utime(here / "d", (5, 5))
     return str(here), str(there)
 
@@ -33,6 +36,9 @@ def assert_linked(there):
         with open(names[1], "rb") as f:
             assert f.read() == b"%d" % i * 1000
     assert os.stat(there + "/single").st_nlink == 1
+    for i in range(10):
+        assert os.path.samestat(os.lstat("%s/s%d" % (there, i)), os.lstat("%s/d/t%d" % (there, i)))
+        assert os.readlink("%s/d/t%d" % (there, i)) == "nowhere%d" % i
 
 
 @pytest.mark.parametrize("workers", [4, 16], ids=["a connection each", "ahead"])
@@ -49,13 +55,20 @@ def test_names_of_one_file_stay_that_with_a(start_agent, sides, workers):
 def test_without_a_each_name_is_a_file(agent, sides):
     here, there = sides
     Ctl(agent.path).ok("cp", "-rp", here, "vm:%s/t" % there)
-    assert os.stat(there + "/t/f0").st_nlink == 1
+    assert os.stat(there + "/t/f0").st_nlink == os.lstat(there + "/t/s0").st_nlink == 1
 
 
 def test_names_that_are_given_stay_one_file_too(agent, sides):
     here, there = sides
     Ctl(agent.path).ok("cp", "-a", here + "/f0", here + "/d/g0", here + "/f1", "vm:%s/" % there)
     assert os.path.samefile(there + "/f0", there + "/g0") and os.stat(there + "/f1").st_nlink == 1
+
+
+def test_symbolic_links_that_are_given_stay_one_too(agent, sides):
+    here, there = sides
+    Ctl(agent.path).ok("cp", "-a", here + "/s0", here + "/d/t0", here + "/s1", "vm:%s/" % there)
+    assert os.path.samestat(os.lstat(there + "/s0"), os.lstat(there + "/t0"))
+    assert os.readlink(there + "/t0") == "nowhere0" and os.lstat(there + "/s1").st_nlink == 1
 
 
 def test_what_can_not_be_linked_is_copied(start_agent, monkeypatch, tmp_path, sides):
@@ -69,6 +82,7 @@ def test_what_can_not_be_linked_is_copied(start_agent, monkeypatch, tmp_path, si
         with open(inside(agent, "%s/t/f%d" % (there, i)), "rb") as f, \
                 open(inside(agent, "%s/t/d/g%d" % (there, i)), "rb") as g:
             assert f.read() == g.read() == b"%d" % i * 1000
+    assert os.readlink(inside(agent, there + "/t/s0")) == os.readlink(inside(agent, there + "/t/d/t0")) == "nowhere0"
 
 
 def test_where_the_first_name_fails_the_others_are_copied(agent, sides):
@@ -107,3 +121,4 @@ def test_an_agent_that_knows_no_links_gets_each_name_as_a_file(sides, features):
     with FakeAgent(script) as fake:
         Ctl(fake.path).ok("cp", "-a", sides[0], "vm:/x")
     assert codec.FILE_LINK_REQ not in asked and asked.count(codec.FILE_WRITE_REQ) == 121
+    assert asked.count(codec.FILE_SYMLINK_REQ) == 20

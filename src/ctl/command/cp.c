@@ -40,8 +40,8 @@ static const struct options_row cp_options[] = {
 	    "keep modes and times of modification; without it new files get the source's "
 	    "permissions less our umask, and files that were there keep their own"),
 	OPTIONS_CALL("archive", 'a', NULL, cp_take_archive, NULL, NULL,
-	    "-rp, and links stay links: a symbolic one that is named is not followed, and files "
-	    "with several names stay one"),
+	    "-rp, and links stay links: a symbolic one that is named is not followed, and what has "
+	    "several names stays one"),
 	OPTIONS_FLAG("verbose", 'v', &cp_main.verbose, "say each file that was copied"),
 	OPTIONS_FLAG(
 	    "quiet", 'q', &cp_main.quiet, "no progress line (there is none but on a terminal)"),

@@ -30,9 +30,10 @@ copy_in_look(
 	return r;
 }
 
-/* The link itself, which -a copies as it is. */
+/* The link SOURCE itself, which -a copies as it is. */
 static int
-copy_in_link(struct copy *copy, const char *source, const char *target, struct client_error *error)
+copy_in_send_named_link(
+    struct copy *copy, const char *source, const char *target, struct client_error *error)
 {
 	char text[PATH_MAX] = "";
 	struct file_request request = { .path = target, .target = text, .user = copy->user };
@@ -42,11 +43,7 @@ copy_in_link(struct copy *copy, const char *source, const char *target, struct c
 		client_fail(error, "can't read %s: %s", source, strerror(-r));
 		return r;
 	}
-	copy->progress.files_total++;
-	r = copy_in_ask(copy, VMM_GUEST_FILE_SYMLINK_REQ, &request, error);
-	if (r == 0)
-		copy_tell(copy, source, target);
-	return r;
+	return copy_in_ask(copy, VMM_GUEST_FILE_SYMLINK_REQ, &request, error);
 }
 
 /* Sends one file that was named on the command line, by FD. */
@@ -90,22 +87,24 @@ copy_in_name_named(
 	return copy_is_impossible(r) ? 1 : r;
 }
 
-/* One file that was named on the command line, by FD. */
+/* One file that was named on the command line, by FD; or the link SOURCE. */
 static int
 copy_in_file(struct copy *copy, int fd, const char *source, const char *target,
     const struct stat *st, struct client_error *error)
 {
 	struct copy_link *link = NULL;
+	bool is_link = S_ISLNK(st->st_mode);
 	bool is_first = false;
 	int r = 1;
 
 	copy->progress.files_total++;
-	if (copy_links_are_kept(copy) && S_ISREG(st->st_mode) && st->st_nlink > 1)
+	if (copy_links_are_kept(copy) && (S_ISREG(st->st_mode) || is_link) && st->st_nlink > 1)
 		link = copy_link_find(copy, st, target, &is_first);
 	if (link != NULL && !is_first)
 		r = copy_in_name_named(copy, link, target, error);
 	if (r == 1)
-		r = copy_in_send_named(copy, fd, source, target, st, error);
+		r = is_link ? copy_in_send_named_link(copy, source, target, error)
+			    : copy_in_send_named(copy, fd, source, target, st, error);
 	if (is_first)
 		copy_link_settle(copy, link, r);
 	copy->progress.files++;
@@ -142,14 +141,15 @@ copy_in(struct copy *copy, const char *source, const char *target)
 	struct stat st;
 	bool is_link =
 	    copy->keeps_links && !is_stdin && lstat(source, &st) == 0 && S_ISLNK(st.st_mode);
-	int CLEANUP_FD fd =
-	    is_stdin || is_link ? dup(STDIN_FILENO) : open(source, O_RDONLY | O_CLOEXEC);
-	int r = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
+	int CLEANUP_FD fd = -1;
+	int r = 0;
 
+	if (!is_link) {
+		fd = is_stdin ? dup(STDIN_FILENO) : open(source, O_RDONLY | O_CLOEXEC);
+		r = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
+	}
 	if (r < 0) {
 		client_fail(&error, "can't read %s: %s", source, strerror(-r));
-	} else if (is_link) {
-		r = copy_in_link(copy, source, target, &error);
 	} else if (!S_ISDIR(st.st_mode)) {
 		r = copy_in_file(
 		    copy, fd, is_stdin ? "standard input" : source, target, &st, &error);

@@ -1,6 +1,7 @@
 /*
- * copy_in_links: files of this machine that have more names than one, by their number. The name
- * that comes first is copied; what comes later is linked to it, once that has gone well.
+ * copy_in_links: files and symbolic links of this machine that have more names than one, by their
+ * number. The name that comes first is copied; what comes later is linked to it, once that has
+ * gone well.
  *
  * SPDX-License-Identifier: MIT
  */

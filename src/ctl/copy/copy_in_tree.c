@@ -74,8 +74,8 @@ copy_in_tree_find(const struct file_listing *there, const char *name)
 	    name, there->entries, there->count, sizeof(*there->entries), copy_in_tree_compare);
 }
 
-/* Where JOB, a regular file of DIR, is one of several names, has it be the first of them or be
- * linked to that. What can't be found out has it copied. */
+/* Where JOB, a file or symbolic link of DIR, is one of several names, has it be the first of them
+ * or be linked to that. What can't be found out has it copied. */
 static void
 copy_in_tree_name(struct copy *copy, const struct copy_dir *dir, struct copy_job *job)
 {
@@ -91,8 +91,8 @@ copy_in_tree_name(struct copy *copy, const struct copy_dir *dir, struct copy_job
 	free(path);
 	if (job->link == NULL || job->is_first)
 		return;
+	job->otherwise = job->run;
 	job->run = copy_in_send_name;
-	job->otherwise = copy_in_send_file;
 }
 
 /* What ENTRY is, as stat(2) says it. Its size is asked for only where somebody looks on;
@@ -138,6 +138,7 @@ copy_in_tree_entry(struct copy *copy, struct copy_dir *dir, struct copy_pending 
 		r = copy_pending_add(copy, pending, &child);
 	} else if (S_ISLNK(type)) {
 		job.run = copy_in_send_link;
+		copy_in_tree_name(copy, dir, &job);
 		r = copy_put(copy, dir, &job);
 	} else {
 		client_fail(&error, "%s/%s is left out: it is not a file, directory or link",

@@ -154,8 +154,8 @@ copy_out_tree_drop(struct copy_out_tree *tree)
 /* These make an entry by its NAME in the directory that is open. They return 0 or -errno, -EEXIST
  * also where the directory is new: then it has come before. */
 
-/* With -a a file that has come by another name gets this one too. Where that can't be, it is
- * received again. */
+/* With -a a file or symbolic link that has come by another name gets this one too. Where that
+ * can't be, it is received or made again. */
 static bool
 copy_out_tree_make_linked(struct copy_out_tree *tree, const char *name)
 {
@@ -174,7 +174,6 @@ copy_out_tree_make_linked(struct copy_out_tree *tree, const char *name)
 	}
 	if (atomic_file_hard_link(tree->top->fd, first, tree->dir->fd, name) < 0)
 		return false;
-	tree->copy->progress.files++;
 	copy_tell_of(tree->copy, tree->dir, name);
 	return true;
 }
@@ -187,8 +186,10 @@ copy_out_tree_make_file(struct copy_out_tree *tree, const char *name)
 	int r;
 
 	tree->copy->progress.files_total++;
-	if (copy_out_tree_make_linked(tree, name))
+	if (copy_out_tree_make_linked(tree, name)) {
+		tree->copy->progress.files++;
 		return 0;
+	}
 	tree->copy->progress.bytes_total += entry->size;
 	if (strlcpy(tree->name, name, sizeof(tree->name)) >= sizeof(tree->name))
 		return -ENAMETOOLONG;
@@ -219,13 +220,17 @@ static int
 copy_out_tree_make_link(struct copy_out_tree *tree, const char *name)
 {
 	const char *target = tree->item->entry.entry.symlink_target;
+	int r;
 
-	int r = tree->dir->is_new ? io_result(symlinkat(target, tree->dir->fd, name))
-				  : atomic_file_link(tree->dir->fd, name, target);
-
-	if (r == 0)
-		copy_tell_of(tree->copy, tree->dir, name);
-	return r;
+	if (copy_out_tree_make_linked(tree, name))
+		return 0;
+	r = tree->dir->is_new ? io_result(symlinkat(target, tree->dir->fd, name))
+			      : atomic_file_link(tree->dir->fd, name, target);
+	if (r < 0)
+		return r;
+	copy_tell_of(tree->copy, tree->dir, name);
+	copy_out_links_add(&tree->links, tree->dev, tree->ino, tree->path);
+	return 0;
 }
 
 static int
