@@ -89,6 +89,19 @@ def test_a_dot_at_the_end_is_not_shown(ctl, sides):
     assert done.code == 1 and "vm:/xxx" in done.text and "/." not in done.text, done
 
 
+@pytest.mark.parametrize("end", ["", "/", "/.", "//"])
+def test_a_slash_at_the_end_is_not_shown_twice(ctl, sides, end):
+    there, here = sides
+    os.makedirs(here + "/t")
+    os.mkfifo(here + "/t/fifo")
+    os.makedirs(there + "/u")
+    os.mkfifo(there + "/u/fifo")
+    done = ctl.run("cp", "-r", here + "/t" + end, "vm:" + there + "/t")
+    assert done.code == 1 and ": %s/t/fifo is left out" % here in done.text, done
+    done = ctl.run("cp", "-r", "vm:" + there + "/u" + end, here + "/u")
+    assert done.code == 1 and ": vm:%s/u/fifo is left out" % there in done.text, done
+
+
 def test_the_limit_of_an_upload_is_said_in_mib_with_its_option():
     def script(peer):
         frame = peer.recv()
@@ -216,6 +229,19 @@ def test_a_keeps_modes_times_and_links_that_were_named(ctl, sides):
     assert os.readlink(here + "/back/l") == "f"
     ctl.ok("cp", "vm:" + there + "/l", here + "/plain")
     assert not os.path.islink(here + "/plain")
+
+
+@pytest.mark.parametrize("end", ["/", "/."])
+def test_a_link_with_a_slash_or_dot_behind_it_is_the_directory_for_a_too(ctl, sides, end):
+    there, here = sides
+    for side in there, here:
+        os.makedirs(side + "/d")
+        write(side + "/d/f", b"x")
+        os.symlink("d", side + "/l")
+    ctl.ok("cp", "-a", here + "/l" + end, "vm:" + there + "/new")
+    ctl.ok("cp", "-a", "vm:" + there + "/l" + end, here + "/new")
+    for side in there, here:
+        assert not os.path.islink(side + "/new") and read(side + "/new/f") == b"x"
 
 
 def test_a_keeps_files_with_several_names_one(ctl, sides):

@@ -119,17 +119,14 @@ cp_tick(void)
 	progress_add(&cp_main.progress, 0);
 }
 
-/* "x/." is called "x" in what is said. */
+/* "x/." is called "x/" in what is said, and is the same. */
 static void
 cp_trim(char *path)
 {
 	size_t len = strlen(path);
 
-	while (len > 2 && strcmp(path + len - 2, "/.") == 0) {
-		for (len--; len > 1 && path[len - 1] == '/'; len--)
-			;
-		path[len] = '\0';
-	}
+	while (len > 1 && path[len - 2] == '/' && (path[len - 1] == '.' || path[len - 1] == '/'))
+		path[--len] = '\0';
 }
 
 /* Copies each source under the name it is to have. */

@@ -53,12 +53,20 @@ copy_complain(struct copy *copy, int r, const struct client_error *error)
 		progress_complain(&copy->progress, error->text);
 }
 
+const char *
+copy_slash(const char *directory)
+{
+	size_t len = strlen(directory);
+
+	return len > 0 && directory[len - 1] == '/' ? "" : "/";
+}
+
 void
 copy_complain_of(struct copy *copy, const struct copy_dir *dir, const char *name, int r)
 {
 	struct client_error error;
 
-	client_fail(&error, "%s/%s: %s", dir->here, name,
+	client_fail(&error, "%s%s%s: %s", dir->here, copy_slash(dir->here), name,
 	    r == -EOVERFLOW ? "too many directories to keep in mind" : strerror(-r));
 	copy_complain(copy, r, &error);
 }

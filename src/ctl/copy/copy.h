@@ -124,7 +124,10 @@ void copy_init(struct copy *copy);
 /* Says what went wrong, and that the whole has failed; nothing for -ECANCELED. */
 void copy_complain(struct copy *copy, int r, const struct client_error *error);
 
-/* The same of NAME in DIR, for -errno R. */
+/* What goes between DIRECTORY and a name in it, where that is said. */
+const char *copy_slash(const char *directory);
+
+/* copy_complain() of NAME in DIR, for -errno R. */
 void copy_complain_of(struct copy *copy, const struct copy_dir *dir, const char *name, int r);
 
 /* Says that HERE and GUEST are the same now, if that is wanted; the second of NAME in DIR. */

@@ -130,7 +130,8 @@ copy_in_send_link(struct copy *copy, const struct copy_job *job, struct client_e
 	if (path == NULL)
 		r = -ENOMEM;
 	if (r < 0) {
-		client_fail(error, "%s/%s: %s", job->dir->here, job->name, strerror(-r));
+		client_fail(error, "%s%s%s: %s", job->dir->here, copy_slash(job->dir->here),
+		    job->name, strerror(-r));
 	} else if (job->ahead != NULL) {
 		r = copy_ahead_put(job->ahead, VMM_GUEST_FILE_SYMLINK_REQ, &request, error);
 	} else {

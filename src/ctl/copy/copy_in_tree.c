@@ -141,8 +141,8 @@ copy_in_tree_entry(struct copy *copy, struct copy_dir *dir, struct copy_pending 
 		copy_in_tree_name(copy, dir, &job);
 		r = copy_put(copy, dir, &job);
 	} else {
-		client_fail(&error, "%s/%s is left out: it is not a file, directory or link",
-		    dir->here, name);
+		client_fail(&error, "%s%s%s is left out: it is not a file, directory or link",
+		    dir->here, copy_slash(dir->here), name);
 		copy_complain(copy, 0, &error);
 		return 0;
 	}

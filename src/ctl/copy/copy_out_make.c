@@ -84,8 +84,8 @@ copy_out_leave_out(struct copy *copy, const struct copy_dir *dir, const char *na
 {
 	struct client_error error;
 
-	client_fail(
-	    &error, "vm:%s/%s is left out: it is not a file, directory or link", dir->guest, name);
+	client_fail(&error, "vm:%s%s%s is left out: it is not a file, directory or link",
+	    dir->guest, copy_slash(dir->guest), name);
 	copy_complain(copy, 0, &error);
 }
 
