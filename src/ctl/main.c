@@ -64,8 +64,8 @@ main_take_wait(const struct options_row *row, char *text)
 static const struct options_row main_options[] = {
 	OPTIONS_TEXT("address", 'a', "ADDRESS", &main_address,
 	    "where the agent is (default: $VMM_GUEST_ADDR):\n"
-	    "  unix:PATH  the Unix socket of the VM's vsock device\n"
-	    "             (Firecracker, Cloud Hypervisor); PATH alone will do\n"
+	    "  unix:PATH  or PATH, the Unix socket of the VM's vsock\n"
+	    "             device (Firecracker, Cloud Hypervisor)\n"
 	    "  vsock:CID  the VM's context id (QEMU)"),
 	OPTIONS_CALL("wait", 0, "S", main_take_wait, &main_wait_ms, OPTIONS_OF_SECONDS,
 	    "give up where the agent has not begun to answer after S seconds, whatever the "

@@ -162,14 +162,14 @@ options_read(const struct options_row *rows, bool in_order, int argc, char **arg
 static int
 options_format_left(const struct options_row *row, char *text)
 {
-	bool is_operand = row->name == NULL && row->letter == 0;
-	bool is_apart = options_has_argument(row) == required_argument && !is_operand;
+	bool is_apart = options_has_argument(row) == required_argument &&
+			(row->name != NULL || row->letter != 0);
 	char letter[8] = "";
 
 	if (row->letter != 0)
 		(void)snprintf(
 		    letter, sizeof(letter), "-%c%s", row->letter, row->name != NULL ? ", " : "");
-	return snprintf(text, OPTIONS_LEFT_MAX, "%-*s%s%s%s%s", is_operand ? 0 : 4, letter,
+	return snprintf(text, OPTIONS_LEFT_MAX, "%-*s%s%s%s%s", row->name != NULL ? 4 : 0, letter,
 	    row->name != NULL ? "--" : "", row->name != NULL ? row->name : "", is_apart ? " " : "",
 	    row->argument != NULL ? row->argument : "");
 }

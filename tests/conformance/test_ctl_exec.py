@@ -433,6 +433,9 @@ def test_every_command_has_help_of_80_columns(ctl):
     for text in [listed] + [ctl.ok(name, "--help").decode() for name in names]:
         assert text.startswith("Usage: vmm-guest-ctl")
         assert [line for line in text.splitlines() if len(line) > 80] == []
+    table = re.search("(?s)unix:PATH.*?(?=\n +--wait)", listed)[0].splitlines()
+    assert len(table) == 3 and all(line.startswith(" " * 27) for line in table[1:]), table
+    assert "\n  -c COMMAND  " in ctl.ok("shell", "--help").decode()
 
 
 def test_a_trace_has_a_line_for_each_frame_and_changes_nothing_else(ctl):

@@ -143,6 +143,13 @@ def test_shell_is_the_users_login_shell_at_home(ctl):
         assert term.is_restored()
 
 
+def test_ps_says_of_a_shell_that_it_is_one(ctl):
+    with Terminal(ctl, "shell") as term:
+        wait_until(lambda: b"/bin/sh -c # login shell" in ctl.ok("ps"), message="the shell in ps")
+        term.type(b"exit\n")
+        term.wait()
+
+
 def test_shell_of_another_user_is_that_users(ctl):
     with Terminal(ctl, "shell", "-u", "sync") as term:
         assert term.wait() != 125               # /bin/sync -l: it is no shell, and it is run

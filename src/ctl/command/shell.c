@@ -14,8 +14,9 @@
 #include "ctl/status_text.h"
 
 /* The guest knows its users. SHELL is set where a user was given; HOME always; the
- * shell starts also where the home can't be entered. */
+ * shell starts also where the home can't be entered. What lists sessions shows the first words. */
 static const char shell_script[] =
+    "# login shell\n"
     "if [ -z \"$SHELL\" ] && [ -r /etc/passwd ]; then\n"
     "	me=$(id -u)\n"
     "	while IFS=: read -r name pass uid gid gecos home shell; do\n"
