@@ -49,7 +49,7 @@ program_report_format_end(const struct report_exited *exited, char *text, size_t
 		{ "timeout", "its time was up" },
 		{ "oom", "it was out of memory" },
 		{ "disconnected", "the host had gone" },
-		{ "shutdown", "the guest goes down" },
+		{ "shutdown", "the guest, or the agent in it, goes down" },
 		{ "abandoned", "nobody was attached for its time alone" },
 	};
 	char name[SIGNAL_NAME_MAX];

@@ -201,7 +201,7 @@ def test_what_an_older_agent_s_program_says_first_is_not_kept_back():
 
 
 @pytest.mark.parametrize("reason,words", [
-    ("timeout", "its time was up"), ("oom", "it was out of memory"), ("shutdown", "the guest goes down"),
+    ("timeout", "its time was up"), ("oom", "it was out of memory"), ("shutdown", "the guest, or the agent in it, goes down"),
     ("disconnected", "the host had gone"), ("abandoned", "nobody was attached for its time alone")])
 def test_why_a_program_ended_is_said_where_it_was_not_its_own_doing(reason, words):
     end = {"event": "exited", "code": 137, "signal": 9, "reason": reason, "wall_ms": 1, "user_ms": 1, "system_ms": 1,
