@@ -111,6 +111,12 @@ def test_bash_completes_paths_of_the_guest(ctl, tmp_path):
     assert by_bash(ctl, "vmm-guest-ctl cp here v") == {"vm:"}
 
 
+def test_bash_completes_the_address(ctl, tmp_path):
+    (tmp_path / "1.vsock").touch()
+    assert by_bash(ctl, "vmm-guest-ctl -a ") == {"unix:", "vsock:"}
+    assert by_bash(ctl, f"vmm-guest-ctl -a unix:{tmp_path}/1") == {f"{tmp_path}/1.vsock"}
+
+
 def test_bash_completes_nothing_where_there_is_no_agent(ctl):
     ctl.env["VMM_GUEST_ADDR"] = "unix:/nowhere"
     assert by_bash(ctl, "vmm-guest-ctl attach ") == by_bash(ctl, "vmm-guest-ctl cat /e") == set()
@@ -124,3 +130,5 @@ def test_zsh_completes_commands_options_sessions_and_paths(ctl, zsh, tmp_path):
     assert by_zsh(zsh, "vmm-guest-ctl attach nig") == "vmm-guest-ctl attach nightly-job "
     assert by_zsh(zsh, f"vmm-guest-ctl cat {tmp_path}/th") == f"vmm-guest-ctl cat {tmp_path}/thing"
     assert by_zsh(zsh, f"vmm-guest-ctl cp here vm:{tmp_path}/th") == f"vmm-guest-ctl cp here vm:{tmp_path}/thing"
+    for kind in "", "unix:":
+        assert by_zsh(zsh, f"vmm-guest-ctl -a {kind}{tmp_path}/th") == f"vmm-guest-ctl -a {kind}{tmp_path}/thing "

@@ -45,7 +45,12 @@ _vmm_guest_ctl_kind() {
 	*PATH* | *FROM* | DIR) _vmm_guest_ctl_paths "" "$cur" ;;
 	*SIGNAL*) mapfile -t COMPREPLY < <(compgen -W "TERM KILL INT HUP QUIT USR1 USR2 STOP CONT" -- "$cur") ;;
 	FILE | "[=FILE]") compopt -o default ;;
-	ADDRESS) mapfile -t COMPREPLY < <(compgen -W "unix: vsock:" -- "$cur") && compopt -o nospace ;;
+	ADDRESS)
+		case $cur in
+		unix:*) mapfile -t COMPREPLY < <(compgen -P unix: -f -- "${cur#unix:}") && compopt -o filenames ;;
+		*) mapfile -t COMPREPLY < <(compgen -W "unix: vsock:" -- "$cur") && compopt -o nospace -o default ;;
+		esac
+		;;
 	*COMMAND*) mapfile -t COMPREPLY < <(compgen -c -- "$cur") ;;
 	esac
 }
