@@ -5,6 +5,7 @@ import contextlib
 import os
 import pathlib
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -101,3 +102,25 @@ def test_demo_shell_is_one_in_the_guest_and_ends_with_it(start):
     said = read_until(master, "ended by itself")
     assert process.wait(120) == 0, said
     os.close(master)
+
+
+def test_bootstrap_demo_says_what_is_built_where_before_that_is_begun(tmp_path):
+    stand_in = '#!/bin/sh\n[ "${0##*/}" = dpkg-query ] && echo "is installed" || echo "ran ${0##*/}" >&2\n'
+    for name in ("configure", "tests/vm/kernel", "bin/autoreconf", "bin/make", "bin/dpkg-query"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(stand_in)
+        path.chmod(0o755)
+    (tmp_path / "configure").rename(tmp_path / "bin/made")
+    (tmp_path / "bin/autoreconf").write_text(f"#!/bin/sh\nexec cp {tmp_path}/bin/made {tmp_path}/configure\n")
+    (tmp_path / "tests/vm/demo").write_text("import sys\nprint('demo', *sys.argv[1:])\n")
+    shutil.copy(DEMO.parents[2] / "bootstrap", tmp_path)
+    done = subprocess.run(
+        [tmp_path / "bootstrap", "demo", "shell"], env=os.environ | {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == [
+        "bootstrap: making ./configure",
+        "bootstrap: building the agent and its client in build-demo", "ran configure", "ran make",
+        "demo build-demo shell",
+    ], done.stdout  # fmt: skip
