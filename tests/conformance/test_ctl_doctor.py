@@ -57,6 +57,7 @@ def test_each_check_is_made_of_a_real_agent_and_says_what_to_do(agent):
     for check in ("agent", "workers", "quiesce", "kernel", "clock", "processes", "memory"):
         assert by_check[check]["verdict"] != "unknown", by_check[check]
     assert by_check["agent"]["verdict"] == "ok" and by_check["clock"]["verdict"] == "ok"
+    assert re.search(r"^vmm-guest-agent \S+, up \d+ (ms|s)$", by_check["agent"]["seen"]), by_check["agent"]
     for one in found:
         assert one["seen"]
         assert bool(one["to_do"]) or one["verdict"] in ("ok", "unknown")

@@ -24,6 +24,13 @@ def silent(peer):
         pass
 
 
+def test_every_command_is_among_the_requests():
+    words = Ctl("/nowhere").ok("help", "--words").decode().splitlines()
+    commands = {line.split("\t")[0] for line in words if line.split("\t")[1] == ""}
+    # Its time is its own, below.
+    assert {args[0] for args in EVERY_REQUEST} == commands - {"wait-port"}
+
+
 @pytest.mark.parametrize("args", EVERY_REQUEST, ids=lambda args: " ".join(args))
 def test_wait_ends_every_request_that_is_not_answered(args):
     with FakeAgent(silent) as fake:
