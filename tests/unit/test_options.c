@@ -31,6 +31,7 @@ static const struct options_row rows[] = {
 	OPTIONS_VALUE("red", &colour, RED,
 	    "one two three four five six seven eight nine ten eleven twelve thirteen"),
 	OPTIONS_TEXT("user", 'u', "USER", &user, "first\n  second"),
+	OPTIONS_TEXT(NULL, 'c', "LINE", &user, "a line"),
 	OPTIONS_BYTES("length", "N", &bytes, "N bytes"),
 	OPTIONS_SECONDS("timeout", "S", &seconds, "S seconds"),
 	OPTIONS_OPERAND("PORT", "any"),
@@ -133,6 +134,7 @@ test_help_is_one_table_of_80_columns(void **state)
 	    "                   twelve thirteen\n"
 	    "  -u, --user USER  first\n"
 	    "                     second\n"
+	    "  -c LINE          a line\n"
 	    "      --length N   N bytes\n"
 	    "      --timeout S  S seconds\n"
 	    "  PORT             any\n"
