@@ -1378,12 +1378,21 @@ test_silence_before_an_answer_is_told_once_and_ends_it_in_time(void **state)
 	hear_all(guest);
 	vmm_guest_abort(guest);
 	assert_int_equal(vmm_guest_set(guest, "quiet_ms", 1), 0);
-	assert_int_equal(vmm_guest_set(guest, "first_ms", 20), 0);
+	assert_int_equal(vmm_guest_begin(guest, "WAIT_PORT", "{\"port\":80}"), 0);
+	events[0] = '\0';
+	while (events[0] == '\0')
+		go_on(guest);
+	assert_int_equal(vmm_guest_timeout_ms(guest), -1);
+	go_on(guest);
+	assert_string_equal(events, "QUIET|");
+	vmm_guest_abort(guest);
+	assert_int_equal(vmm_guest_set(guest, "quiet_ms", 0), 0);
+	assert_int_equal(vmm_guest_set(guest, "first_ms", 1), 0);
 	assert_int_equal(vmm_guest_begin(guest, "WAIT_PORT", "{\"port\":80}"), 0);
 	events[0] = '\0';
 	while (vmm_guest_result(guest) == -EALREADY)
 		go_on(guest);
-	assert_string_equal(events, "QUIET|END -62|");
+	assert_string_equal(events, "END -62|");
 	assert_int_equal(vmm_guest_reached(guest), VMM_GUEST_REACHED_DEVICE);
 	vmm_guest_free(guest);
 }
