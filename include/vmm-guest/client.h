@@ -237,10 +237,10 @@ VMM_GUEST_API int vmm_guest_wait(
 
 /* Begins an operation: FRAME and JSON as in vmm_guest_request(), "START" and the like among them.
  * Nothing is sent before the first step. Returns 0, and then vmm_guest_next() ends with
- * VMM_GUEST_EVENT_END or _LEFT; or -errno: -EINVAL for a frame that no request has, what is no
- * JSON object (of one with "more" the agent looks at it alone), or no address; -EMSGSIZE for JSON
- * above 1 MiB; -EALREADY while another operation is under way. Whether the members are right is the
- * agent's to say.
+ * VMM_GUEST_EVENT_END or _LEFT; or -errno: -EINVAL for a frame that no request has, no address, or
+ * what is no JSON object where an agent would not say so in words, as of KILL; -EMSGSIZE for JSON
+ * above 1 MiB; -EALREADY while another operation is under way. All else that is wrong with JSON is
+ * the agent's to say, and the operation's end.
  *
  * A request of files with "more":true leaves its connection to the next one, of files again, which
  * is begun upon it: another round trip, and another of the agent's workers, is saved. That goes for

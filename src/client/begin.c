@@ -107,11 +107,14 @@ begin_has_more(const struct vmm_guest *guest, const char *json)
 	return false;
 }
 
+/* What this host has to know of the JSON. The agent refuses what is none: in words, but for those
+ * requests that it answers with a code alone. */
 static int
 begin_look(struct vmm_guest *guest)
 {
 	const char *json = guest->first.data + VMM_GUEST_HEADER_LEN;
 	size_t len = begin_json_len(&guest->first);
+	bool is_control = guest->operation->kind == OPERATION_CONTROL;
 	struct json_object *CLEANUP_JSON object = NULL;
 	struct json_error error;
 
@@ -119,10 +122,7 @@ begin_look(struct vmm_guest *guest)
 		return handle_fail(guest, -EMSGSIZE, "the JSON of %s is longer than %u bytes",
 		    guest->operation->name, VMM_GUEST_JSON_MAX);
 	guest->has_more = begin_has_more(guest, json);
-	/* Of many in a row each is read once, by the agent, who refuses what is no JSON. */
-	if (guest->has_more)
-		return 0;
-	if (len > 0 && json_parse_object(json, len, &object, &error) < 0)
+	if (is_control && len > 0 && json_parse_object(json, len, &object, &error) < 0)
 		return begin_bad(guest, &error);
 	if (guest->operation->type == VMM_GUEST_START)
 		begin_look_at_start(guest, json, len);

@@ -35,6 +35,7 @@ SIGNATURES = {
     "begin": (ctypes.c_int, [POINTER, ctypes.c_char_p, ctypes.c_char_p]),
     "next": (ctypes.c_int, [POINTER, ctypes.POINTER(POINTER), ctypes.POINTER(ctypes.c_size_t)]),
     "wait": (ctypes.c_int, [POINTER, ctypes.c_int, ctypes.POINTER(POINTER), ctypes.POINTER(ctypes.c_size_t)]),
+    "refusal": (ctypes.c_char_p, [POINTER]),
     "result": (ctypes.c_int, [POINTER]),
     "write": (ctypes.c_int, [POINTER, ctypes.c_char_p, ctypes.c_size_t]),
     "room": (ctypes.c_size_t, [POINTER]),

@@ -62,6 +62,30 @@ def test_a_program_s_own_exit_code_is_told_from_the_agent_s(guest):
         assert failed.value.errno == number and words in failed.value.words
 
 
+def test_what_is_no_json_is_refused_in_words(guest, tmp_path):
+    for call, *arguments in [
+        ("run", b"[]", b"", 0),
+        ("run", b'{"cmd":["true"]', b"", 0),
+        ("run", b'{"cmd":["true"]} {}', b"", 0),
+        ("run", b'{"cmd":["true"],"durable":{}', b"", 0),
+        ("request", b"ATTACH", b"{"),
+        ("request", b"CONNECT", b'{"port":1'),
+        ("request", b"FILE_STAT_REQ", b'{"path":"/etc"'),
+        ("put", b'{"path":"%s"' % bytes(tmp_path / "x"), b"hi", 2),
+        ("get", b"/etc/passwd"),
+    ]:
+        with pytest.raises(Failed) as failed:
+            guest.call(call, *arguments)
+        assert failed.value.errno == errno.EINVAL and "JSON" in failed.value.words, arguments
+        assert guest.call("refusal") == failed.value.words.encode()
+    for frame in ("KILL", "FORGET", "RESTORED", "WAIT_PORT", "NET_RECONFIG", "STATUS_REQ", "QUIESCE", "SHUTDOWN"):
+        with pytest.raises(Failed) as failed:
+            guest.call("request", frame.encode(), b"{")
+        assert failed.value.errno == errno.EINVAL and "JSON" in failed.value.words, frame
+    assert not (tmp_path / "x").exists()
+    assert guest.run({"cmd": ["true"]}) == 0
+
+
 def test_busy_is_an_error_of_its_own(start_agent):
     agent = start_agent("--workers=2")
     with Guest("unix:" + agent.path) as holder, Guest("unix:" + agent.path) as guest:
