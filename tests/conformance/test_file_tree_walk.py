@@ -17,7 +17,7 @@ import threading
 import pytest
 
 import codec
-from agent import FileError, wait_until
+from agent import FileError, wait_until, wait_until_waiting
 from faults import Fault, mounted
 from traces import Trace
 
@@ -287,15 +287,29 @@ class Amid:
         return Tree([frame for frame in self.frames[:-1] if frame.type != codec.FILE_ACK], self.root)
 
 
-def test_a_file_that_is_cut_is_closed_by_eio_and_the_rest_comes(agent, tmp_path):
+# How much is left of it: up to the end of a frame; none of one that is under way, in which zeros
+# stand for the rest; and all up to a hole, of which nobody sees that bytes were behind it.
+CUTS = {"behind a frame": MIB, "amid a frame": 0, "amid a hole": Amid.SIZE + MIB}
+
+
+@pytest.mark.parametrize("where", CUTS)
+def test_a_file_that_is_cut_is_closed_by_eio_and_the_rest_comes(start_agent, tmp_path, where):
+    agent = start_agent("--workers=1", "--reserved=0")
+    workers = wait_until(agent.worker_pids, message="a worker")
     (tmp_path / "large").write_bytes(bytes(Amid.SIZE))
+    if where == "amid a hole":
+        with open(tmp_path / "large", "r+b") as f:
+            f.seek(2 * Amid.SIZE)
+            f.write(bytes(MIB))
     for i in range(20):
         (tmp_path / ("%d" % i)).write_bytes(b"small")
     walk = Amid(agent, tmp_path, "large", more=True)
-    os.truncate(tmp_path / "large", MIB)
+    wait_until_waiting(lambda: workers)
+    os.truncate(tmp_path / "large", CUTS[where])
     walk.conn.send(codec.FILE_STAT_REQ, {"path": "/", "more": False})
     came = walk.finish(codec.FILE_STAT)
-    assert came.errors == {b"large": ["EIO"]} and MIB <= len(came.bytes[b"large"]) < Amid.SIZE
+    assert came.errors == {b"large": ["EIO"]} and agent.worker_pids() == workers
+    assert CUTS[where] <= len(came.bytes[b"large"]) <= came.entries[b"large"]["size"]
     assert [came.bytes[b"%d" % i] for i in range(20)] == [b"small"] * 20
 
 
@@ -449,8 +463,8 @@ def test_the_user_s_rights_are_given_back_however_it_ends(start_agent, public_di
         frames = agent.file_request(codec.FILE_TREE_REQ, {
             "path": str(path), "user": "nobody", "max_entries": 0 if end == "E2BIG" else 9})
         assert frames[-1].type == (codec.FILE_ACK if end == "ACK" else codec.FILE_ERR)
-    assert agent.file_call(codec.FILE_STAT_REQ, {"path": str(public_dir / "shut/.")}).type == codec.FILE_STAT
-    assert agent.worker_pids() == [pid]
+    frame, = agent.file_request(codec.FILE_LIST_REQ, {"path": str(public_dir / "shut")})
+    assert frame.type == codec.FILE_LIST and agent.worker_pids() == [pid]
 
 
 @pytest.mark.parametrize("call,when,told", [("getdents64", 3, "EIO"), ("fstat,newfstatat", 6, "EIO"), ("pread64", 2, "EIO")])
