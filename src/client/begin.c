@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "client/agent_address.h"
 #include "client/handle.h"
 #include "platform/clock.h"
 #include "protocol/attach_request.h"
@@ -210,17 +211,14 @@ begin_put_first(struct vmm_guest *guest, const char *json)
 static int
 begin_look_at_address(struct vmm_guest *guest)
 {
-	int r;
+	const char *why;
 
 	guest->handshake = guest->options[OPTION_HANDSHAKE] != 0;
 	if (guest->address_text == NULL)
 		return 0;
-	r = address_parse(guest->address_text, &guest->address);
-	if (r < 0 || (guest->address.kind == ADDRESS_VSOCK && guest->address.cid == UINT32_MAX))
-		return handle_fail(guest, -EINVAL, "'%s' is not an address: %s",
-		    guest->address_text,
-		    r == -ENAMETOOLONG ? "the path is too long for a Unix socket"
-				       : "it should be unix:PATH or vsock:CID");
+	if (agent_address_parse(guest->address_text, &guest->address, &why) < 0)
+		return handle_fail(
+		    guest, -EINVAL, "'%s' is not an address: %s", guest->address_text, why);
 	guest->handshake = guest->address.kind == ADDRESS_UNIX;
 	return 0;
 }

@@ -1487,17 +1487,37 @@ test_each_frame_is_seen_once_however_it_is_cut(void **state)
 }
 
 static void
-test_misuse_is_refused_in_words(void **state)
+see_that_it_is_no_address(const char *address, const char *why)
 {
-	struct vmm_guest *guest = vmm_guest_new("host:80");
+	struct vmm_guest *guest = vmm_guest_new(address);
+	char words[512];
 
-	(void)state;
 	assert_int_equal(vmm_guest_result(guest), -EINVAL);
 	assert_int_equal(vmm_guest_begin(guest, "STATUS_REQ", NULL), -EINVAL);
-	assert_string_equal(vmm_guest_error_text(guest),
-	    "'host:80' is not an address: it should be unix:PATH or vsock:CID");
+	(void)snprintf(words, sizeof(words), "'%s' is not an address: %s", address, why);
+	assert_string_equal(vmm_guest_error_text(guest), words);
 	vmm_guest_free(guest);
-	guest = vmm_guest_new(NULL);
+}
+
+static void
+test_an_address_that_leads_to_no_agent_is_refused_in_words(void **state)
+{
+	static const char *const others[] = { "host:80", "vsock", "vsock:4294967295", "unix:", "" };
+	char path[256] = "unix:";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		see_that_it_is_no_address(others[i], "it should be unix:PATH or vsock:CID");
+	memset(path + strlen(path), 'p', 150);
+	see_that_it_is_no_address(path, "the path is too long for a Unix socket");
+}
+
+static void
+test_misuse_is_refused_in_words(void **state)
+{
+	struct vmm_guest *guest = vmm_guest_new(NULL);
+
+	(void)state;
 	assert_int_equal(vmm_guest_set(guest, "colour", 1), -EINVAL);
 	assert_int_equal(vmm_guest_set(guest, "report", 2), -EINVAL);
 	assert_int_equal(vmm_guest_begin(guest, "STDOUT", NULL), -EINVAL);
@@ -1594,6 +1614,8 @@ main(void)
 		cmocka_unit_test_setup(
 		    test_how_far_it_came_and_what_the_agent_said_can_be_asked, begin),
 		cmocka_unit_test_setup(test_each_frame_is_seen_once_however_it_is_cut, begin),
+		cmocka_unit_test_setup(
+		    test_an_address_that_leads_to_no_agent_is_refused_in_words, begin),
 		cmocka_unit_test_setup(test_misuse_is_refused_in_words, begin),
 	};
 

@@ -8,10 +8,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <linux/vm_sockets.h>
 
-#include "platform/address.h"
+#include "client/agent_address.h"
 
 /* Two paths, and words. */
 #define CLIENT_ERROR_WHOLE (2 * PATH_MAX + 512)
@@ -41,20 +39,14 @@ client_check_target(const struct client_target *target, struct client_error *err
 {
 	const char *text = target->address;
 	struct address address;
-	int r;
+	const char *why;
 
 	if (text[0] == '\0') {
 		client_fail(error, "no address: %s", target->hint);
 		return -EINVAL;
 	}
-	r = address_parse(text, &address);
-	if (r == -ENAMETOOLONG) {
-		client_fail(error, "the path in '%s' is too long for a Unix socket", text);
-		return -EINVAL;
-	}
-	if (r < 0 || (address.kind == ADDRESS_VSOCK && address.cid == VMADDR_CID_ANY)) {
-		client_fail(
-		    error, "'%s' is not an address: it should be unix:PATH or vsock:CID", text);
+	if (agent_address_parse(text, &address, &why) < 0) {
+		client_fail(error, "'%s' is not an address: %s", text, why);
 		return -EINVAL;
 	}
 	return 0;
