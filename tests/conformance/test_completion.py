@@ -8,7 +8,8 @@ import subprocess
 
 import pytest
 
-from client import Ctl, Terminal, ctl_binary
+import codec
+from client import Ctl, FakeAgent, Terminal, ctl_binary
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 COMPLETION = TOP / "src/packaging/completion"
@@ -36,20 +37,26 @@ print 'rea''dy'
 """
 
 
+def completing(address):
+    path = "%s:%s" % (os.path.dirname(os.path.abspath(ctl_binary())), os.environ["PATH"])
+    return Ctl(address, env={"PATH": path, "VMM_GUEST_COMPLETION_SECONDS": "60", "TERM": "dumb"})
+
+
 @pytest.fixture
 def ctl(agent):
-    path = "%s:%s" % (os.path.dirname(os.path.abspath(ctl_binary())), os.environ["PATH"])
-    return Ctl(agent.path, env={"PATH": path, "VMM_GUEST_COMPLETION_SECONDS": "60", "TERM": "dumb"})
+    return completing(agent.path)
 
 
-def by_bash(ctl, line):
+def by_bash(ctl, line, **more):
     """What bash would offer, where LINE ends."""
-    words = [part for word in line.split(" ") for part in re.split("([:=])", word) if part or not word]
+    whole = line.split(" ") if isinstance(line, str) else line
+    words = [part for word in whole for part in re.split("([:=])", word) if part or not word]
+    line = " ".join(whole)
     done = subprocess.run(
         ["bash", "--norc", "-c", BASH, "-", COMPLETION / "vmm-guest-ctl.bash", line, *words],
-        env=ctl.env, capture_output=True, text=True, check=False)
+        env=ctl.env, capture_output=True, text=True, check=False, **more)
     assert done.stderr == "", done
-    return set(done.stdout.split())
+    return set(done.stdout.splitlines()) - {""}
 
 
 class Zsh:
@@ -132,3 +139,63 @@ def test_zsh_completes_commands_options_sessions_and_paths(ctl, zsh, tmp_path):
     assert by_zsh(zsh, f"vmm-guest-ctl cp here vm:{tmp_path}/th") == f"vmm-guest-ctl cp here vm:{tmp_path}/thing"
     for kind in "", "unix:":
         assert by_zsh(zsh, f"vmm-guest-ctl -a {kind}{tmp_path}/th") == f"vmm-guest-ctl -a {kind}{tmp_path}/thing "
+
+
+# ---- a guest whose names are meant for the host's shell ------------------------------------
+
+EVIL_SESSIONS = ["$(>ran)", "`>ran`", ";>ran;", "<(>ran)", "é $(>ran)", "$((a[$(>ran)]))", "-rf", "*"]
+EVIL_FILES = ["$(>ran)", "`>ran`", "a;>ran", "b&>ran", "it's", "two words", "*", "'\"\\", "a|b", "~", "$HOME"]
+
+
+def hostile_guest(peer):
+    entry = {"kind": "file", "size": 0, "mode": 0o644, "mtime_secs": 1, "mtime_nanos": 0, "uid": 0, "gid": 0,
+             "symlink_target": ""}
+    if peer.recv().type == codec.FILE_LIST_REQ:
+        peer.send(codec.FILE_LIST, [{"name": name, **entry} for name in EVIL_FILES])
+        return
+    slots = [{"kind": "exec", "name": name, "session": 7 + i, "durable": True, "running": True, "command": "x"}
+             for i, name in enumerate([*EVIL_SESSIONS, "good-1.x"])]
+    peer.send(codec.STATUS, {"version": "9", "features": ["ATTACH"], "slots": slots})
+    peer.exit()
+
+
+@pytest.fixture
+def victim():
+    with FakeAgent(hostile_guest) as fake:
+        yield completing(fake.path)
+
+
+@pytest.mark.parametrize("line", ["attach ", "exec --name ", "kill g"])
+def test_bash_runs_nothing_that_a_guest_calls_a_session(victim, tmp_path, line):
+    offered = by_bash(victim, f"vmm-guest-ctl {line}", cwd=tmp_path)
+    assert os.listdir(tmp_path) == [] and "good-1.x" in offered
+    assert all(re.fullmatch("[A-Za-z0-9._][A-Za-z0-9._-]*", word) for word in offered), offered
+
+
+@pytest.mark.parametrize("line,front", [("cat ", ""), ("cat /d/", "/d/"), ("cp x vm:/d/", "/d/")])
+def test_bash_offers_a_guest_s_names_as_words_that_are_these_names(victim, tmp_path, line, front):
+    offered = by_bash(victim, f"vmm-guest-ctl {line}", cwd=tmp_path)
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "here").touch()
+    read = subprocess.run(
+        ["bash", "--norc", "-c", "printf '%s\n' " + " ".join(sorted(offered))], cwd=tmp_path, capture_output=True,
+        text=True, check=True)
+    assert set(read.stdout.splitlines()) == {front + name for name in EVIL_FILES}
+    assert os.listdir(tmp_path) == ["here"]
+
+
+def test_bash_goes_on_with_a_name_that_it_has_quoted(victim, tmp_path):
+    assert by_bash(victim, ["vmm-guest-ctl", "cat", r"/d/two\ w"], cwd=tmp_path) == {r"/d/two\ words"}
+    assert by_bash(victim, ["vmm-guest-ctl", "cat", r"/d/\$\("], cwd=tmp_path) == {r"/d/\$\(\>ran\)"}
+
+
+def test_zsh_runs_nothing_that_a_guest_names(victim, tmp_path):
+    with Terminal(Zsh(victim.env), columns=200) as terminal:
+        terminal.type((ZSH % COMPLETION).encode() + f"cd {tmp_path}; print 'mo''ved'\n".encode())
+        terminal.read_until(b"moved\r\n")
+        assert by_zsh(terminal, "vmm-guest-ctl attach goo") == "vmm-guest-ctl attach good-1.x "
+        assert by_zsh(terminal, "vmm-guest-ctl cat 'two") == "vmm-guest-ctl cat 'two words"
+        assert by_zsh(terminal, r"vmm-guest-ctl cat a\;") == r"vmm-guest-ctl cat a\;\>ran"
+        by_zsh(terminal, "vmm-guest-ctl attach ")
+        by_zsh(terminal, "vmm-guest-ctl cat /d/")
+    assert os.listdir(tmp_path) == []

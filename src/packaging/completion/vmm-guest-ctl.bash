@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=bash disable=SC2016
+# shellcheck shell=bash disable=SC2016,SC2162
 # bash-completion for vmm-guest-ctl. What there is to say it asks of the client, whose tables
 # "help --words" prints: command, option, argument and help a line, the command's own line
 # with its ways of use. Names of sessions, and paths, it asks of the guest, for 2 s at most.
@@ -13,29 +13,39 @@ _vmm_guest_ctl_words() {
 	"${words[0]}" help --words 2>/dev/null | awk -F '\t' "$@"
 }
 
-# What is in the guest's directory of PATH, behind PREFIX, directories with a "/".
+# Names of sessions. The guest may be an attacker's: bash expands the words of "compgen -W", and
+# what is offered goes into the command line as it is.
+_vmm_guest_ctl_sessions() {
+	local name
+	while IFS= read -r name; do
+		[[ $name == "$cur"* ]] && COMPREPLY+=("$name")
+	done < <(_vmm_guest_ctl_ask sessions | awk 'NR > 1 {
+		word = $1 == "-" ? $2 : $1
+		if (word ~ /^[A-Za-z0-9._][A-Za-z0-9._-]*$/) print word
+	}')
+}
+
+# What is in the guest's directory of PATH, behind PREFIX, directories with a "/". On both sides
+# of it words have backslashes.
 _vmm_guest_ctl_paths() {
-	local prefix=$1 path=$2 directory=
+	local prefix=$1 path='' directory='' name line
+	IFS= read -d '' path < <(printf '%s\0' "$2")
 	case $path in */*) directory=${path%/*}/ ;; esac
 	compopt -o nospace
-	local IFS=$'\n'
-	# shellcheck disable=SC2207
-	COMPREPLY+=($(_vmm_guest_ctl_ask ls -l -- "${directory:-.}" |
-		sed -nE 's/ -> .*//; s/^(.)[^ ]*( +[^ ]+){5} /\1/p' |
-		while IFS= read -r line; do
-			name=$prefix$directory${line:1}
-			[[ $name == "$prefix$path"* ]] || continue
-			case $line in d*) echo "$name/" ;; *) echo "$name" ;; esac
-		done))
+	while IFS= read -r line; do
+		name=$directory${line:1}
+		[[ $name == "$path"* ]] || continue
+		printf -v name '%s%q' "$prefix" "$name"
+		case $line in d*) name+=/ ;; esac
+		COMPREPLY+=("$name")
+	done < <(_vmm_guest_ctl_ask ls -l -- "${directory:-.}" |
+		sed -nE 's/ -> .*//; s/^(.)[^ ]*( +[^ ]+){5} /\1/p')
 }
 
 # What may stand where --help says KIND.
 _vmm_guest_ctl_kind() {
 	case $1 in
-	*SESSION*)
-		mapfile -t COMPREPLY < <(compgen -W \
-			"$(_vmm_guest_ctl_ask sessions | awk 'NR > 1 { print $1 == "-" ? $2 : $1 }')" -- "$cur")
-		;;
+	*SESSION*) _vmm_guest_ctl_sessions ;;
 	*SOURCE* | *TARGET*)
 		case $cur in
 		vm:*) _vmm_guest_ctl_paths vm: "${cur#vm:}" ;;
