@@ -1231,6 +1231,31 @@ test_output_is_acknowledged_once_the_caller_is_done_with_it(void **state)
 	vmm_guest_free(guest);
 }
 
+/* Nobody has an offset that no file could have; who says one is not acknowledged for ever. */
+static void
+test_what_is_sent_has_an_end_whatever_offset_a_session_tells(void **state)
+{
+	static const char *const told[] = {
+		"{\"event\":\"lost\",\"offset\":18446744073709551615,\"lost\":1}",
+		"{\"event\":\"lost\",\"offset\":18446744073709551000,\"lost\":1}",
+		"{\"event\":\"lost\",\"offset\":9223372036854775807,\"lost\":1}",
+		ATTACHED(18446744073709518847, 0, true),
+		ATTACHED(18446744073709551615, 18446744073709551615, true),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+		struct vmm_guest *guest = start_durable();
+
+		asked_len = 0;
+		say(VMM_GUEST_STATUS, told[i]);
+		say(VMM_GUEST_STDOUT, "more");
+		hear_all(guest);
+		assert_true(asked_len < 100);
+		vmm_guest_free(guest);
+	}
+}
+
 static void
 test_coming_back_is_given_up_in_time_and_in_words(void **state)
 {
@@ -1554,6 +1579,8 @@ main(void)
 		cmocka_unit_test_setup(test_a_program_s_input_may_be_read_from_a_descriptor, begin),
 		cmocka_unit_test_setup(
 		    test_output_is_acknowledged_once_the_caller_is_done_with_it, begin),
+		cmocka_unit_test_setup(
+		    test_what_is_sent_has_an_end_whatever_offset_a_session_tells, begin),
 		cmocka_unit_test_setup(test_coming_back_is_given_up_in_time_and_in_words, begin),
 		cmocka_unit_test_setup(test_a_connection_that_ends_early_is_an_error, begin),
 		cmocka_unit_test_setup(test_frames_that_nobody_knows_are_passed_over, begin),

@@ -296,8 +296,8 @@ static const struct {
 	    report_read, report_write },
 	{ "STATUS attached",
 	    "{\"event\":\"attached\",\"session\":2,\"name\":\"n\"," INSTANCE
-	    ",\"offset\":18446744073709551615,\"lost\":18446744073709551615,"
-	    "\"stdin_bytes\":18446744073709551615,\"stdin_open\":true,\"running\":true,"
+	    ",\"offset\":9223372036854775807,\"lost\":18446744073709551615,"
+	    "\"stdin_bytes\":9223372036854775807,\"stdin_open\":true,\"running\":true,"
 	    "\"tty\":true,\"columns\":65535,\"rows\":65535}",
 	    report_read, report_write },
 	{ "STATUS attached, all at their least",
@@ -305,7 +305,7 @@ static const struct {
 	    ",\"offset\":0,\"lost\":0,\"stdin_bytes\":0,\"stdin_open\":false,"
 	    "\"running\":false,\"tty\":false,\"columns\":0,\"rows\":0}",
 	    report_read, report_write },
-	{ "STATUS lost", "{\"event\":\"lost\",\"offset\":18446744073709551615,\"lost\":0}",
+	{ "STATUS lost", "{\"event\":\"lost\",\"offset\":9223372036854775807,\"lost\":0}",
 	    report_read, report_write },
 	{ "STATUS input_taken", "{\"event\":\"input_taken\"}", report_read, report_write },
 	{ "STATUS detached", "{\"event\":\"detached\",\"offset\":0}", report_read, report_write },
