@@ -287,6 +287,38 @@ def test_in_a_directory_that_was_there_a_link_that_came_is_not_followed(tmp_path
     assert (tmp_path / "t" / "x").is_symlink() and (tmp_path / "t" / "good").exists()
 
 
+@pytest.mark.parametrize("kind", ["file", "dir"])
+@pytest.mark.parametrize("again", ["in one copy", "in the next one", "in the next one, without -a"])
+def test_a_link_that_came_in_the_named_directory_is_not_followed_by_another_source(tmp_path, kind, again):
+    """The guest tells of a link, and under the same name of a file or a directory for where it leads."""
+    victim = tmp_path / "victim"
+    (tmp_path / "t").mkdir()
+    (victim.mkdir if kind == "dir" else lambda: victim.write_text("mine"))()
+    def script(peer):
+        frame = peer.recv()
+        if frame.type == codec.FILE_STAT_REQ:
+            is_link = frame.json()["path"].startswith("/a")
+            peer.send(codec.FILE_STAT, peer_entry("x", kind="symlink" if is_link else kind, symlink_target=str(victim)))
+        elif frame.type == codec.FILE_TREE_REQ:
+            for answer in [TOP, *file("f"), END]:
+                peer.send(*answer)
+            peer.recv()
+        else:
+            assert frame.type == codec.FILE_READ_REQ, frame
+            peer.send(codec.FILE_DATA, b"evil")
+            peer.send(codec.FILE_DONE)
+    with FakeAgent(script) as fake:
+        ctl = Ctl(fake.path)
+        if again == "in one copy":
+            done = ctl.run("cp", "-a", "vm:/a/x", "vm:/b/x", tmp_path / "t")
+        else:
+            assert ctl.run("cp", "-a", "vm:/a/x", tmp_path / "t").code == 0
+            done = ctl.run("cp", "-r" if "without" in again else "-a", "vm:/b/x", tmp_path / "t")
+    assert (tmp_path / "t" / "x").is_symlink()
+    assert os.listdir(victim) == [] if kind == "dir" else victim.read_text() == "mine"
+    assert done.code == 1 and "t/x is a symbolic link" in done.text and done.text.count("\n") == 1
+
+
 def test_more_than_the_user_wants_is_not_taken(tmp_path):
     for i, frames in enumerate((
             [*file("a", b"x" * 600), *file("b", b"x" * 600)], [told("a"), *[(codec.FILE_DATA, b"x" * 100)] * 11],

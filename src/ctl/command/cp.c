@@ -158,7 +158,7 @@ cp_all(struct copy *copy, char **sources, const char *target, bool to_guest)
 		if (to_guest)
 			copy_in(copy, source, name);
 		else
-			copy_out(copy, source, name);
+			copy_out(copy, source, name, strcmp(name, target) == 0);
 		free(name);
 	}
 	return 0;
@@ -308,10 +308,11 @@ const struct command cp_command = {
 		"between; a file here that has more names than one is written into at the end.\n"
 		"What is there keeps its owner, and here its ACL and attributes. Below a\n"
 		"directory symbolic links are copied as links, and what is not a file, directory\n"
-		"or link is left out. Owners are not copied; set-id bits are, but only into the\n"
-		"guest and with -p. Into a tree that a user of the guest can write, copy with\n"
-		"-u: what is done with the agent's own rights follows the links that the user\n"
-		"puts there.\n"
+		"or link is left out. A link here is followed where TARGET names it, not where\n"
+		"it is in TARGET: the guest may have had it made. Owners are not copied; set-id\n"
+		"bits are, but only into the guest and with -p. Into a tree that a user of the\n"
+		"guest can write, copy with -u: what is done with the agent's own rights follows\n"
+		"the links that the user puts there.\n"
 		"A file that the guest is sent is at most 256 MiB, or what the agent's option\n"
 		"max_file_mib says; a larger one is told of before anything of it is sent, and\n"
 		"holes count. A file with holes has them on the other side too.\n"

@@ -185,9 +185,10 @@ mode_t copy_mode(const struct copy *copy, mode_t mode);
 
 /* SOURCE into the guest, or out of it. IN: a path of this machine, or "-" for
  * standard input; OUT: a path of the guest. TARGET is on the other side: the very
- * name that is to be; "-" for standard output. Complains itself. */
+ * name that is to be; "-" for standard output. IS_NAMED: the user said that name, and
+ * means what it leads to; else a directory that it is in. Complains itself. */
 void copy_in(struct copy *copy, const char *source, const char *target);
-void copy_out(struct copy *copy, const char *source, const char *target);
+void copy_out(struct copy *copy, const char *source, const char *target, bool is_named);
 
 /* The descriptor that TARGET names, which is "-", /dev/stdout and the like: what is written there
  * goes where that leads, as it is. -1: it names a file. */

@@ -153,8 +153,23 @@ copy_out_entry_named(struct copy *copy, const char *source, const char *target,
 	    copy, source, stream_fd, strcmp(target, "-") == 0 ? "standard output" : target, error);
 }
 
+/* Whether TARGET, which is a name in the directory that was asked for, is a link: a copy before
+ * this one, or the source before this one, may have made it by the guest's word. */
+static int
+copy_out_refuse_link(const char *target, const struct file_entry *entry, struct client_error *error)
+{
+	struct stat st;
+
+	/* A link takes the place of another. */
+	if (entry->kind == FILE_ENTRY_SYMLINK || lstat(target, &st) < 0 || !S_ISLNK(st.st_mode))
+		return 0;
+	client_fail(error, "%s is a symbolic link, which is followed only where it is named itself",
+	    target);
+	return -ELOOP;
+}
+
 void
-copy_out(struct copy *copy, const char *source, const char *target)
+copy_out(struct copy *copy, const char *source, const char *target, bool is_named)
 {
 	struct file_listing CLEANUP_LISTING listing = { 0 };
 	struct file_entry entry = { .kind = FILE_ENTRY_FILE,
@@ -177,7 +192,9 @@ copy_out(struct copy *copy, const char *source, const char *target)
 		copy->progress.total_is_known = copy->sources == 1 && entry.size > 0;
 		do {
 			error.text[0] = '\0';
-			r = copy_out_entry_named(copy, source, target, &entry, &error);
+			r = is_named ? 0 : copy_out_refuse_link(target, &entry, &error);
+			if (r == 0)
+				r = copy_out_entry_named(copy, source, target, &entry, &error);
 		} while (entry.kind != FILE_ENTRY_DIR && copy_try_again(&more, &r));
 	}
 	if (r < 0)
