@@ -251,6 +251,15 @@ program_finish(const char *json, const struct attach_options *options, struct at
 	return status;
 }
 
+/* Who knows ssh puts all of a command into quotes. */
+static void
+program_say_quoted(const struct start_request *request)
+{
+	if (request->argc == 1 && strchr(request->argv[0], ' ') != NULL)
+		(void)command_fail("no shell takes it apart: leave the quotes out, or say "
+				   "'sh -c' in front of it");
+}
+
 int
 program_run(const struct start_request *request, const struct attach_options *options)
 {
@@ -259,6 +268,8 @@ program_run(const struct start_request *request, const struct attach_options *op
 	int status = program_finish(json, options, &result);
 
 	free(json);
+	if (status == VMM_GUEST_EXIT_NOT_FOUND)
+		program_say_quoted(request);
 	return status;
 }
 

@@ -82,6 +82,14 @@ def test_no_address_is_seen_where_none_is():
 # ---- exec ----------------------------------------------------------------------------
 
 
+def test_a_command_in_quotes_is_told_that_no_shell_takes_it_apart(ctl):
+    done = ctl.run("exec", "ls -l /")
+    assert done.code == 127 and "can't run 'ls -l /'" in done.text and "leave the quotes out" in done.text, done
+    for args in (("no-such-program",), ("no such program", "x"), ("sh", "-c", "exit 127")):
+        done = ctl.run("exec", *args)
+        assert done.code == 127 and "quotes" not in done.text, done
+
+
 def test_limits_have_the_names_that_docker_gives_them():
     start = started("--memory", "64M", "--cpus", "1.5", "--pids-limit", "7", "x")
     assert start["limits"] == {"memory_bytes": 64 << 20, "cpu_percent": 150, "pids": 7}
