@@ -691,6 +691,13 @@ def looked_at(pid):
         return None
 
 
+def hurry(*pids):
+    """They go before all others on this machine, as if it were idle: where a clock of the
+    agent's decides between two ways that are both right, and one of them is looked at."""
+    for pid in pids:
+        os.sched_setscheduler(pid, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+
+
 def wait_until_waiting(pids):
     """Until all of PIDS(), a function, have nothing to do."""
     wait_until(lambda: all(map(is_waiting, pids())), message="all processes wait")

@@ -14,7 +14,7 @@ import stat
 import pytest
 
 import codec
-from agent import Refused, untaken, wait_until, wait_until_waiting
+from agent import Refused, hurry, untaken, wait_until, wait_until_waiting
 from codec import encode
 from faults import Fault, litter
 from quiescing import Quiesce
@@ -615,6 +615,7 @@ def test_answers_to_uploads_that_came_together_go_out_together(start_agent, tmp_
 
     def count_sends():
         with Trace(pid, "sendmsg") as trace:
+            hurry(pid, trace.process.pid)
             assert kinds(converse(agent, *uploads(tmp_path))) == UPLOADS * [codec.FILE_ACK]
         sends = len(trace.calls()[pid])
         shutil.rmtree(tmp_path)
@@ -641,8 +642,10 @@ def test_of_uploads_whose_worker_is_lost_the_host_knows_which_are_done(start_age
 def test_of_uploads_whose_worker_is_lost_over_their_answers_none_is_confirmed_that_is_not_done(start_agent, tmp_path):
     agent = start_agent("--workers=1", "--reserved=0")
     pid, = wait_until(agent.worker_pids, message="a worker")
+    agent.settle()
     # For the supervisor, the handshake's answer, the first ACK, and those of others.
-    with Fault(pid, "sendmsg", "signal=SIGKILL", 4):
+    with Fault(pid, "sendmsg", "signal=SIGKILL", 4) as fault:
+        hurry(pid, fault.process.pid)
         frames = converse(agent, *uploads(tmp_path))
     assert kinds(frames) == [codec.FILE_ACK, codec.FILE_ERR] and frames[1].payload == LOST, frames
     done = len(os.listdir(tmp_path))

@@ -31,7 +31,7 @@ class Trace:
         self.pids = [pids] if isinstance(pids, int) else list(pids)
         self._seen = None       # once it has ended
         self._folder = tempfile.mkdtemp(prefix="vga-trace-")
-        self._strace = subprocess.Popen(
+        self.process = subprocess.Popen(
             ["strace", "-qq", "-ff", *["-p%d" % pid for pid in self.pids], "-e", "trace=" + calls,
              *(["-e", "inject=%s:%s" % (calls, inject)] if inject else []), "-e", "signal=none", "-s", "64", "-o", os.path.join(self._folder, "of")],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -41,10 +41,10 @@ class Trace:
         return self
 
     def _is_attached(self):
-        assert self._strace.poll() is None, self._strace.stderr.read()
+        assert self.process.poll() is None, self.process.stderr.read()
         # Only when strace waits does it see all of their calls.
-        return all(tracer_of(pid) == self._strace.pid for pid in self.pids) and (
-            (stat_of(self._strace.pid) or "Z")[0] == "S")
+        return all(tracer_of(pid) == self.process.pid for pid in self.pids) and (
+            (stat_of(self.process.pid) or "Z")[0] == "S")
 
     def calls(self):
         """{pid: [call, …]}: what was begun so far, the last of which may not have ended."""
@@ -55,8 +55,8 @@ class Trace:
                 for pid, file in files.items()}
 
     def __exit__(self, *_):
-        self._strace.send_signal(signal.SIGINT)
-        self._strace.communicate(timeout=TIMEOUT)
+        self.process.send_signal(signal.SIGINT)
+        self.process.communicate(timeout=TIMEOUT)
         self._seen = self.calls()
         shutil.rmtree(self._folder, ignore_errors=True)
 
