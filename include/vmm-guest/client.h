@@ -43,8 +43,8 @@
  *   answer, so that no program is started twice.
  * - A durable session is come back to when its connection is lost, without a byte of input or
  *   output lost or doubled: "reconnect_ms".
- * - Whatever a guest sends, a handle takes no more memory than the limits of vmm_guest_set()
- *   and 10 MiB say; a durable session's input takes 4 MiB and a little, to be sent again.
+ * - Whatever a guest sends, a handle takes no more memory than twice "json_max", "output_max" for
+ *   each stream and 10 MiB; a durable session's input takes 4 MiB and a little, to be sent again.
  *
  * There is no global state; nothing is logged, no signal is raised or caught (SIGPIPE neither),
  * no thread or process is made, no variable of the environment read. All descriptors are

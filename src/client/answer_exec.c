@@ -89,7 +89,8 @@ answer_exec_status_words(const struct vmm_guest *guest, char words[HANDLE_ERROR_
 	struct json_error error;
 
 	words[0] = '\0';
-	if (len == 0)
+	/* Reading it takes many times its length. */
+	if (len == 0 || len > VMM_GUEST_JSON_MAX)
 		return;
 	if (guest->operation->type == VMM_GUEST_RESTORED) {
 		struct restored_status status;

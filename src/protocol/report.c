@@ -86,7 +86,14 @@ report_parse(const char *text, size_t len, struct report *ret, struct json_error
 {
 	struct message message = report_message(0);
 	struct report report = { .pid = 0 };
-	int r = message_parse(&message, text, len, &report, &report.json, error);
+	int r;
+
+	*error = (struct json_error){ .code = 0 };
+	if (len > REPORT_LEN_MAX)
+		json_fail(error, "too long for a report");
+	if (error->code < 0)
+		return error->code;
+	r = message_parse(&message, text, len, &report, &report.json, error);
 
 	if (r < 0)
 		return r;

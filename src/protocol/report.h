@@ -13,6 +13,9 @@
 
 #include "protocol/json.h"
 
+/* No agent's is as long. */
+#define REPORT_LEN_MAX 65536
+
 /* The event "exited" of the contract. */
 struct report_exited {
 	int32_t code;
@@ -63,8 +66,8 @@ struct report {
 /* The payload, in a new block that the caller frees; NULL: no memory. */
 char *report_format(const struct report *report, size_t *ret_len);
 
-/* Reads the LEN bytes of TEXT. Returns 0 with *RET for report_done(); or -EINVAL or
- * -ENOMEM with ERROR filled in. */
+/* Reads the LEN bytes of TEXT. Returns 0 with *RET for report_done(); or -EINVAL, also of more
+ * than REPORT_LEN_MAX, or -ENOMEM with ERROR filled in. */
 int report_parse(const char *text, size_t len, struct report *ret, struct json_error *error);
 
 /* Frees what report_parse() made. */

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -258,6 +259,24 @@ test_a_report_without_a_cgroup_says_so(void **state)
 	report_done(&report);
 }
 
+/* Its text is the guest's, and reading JSON takes many times its length. */
+static void
+test_a_report_that_is_longer_than_any_is_none(void **state)
+{
+	static const char front[] = "{\"event\":\"exited\",\"code\":0}";
+	static char text[REPORT_LEN_MAX + 1];
+	struct json_error error = { 0 };
+	struct report report;
+
+	(void)state;
+	memset(text, ' ', sizeof(text));
+	memcpy(text, front, sizeof(front) - 1);
+	assert_int_equal(report_parse(text, REPORT_LEN_MAX, &report, &error), 0);
+	report_done(&report);
+	assert_int_equal(report_parse(text, REPORT_LEN_MAX + 1, &report, &error), -EINVAL);
+	assert_non_null(strstr(error.text, "too long"));
+}
+
 static void
 test_a_restored_answer_is_read_as_it_was_written(void **state)
 {
@@ -307,6 +326,7 @@ main(void)
 		cmocka_unit_test(test_an_event_that_is_not_known_is_refused),
 		cmocka_unit_test(test_reports_are_read_as_they_were_written),
 		cmocka_unit_test(test_a_report_without_a_cgroup_says_so),
+		cmocka_unit_test(test_a_report_that_is_longer_than_any_is_none),
 		cmocka_unit_test(test_a_restored_answer_is_read_as_it_was_written),
 		cmocka_unit_test(test_more_errors_than_there_are_steps_are_dropped),
 	};
