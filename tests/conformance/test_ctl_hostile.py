@@ -245,6 +245,14 @@ def test_a_tree_out_of_a_guest_takes_no_memory_for_its_depth(tmp_path):
     assert deep < shallow + 8, (shallow, deep)
 
 
+def test_a_list_of_a_tree_takes_no_memory_for_its_depth():
+    level = [peer_entry("f%d" % i) for i in range(15000)]
+    code, shallow = run_measured(tree(level, 1), "ls", "-R", "/t")
+    assert code == 0
+    code, deep = run_measured(tree(level, 15), "ls", "-R", "/t")
+    assert code == 0 and deep < shallow + 8, (shallow, deep)
+
+
 def test_a_tree_into_a_guest_takes_no_memory_for_its_depth(tmp_path):
     (tmp_path / "/".join("d" * 15)).mkdir(parents=True)
     level = [peer_entry("there %d" % i) for i in range(15000)]

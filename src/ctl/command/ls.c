@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "ctl/command.h"
+#include "ctl/copy/copy.h"
+#include "ctl/copy/copy_pending.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/core/guest_features.h"
 #include "ctl/entry_text.h"
@@ -30,6 +32,7 @@ static bool ls_is_entry; /* a directory itself, not what is in it */
 static bool ls_has_titles;
 static unsigned ls_shown; /* of the directories, so far */
 static int ls_status;
+static struct copy ls_levels; /* for what is kept of all directories that are gone through */
 
 static const struct options_row ls_options[] = {
 	OPTIONS_FLAG("long", 'l', &ls_is_long,
@@ -192,34 +195,25 @@ ls_print_entry(const char *path, struct client_error *error)
 
 static int ls_print_directory(const char *path, struct client_error *error);
 
-/* The directories of LISTING, which is PATH's. What can't be listed is said, and the others
- * are; a path that no guest has ends it. */
+/* What is to be gone into of LISTING. */
 static int
-ls_go_down(const struct file_listing *listing, const char *path, struct client_error *error)
+ls_keep_directories(const struct file_listing *listing, struct copy_pending *below)
 {
-	for (size_t i = 0; i < listing->count && !signals_have_come(); i++) {
-		const struct file_entry *entry = &listing->entries[i];
-		bool is_name = entry->name[0] != '\0' && strchr(entry->name, '/') == NULL &&
-			       strcmp(entry->name, ".") != 0 && strcmp(entry->name, "..") != 0;
-		char *below;
+	int r = 0;
 
-		if (entry->kind != FILE_ENTRY_DIR || !is_name)
-			continue;
-		below = guest_entry_join(path, entry->name);
-		if (below == NULL || strlen(below) >= PATH_MAX) {
-			client_fail(error, "vm:%s/%s: %s", path, entry->name,
-			    strerror(below == NULL ? ENOMEM : ENAMETOOLONG));
-			ls_status = command_fail("%s", error->text);
-		} else if (ls_print_directory(below, error) < 0) {
-			ls_status = command_fail("%s", error->text);
-		}
-		free(below);
+	for (size_t i = 0; r == 0 && i < listing->count; i++) {
+		const struct copy_pending_dir kept = { .name = listing->entries[i].name };
+
+		if (listing->entries[i].kind == FILE_ENTRY_DIR && guest_entry_is_name(kept.name))
+			r = copy_pending_add(&ls_levels, below, &kept);
 	}
-	return 0;
+	return r;
 }
 
+/* The guest may be an attacker's: of a directory that is gone through no more is kept than the
+ * names of those in it. */
 static int
-ls_print_directory(const char *path, struct client_error *error)
+ls_print_level(const char *path, struct copy_pending *below, struct client_error *error)
 {
 	struct file_listing CLEANUP_LISTING listing = { 0 };
 	int r = guest_entry_list(target_agent(), path, ls_request.user, &listing, error);
@@ -231,7 +225,42 @@ ls_print_directory(const char *path, struct client_error *error)
 	if (!ls_is_json)
 		ls_print_title(path);
 	r = ls_print(&listing, path, error);
-	return r == 0 && ls_goes_down ? ls_go_down(&listing, path, error) : r;
+	if (r < 0 || !ls_goes_down)
+		return r;
+	r = ls_keep_directories(&listing, below);
+	if (r < 0)
+		client_fail(error, "vm:%s: %s", path,
+		    r == -EOVERFLOW ? "too many directories to keep in mind" : strerror(-r));
+	return r;
+}
+
+/* What can't be listed is said, and the others are. */
+static void
+ls_complain(const struct client_error *error)
+{
+	ls_status = command_fail("%s", error->text);
+}
+
+static int
+ls_print_directory(const char *path, struct client_error *error)
+{
+	struct copy_pending CLEANUP_PENDING below = { 0 };
+	struct copy_pending_dir child;
+	int r = ls_print_level(path, &below, error);
+
+	while (r == 0 && !signals_have_come() && copy_pending_next(&below, &child)) {
+		char *next = guest_entry_join(path, child.name);
+
+		if (next == NULL || strlen(next) >= PATH_MAX) {
+			client_fail(error, "vm:%s/%s: %s", path, child.name,
+			    strerror(next == NULL ? ENOMEM : ENAMETOOLONG));
+			ls_complain(error);
+		} else if (ls_print_directory(next, error) < 0) {
+			ls_complain(error);
+		}
+		free(next);
+	}
+	return r;
 }
 
 static int

@@ -22,9 +22,6 @@ struct copy_out_like {
 
 struct copy_out_like copy_out_like(const struct file_entry *entry);
 
-/* Whether NAME is one that a directory can have. */
-bool copy_out_is_name(const char *name);
-
 /* Counts LEN bytes that a guest sends, or an entry. Returns 0; or with ERROR filled in -EFBIG,
  * -E2BIG: that is more than the user wants here. */
 int copy_out_count(struct copy *copy, uint64_t len, struct client_error *error);

@@ -47,7 +47,7 @@ copy_out_list_entry(struct copy *copy, struct copy_dir *dir, struct copy_pending
 		copy_complain(copy, r, &error);
 		return -ECANCELED;
 	}
-	if (!copy_out_is_name(entry->name)) {
+	if (!guest_entry_is_name(entry->name)) {
 		client_fail(
 		    &error, "vm:%s: '%s' is not the name of a file", dir->guest, entry->name);
 		copy_complain(copy, 0, &error);

@@ -22,13 +22,6 @@ copy_out_like(const struct file_entry *entry)
 		.mtime = { .tv_sec = entry->mtime_secs, .tv_nsec = entry->mtime_nanos } };
 }
 
-bool
-copy_out_is_name(const char *name)
-{
-	return name[0] != '\0' && strchr(name, '/') == NULL && strcmp(name, ".") != 0 &&
-	       strcmp(name, "..") != 0;
-}
-
 int
 copy_out_count(struct copy *copy, uint64_t len, struct client_error *error)
 {

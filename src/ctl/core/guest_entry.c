@@ -55,6 +55,13 @@ guest_entry_path(const char *text)
 	return text[len] != '\0' ? text + len : "/";
 }
 
+bool
+guest_entry_is_name(const char *name)
+{
+	return name[0] != '\0' && strchr(name, '/') == NULL && strcmp(name, ".") != 0 &&
+	       strcmp(name, "..") != 0;
+}
+
 char *
 guest_entry_join(const char *directory, const char *name)
 {

@@ -38,6 +38,9 @@ int guest_entry_type(const struct client_target *target, const char *path, const
  * alone is the root. */
 const char *guest_entry_path(const char *text);
 
+/* Whether NAME is one that a directory can have: what a guest tells may be a path. */
+bool guest_entry_is_name(const char *name);
+
 /* DIRECTORY and NAME with a slash between, in a new block; NULL: no memory. */
 char *guest_entry_join(const char *directory, const char *name);
 
