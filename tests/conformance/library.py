@@ -51,6 +51,7 @@ SIGNATURES = {
     "events": (ctypes.c_int, [POINTER]),
     "timeout_ms": (ctypes.c_int, [POINTER]),
     "step": (None, [POINTER]),
+    "version": (ctypes.c_char_p, []),
 }
 
 

@@ -360,6 +360,10 @@ def test_a_signal_overtakes_input_that_is_not_read(guest):
     assert guest.result == 9
 
 
+def test_the_library_is_of_the_agent_s_version(guest):
+    assert guest.library.vmm_guest_version().decode() == guest.request("STATUS_REQ")["version"]
+
+
 def test_descriptors_are_close_on_exec_and_go_with_the_operation(guest):
     guest.begin("START", {"cmd": ["cat"]})
     guest.until(library.STATUS)
@@ -370,6 +374,26 @@ def test_descriptors_are_close_on_exec_and_go_with_the_operation(guest):
     with pytest.raises(OSError):
         os.fstat(fd)
     assert guest.run({"cmd": ["true"]}) == 0
+
+
+def test_what_is_sent_to_nobody_raises_no_signal(agent):
+    """The connection has gone, and the handle has not heard of it."""
+    raised = []
+    handler = signal.signal(signal.SIGPIPE, lambda number, _: raised.append(number))
+    try:
+        with Relay(agent.path) as relay, Guest("unix:" + relay.path) as guest:
+            guest.begin("START", {"cmd": ["cat"]})
+            guest.until(library.STATUS)         # nothing is received while this stands in the buffer
+            relay.cut()
+            while guest.write(bytes(65536)) > 0:
+                guest.step(0)
+            guest.until(library.END)
+            assert guest.result == -errno.ECONNRESET
+    except Failed as failed:
+        assert failed.errno == errno.EPIPE
+    finally:
+        signal.signal(signal.SIGPIPE, handler)
+    assert not raised
 
 
 def test_a_watch_tells_and_a_connection_leads_into_the_guest(guest, tmp_path):

@@ -35,6 +35,7 @@ static const struct {
 	bool has_input;
 	bool is_durable;
 	bool shakes;
+	bool owns_name;
 } kinds[] = {
 	{ "START", "{\"cmd\":[\"x\"]}", true, false, false },
 	{ "START", "{\"cmd\":[\"x\"],\"name\":\"s\",\"durable\":{}}", true, true, false },
@@ -49,6 +50,8 @@ static const struct {
 	{ "FILE_TREE_REQ", "{\"path\":\"/x\"}", false, false, false },
 	{ "FILE_WATCH_REQ", "{\"path\":\"/x\"}", false, false, false },
 	{ "FILE_WRITE_REQ", MORE, true, false, false },
+	{ "START", "{\"cmd\":[\"x\"],\"name\":\"o\",\"durable\":{}}", true, true, false,
+	    .owns_name = true },
 };
 
 static size_t base;
@@ -160,6 +163,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_CHECK(guest != NULL);
 	FUZZ_CHECK(vmm_guest_set(guest, "json_max", JSON_LIMIT) == 0);
 	FUZZ_CHECK(vmm_guest_set(guest, "handshake", kinds[kind].shakes) == 0);
+	FUZZ_CHECK(vmm_guest_set(guest, "own_name", kinds[kind].owns_name) == 0);
 	FUZZ_CHECK(vmm_guest_begin(guest, kinds[kind].frame, kinds[kind].json) == 0);
 	ends = 1;
 	if (kinds[kind].has_input && (data[0] & INPUT) != 0) {
