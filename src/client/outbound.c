@@ -301,8 +301,10 @@ vmm_guest_pending(struct vmm_guest *guest, const void **ret_data)
 			handle_end_failed(guest, -ENOMEM, "out of memory");
 		return 0;
 	}
-	*ret_data = out->data + out->sent;
 	guest->shown = guest->sent + out->len - out->sent;
+	if (outbound_is_empty(guest))
+		return 0;
+	*ret_data = out->data + out->sent;
 	return out->len - out->sent;
 }
 

@@ -17,8 +17,8 @@ cflags = -std=gnu17 -g -O1 -Wall -Wextra -fno-omit-frame-pointer -fno-sanitize-r
 cppflags = -D_GNU_SOURCE -DPACKAGE_VERSION='"fuzz"' $(filter -DHAVE_%,$(FUZZ_DEFS)) $(FUZZ_CPPFLAGS) -MMD -MP
 limits = -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=20 -rss_limit_mb=1024
 
-# Its time is what the bytes make it.
-fuzz/fuzz_client_step: ldflags = -Wl,--wrap=clock_mono_ms
+# Their time is what the bytes make it.
+fuzz/fuzz_client_step fuzz/fuzz_client_calls: ldflags = -Wl,--wrap=clock_mono_ms
 
 .PHONY: all build
 .SECONDARY:
