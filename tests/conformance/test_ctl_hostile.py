@@ -297,6 +297,23 @@ def test_an_answer_takes_no_more_memory_than_a_few_times_its_length(command, ans
     assert code == expected and used < 100, used
 
 
+@pytest.mark.parametrize("args", [("vm:/x", "{here}/y"), ("-r", "vm:/x", "{here}/y"), ("{here}/x", "vm:/x"), ("-r", "{here}", "vm:/x")])
+def test_an_agent_that_says_that_it_was_called_off_is_no_signal_of_ours(tmp_path, args):
+    """Of what a signal has ended nothing is said; that the agent is stopping is."""
+    (tmp_path / "x").write_text("x")
+    def script(peer):
+        frame = peer.recv()
+        if frame.type == codec.STATUS_REQ:
+            peer.send(codec.STATUS, {"features": []})
+            peer.exit(0)
+        elif frame.type == codec.FILE_STAT_REQ and frame.json()["path"].endswith("/."):
+            peer.send(codec.FILE_ERR, b"ENOENT: " + frame.json()["path"].encode())
+        else:
+            peer.send(codec.FILE_ERR, b"ECANCELED: the agent is stopping")
+    done = run(script, "cp", *[word.format(here=tmp_path) for word in args])
+    assert done.code == 1 and "the agent is stopping" in done.text, done
+
+
 def test_a_link_to_ever_longer_paths_is_not_followed_for_ever():
     seen = []
 

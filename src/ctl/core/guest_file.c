@@ -60,7 +60,10 @@ guest_file_refused(const struct file_request *request, const char *text, struct 
 		client_fail(error, "vm:%s: %s", request->path, strerror(number));
 	else
 		client_fail(error, "vm:%s: %s: %s", request->path, more, strerror(number));
-	return number == 0 ? -EREMOTEIO : -number;
+	if (number == 0)
+		return -EREMOTEIO;
+	/* By that it is known here that a signal of this side's has ended it. */
+	return number == ECANCELED ? -EIO : -number;
 }
 
 static int
