@@ -88,6 +88,7 @@ void
 conn_close(struct conn *conn)
 {
 	fd_close(&conn->fd);
+	conn_tx_give_back(conn);
 	if (conn_rx_touched > CONN_RX_KEPT) {
 		memory_give_back(conn_rx + CONN_RX_KEPT, CONN_RX_SIZE - CONN_RX_KEPT);
 		conn_rx_touched = CONN_RX_KEPT;

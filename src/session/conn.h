@@ -55,6 +55,7 @@ struct conn {
 	size_t tx_tail;
 	size_t tx_left;	      /* bytes of the frame being sent, not yet gone */
 	size_t tx_len;	      /* of its payload */
+	size_t tx_most;	      /* of any frame's, or of frames that went together */
 	bool tx_begun;	      /* some of it has gone */
 	bool tx_is_whole;     /* the send under way takes all of it or nothing */
 	bool tx_last;	      /* it is the last frame of the connection */
@@ -158,6 +159,9 @@ int conn_send_raw(struct conn *conn, const void *bytes, size_t len);
 /* Room for a payload of VMM_GUEST_DATA_MAX bytes, aligned, for conn_send() to
  * send without a copy. Borrowed; good until the next conn_send() returns. */
 uint8_t *conn_tx_buffer(void);
+
+/* For conn_close(): gives back to the kernel what a large frame has left in that memory. */
+void conn_tx_give_back(const struct conn *conn);
 
 /* Sends one frame of at most VMM_GUEST_DATA_MAX bytes, or of any legal length
  * where PAYLOAD is not conn_tx_buffer() (it is then sent without a copy too). */

@@ -35,6 +35,7 @@ conn_note_begin(
 	if (conn->is_broken)
 		return -EPIPE;
 	conn->tx_len = len;
+	conn->tx_most = len > conn->tx_most ? len : conn->tx_most;
 	conn->tx_left = VMM_GUEST_HEADER_LEN + len;
 	conn->tx_begun = false;
 	conn->tx_last = last;

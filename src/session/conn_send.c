@@ -21,12 +21,24 @@
 
 #define CONN_PAGE 4096
 
+/* What a session may leave in memory for the next one: what most read of a pipe at once. */
+#define CONN_TX_KEPT (64u * 1024)
+
 static MEMORY_LARGE _Alignas(CONN_PAGE) uint8_t conn_tx[CONN_PAYLOAD_OFFSET + VMM_GUEST_DATA_MAX];
 
 uint8_t *
 conn_tx_buffer(void)
 {
 	return conn_tx + CONN_PAYLOAD_OFFSET;
+}
+
+void
+conn_tx_give_back(const struct conn *conn)
+{
+	uint8_t *kept_end = conn_tx_buffer() + CONN_TX_KEPT;
+
+	if (conn->tx_most > CONN_TX_KEPT)
+		memory_give_back(kept_end, sizeof(conn_tx) - (size_t)(kept_end - conn_tx));
 }
 
 /* All that is under way has been sent, or a piece of it. While memory was lacking the

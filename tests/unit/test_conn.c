@@ -13,8 +13,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "platform/clock.h"
@@ -417,6 +419,42 @@ test_a_connection_that_is_given_up_is_closed_at_once(void **state)
 	fd_close(&queue[1]);
 }
 
+/* How many bytes of the buffer of frames lie in memory once a connection is closed on which one
+ * of LEN has begun. */
+static size_t
+left_by_a_frame(size_t len)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uint8_t *buffer = conn_tx_buffer();
+	uint8_t *first = (uint8_t *)((uintptr_t)buffer & ~(page - 1));
+	unsigned char pages[VMM_GUEST_DATA_MAX / 1024];
+	size_t count = VMM_GUEST_DATA_MAX / page;
+	size_t left = 0;
+
+	memset(buffer, 'x', VMM_GUEST_DATA_MAX);
+	conn_begin_push(&conn, VMM_GUEST_STDOUT, len, false);
+	(void)conn_push(&conn);
+	conn_close(&conn);
+	assert_int_equal(mincore(first, count * page, pages), 0);
+	for (size_t i = 0; i < count; i++)
+		left += (pages[i] & 1) * page;
+	return left;
+}
+
+static void
+test_the_memory_of_a_large_frame_is_given_back_with_its_connection(void **state)
+{
+	(void)state;
+	assert_true(left_by_a_frame(VMM_GUEST_DATA_MAX) < VMM_GUEST_DATA_MAX / 2);
+}
+
+static void
+test_the_memory_of_small_frames_stays_for_the_next_session(void **state)
+{
+	(void)state;
+	assert_int_equal(left_by_a_frame(1000), VMM_GUEST_DATA_MAX);
+}
+
 static void
 test_bytes_before_the_first_frame_can_be_looked_at(void **state)
 {
@@ -802,6 +840,8 @@ main(void)
 		EACH(test_a_host_that_says_nothing_more_runs_into_the_deadline),
 		EACH(test_a_host_that_has_gone_is_told_after_what_it_had_sent),
 		EACH(test_a_connection_that_is_given_up_is_closed_at_once),
+		EACH(test_the_memory_of_a_large_frame_is_given_back_with_its_connection),
+		EACH(test_the_memory_of_small_frames_stays_for_the_next_session),
 		EACH(test_bytes_before_the_first_frame_can_be_looked_at),
 		EACH(test_a_frame_is_sent_whole_and_the_slot_is_told),
 		EACH(test_a_host_that_takes_nothing_stalls_the_frame_it_is_in),
