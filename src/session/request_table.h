@@ -26,6 +26,7 @@ struct request {
 	uint8_t reply_style; /* enum slot_reply_style: its port, and how it is refused */
 	uint8_t admission;   /* enum admission_class */
 	uint8_t quiesced;    /* enum request_quiesced */
+	bool is_large;	     /* it may make much in the heap, which is not to stay */
 	const char *name;    /* in titles, logs and STATUS */
 	const char *feature; /* in STATUS's features */
 	session_serve_fn *serve;

@@ -127,7 +127,7 @@ worker_serve_dispatch(
 	/* The next request sets it anew, if that is there already. */
 	if (!session->goes_on)
 		watchdog_set(0);
-	if (frame->len > WORKER_SERVE_LARGE)
+	if (frame->len > WORKER_SERVE_LARGE || request->is_large)
 		(void)malloc_trim(0);
 }
 

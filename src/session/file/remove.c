@@ -14,13 +14,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "platform/compat.h"
 #include "platform/dir.h"
 #include "platform/fd.h"
 #include "platform/watchdog.h"
@@ -275,5 +273,4 @@ void
 file_remove_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
 	file_serve(session, type, payload, len, file_remove);
-	(void)malloc_trim(0);
 }

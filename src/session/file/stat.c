@@ -8,11 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "platform/compat.h"
 #include "platform/dir.h"
 #include "platform/watchdog.h"
 #include "protocol/file_entry.h"
@@ -171,6 +169,4 @@ void
 file_list_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
 	file_serve(session, type, payload, len, file_list);
-	/* A long list is not to stay in this worker's memory. */
-	(void)malloc_trim(0);
 }

@@ -6,11 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "platform/compat.h"
 #include "platform/fd.h"
 #include "platform/proc.h"
 #include "platform/text.h"
@@ -54,5 +52,4 @@ void
 file_tree_serve(struct session *session, uint8_t type, const uint8_t *payload, size_t len)
 {
 	file_serve(session, type, payload, len, file_tree);
-	(void)malloc_trim(0);
 }

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,5 +225,4 @@ file_watch_serve(struct session *session, uint8_t type, const uint8_t *payload, 
 			file_watch_fail(session, r, path);
 	}
 	file_request_done(&request);
-	(void)malloc_trim(0);
 }
