@@ -14,11 +14,13 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "platform/clock.h"
 #include "platform/fd.h"
+#include "platform/watchdog.h"
 #include "session/rest.h"
 #include "session/stop.h"
 #include "worker/next_frame.h"
@@ -187,6 +189,23 @@ test_silence_gives_it_back(void **state)
 {
 	(void)state;
 	assert_is_given_back();
+}
+
+/* A host may leave no room for an answer for as long as a file request may take. */
+static void
+test_while_nothing_is_owed_no_watchdog_runs(void **state)
+{
+	int CLEANUP_FD timer_fd = watchdog_open();
+	struct itimerspec left;
+
+	(void)state;
+	assert_true(timer_fd >= 0);
+	watchdog_init(timer_fd);
+	watchdog_set(LONG_MS);
+	assert_is_given_back();
+	watchdog_init(-1);
+	assert_int_equal(timerfd_gettime(timer_fd, &left), 0);
+	assert_true(left.it_value.tv_sec == 0 && left.it_value.tv_nsec == 0);
 }
 
 static void
@@ -421,6 +440,7 @@ main(void)
 		TEST(test_what_stands_in_the_buffer_is_read_too),
 		TEST(test_one_that_has_served_enough_goes_on_with_all_that_has_come),
 		TEST(test_silence_gives_it_back),
+		TEST(test_while_nothing_is_owed_no_watchdog_runs),
 		TEST(test_a_request_that_has_begun_is_waited_for),
 		TEST(test_somebody_who_comes_is_another_s_while_one_is_idle),
 		TEST(test_nobody_who_comes_is_nobody_to_leave_for),
