@@ -245,6 +245,18 @@ def test_of_several_requests_on_a_connection_one_that_is_stuck_is_the_last(start
     assert frames[1].payload == b"EIO: worker lost"
 
 
+def test_what_one_request_flushes_gives_the_next_one_no_time(start_agent, monkeypatch, tmp_path):
+    mounted(monkeypatch, tmp_path, DEAD)
+    agent = start_agent("--workers=2", "--stall-timeout=1", env=TRACED)
+    conn = agent.connect(codec.FILE_PORT)
+    with Trace(agent.pid, "timerfd_settime") as trace:
+        conn.send_raw(codec.encode(codec.FILE_WRITE_REQ, {"path": str(tmp_path / "x"), "fsync": True, "more": True}) +
+                      codec.encode(codec.FILE_DONE) + codec.encode(codec.FILE_STAT_REQ, {"path": str(tmp_path / "dead/x")}))
+        frames = conn.result().frames
+    assert [f.type for f in frames] == [codec.FILE_ACK, codec.FILE_ERR], frames
+    assert not [call for call in trace.calls().get(agent.pid, []) if "tv_sec=9," in call]
+
+
 def test_a_file_that_stops_to_answer_in_the_middle_holds_no_place(fuse_file):
     agent, path, server = fuse_file(8 * MIB, MIB)
     begun = time.monotonic()

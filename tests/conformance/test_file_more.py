@@ -291,6 +291,17 @@ def test_a_user_is_that_of_one_request_alone(agent, public_dir):
     assert [(public_dir / str(i)).stat().st_uid for i in (1, 2, 4)] == [0, nobody, 0]
 
 
+def test_a_user_does_not_come_into_a_directory_by_the_upload_before_his(agent, public_dir):
+    """He may write there, and has no way there."""
+    shut, inner = public_dir / "shut", public_dir / "shut/inner"
+    inner.mkdir(parents=True)
+    inner.chmod(0o777)
+    shut.chmod(0o700)
+    frames = converse(agent, *(upload(inner / str(i), user=name) for i, name in enumerate(["", "", "nobody", ""])))
+    assert kinds(frames) == [codec.FILE_ACK] * 2 + [codec.FILE_ERR, codec.FILE_ACK], frames
+    assert frames[2].payload.startswith(b"EACCES:") and sorted(os.listdir(inner)) == ["0", "1", "3"]
+
+
 def test_status_lists_more_among_the_features(agent):
     assert "more" in agent.status()["features"]
 
