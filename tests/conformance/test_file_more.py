@@ -489,6 +489,20 @@ def test_requests_wait_while_the_guest_is_quiesced(agent, tmp_path):
     assert kinds(conn.result().frames) == [codec.FILE_ACK, codec.FILE_STAT]
 
 
+def test_no_quiesce_waits_for_a_request_that_has_begun_to_come(agent, tmp_path):
+    """It was not admitted, though the one before it was."""
+    conn = agent.connect(codec.FILE_PORT)
+    conn.send_raw(ask(codec.FILE_STAT_REQ, tmp_path) + mark(tmp_path)[:7])
+    conn.expect(codec.FILE_STAT)
+    wait_until_waiting(lambda: [s["pid"] for s in agent.status()["slots"] if s["kind"] == ""])
+    with Quiesce(agent, conn, within_ms=5000) as quiesce:
+        conn.send_raw(mark(tmp_path)[7:])
+        quiesce.silent()
+        assert not was_begun(tmp_path)
+    conn.expect(codec.FILE_ACK)
+    conn.close()
+
+
 def test_what_is_left_of_an_upload_is_dropped_after_the_rest(agent, tmp_path):
     conn = agent.connect(codec.FILE_PORT)
     conn.send_raw(ask(codec.FILE_WRITE_REQ, tmp_path) + encode(codec.FILE_DATA, b"1"))
