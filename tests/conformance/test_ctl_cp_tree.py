@@ -133,6 +133,15 @@ def test_each_file_that_fails_is_named_and_the_others_come(tmp_path):
     assert tree_here(tmp_path / "t") == ["d", "g"]
 
 
+def test_files_that_break_take_no_descriptor_with_them(tmp_path):
+    broken = [frame for i in range(100) for frame in (
+        told("%d" % i, size=9), (codec.FILE_DATA, b"half"), (codec.FILE_STAT, {"path": "%d" % i, "error": "EIO"}))]
+    done = run(serving(TOP, *broken, *file("good"), END), "vm:/t", tmp_path / "t",
+               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (50, 50)))
+    assert done.code == 1 and done.text.count("Input/output error") == done.text.count("\n") == 100
+    assert tree_here(tmp_path / "t") == ["good"]
+
+
 def test_what_is_in_the_way_is_named_and_nothing_of_it_is_gone_through(tmp_path):
     here = tmp_path / "t"
     (here / "file").mkdir(parents=True)
