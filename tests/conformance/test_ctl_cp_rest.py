@@ -277,6 +277,26 @@ def test_a_keeps_symbolic_links_with_several_names_one(ctl, sides):
     assert sorted(os.listdir(here + "/t")) == ["d", "other", "two"]
 
 
+def test_a_keeps_names_that_are_given_one_out_of_the_guest_too(ctl, sides):
+    there, here = sides
+    write(there + "/one", b"x" * 100)
+    os.link(there + "/one", there + "/two")
+    os.symlink("nowhere", there + "/l")
+    os.link(there + "/l", there + "/m", follow_symlinks=False)
+    write(there + "/other", b"y")
+    sources = ["vm:%s/%s" % (there, name) for name in ("one", "other", "l", "two", "m")]
+    for _ in range(2):
+        ctl.ok("cp", "-a", *sources, here)
+        assert os.path.samefile(here + "/one", here + "/two") and os.stat(here + "/one").st_nlink == 2
+        assert os.path.samestat(os.lstat(here + "/l"), os.lstat(here + "/m"))
+        assert os.readlink(here + "/m") == "nowhere"
+        assert read(here + "/two") == b"x" * 100 and read(here + "/other") == b"y"
+        assert sorted(os.listdir(here)) == ["l", "m", "one", "other", "two"]
+    os.mkdir(here + "/plain")
+    ctl.ok("cp", "-p", *sources[:2], sources[3], here + "/plain")
+    assert os.stat(here + "/plain/two").st_nlink == 1
+
+
 @pytest.mark.parametrize("address", ["unix:/run/vm/none.vsock", "vsock:3"])
 def test_an_address_behind_a_is_told_where_it_goes(ctl, sides, address):
     for args in ((sides[1], "vm:/x"), ("vm:/x", sides[1])):

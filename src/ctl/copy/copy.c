@@ -305,6 +305,7 @@ copy_finish(struct copy *copy)
 	copy->threads_count = 0;
 	guest_close(&copy->asks);
 	copy_links_done(copy);
+	copy_out_links_done(&copy->named);
 }
 
 /* Takes over FD, HERE and GUEST. */

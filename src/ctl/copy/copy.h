@@ -15,6 +15,7 @@
 #include <sys/queue.h>
 #include <sys/stat.h>
 
+#include "ctl/copy/copy_out_links.h"
 #include "ctl/core/client.h"
 #include "ctl/core/guest.h"
 #include "ctl/core/guest_features.h"
@@ -106,6 +107,7 @@ struct copy {
 	struct progress progress;
 	size_t pending_size; /* of copy_pending.h, all levels together */
 	void *links;	     /* of copy_in_links.h */
+	struct copy_out_links named;
 
 	struct guest asks; /* for requests that are waited for; see copy_ahead_ask() */
 	pthread_mutex_t asks_lock;

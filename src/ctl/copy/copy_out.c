@@ -18,6 +18,7 @@
 
 #include "ctl/command.h"
 #include "ctl/core/guest_entry.h"
+#include "ctl/core/guest_tree.h"
 #include "ctl/target.h"
 #include "platform/fd.h"
 
@@ -63,14 +64,50 @@ copy_out_directory(struct copy *copy, const char *source, const char *target,
 	return r;
 }
 
-/* A link that was named is followed, as cp(1) does; or, where it is a LINK to that, copied. */
+/* One of several sources, which with -a stay one file if they are. */
+struct copy_out_name {
+	bool is_one_of_several;
+	uint64_t dev;
+	uint64_t ino;
+	const char *first; /* where it is already; NULL: nowhere */
+};
+
+/* STAT does not tell who has other names, and TREE does by its first entry. What can't be found out
+ * is copied. */
+static struct copy_out_name
+copy_out_find_name(struct copy *copy, const char *source)
+{
+	const struct file_request request = {
+		.path = source, .user = copy->user, .max_entries = 1
+	};
+	struct guest_tree tree;
+	struct client_error ignored;
+	struct copy_out_name name = { 0 };
+	int r = guest_tree_open(&tree, target_agent(), &request, &ignored);
+
+	while (r == 0 && (r = guest_tree_take(&tree, &ignored)) == -EAGAIN)
+		r = guest_tree_receive(&tree, &ignored);
+	if (r == GUEST_TREE_ENTRY && tree.item.entry.nlink > 1) {
+		name.is_one_of_several = true;
+		name.dev = tree.item.entry.dev;
+		name.ino = tree.item.entry.ino;
+		name.first = copy_out_links_find(&copy->named, name.dev, name.ino);
+	}
+	guest_tree_close(&tree);
+	return name;
+}
+
+/* A link that was named is followed, as cp(1) does; or, where it is a LINK to that, copied. What is
+ * here as FIRST gets another name. */
 static int
 copy_out_file(struct copy *copy, const char *source, const char *target,
-    const struct copy_out_like *like, const char *link, struct client_error *error)
+    const struct copy_out_like *like, const char *link, const char *first,
+    struct client_error *error)
 {
 	char *directory = link == NULL ? realpath(target, NULL) : NULL;
 	char *name;
 	int CLEANUP_FD dir_fd = -1;
+	bool is_linked;
 	int r = link == NULL && directory == NULL && errno != ENOENT ? -errno : 0;
 
 	if (r == 0 && directory == NULL)
@@ -85,11 +122,13 @@ copy_out_file(struct copy *copy, const char *source, const char *target,
 		dir_fd = open(dirname(directory), O_PATH | O_DIRECTORY | O_CLOEXEC);
 		r = dir_fd < 0 ? -errno : 0;
 	}
-	if (r == 0 && link != NULL)
+	is_linked = r == 0 && first != NULL &&
+		    atomic_file_hard_link(AT_FDCWD, first, dir_fd, basename(name)) == 0;
+	if (r == 0 && link != NULL && !is_linked)
 		r = atomic_file_link(dir_fd, basename(name), link);
 	if (r < 0)
 		client_fail(error, "can't write to %s: %s", target, strerror(-r));
-	else if (link == NULL)
+	else if (link == NULL && !is_linked)
 		r = copy_out_read_file(copy, source, dir_fd, basename(name), target, like,
 		    ATOMIC_FILE_SPECIAL_TOO, error);
 	free(directory);
@@ -122,7 +161,7 @@ copy_out_stream(const char *target)
 /* What ENTRY tells of, under the name that it is to have. */
 static int
 copy_out_entry_named(struct copy *copy, const char *source, const char *target,
-    const struct file_entry *entry, struct client_error *error)
+    const struct file_entry *entry, const char *first, struct client_error *error)
 {
 	const struct copy_out_like like = copy_out_like(entry);
 	int stream_fd = copy_out_stream(target);
@@ -142,13 +181,13 @@ copy_out_entry_named(struct copy *copy, const char *source, const char *target,
 	case FILE_ENTRY_SYMLINK:
 		if (!is_stream)
 			return copy_out_file(
-			    copy, source, target, &like, entry->symlink_target, error);
+			    copy, source, target, &like, entry->symlink_target, first, error);
 		break;
 	case FILE_ENTRY_FILE:
 		break;
 	}
 	if (!is_stream)
-		return copy_out_file(copy, source, target, &like, NULL, error);
+		return copy_out_file(copy, source, target, &like, NULL, first, error);
 	return copy_out_read_stream(
 	    copy, source, stream_fd, strcmp(target, "-") == 0 ? "standard output" : target, error);
 }
@@ -178,6 +217,7 @@ copy_out(struct copy *copy, const char *source, const char *target, bool is_name
 	struct copy_patience more = { 0 };
 	struct client_error error = { "" };
 	bool follows = !copy->keeps_links || copy_out_stream(target) >= 0;
+	struct copy_out_name name = { 0 };
 	int r;
 
 	do
@@ -185,6 +225,8 @@ copy_out(struct copy *copy, const char *source, const char *target, bool is_name
 	while (copy_try_again(&patience, &r));
 	if (r == 0)
 		entry = listing.entries[0];
+	if (r == 0 && !follows && copy->sources > 1 && entry.kind != FILE_ENTRY_DIR)
+		name = copy_out_find_name(copy, source);
 	/* An agent of the first day can't be asked, and may well read the file. */
 	if (r == 0 || r == -EREMOTEIO || r == -EPROTO || r == -ENODATA) {
 		copy->progress.files_total += entry.kind == FILE_ENTRY_DIR ? 0 : 1;
@@ -194,9 +236,12 @@ copy_out(struct copy *copy, const char *source, const char *target, bool is_name
 			error.text[0] = '\0';
 			r = is_named ? 0 : copy_out_refuse_link(target, &entry, &error);
 			if (r == 0)
-				r = copy_out_entry_named(copy, source, target, &entry, &error);
+				r = copy_out_entry_named(
+				    copy, source, target, &entry, name.first, &error);
 		} while (entry.kind != FILE_ENTRY_DIR && copy_try_again(&more, &r));
 	}
 	if (r < 0)
 		copy_complain(copy, r, &error);
+	else if (name.is_one_of_several)
+		copy_out_links_add(&copy->named, name.dev, name.ino, target);
 }

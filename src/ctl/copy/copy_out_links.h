@@ -1,5 +1,5 @@
 /*
- * copy_out_links: files of a tree that have more names than one, by their number in the guest.
+ * copy_out_links: files of a guest that have more names than one, by their number in the guest.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -17,8 +17,8 @@ struct copy_out_links {
 	unsigned count;
 };
 
-/* Remembers that the file INO of DEV has come by PATH, which is copied; "" is none. Where there
- * is no memory it does not. */
+/* Remembers that the file INO of DEV has come by PATH, which is copied; "" is none, and so is one
+ * that is remembered. Where there is no memory it does not. */
 void copy_out_links_add(struct copy_out_links *links, uint64_t dev, uint64_t ino, const char *path);
 
 /* The path by which it has come; NULL: it has not. */
