@@ -139,6 +139,7 @@ class Reader:
         if frame is None:
             self.closed = True
         elif frame.type in OUTPUT:
+            assert self.pieces, "not attached: %r" % frame
             self.streams[frame.type] += frame.payload
             self.pieces[-1].add(frame)
         elif frame.type == codec.STATUS:
