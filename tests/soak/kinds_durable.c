@@ -62,8 +62,9 @@ durable_forget(struct visitor *visitor, const char *name)
 		if (visitor_open(visitor, VMM_GUEST_EXEC_PORT, &outcome)) {
 			(void)talk_say(&visitor->talk, VMM_GUEST_FORGET, "{\"name\":\"%s\"}", name);
 			talk_finish(&visitor->talk, &visitor->answer);
-			/* A worker that was lost may have done it. */
-			if (i > 0 && visitor->answer.has_exit &&
+			/* A worker that was lost may have done it; or it was given up for
+			 * another, as what a host has fetched is where 32 are kept. */
+			if (visitor->answer.has_exit &&
 			    visitor->answer.code == VMM_GUEST_EXIT_NOT_MADE)
 				return worst;
 			outcome = visitor_judge_control(visitor, 0);
