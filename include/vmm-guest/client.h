@@ -253,12 +253,12 @@ VMM_GUEST_API int vmm_guest_wait(
  * one. The rest of an upload that was refused is a few bytes, which vmm_guest_step() sends though
  * nothing is under way. Answers come in order, each with an END, behind which vmm_guest_result(),
  * _answer() and _error_text() are about the one that has ended. -EAGAIN: there is no room for
- * another yet; step until there is. The result -ECONNABORTED: the agent closed the connection
- * before it began this request, which may be begun again; one that is alone and without input is,
- * by the handle. (After an EIO "worker lost" an upload of these may have come whole: to begin it
- * again does no harm. Where the connection was reset nobody knows what was begun: a MOVE or REMOVE
- * ends with -ECONNRESET then.) Of an agent that has no `more` in STATUS's features all that were
- * sent ahead end so. */
+ * another yet; step until there is. The result -ECONNABORTED without a vmm_guest_refusal(), for
+ * that is an errno too: the agent closed the connection before it began this request, which may be
+ * begun again; one that is alone and without input is, by the handle. (After an EIO "worker lost"
+ * an upload of these may have come whole: to begin it again does no harm. Where the connection was
+ * reset nobody knows what was begun: a MOVE or REMOVE ends with -ECONNRESET then.) Of an agent that
+ * has no `more` in STATUS's features all that were sent ahead end so. */
 VMM_GUEST_API int vmm_guest_begin(struct vmm_guest *guest, const char *frame, const char *json);
 
 /* The next of what has happened, with its bytes, or its JSON with a NUL behind it. Call it until

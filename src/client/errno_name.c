@@ -36,8 +36,9 @@ errno_name_parse_refusal(const char *words)
 {
 	bool is_busy = strncmp(words, ERRNO_NAME_BUSY, strlen(ERRNO_NAME_BUSY)) == 0;
 	char behind = is_busy ? words[strlen(ERRNO_NAME_BUSY)] : '\0';
+	int error = errno_name_parse(words);
 
 	if (is_busy && (behind == '\0' || behind == ':'))
 		return EBUSY;
-	return errno_name_parse(words);
+	return error != EALREADY ? error : 0;
 }

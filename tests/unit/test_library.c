@@ -540,6 +540,27 @@ test_files_come_and_their_errors(void **state)
 	vmm_guest_free(comes_to("FILE_REMOVE_REQ", "{\"path\":\"/x\"}", "END 0|"));
 }
 
+/* Who waits until the result is another than that would wait for ever. */
+static void
+test_no_word_of_a_guest_says_that_what_has_ended_is_under_way(void **state)
+{
+	struct vmm_guest *guest;
+
+	(void)state;
+	say(VMM_GUEST_FILE_ERR, "EALREADY: /x");
+	guest = comes_to("FILE_READ_REQ", "{\"path\":\"/x\"}", "END -121|");
+	assert_string_equal(vmm_guest_refusal(guest), "EALREADY: /x");
+	vmm_guest_free(guest);
+	script_len = 0;
+	say(VMM_GUEST_STDERR, "EALREADY: so it says");
+	say_exit(-1, 0);
+	vmm_guest_free(comes_to("START", "{\"cmd\":[\"x\"]}", "END -121|"));
+	script_len = 0;
+	say(VMM_GUEST_STDERR, "EALREADY: so it says");
+	say_exit(1, 0);
+	vmm_guest_free(comes_to("STATUS_REQ", NULL, "END -121|"));
+}
+
 static void
 test_a_tree_comes_file_by_file(void **state)
 {
@@ -1594,6 +1615,8 @@ main(void)
 		    test_a_connection_into_the_guest_ends_one_way_at_a_time, begin),
 		cmocka_unit_test_setup(test_the_clock_is_set_with_entropy_behind_it, begin),
 		cmocka_unit_test_setup(test_files_come_and_their_errors, begin),
+		cmocka_unit_test_setup(
+		    test_no_word_of_a_guest_says_that_what_has_ended_is_under_way, begin),
 		cmocka_unit_test_setup(test_a_tree_comes_file_by_file, begin),
 		cmocka_unit_test_setup(test_a_watch_stands_and_tells, begin),
 		cmocka_unit_test_setup(test_file_err_amid_an_upload_ends_it_at_once, begin),
