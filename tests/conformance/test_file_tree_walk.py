@@ -3,6 +3,7 @@
 
 import base64
 import ctypes
+import fcntl
 import os
 import pathlib
 import shutil
@@ -385,6 +386,13 @@ def test_a_deep_tree_is_told_whole(agent, deep, depth, name):
 
 def test_what_can_t_be_named_in_4095_bytes_is_told_once_and_left_out(agent, deep):
     chain = Chain(deep, 60, "n" * 99)     # 41 directories and their slashes are 4099
+    fd = os.open(deep, os.O_PATH)
+    for _ in range(40):
+        above, fd = fd, os.open("n" * 99, os.O_PATH, dir_fd=fd)
+        os.close(above)
+    for other in "abc":
+        os.mkdir(other * 99, dir_fd=fd)
+    os.close(fd)
     came = tree(agent, deep)
     assert set(came.entries) == {path for path in chain.paths if len(path) <= 4095}
     assert came.errors == {b"/".join([b"n" * 99] * 40): ["ENAMETOOLONG"]}
@@ -478,6 +486,32 @@ def test_what_a_file_system_says_of_an_entry_is_told_and_the_rest_comes(start_ag
         came = tree(agent, tmp_path)
     assert [errors for errors in came.errors.values()] == [[told]]
     assert len(came.entries) >= 7 and agent.worker_pids() == [pid]
+
+
+def test_what_has_gone_since_its_name_was_read_is_left_out(agent, tmp_path):
+    for i in range(40):
+        (tmp_path / ("%d" % i)).write_bytes(b"small")
+    first, *others = os.listdir(tmp_path)
+    (tmp_path / first).write_bytes(bytes(Amid.SIZE))
+    walk = Amid(agent, tmp_path, first)
+    for name in others:
+        (tmp_path / name).unlink()
+    came = walk.finish()
+    assert came.order == [b"", os.fsencode(first)] and came.errors == {}
+
+
+def test_a_file_that_another_holds_a_lease_on_is_not_waited_for(agent, tmp_path):
+    for name in "leased", "other":
+        (tmp_path / name).write_bytes(b"x")
+    fd = os.open(tmp_path / "leased", os.O_RDWR)
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        came = tree(agent, tmp_path)
+    finally:
+        os.close(fd)
+        signal.signal(signal.SIGIO, before)
+    assert came.errors == {b"leased": ["EAGAIN"]} and came.bytes == {b"other": b"x"}
 
 
 def test_devices_and_sockets_are_told_of_and_never_opened(start_agent, tmp_path):
