@@ -55,19 +55,25 @@ streams_pipe(int ends[2])
 		err(1, "pipe");
 }
 
-/* STDIN frames of LEN of BYTES zeros, then EOF, from a process of their own. */
+/* STDIN frames of LEN of BYTES zeros, then EOF, from a process of their own. Each goes by one
+ * call and out of one piece, as what the floor is sent does. */
 static pid_t
 streams_start_sender(int fd, uint64_t bytes, size_t len)
 {
-	static uint8_t zeros[VMM_GUEST_DATA_MAX];
+	static uint8_t frame[VMM_GUEST_HEADER_LEN + VMM_GUEST_DATA_MAX];
 	pid_t pid = fork();
 
 	if (pid < 0)
 		err(1, "fork");
 	if (pid > 0)
 		return pid;
-	for (; bytes > 0; bytes -= len)
-		talk_send(fd, VMM_GUEST_STDIN, zeros, len);
+	frame_header_format(frame, VMM_GUEST_STDIN, (uint32_t)len);
+	for (; bytes > 0; bytes -= len) {
+		int r = fd_write_full(fd, frame, VMM_GUEST_HEADER_LEN + len);
+
+		if (r < 0)
+			errx(1, "write: error %d", -r);
+	}
 	talk_send(fd, VMM_GUEST_EOF, NULL, 0);
 	_exit(0);
 }
@@ -138,7 +144,7 @@ streams_agent_small_input(const void *target)
 }
 
 static double
-streams_floor_input(const void *ignored)
+streams_floor_input_of(size_t len)
 {
 	static const char *const cat[] = { "sh", "-c", "exec cat >/dev/null", NULL };
 	uint64_t start = clock_mono_us();
@@ -147,7 +153,6 @@ streams_floor_input(const void *ignored)
 	pid_t program;
 	pid_t copier;
 
-	(void)ignored;
 	streams_pipe(ends);
 	streams_pair(pair);
 	program = floor_spawn(cat, ends[0], -1);
@@ -155,11 +160,25 @@ streams_floor_input(const void *ignored)
 	copier = floor_copier(pair[1], ends[1], pair[0]);
 	fd_close(&pair[1]);
 	fd_close(&ends[1]);
-	floor_fill(pair[0], STREAMS_BYTES, VMM_GUEST_DATA_MAX);
+	floor_fill(pair[0], STREAMS_BYTES, len);
 	fd_close(&pair[0]);
 	floor_wait(copier);
 	floor_wait(program);
 	return streams_speed(STREAMS_BYTES, start);
+}
+
+static double
+streams_floor_input(const void *ignored)
+{
+	(void)ignored;
+	return streams_floor_input_of(VMM_GUEST_DATA_MAX);
+}
+
+static double
+streams_floor_small_input(const void *ignored)
+{
+	(void)ignored;
+	return streams_floor_input_of(STREAMS_SMALL);
 }
 
 /* ---- both at once ------------------------------------------------------ */
@@ -305,8 +324,8 @@ measure_streams(const struct target *target)
 	} rows[] = {
 		{ "stdout, 128 MiB", streams_agent_output, streams_floor_output, 0.9 },
 		{ "stdin, 128 MiB", streams_agent_input, streams_floor_input, 0.9 },
-		{ "stdin, 128 MiB, frames of 1 KiB", streams_agent_small_input, streams_floor_input,
-		    REPORT_NO_TARGET },
+		{ "stdin, 128 MiB, frames of 1 KiB", streams_agent_small_input,
+		    streams_floor_small_input, 0.9 },
 		{ "stdin and stdout at once, 128 MiB each", streams_agent_both, streams_floor_both,
 		    0 },
 		{ "output of a terminal, 16 MiB", streams_agent_zeros, streams_floor_zeros, 1.0 },
