@@ -36,17 +36,21 @@ pid_t
 floor_spawn(const char *const *argv, int stdin_fd, int stdout_fd)
 {
 	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
 	pid_t pid;
 
 	(void)posix_spawn_file_actions_init(&actions);
+	(void)posix_spawnattr_init(&attributes);
 	if (stdin_fd >= 0 || stdout_fd >= 0) {
 		floor_set(&actions, STDIN_FILENO, stdin_fd);
 		floor_set(&actions, STDOUT_FILENO, stdout_fd);
+		(void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
 	}
-	errno =
-	    posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)(uintptr_t)argv, environ);
+	errno = posix_spawnp(
+	    &pid, argv[0], &actions, &attributes, (char *const *)(uintptr_t)argv, environ);
 	if (errno != 0)
 		err(1, "%s", argv[0]);
+	(void)posix_spawnattr_destroy(&attributes);
 	(void)posix_spawn_file_actions_destroy(&actions);
 	return pid;
 }

@@ -12,7 +12,9 @@
 #include <sys/types.h>
 
 /* Starts ARGV[0], looked up in PATH, with the given descriptors as its standard streams; -1:
- * /dev/null. */
+ * /dev/null. With one of them it has a session of its own, as each program of the agent: the
+ * kernel shares the processors between sessions (sched_autogroup), and whom it wakes first goes
+ * by that. */
 pid_t floor_spawn(const char *const *argv, int stdin_fd, int stdout_fd);
 
 /* Waits for PID, which must end with 0. */

@@ -15,6 +15,7 @@
 #include "report.h"
 #include "sample.h"
 #include "talk.h"
+#include "terminal.h"
 
 #define CPU_ROUNDS 7
 #define CPU_RUNS 300
@@ -22,9 +23,13 @@
 #define CPU_US_PER_S 1e6
 
 #define CPU_TARGET 1.25
+#define CPU_TERMINAL_TARGET 1.1
+
 struct cpu_case {
 	const char *program;
 	const char *folder;
+	void (*run)(const struct target *target); /* one session */
+	size_t runs;
 	double idle_us; /* an agent that starts, serves nobody and ends */
 };
 
@@ -40,11 +45,17 @@ cpu_used(int who)
 }
 
 static void
-cpu_run_session(const struct target *target)
+cpu_run_true(const struct target *target)
 {
 	int CLEANUP_FD fd = talk_start(target, "\"/bin/true\"", false);
 
 	(void)talk_receive(fd, VMM_GUEST_STDOUT, VMM_GUEST_EXIT, 0);
+}
+
+static void
+cpu_run_terminal(const struct target *target)
+{
+	terminal_run_agent(target, &terminal_zeros);
 }
 
 /* What an agent takes from its start to its end, with all that it had started, for RUNS
@@ -57,7 +68,7 @@ cpu_run_agent_for(const struct cpu_case *cpu, size_t runs)
 
 	(void)target_start(&target, cpu->program, cpu->folder, CPU_WORKERS);
 	for (size_t i = 0; i < runs; i++)
-		cpu_run_session(&target);
+		cpu->run(&target);
 	target_stop(&target);
 	return cpu_used(RUSAGE_CHILDREN) - before;
 }
@@ -66,9 +77,8 @@ static double
 cpu_run_agent(const void *argument)
 {
 	const struct cpu_case *cpu = argument;
-	size_t runs = sample_few(CPU_RUNS);
 
-	return (cpu_run_agent_for(cpu, runs) - cpu->idle_us) / (double)runs;
+	return (cpu_run_agent_for(cpu, cpu->runs) - cpu->idle_us) / (double)cpu->runs;
 }
 
 static double
@@ -91,12 +101,23 @@ cpu_run_floor(const void *ignored)
 	return (cpu_used(RUSAGE_CHILDREN) + cpu_used(RUSAGE_SELF) - before) / (double)runs;
 }
 
+/* The program and the copier; this process, which receives it, is the host. */
+static double
+cpu_run_terminal_floor(const void *ignored)
+{
+	double before = cpu_used(RUSAGE_CHILDREN);
+
+	(void)ignored;
+	terminal_run_floor(&terminal_zeros);
+	return cpu_used(RUSAGE_CHILDREN) - before;
+}
+
 void
 measure_cpu(const char *program, const char *folder)
 {
 	static struct sample agent;
 	static struct sample floor;
-	struct cpu_case cpu = { program, folder, 0 };
+	struct cpu_case cpu = { program, folder, cpu_run_true, sample_few(CPU_RUNS), 0 };
 
 	sample_alternate((struct sample_side){ cpu_run_idle, &cpu },
 	    (struct sample_side){ cpu_run_floor, NULL }, CPU_ROUNDS, &agent, &floor);
@@ -106,4 +127,11 @@ measure_cpu(const char *program, const char *folder)
 	report_add((struct report_row){ "CPU of a session of /bin/true, without its host's", "us",
 	    sample_percentile(&agent, 50), sample_percentile(&floor, 50), REPORT_RATIO_MAX,
 	    CPU_TARGET });
+	cpu.run = cpu_run_terminal;
+	cpu.runs = 1;
+	sample_alternate((struct sample_side){ cpu_run_agent, &cpu },
+	    (struct sample_side){ cpu_run_terminal_floor, NULL }, CPU_ROUNDS, &agent, &floor);
+	report_add((struct report_row){ "the same of 16 MiB on a terminal", "us",
+	    sample_percentile(&agent, 50), sample_percentile(&floor, 50), REPORT_RATIO_MAX,
+	    CPU_TERMINAL_TARGET });
 }

@@ -5,10 +5,8 @@
  */
 #include <err.h>
 #include <fcntl.h>
-#include <pty.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "floor.h"
@@ -19,12 +17,12 @@
 #include "report.h"
 #include "sample.h"
 #include "talk.h"
+#include "terminal.h"
 
 #define STREAMS_ROUNDS 7
 #define STREAMS_MIB (1024.0 * 1024.0)
 #define STREAMS_BYTES (128u * 1024 * 1024)
 #define STREAMS_SMALL 1024
-#define STREAMS_TTY_BYTES (16u * 1024 * 1024)
 
 /* MiB a second, of BYTES since START. */
 static double
@@ -235,82 +233,42 @@ streams_floor_both(const void *ignored)
 
 /* ---- a terminal -------------------------------------------------------- */
 
-/* A program on a terminal, for both sides, and how many bytes come of it. */
-struct streams_tty {
-	const char *command; /* in JSON */
-	const char *const argv[4];
-	uint64_t bytes;
-};
-
-static const struct streams_tty streams_zeros = { "\"head\",\"-c\",\"16777216\",\"/dev/zero\"",
-	{ "head", "-c", "16777216", "/dev/zero" }, STREAMS_TTY_BYTES };
-
-/* Each line is a write of its own, as most programs do on a terminal. */
-#define STREAMS_ECHO                                                                               \
-	"i=0; while [ $i -lt 50000 ]; do echo a line of 24 characters.; i=$((i+1)); done"
-static const struct streams_tty streams_lines = { "\"sh\",\"-c\",\"" STREAMS_ECHO "\"",
-	{ "sh", "-c", STREAMS_ECHO }, 50000 * 26 };
-
 static double
-streams_run_agent_tty(const struct target *target, const struct streams_tty *tty)
+streams_agent_tty(const void *target)
 {
 	uint64_t start = clock_mono_us();
-	int CLEANUP_FD fd = talk_start(target, tty->command, true);
 
-	streams_expect(talk_receive(fd, VMM_GUEST_STDOUT, VMM_GUEST_EXIT, 0), tty->bytes);
-	return streams_speed(tty->bytes, start);
+	terminal_run_agent(target, &terminal_zeros);
+	return streams_speed(terminal_zeros.bytes, start);
 }
 
 static double
-streams_run_floor_tty(const struct streams_tty *tty)
+streams_floor_tty(const void *ignored)
 {
-	const char *argv[] = { tty->argv[0], tty->argv[1], tty->argv[2], tty->argv[3], NULL };
 	uint64_t start = clock_mono_us();
-	int pair[2];
-	int master;
-	int slave;
-	pid_t program;
-	pid_t copier;
 
-	if (openpty(&master, &slave, NULL, NULL, NULL) < 0)
-		err(1, "openpty");
-	streams_pair(pair);
-	program = floor_spawn(argv, slave, slave);
-	fd_close(&slave);
-	copier = floor_copier(master, pair[1], pair[0]);
-	fd_close(&pair[1]);
-	fd_close(&master);
-	streams_expect(floor_drain(pair[0]), tty->bytes);
-	floor_wait(program);
-	floor_wait(copier);
-	fd_close(&pair[0]);
-	return streams_speed(tty->bytes, start);
-}
-
-static double
-streams_agent_zeros(const void *target)
-{
-	return streams_run_agent_tty(target, &streams_zeros);
-}
-
-static double
-streams_floor_zeros(const void *ignored)
-{
 	(void)ignored;
-	return streams_run_floor_tty(&streams_zeros);
+	terminal_run_floor(&terminal_zeros);
+	return streams_speed(terminal_zeros.bytes, start);
 }
 
 static double
 streams_agent_lines(const void *target)
 {
-	return streams_run_agent_tty(target, &streams_lines);
+	uint64_t start = clock_mono_us();
+
+	terminal_run_agent(target, &terminal_lines);
+	return streams_speed(terminal_lines.bytes, start);
 }
 
 static double
 streams_floor_lines(const void *ignored)
 {
+	uint64_t start = clock_mono_us();
+
 	(void)ignored;
-	return streams_run_floor_tty(&streams_lines);
+	terminal_run_floor(&terminal_lines);
+	return streams_speed(terminal_lines.bytes, start);
 }
 
 void
@@ -328,7 +286,7 @@ measure_streams(const struct target *target)
 		    streams_floor_small_input, 0.9 },
 		{ "stdin and stdout at once, 128 MiB each", streams_agent_both, streams_floor_both,
 		    0 },
-		{ "output of a terminal, 16 MiB", streams_agent_zeros, streams_floor_zeros, 1.0 },
+		{ "output of a terminal, 16 MiB", streams_agent_tty, streams_floor_tty, 1.0 },
 		{ "the same, 50,000 lines one by one", streams_agent_lines, streams_floor_lines,
 		    0.9 },
 	};
