@@ -485,17 +485,18 @@ def test_of_a_tree_whose_workers_are_killed_what_is_missing_is_told(start_agent,
 
 
 def test_a_file_that_cannot_be_read_to_its_end_leaves_the_old_one(start_agent, tmp_path):
-    """And neither those before it nor those behind it."""
+    """And neither those before it nor those behind it, of which each connection has some."""
+    count = 400
     agent = start_agent()
     top, to = tmp_path / "from", tmp_path / "to"
     top.mkdir()
     to.mkdir()
-    for i in range(20):
-        (top / ("f%02d" % i)).write_text("new %d" % i)
+    for i in range(count):
+        (top / ("f%03d" % i)).write_text("new %d" % i)
     (top / "large").write_bytes(bytes(3 << 20))
     (to / "large").write_text("old")
     done = Faulty(agent, "read:error=EIO:when=4", top / "large").run("cp", "-r", "%s/." % top, "vm:%s" % to)
     assert lines(done) == ["can't read %s/large: Input/output error" % top] or \
         lines(done) == ["can't read %s/./large: Input/output error" % top], done.text
     assert done.code == 1 and (to / "large").read_text() == "old"
-    assert all((to / ("f%02d" % i)).read_text() == "new %d" % i for i in range(20))
+    assert all((to / ("f%03d" % i)).read_text() == "new %d" % i for i in range(count))
