@@ -190,7 +190,8 @@ status_text_print(const struct status *status)
 	    "Requests", (unsigned long long)status->sessions.refused,
 	    (unsigned long long)status->sessions.bad_requests,
 	    (unsigned long long)status->sessions.stalled);
-	(void)printf("%-14s set %llu times\n", "Clock", (unsigned long long)status->clock_syncs);
+	(void)printf("%-14s set %llu time%s\n", "Clock", (unsigned long long)status->clock_syncs,
+	    status->clock_syncs == 1 ? "" : "s");
 	if (status->has_generation)
 		(void)printf("%-14s %llu\n", "Generation", (unsigned long long)status->generation);
 	status_text_print_quiesce(status);

@@ -191,7 +191,8 @@ check_freeze(const struct facts *facts, struct finding *ret)
 		finding_set(ret, DIAGNOSIS_OK, NULL, "no file system on a disk is written to");
 	else
 		finding_set(ret, DIAGNOSIS_OK, NULL,
-		    "all %u mounts of disks that are written to can be frozen", found.freezable);
+		    "mounts of disks that are written to, which can all be frozen: %u",
+		    found.freezable);
 }
 
 void
