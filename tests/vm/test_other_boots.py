@@ -109,12 +109,16 @@ tried() {
 	echo x >>$tries
 	trap - EXIT
 }
+give_back() {
+	exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+	tried
+}
 tries=$(mktemp)
 for i in $(seq 300); do
-	(trap tried EXIT; exec 3<>$1 4<>$1 5<>$1 6<>$1 7<>$1 8<>$1 9<>$1; tried; exec sleep 4713) &
+	(trap give_back EXIT; exec 3<>$1 4<>$1 5<>$1 6<>$1 7<>$1 8<>$1 9<>$1; tried; exec sleep 4713) &
 done
 until [ $(wc -l <$tries) = 300 ]; do sleep 0.5; done
-for i in $(seq 10); do (trap tried EXIT; exec 3<>$1; tried; exec sleep 4713) & done
+for i in $(seq 10); do (trap give_back EXIT; exec 3<>$1; tried; exec sleep 4713) & done
 until [ $(wc -l <$tries) = 310 ]; do sleep 0.5; done
 if (exec 3<>$1); then echo some are left; else echo all are taken; fi
 wait"""
