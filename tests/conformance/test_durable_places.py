@@ -293,10 +293,18 @@ def test_once_refuses_durable_in_words(start_agent):
 # ---- journals ------------------------------------------------------------------------------------
 
 
-def test_of_32_kept_ends_the_oldest_that_was_fetched_is_given_up_first(start_agent):
+def test_of_32_kept_ends_the_oldest_that_was_fetched_is_given_up_first(start_agent, tmp_path):
     agent = start_agent("--workers=8")
+
+    def end_alone(name, code):
+        """Its host has left before it ends, and has not fetched that."""
+        left = tmp_path / name
+        script = "until test -e %s; do sleep 0.02; done; exit %d" % (left, code)
+        durable.sh(agent, script, name, buffer_bytes=65536).close()
+        left.touch()
+
     for i in range(32):
-        durable.sh(agent, "sleep 0.1; exit %d" % i, "n%d" % i, buffer_bytes=65536).close()
+        end_alone("n%d" % i, i)
         durable.wait_ended(agent, "n%d" % i)
     assert len(durable.sessions(agent)) == 32
     text = durable.start_refused(agent, ["true"], "more")
@@ -306,7 +314,7 @@ def test_of_32_kept_ends_the_oldest_that_was_fetched_is_given_up_first(start_age
     wait_until(lambda: not [s for s in agent.status()["slots"] if s["kind"] == "attach"], message="all have gone")
     for given_up in (7, 9, 20):
         name = "after-%d" % given_up
-        durable.sh(agent, "sleep 0.1; exit 0", name, buffer_bytes=65536).close()
+        end_alone(name, 0)
         there = durable.sessions(agent)
         assert "n%d" % given_up not in there and len(there) == 32, (given_up, sorted(there))
         durable.wait_ended(agent, name)
