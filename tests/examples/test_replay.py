@@ -10,7 +10,7 @@ import os
 import pytest
 
 import transcript_agent
-from transcript_agent import FRAMES
+from transcript_agent import FRAMES, Transcript
 
 PATHS = sorted(glob.glob(os.path.join(transcript_agent.default_folder(), "*.jsonl")))
 
@@ -48,6 +48,16 @@ def is_ours(lines):
 
 
 NAMES = [lines[0]["transcript"] for lines in map(read, PATHS) if is_ours(lines)]
+
+# Byte by byte a megabyte is a million reads, which prove no more than the first thousand.
+LONG = 65536
+
+
+def is_long(path):
+    return sum(len(item.raw) for scene in Transcript(path).connections for item in scene.items) > LONG
+
+
+SHORT_NAMES = [os.path.basename(path)[:-6] for path in PATHS if os.path.basename(path)[:-6] in NAMES and not is_long(path)]
 
 
 def step_words(step):
@@ -114,12 +124,12 @@ def compare(outcome, given, wanted):
         assert outcome["text"] == wanted["text"]
 
 
-@pytest.mark.parametrize("pieces", [0, 1], ids=["whole", "bytewise"])
-def test_the_client_says_and_reports_what_the_transcripts_have(port, tmp_path, pieces):
+@pytest.mark.parametrize("pieces,names", [(0, NAMES), (1, SHORT_NAMES)], ids=["whole", "bytewise"])
+def test_the_client_says_and_reports_what_the_transcripts_have(port, tmp_path, pieces, names):
     options = argparse.Namespace(pieces=pieces, patience=60.0)
     wrong = []
     with transcript_agent.Agent(tmp_path, PATHS, options) as agent:
-        for name in NAMES:
+        for name in names:
             lines = read(next(path for path in PATHS if os.path.basename(path) == name + ".jsonl"))
             given = one(lines, "given")
             flags, args = arguments(given)
@@ -131,7 +141,7 @@ def test_the_client_says_and_reports_what_the_transcripts_have(port, tmp_path, p
                 wrong.append(f"{name}: {error}")
     wrong += [f"{name}: {what}" for name, what in agent.results if what]
     assert not wrong, "\n".join(wrong)
-    assert sorted(name for name, _ in agent.results) == sorted(NAMES)
+    assert sorted(name for name, _ in agent.results) == sorted(names)
 
 
 def test_there_are_transcripts_of_all_that_the_clients_can_do():
