@@ -105,6 +105,7 @@ class Guest:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vmm-guest-"))
         self._qemu = None
         self._lines = queue.Queue()
+        self._sent = 0
         try:
             kernel = kernel_folder(kernel)
             self.accel = accelerator(kernel)
@@ -165,27 +166,29 @@ class Guest:
 
     def send(self, script):
         """Has SCRIPT run as run() does, and waits for nothing: the guest may end by it."""
-        self._qemu.stdin.write(base64.b64encode(script.encode()) + b"\n")
+        self._sent += 1
+        self._qemu.stdin.write(b"%d %s\n" % (self._sent, base64.b64encode(script.encode())))
         self._qemu.stdin.flush()
 
-    def run(self, script, seconds=60):
+    def run(self, script, seconds=BOOT_SECONDS):
         """Runs SCRIPT with busybox's sh in the guest, outside any session. Its
-        output is standard output and standard error."""
+        output is standard output and standard error; that of one before it, which was not
+        waited for to its end, is passed over."""
         self.send(script)
-        self._expect("driver: output", seconds)
+        self._expect(f"driver: output {self._sent}", seconds)
         deadline, encoded = time.monotonic() + seconds, []
         while not (line := self._line(deadline)).startswith("driver: status "):
             encoded.append(line)
         output = base64.b64decode("".join(encoded)).decode(errors="surrogateescape")
         return Result(int(line.split()[2]), output)
 
-    def output(self, script, seconds=60):
+    def output(self, script, seconds=BOOT_SECONDS):
         """The output of a SCRIPT that must succeed, without its last newline."""
         result = self.run(script, seconds)
         assert result.status == 0, f"{script!r} ended with {result.status}: {result.output}"
         return result.output.removesuffix("\n")
 
-    def frames(self, port, *frames, seconds=60):
+    def frames(self, port, *frames, seconds=BOOT_SECONDS):
         """Sends FRAMES, each a (type, payload), on a connection of its own; returns
         what comes back until the agent closes."""
         sent = b"".join(struct.pack("<BI", kind, len(data)) + data for kind, data in frames)
@@ -210,7 +213,7 @@ class Guest:
             return ""
         return console.read_bytes().decode(errors="replace").replace("\r", "")
 
-    def wait_console(self, pattern, seconds=60):
+    def wait_console(self, pattern, seconds=BOOT_SECONDS):
         """Until the console shows PATTERN, a regular expression; returns the match."""
         deadline = time.monotonic() + seconds
         while not (found := re.search(pattern, self.console(), re.MULTILINE)):

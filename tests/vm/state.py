@@ -35,7 +35,7 @@ def mounts(guest):
     return [(t, kind, set(o.split(","))) for _, t, kind, o, *_ in map(str.split, lines)]
 
 
-def wait_until(true, seconds=60):
+def wait_until(true, seconds=180):
     """Polls TRUE, a function, and returns the first of its values that holds."""
     deadline = time.monotonic() + seconds
     while not (value := true()):

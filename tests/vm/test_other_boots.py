@@ -98,7 +98,7 @@ def test_agent_goes_on_where_a_workload_has_unmounted_proc(boot):
         assert guest.run("vmm-guest-ctl wait-port 8081 --timeout 1").status == 1
         guest.output("echo kept >/file; vmm-guest-ctl cp vm:/file vm:/other 2>/dev/null || vmm-guest-ctl cp vm:/file -")
         guest.output("(trap '' TERM; while :; do sleep 1; done) >/dev/null 2>&1 &")
-        guest.output("(sleep 0.2; kill -TERM 1) >/dev/null 2>&1 &")
+        guest.send("kill -TERM 1")
         guest.wait_end(60)
         assert "reboot: Restarting system" in guest.console()
 

@@ -484,7 +484,7 @@ def begin_end(hosted):
 def test_guest_that_is_held_thaws_and_ends_by_term_though_nobody_reads_the_log(ending):
     hosted = ending("full")
     quiesce, acknowledged = begin_end(hosted)
-    hosted.guest.output("(sleep 0.2; kill -TERM 1) >/dev/null 2>&1 &")
+    hosted.guest.send("kill -TERM 1")
     end_cleanly(hosted, quiesce, acknowledged)
     assert not hosted.disk.needs_recovery()
 

@@ -20,6 +20,11 @@ def zombies(guest):
     return [pid for pid, (_, kind, _) in state.processes(guest).items() if kind == "Z"]
 
 
+def test_output_that_nobody_waited_for_is_not_the_next_scripts(guest):
+    guest.send("echo early")
+    assert guest.output("echo late") == "late"
+
+
 def test_exec_gives_the_programs_output(guest):
     assert guest.output("vmm-guest-ctl exec -- uname -r") == guest.output("uname -r")
 

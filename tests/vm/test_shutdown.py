@@ -24,8 +24,9 @@ def assert_clean_end(guest, seconds):
     assert "Kernel panic" not in console
 
 
-def send(guest, script):
-    """Runs a SCRIPT whose end the guest does not live to tell."""
+def begin(guest, script):
+    """Runs SCRIPT beside those that come later. What ends the guest goes by guest.send(): the
+    guest need not live to tell of it."""
     guest.output(f"({script}) >/dev/null 2>&1 &")
 
 
@@ -33,7 +34,7 @@ def send(guest, script):
 def test_signal_to_process_1_ends_the_guest(boot, signal):
     with boot(PEER) as guest:
         guest.wait_ready()
-        send(guest, f"sleep 0.2; kill -{signal} 1")
+        guest.send(f"kill -{signal} 1")
         assert_clean_end(guest, 60)
 
 
@@ -66,7 +67,7 @@ def test_usr1_to_process_1_is_the_log(boot):
 def test_guest_ends_as_the_operator_says(boot):
     with boot(f"{PEER} vmm_agent.on_exit=halt") as guest:
         guest.wait_ready()
-        send(guest, "sleep 0.2; kill -TERM 1")
+        guest.send("kill -TERM 1")
         guest.wait_console("reboot: System halted")
 
 
@@ -79,7 +80,7 @@ def test_power_off_ends_a_machine_that_can(boot, machine, arguments):
     """One has the registers of a PC, the other the sleep register of reduced hardware."""
     with boot(f"{PEER} {arguments}", machine=machine) as guest:
         guest.wait_ready()
-        send(guest, "vmm-guest-ctl shutdown --poweroff")
+        guest.send("vmm-guest-ctl shutdown --poweroff")
         guest.wait_end(60)
         assert "reboot: Power down" in guest.console()
 
@@ -87,7 +88,7 @@ def test_power_off_ends_a_machine_that_can(boot, machine, arguments):
 def test_power_off_of_a_machine_that_can_not_is_a_reboot(boot):
     with boot(PEER) as guest:
         guest.wait_ready()
-        send(guest, "vmm-guest-ctl shutdown --poweroff")
+        guest.send("vmm-guest-ctl shutdown --poweroff")
         assert_clean_end(guest, 60)
 
 
@@ -110,15 +111,16 @@ def test_shutdown_request_reboots_the_guest(boot):
         payload = json.dumps({"action": "reboot", "grace_seconds": 1}).encode()
         frame = struct.pack("<BI", SHUTDOWN, len(payload)) + payload
         text = "".join(f"\\\\{byte:03o}" for byte in frame)
-        send(guest, f"sleep 0.2; printf {text} | vsock-raw 1 52")
+        guest.send(f"printf {text} | vsock-raw 1 52")
         assert_clean_end(guest, 60)
 
 
 def test_shutdown_does_not_wait_for_programs_that_ignore_term(boot):
     with boot(PEER) as guest:
         guest.wait_ready()
-        send(guest, "vmm-guest-ctl exec -- sh -c \"trap '' TERM HUP INT; while :; do sleep 1; done\"")
-        send(guest, "sleep 1; kill -TERM 1")
+        begin(guest, "vmm-guest-ctl exec -- sh -c \"trap '' TERM HUP INT; echo >/up; while :; do sleep 1; done\"")
+        guest.output("until [ -e /up ]; do sleep 0.1; done")
+        guest.send("kill -TERM 1")
         assert_clean_end(guest, 60)
 
 
@@ -130,9 +132,9 @@ def test_file_systems_are_made_read_only_before_the_end(boot, tmp_path):
         assert disk.needs_recovery()
         # Held open for writing by one who does not go for a TERM.
         guest.output("printf '%s\n' 'trap \"\" TERM HUP' 'exec >\"/a disk/held\"' 'sleep 60' >/hold")
-        send(guest, "vmm-guest-ctl exec -- sh /hold")
+        begin(guest, "vmm-guest-ctl exec -- sh /hold")
         guest.output("until [ -e '/a disk/held' ]; do sleep 0.1; done")
-        send(guest, "sleep 0.2; vmm-guest-ctl shutdown --reboot --grace 1")
+        guest.send("vmm-guest-ctl shutdown --reboot --grace 1")
         assert_clean_end(guest, 60)
     assert not disk.needs_recovery()
     assert disk.read("/file") == b"kept\n"
@@ -146,7 +148,7 @@ def test_sync_that_hangs_does_not_keep_the_guest_up(boot, tmp_path):
         guest.monitor("block_set_io_throttle disk 1 0 0 0 0 0")
         guest.output("head -c 4000000 /dev/zero >/disk/file")
         begun = time.monotonic()
-        send(guest, "vmm-guest-ctl shutdown --reboot --grace 1")
+        guest.send("vmm-guest-ctl shutdown --reboot --grace 1")
         guest.wait_console("sync hangs")
         assert 9 < time.monotonic() - begun
         guest.wait_console("reboot: Restarting system")
@@ -159,9 +161,9 @@ def test_session_ends_with_shutdown_as_its_reason(boot):
         payload = json.dumps({"cmd": ["sh", "-c", script], "report": True}).encode()
         sent = base64.b64encode(struct.pack("<BI", START, len(payload)) + payload).decode()
         # The client is a process of the guest too: it lives on until the grace is over.
-        send(guest, f"trap '' TERM; (echo {sent} | base64 -d; sleep 9) | vsock-raw 1 52 >/dev/ttyS0")
+        begin(guest, f"trap '' TERM; (echo {sent} | base64 -d; sleep 9) | vsock-raw 1 52 >/dev/ttyS0")
         guest.output("until [ -e /up ]; do sleep 0.1; done")
-        send(guest, "vmm-guest-ctl shutdown --reboot --grace 3")
+        guest.send("vmm-guest-ctl shutdown --reboot --grace 3")
         assert_clean_end(guest, 60)
         (event,) = re.findall(r'\{"event": ?"exited".*?\}', guest.console())
         assert json.loads(event)["reason"] == "shutdown"
