@@ -16,7 +16,7 @@ from guest import KERNEL
 from host_vsock import PIECE
 
 KIB, MIB = 1024, 1024 * 1024
-HELD = 2 * MIB + 68 * KIB  # by the agent, undelivered and unread, and by the program's pipe
+HELD = MIB + (256 + 68) * KIB  # by the agent, undelivered and unread, and by the program's pipe
 PAYLOAD = 200  # packets of up to 128 bytes are put together by any kernel
 FRAMES = 5000
 MOST = 4 * MIB // 576  # packets
