@@ -181,7 +181,10 @@ def kept(lab, _=None):
 
 
 def forgotten(lab, _):
-    durable.forget_all(lab.agent)
+    try:
+        durable.forget_all(lab.agent)
+    except AssertionError as error:
+        raise Wrong(LEAKS, "a session is left: %s" % error) from error
 
 
 def come_back(lab, conn, got, expected):
