@@ -2,6 +2,10 @@
 """A kernel that has no memory for a call is no host that has gone; and what goes wrong
 with a program's own streams is said."""
 
+import os
+import signal
+import socket
+
 import pytest
 
 import codec
@@ -154,3 +158,21 @@ def test_epipe_of_a_file_system_is_no_host_that_has_gone(agent, tmp_path, kind, 
         frames = conn.result().frames
     assert [f.type for f in frames] == [codec.FILE_ERR], frames
     assert frames[0].payload.startswith(b"EPIPE: "), frames
+
+
+def test_a_guest_that_can_not_be_told_of_the_hosts_end_is_asked_for_all_that_there_is(agent):
+    """It waits for that end, and neither says more nor closes: what wakes the worker is the last."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        conn = agent.connect()
+        conn.send(codec.CONNECT, {"port": server.getsockname()[1]})
+        assert conn.expect(codec.STATUS).json() == {"event": "connected"}
+        workers = agent.worker_pids()
+        with server.accept()[0] as guest, Fault(workers, "shutdown", "error=ENOTCONN"):
+            for pid in workers:
+                os.kill(pid, signal.SIGSTOP)
+            guest.sendall(b"said")
+            conn.send(codec.EOF)
+            for pid in workers:
+                os.kill(pid, signal.SIGCONT)
+            result = conn.result()
+    assert result.stdout == b"said" and result.code == 1 and result.stderr, result

@@ -34,8 +34,6 @@ ALLOWED = [
      "what was removed meanwhile is not there to be watched"),
     (FALSE, "worker main", "newfstatat openat getdents64 readlinkat unlinkat", "ENOENT",
      "what was removed meanwhile is neither listed nor copied nor there to be removed"),
-    (HANGS, "worker", "shutdown", "ENOTCONN",
-     "who has broken the connection off is heard of by poll(2): here he waits for its end"),
     (FALSE, "worker", "write splice", "EPIPE",
      "the program has closed its standard input: what it did not want is dropped"),
     (HANGS, "worker", "write", "EIO",

@@ -203,7 +203,9 @@ tcp_relay_wait(struct tcp_relay *relay)
 		.fd = tcp_events != 0 && relay->error == 0 ? relay->tcp_fd : -1,
 		.events = tcp_events,
 	};
-	if (stop_poll(polls, 2, CLOCK_NEVER, true) < 0)
+	/* One that waits for an end that it will not see wakes nobody: it is asked until there is
+	 * no more. */
+	if (stop_poll(polls, 2, relay->is_cut && !is_pushing ? 0 : CLOCK_NEVER, true) < 0)
 		return errno == EINTR ? 0 : -errno;
 	if (polls[0].revents & (POLLRDHUP | POLLHUP | POLLERR))
 		return -EPIPE;
