@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "ctl/command.h"
-#include "ctl/copy/copy.h"
 #include "ctl/copy/copy_pending.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/core/guest_features.h"
@@ -32,7 +31,7 @@ static bool ls_is_entry; /* a directory itself, not what is in it */
 static bool ls_has_titles;
 static unsigned ls_shown; /* of the directories, so far */
 static int ls_status;
-static struct copy ls_levels; /* for what is kept of all directories that are gone through */
+static size_t ls_kept; /* bytes, of all directories that are gone through */
 
 static const struct options_row ls_options[] = {
 	OPTIONS_FLAG("long", 'l', &ls_is_long,
@@ -205,7 +204,7 @@ ls_keep_directories(const struct file_listing *listing, struct copy_pending *bel
 		const struct copy_pending_dir kept = { .name = listing->entries[i].name };
 
 		if (listing->entries[i].kind == FILE_ENTRY_DIR && guest_entry_is_name(kept.name))
-			r = copy_pending_add(&ls_levels, below, &kept);
+			r = copy_pending_add(&ls_kept, below, &kept);
 	}
 	return r;
 }
@@ -229,8 +228,7 @@ ls_print_level(const char *path, struct copy_pending *below, struct client_error
 		return r;
 	r = ls_keep_directories(&listing, below);
 	if (r < 0)
-		client_fail(error, "vm:%s: %s", path,
-		    r == -EOVERFLOW ? "too many directories to keep in mind" : strerror(-r));
+		client_fail(error, "vm:%s: %s", path, copy_pending_explain(r));
 	return r;
 }
 

@@ -14,6 +14,7 @@
 #include "ctl/command.h"
 #include "ctl/copy/copy_ahead.h"
 #include "ctl/copy/copy_in_links.h"
+#include "ctl/copy/copy_pending.h"
 #include "ctl/core/guest_entry.h"
 #include "ctl/signals.h"
 #include "platform/clock.h"
@@ -66,8 +67,8 @@ copy_complain_of(struct copy *copy, const struct copy_dir *dir, const char *name
 {
 	struct client_error error;
 
-	client_fail(&error, "%s%s%s: %s", dir->here, copy_slash(dir->here), name,
-	    r == -EOVERFLOW ? "too many directories to keep in mind" : strerror(-r));
+	client_fail(
+	    &error, "%s%s%s: %s", dir->here, copy_slash(dir->here), name, copy_pending_explain(r));
 	copy_complain(copy, r, &error);
 }
 

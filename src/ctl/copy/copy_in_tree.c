@@ -135,7 +135,7 @@ copy_in_tree_entry(struct copy *copy, struct copy_dir *dir, struct copy_pending 
 		r = copy_put(copy, dir, &job);
 	} else if (S_ISDIR(type)) {
 		child.is_there = there != NULL && there->kind == FILE_ENTRY_DIR;
-		r = copy_pending_add(copy, pending, &child);
+		r = copy_pending_add(&copy->pending_size, pending, &child);
 	} else if (S_ISLNK(type)) {
 		job.run = copy_in_send_link;
 		copy_in_tree_name(copy, dir, &job);

@@ -59,7 +59,7 @@ copy_out_list_entry(struct copy *copy, struct copy_dir *dir, struct copy_pending
 		r = copy_put(copy, dir, &job);
 		break;
 	case FILE_ENTRY_DIR:
-		r = copy_pending_add(copy, pending, &child);
+		r = copy_pending_add(&copy->pending_size, pending, &child);
 		break;
 	case FILE_ENTRY_SYMLINK:
 		r = atomic_file_link(dir->fd, entry->name, entry->symlink_target);

@@ -16,7 +16,7 @@
 
 /* Makes room for LEN bytes more. */
 static int
-copy_pending_grow(struct copy *copy, struct copy_pending *pending, size_t len)
+copy_pending_grow(size_t *all, struct copy_pending *pending, size_t len)
 {
 	size_t size = pending->size > 0 ? pending->size : COPY_PENDING_SIZE_FIRST;
 	char *grown;
@@ -25,24 +25,23 @@ copy_pending_grow(struct copy *copy, struct copy_pending *pending, size_t len)
 		size *= 2;
 	if (size == pending->size)
 		return 0;
-	if (size - pending->size > COPY_PENDING_MAX - copy->pending_size)
+	if (size - pending->size > COPY_PENDING_MAX - *all)
 		return -EOVERFLOW;
 	grown = realloc(pending->bytes, size);
 	if (grown == NULL)
 		return -ENOMEM;
-	copy->pending_size += size - pending->size;
-	pending->copy = copy;
+	*all += size - pending->size;
+	pending->all = all;
 	pending->bytes = grown;
 	pending->size = size;
 	return 0;
 }
 
 int
-copy_pending_add(
-    struct copy *copy, struct copy_pending *pending, const struct copy_pending_dir *dir)
+copy_pending_add(size_t *all, struct copy_pending *pending, const struct copy_pending_dir *dir)
 {
 	size_t name_len = strlen(dir->name) + 1;
-	int r = copy_pending_grow(copy, pending, sizeof(*dir) + name_len);
+	int r = copy_pending_grow(all, pending, sizeof(*dir) + name_len);
 
 	if (r < 0)
 		return r;
@@ -50,6 +49,12 @@ copy_pending_add(
 	memcpy(pending->bytes + pending->len + sizeof(*dir), dir->name, name_len);
 	pending->len += sizeof(*dir) + name_len;
 	return 0;
+}
+
+const char *
+copy_pending_explain(int r)
+{
+	return r == -EOVERFLOW ? "too many directories to keep in mind" : strerror(-r);
 }
 
 bool
@@ -66,8 +71,8 @@ copy_pending_next(struct copy_pending *pending, struct copy_pending_dir *ret)
 void
 copy_pending_done(struct copy_pending *pending)
 {
-	if (pending->copy != NULL)
-		pending->copy->pending_size -= pending->size;
+	if (pending->all != NULL)
+		*pending->all -= pending->size;
 	free(pending->bytes);
 	*pending = (struct copy_pending){ 0 };
 }

@@ -21,7 +21,7 @@ struct copy_dir;
 
 /* Zero-initialised it is ready for use. */
 struct copy_pending {
-	struct copy *copy;
+	size_t *all; /* bytes of all levels together; NULL: there are none in this */
 	char *bytes;
 	size_t len;
 	size_t size;
@@ -35,9 +35,12 @@ struct copy_pending_dir {
 	struct timespec mtime;
 };
 
-/* Adds one, whose name is copied. Returns 0, -ENOMEM, or -EOVERFLOW: too many. */
-int copy_pending_add(
-    struct copy *copy, struct copy_pending *pending, const struct copy_pending_dir *dir);
+/* Adds one, whose name is copied, to PENDING, one of the levels that have ALL bytes together.
+ * Returns 0, -ENOMEM, or -EOVERFLOW: too many. */
+int copy_pending_add(size_t *all, struct copy_pending *pending, const struct copy_pending_dir *dir);
+
+/* What -errno R of that, or of a call to the kernel, means. */
+const char *copy_pending_explain(int r);
 
 /* The next one to *RET, whose name is good until copy_pending_done(). False: that was
  * all. Nothing may be added any more. */
