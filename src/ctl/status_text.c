@@ -80,8 +80,8 @@ status_text_ask_figures(struct status *ret)
 	return status_text_read(true, ret);
 }
 
-static void
-status_text_fill(struct session_table_row *row, const struct status_slot *slot)
+void
+status_text_fill_slot(struct session_table_row *row, const struct status_slot *slot)
 {
 	(void)snprintf(
 	    row->cells[0], SESSION_TABLE_CELL_MAX, "%llu", (unsigned long long)slot->session);
@@ -90,6 +90,12 @@ status_text_fill(struct session_table_row *row, const struct status_slot *slot)
 	(void)snprintf(
 	    row->cells[3], SESSION_TABLE_CELL_MAX, slot->pid != 0 ? "%d" : "-", slot->pid);
 	session_table_put_word(row->cells[4], slot->user);
+}
+
+static void
+status_text_fill(struct session_table_row *row, const struct status_slot *slot)
+{
+	status_text_fill_slot(row, slot);
 	quantity_format_ms(row->cells[5], slot->age_ms);
 	quantity_format_bytes(row->cells[6], slot->bytes_in);
 	quantity_format_bytes(row->cells[7], slot->bytes_out);

@@ -8,6 +8,7 @@
 #define CTL_STATUS_TEXT_H
 
 #include "ctl/core/control.h"
+#include "ctl/session_table.h"
 #include "protocol/status.h"
 
 /* Asks for STATUS; the last two also for what the guest's kernel counts, which an older agent
@@ -20,6 +21,10 @@ int status_text_ask_json(struct control_answer *ret);
 
 /* Whether SLOT is the connection that asked for STATUS. */
 bool status_text_is_own(const struct status_slot *slot);
+
+/* Fills in the first five cells of ROW, which say what session SLOT is: its number, its name, what
+ * kind, its PID and its user. */
+void status_text_fill_slot(struct session_table_row *row, const struct status_slot *slot);
 
 /* The agent as a whole, and its sessions, one a line. These return the exit status. */
 int status_text_print(const struct status *status);

@@ -207,13 +207,7 @@ top_text_fill(struct session_table_row *row, const struct top_text_row *from)
 {
 	const struct status_slot *slot = from->slot;
 
-	(void)snprintf(
-	    row->cells[0], SESSION_TABLE_CELL_MAX, "%llu", (unsigned long long)slot->session);
-	session_table_put_word(row->cells[1], slot->name);
-	command_make_printable(slot->kind, row->cells[2], SESSION_TABLE_CELL_MAX);
-	(void)snprintf(
-	    row->cells[3], SESSION_TABLE_CELL_MAX, slot->pid != 0 ? "%d" : "-", slot->pid);
-	session_table_put_word(row->cells[4], slot->user);
+	status_text_fill_slot(row, slot);
 	if (from->cpu >= 0)
 		(void)snprintf(row->cells[5], SESSION_TABLE_CELL_MAX, "%.1f%%", from->cpu);
 	else
