@@ -49,7 +49,9 @@ proc_fd_linkat(int fd, int dir_fd, const char *name)
 		return 0;
 	if (errno != ENOENT)
 		return -errno;
-	proc_fd_path(fd, path);
-	return io_result(linkat(
-	    proc_fd, path + (proc_fd >= 0 ? sizeof("/proc") : 0), dir_fd, name, AT_SYMLINK_FOLLOW));
+	if (proc_fd >= 0)
+		proc_fd_link(fd, path);
+	else
+		proc_fd_path(fd, path);
+	return io_result(linkat(proc_fd, path, dir_fd, name, AT_SYMLINK_FOLLOW));
 }

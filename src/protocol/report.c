@@ -88,13 +88,12 @@ report_parse(const char *text, size_t len, struct report *ret, struct json_error
 	struct report report = { .pid = 0 };
 	int r;
 
-	*error = (struct json_error){ .code = 0 };
-	if (len > REPORT_LEN_MAX)
+	if (len > REPORT_LEN_MAX) {
+		*error = (struct json_error){ .code = 0 };
 		json_fail(error, "too long for a report");
-	if (error->code < 0)
 		return error->code;
+	}
 	r = message_parse(&message, text, len, &report, &report.json, error);
-
 	if (r < 0)
 		return r;
 	message.set = 1u << report.event;
