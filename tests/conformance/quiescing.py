@@ -14,6 +14,7 @@ import select
 
 import codec
 from agent import TIMEOUT, wait_until
+from holding import phase
 from traces import Trace, name_of
 
 # What a worker at rest may ask the kernel for: to sleep, and that its watchdog sleeps.
@@ -33,11 +34,11 @@ class Quiesce:
     def begin(self):
         """Asks for it, and waits until all are told to rest."""
         self._send()
-        wait_until(lambda: self.agent.status().get("quiesce", {}).get("phase") == "resting", message="it has begun")
+        wait_until(lambda: phase(self.agent) == "resting", message="it has begun")
 
     def _has_begun(self):
-        phase = self.agent.status().get("quiesce", {}).get("phase", "asked")
-        return self.conn.wait_readable(0) or phase != "asked"
+        is_asked_for = phase(self.agent) in (None, "asked")
+        return self.conn.wait_readable(0) or not is_asked_for
 
     def _send(self):
         self.conn = self.agent.connect()

@@ -50,6 +50,18 @@ durable_fetch(struct visitor *visitor, const char *name, size_t len)
 	return visitor_complain(visitor, "session '%s' can't be come back to", name);
 }
 
+/* Says FORGET of NAME, and takes all that is answered. Returns false with *RET where there is
+ * nobody to say it to. */
+static bool
+durable_say_forget(struct visitor *visitor, const char *name, enum outcome *ret)
+{
+	if (!visitor_open(visitor, VMM_GUEST_EXEC_PORT, ret))
+		return false;
+	(void)talk_say(&visitor->talk, VMM_GUEST_FORGET, "{\"name\":\"%s\"}", name);
+	talk_finish(&visitor->talk, &visitor->answer);
+	return true;
+}
+
 /* Until it is forgotten: whatever is left is one less of those that the agent keeps. */
 static enum outcome
 durable_forget(struct visitor *visitor, const char *name)
@@ -59,9 +71,7 @@ durable_forget(struct visitor *visitor, const char *name)
 	for (int i = 0; i < DURABLE_TRIES; i++) {
 		enum outcome outcome;
 
-		if (visitor_open(visitor, VMM_GUEST_EXEC_PORT, &outcome)) {
-			(void)talk_say(&visitor->talk, VMM_GUEST_FORGET, "{\"name\":\"%s\"}", name);
-			talk_finish(&visitor->talk, &visitor->answer);
+		if (durable_say_forget(visitor, name, &outcome)) {
 			/* A worker that was lost may have done it; or it was given up for
 			 * another, as what a host has fetched is where 32 are kept. */
 			if (visitor->answer.has_exit &&
@@ -74,18 +84,6 @@ durable_forget(struct visitor *visitor, const char *name)
 			break;
 	}
 	return worst;
-}
-
-/* The same of a session that there may be, though its host was not told. */
-static void
-durable_drop(struct visitor *visitor, const char *name)
-{
-	enum outcome ignored;
-
-	if (!visitor_open(visitor, VMM_GUEST_EXEC_PORT, &ignored))
-		return;
-	(void)talk_say(&visitor->talk, VMM_GUEST_FORGET, "{\"name\":\"%s\"}", name);
-	talk_finish(&visitor->talk, &visitor->answer);
 }
 
 /* Begins the session, whose host STAYS for all of it, or leaves when it has begun. Returns
@@ -121,8 +119,9 @@ durable_visit(struct visitor *visitor, bool stays)
 	(void)snprintf(
 	    name, sizeof(name), "%u-%u", visitor->number, visitor_draw(visitor, UINT32_MAX));
 	if (!durable_begin(visitor, name, len, stays, &outcome)) {
+		/* There may be one, though its host was not told. */
 		if (outcome < OUTCOME_UNANSWERED)
-			durable_drop(visitor, name);
+			(void)durable_say_forget(visitor, name, &forgotten);
 		return outcome;
 	}
 	outcome = durable_fetch(visitor, name, len);
